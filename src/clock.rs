@@ -1,10 +1,10 @@
-//! Arithmetic on instants that cannot overflow or go backwards.
+//! Arithmetic on instants. No result overflows, and no duration is negative.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// `instant + delay`, at most the last instant there is.
+/// Returns `instant + delay`, at most `Timestamp::MAX`.
 #[must_use]
 pub fn later(instant: Timestamp, delay: Duration) -> Timestamp {
     SignedDuration::try_from(delay)
@@ -13,14 +13,14 @@ pub fn later(instant: Timestamp, delay: Duration) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// `until - from`, or zero where `until` is the earlier one.
+/// Returns `until - from`, or zero if `until` is earlier than `from`.
 #[must_use]
 pub fn between(from: Timestamp, until: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(from)).unwrap_or_default()
 }
 
-/// The instant without what a stored instant cannot hold, so that what was written compares equal
-/// to what is read back.
+/// Returns the instant in whole microseconds, which is the precision of a stored instant. An
+/// instant that was written then compares equal to the instant that is read back.
 #[must_use]
 pub fn to_micros(instant: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(instant.as_microsecond()).unwrap_or(instant)

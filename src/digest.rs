@@ -1,9 +1,9 @@
-//! Digests that names and records are made of.
+//! Digests for names and records.
 
 use sha2::{Digest, Sha256};
 
-/// SHA-256 over the parts, each preceded by its length so that no two lists collide, in
-/// hexadecimal.
+/// Returns the SHA-256 of the parts in hexadecimal. Each part is preceded by its length, so that no
+/// two lists have the same input.
 #[must_use]
 pub fn sha256_hex(parts: &[&str]) -> String {
     let mut hasher = Sha256::new();

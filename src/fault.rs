@@ -1,34 +1,35 @@
-//! What is wrong with a spec.
+//! The faults of a spec.
 
 use std::fmt;
 
-/// The most faults of a spec that are told.
+/// The most faults of a spec that are reported.
 const MAX_FAULTS: usize = 200;
 
-/// One thing that is wrong with a spec.
+/// One fault of a spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where: `spec.steps[2].dependsOn[0]`.
+    /// The path of the field, for example `spec.steps[2].dependsOn[0]`.
     pub path: String,
-    /// What, and what to write instead.
+    /// The description of the fault, and what to write instead.
     pub message: String,
-    /// Whether no saga can be made of it at all, or none that may run. Any other fault of what
-    /// nobody can change any more is a warning, once the saga was accepted.
+    /// Whether the fault makes it impossible to build a saga from the spec, or to run that saga.
+    /// After a saga was accepted, any other fault in a field that can no longer be changed is a
+    /// warning.
     pub broken: bool,
 }
 
 impl Fault {
-    /// A fault at a path.
+    /// Creates a fault at a path.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { path: path.into(), message: message.into(), broken: false }
     }
 
-    /// A fault at a path with which no saga may run, whoever accepted it.
+    /// Creates a fault at a path. With this fault no saga may run, even if it was accepted earlier.
     pub fn broken(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { broken: true, ..Self::new(path, message) }
     }
 
-    /// Whether it lies in what nobody can change any more.
+    /// Returns whether the fault is in a field that cannot be changed after the saga was accepted.
     pub(crate) fn is_in_what_is_fixed(&self) -> bool {
         let fixed = [
             "spec.steps",
@@ -52,13 +53,13 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Whether there are so many faults that nobody will be told of another one, and none need be
-/// looked for.
+/// Returns whether there are more faults than are reported. Then no further faults need to be
+/// searched for.
 pub(crate) const fn are_enough(faults: &[Fault]) -> bool {
     faults.len() > MAX_FAULTS
 }
 
-/// Cuts the faults to as many as are told, and says that there are more.
+/// Cuts the faults to the most that are reported, and adds one fault that says that there are more.
 pub(crate) fn tell_no_more(faults: &mut Vec<Fault>) {
     if are_enough(faults) {
         faults.truncate(MAX_FAULTS);
@@ -71,27 +72,27 @@ pub(crate) fn tell_no_more(faults: &mut Vec<Fault>) {
     }
 }
 
-/// Whether among the faults since there were so many is one with which nothing can be made.
+/// Returns whether a fault after the first `before` faults is marked as broken.
 pub(crate) fn is_broken_since(faults: &[Fault], before: usize) -> bool {
     faults.iter().skip(before).any(|fault| fault.broken)
 }
 
-/// Says of the newest fault that nothing can be made with it.
+/// Marks the newest fault as broken if `missing` is set.
 pub(crate) fn is_missing(missing: bool, faults: &mut [Fault]) {
     if let Some(fault) = faults.last_mut().filter(|_| missing) {
         fault.broken = true;
     }
 }
 
-/// What is wrong with a template: the path within the action, and what to write instead.
+/// A fault of a template: the path within the action, and what to write instead.
 pub type Wrong = (String, String);
 
-/// All faults in one sentence.
+/// Returns all faults in one sentence.
 pub(crate) fn sentences(faults: Vec<Wrong>) -> String {
     faults.into_iter().map(sentence).collect::<Vec<_>>().join("; ")
 }
 
-/// A fault as a sentence.
+/// Returns a fault as a sentence.
 pub(crate) fn sentence((path, message): Wrong) -> String {
     format!("{path}: {message}")
 }

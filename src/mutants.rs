@@ -1,10 +1,10 @@
-//! Twins: the operator with one of its rules broken, to show that the tests notice.
+//! Mutants of the operator: each one breaks one rule, to show that the tests notice.
 //!
 //! # Guarantees
-//! Without the Cargo feature `twins`, which no release has, nothing can be broken: [`broken`] is
-//! `false` and costs nothing.
+//! The Cargo feature `twins` is in no release. Without the feature no rule can be broken:
+//! [`broken`] returns `false` and costs nothing.
 
-/// Makes the enum, and the list of all with their names, from one table.
+/// Creates the enum, the list of all mutants and their names from one table.
 macro_rules! twins {
     ($($(#[$doc:meta])* $twin:ident $name:literal,)+) => {
         /// A rule that can be broken.
@@ -14,10 +14,10 @@ macro_rules! twins {
         }
 
         impl Twin {
-            /// Every twin.
+            /// Every mutant.
             pub const ALL: &'static [Self] = &[$(Self::$twin),+];
 
-            /// The twin's name, as the tests take it.
+            /// Returns the name of the mutant that the tests use.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -29,165 +29,164 @@ macro_rules! twins {
 }
 
 twins! {
-    /// An effect that is late is performed without a live read.
+    /// Rule "live read" does not hold: a late effect is performed without a live read.
     TwoSeconds "two-seconds",
-    /// A copy older than an own write is decided from.
+    /// Rule "own writes" does not hold: a plan is made from a copy older than an own write.
     OwnWrites "own-writes",
-    /// A Pod of that name counts as the attempt's, whoever made it.
+    /// Rule "own children" does not hold: any Pod with the right name is the attempt's child.
     Adopt "adopt",
-    /// A request that another process sent counts as unknown at once.
+    /// Rule "executor" does not hold: an HTTP request of another process is Unknown at once.
     Executor "executor",
-    /// The idempotency key moves after an unknown outcome, too.
+    /// Rule "key" does not hold: the idempotency key also changes after an Unknown outcome.
     Key "key",
-    /// A request leaves although the Lease under which it was to be sent has lapsed.
+    /// Rule "tenure" does not hold: an HTTP request is sent although its Lease has lapsed.
     Tenure "tenure",
-    /// An attempt begins without an intent in the status.
+    /// Rule "intent first" does not hold: an attempt begins without an intent in the status.
     DropIntent "drop-intent",
-    /// A Pod whose creation may have been answered to nobody is created again however late.
+    /// Rule "create in time" does not hold: a Pod that may exist is created again at any time.
     CreateLate "create-late",
-    /// A Pod that was to be created again in time is created however late its creation leaves.
+    /// Rule "perform in time" does not hold: the age is not checked again before the creation.
     LeavesLate "leaves-late",
-    /// A clock that is behind makes an intent younger than it is.
+    /// Rule "clock skew" does not hold: a clock that is behind makes an intent look younger.
     Skew "skew",
-    /// A child that is not there is called unknown although an operator whose clock is behind may
-    /// yet create it.
+    /// Rule "late creation" does not hold: a missing child that may still be created is Unknown.
     UnknownEarly "unknown-early",
-    /// A clock that was set since the last renewal of the Lease counts as one that was not.
+    /// Rule "clock set" does not hold: a clock set since the last Lease renewal is not noticed.
     ClockSet "clock-set",
-    /// A request that another executor is to send is sent all the same.
+    /// Rule "own HTTP requests" does not hold: a process sends what another executor has to send.
     SendForAnother "send-for-another",
-    /// A step begins before what it depends on is done.
+    /// Rule "dependencies" does not hold: a step begins before its dependencies are done.
     Dependencies "dependencies",
-    /// New steps begin although a step failed.
+    /// Rule "failure stops" does not hold: new steps begin although a step failed.
     FailureStops "failure-stops",
-    /// A step is tried again although another one failed.
+    /// Rule "retries stop" does not hold: a step is retried although another step failed.
     RetriesStop "retries-stop",
-    /// One attempt more is made than the policy allows.
+    /// Rule "budget" does not hold: one attempt more is made than the policy allows.
     Budget "budget",
-    /// A request that may be sent once is free of charge where the operator called it off, and is
-    /// sent again.
+    /// Rule "sent once" does not hold: a called-off HTTP request with one attempt is sent again.
     CalledOffFree "called-off-free",
-    /// A request that the operator called off uses up an attempt although it may be repeated.
+    /// Rule "called off is free" does not hold: a called-off HTTP request uses up an attempt.
     CalledOffCounts "called-off-counts",
-    /// The next attempt begins at once.
+    /// Rule "backoff" does not hold: the next attempt begins at once.
     Backoff "backoff",
-    /// Nothing wakes the saga for its next attempt.
+    /// Rule "retry wake-up" does not hold: nothing requeues the saga for its next attempt.
     RetryWake "retry-wake",
-    /// Nothing wakes the saga for the next attempt of a compensation.
+    /// Rule "undo wake-up" does not hold: nothing requeues the saga to retry a compensation.
     UndoWake "undo-wake",
-    /// Nothing wakes the saga for the time limit of a child that is seen to run.
+    /// Rule "limit wake-up" does not hold: nothing requeues the saga for a child's time limit.
     LimitWake "limit-wake",
-    /// One step more runs at once than allowed.
+    /// Rule "slots" does not hold: one step more runs at once than allowed.
     Slots "slots",
-    /// A retry request counts the attempts from 1 again.
+    /// Rule "attempt numbers" does not hold: a retry request counts the attempts from 1 again.
     NumberAgain "number-again",
-    /// Retry requests are accepted without a limit.
+    /// Rule "retry limit" does not hold: retry requests are accepted without a limit.
     RetryLimit "retry-limit",
-    /// An unknown outcome is forgotten.
+    /// Rule "uncertain" does not hold: an Unknown outcome is forgotten.
     Uncertain "uncertain",
-    /// A no settles what an earlier attempt left uncertain.
+    /// Rule "refusal clears nothing" does not hold: a refusal settles an earlier uncertain attempt.
     NoClears "no-clears",
-    /// A 409 is a no although an earlier attempt may still be under way.
+    /// Rule "conflict" does not hold: a 409 is a refusal although an earlier attempt may still run.
     ConflictIsFinal "conflict-is-final",
-    /// A 2xx that the step does not take for a success counts as one that did nothing.
+    /// Rule "accepted" does not hold: a 2xx that is no success counts as if nothing was done.
     AcceptedClean "accepted-clean",
-    /// Any exit code is a no, after which the idempotency key moves.
+    /// Rule "exit code" does not hold: any exit code is a refusal and changes the idempotency key.
     ExitCodeMoves "exit-code-moves",
-    /// A person's word on an attempt is taken while another one is under way.
+    /// Rule "settle at rest" does not hold: a settle request is accepted during another attempt.
     SettledUnderWay "settled-under-way",
-    /// An unknown outcome counts as success.
+    /// Rule "unknown" does not hold: an Unknown outcome counts as success.
     UnknownDone "unknown-done",
-    /// A Pod that vanished counts as one that did nothing.
+    /// Rule "vanished" does not hold: a Pod that vanished counts as if it did nothing.
     VanishedNo "vanished-no",
-    /// A failed step that may have done half its work is not undone.
+    /// Rule "half done" does not hold: a failed step that did half its work is not undone.
     HalfDone "half-done",
-    /// A creation that the API server refused for now uses up the attempt.
+    /// Rule "free refusal" does not hold: a temporary refusal to create uses up the attempt.
     RefusalCounts "refusal-counts",
-    /// A creation that was refused to this operator counts as one that no other can make any more.
+    /// Rule "other replicas" does not hold: a creation refused here counts as refused to all.
     RefusalProves "refusal-proves",
-    /// An attempt past its time counts as ended before its Pod is gone.
+    /// Rule "stop is no end" does not hold: an attempt past its time ends before its Pod is gone.
     StopIsEnd "stop-is-end",
-    /// A skipped step is undone.
+    /// Rule "skipped" does not hold: a skipped step is undone.
     UndoSkipped "undo-skipped",
-    /// The undo begins while attempts are under way.
+    /// Rule "settle before undo" does not hold: the undo begins while attempts are active.
     UndoUnsettled "undo-unsettled",
-    /// The step that settled first is undone first.
+    /// Rule "undo order" does not hold: the step that settled first is undone first.
     UndoOrder "undo-order",
-    /// A step is undone before what depends on it.
+    /// Rule "undo dependants" does not hold: a step is undone before its dependants.
     UndoDependants "undo-dependants",
-    /// A step that could not be undone counts as undone.
+    /// Rule "stuck" does not hold: a step that could not be undone counts as undone.
     Stuck "stuck",
-    /// A saga is undone although its pivot is passed.
+    /// Rule "pivot" does not hold: a saga is undone although its pivot is passed.
     Pivot "pivot",
-    /// A saga is undone although its pivot may be passed.
+    /// Rule "uncertain pivot" does not hold: a saga is undone although its pivot may be passed.
     PivotUncertain "pivot-uncertain",
-    /// What stays in effect is not named.
+    /// Rule "still in effect" does not hold: the steps that stay in effect are not named.
     StillInEffect "still-in-effect",
-    /// A saga is Completed although a step is blocked.
+    /// Rule "done" does not hold: a saga is Completed although a step is blocked.
     DoneBlocked "done-blocked",
-    /// New steps begin although the undo was asked for.
+    /// Rule "turn back" does not hold: new steps begin although the undo was requested.
     TurnBack "turn-back",
-    /// A saga that is deleted goes on.
+    /// Rule "deleted turns back" does not hold: a deleted saga continues forward.
     DeletedGoesOn "deleted-goes-on",
-    /// A saga that is deleted goes without being undone.
+    /// Rule "deleted is undone" does not hold: a deleted saga is released without being undone.
     DeletedGoes "deleted-goes",
-    /// Nothing keeps a saga whose first attempt begins.
+    /// Rule "finalizer" does not hold: a saga whose first attempt begins has no finalizer.
     NoFinalizer "no-finalizer",
-    /// An ended saga keeps its finalizer.
+    /// Rule "released at the end" does not hold: an ended saga keeps its finalizer.
     KeepsFinalizer "keeps-finalizer",
-    /// New steps begin although the saga is paused.
+    /// Rule "pause" does not hold: new steps begin although the saga is paused.
     PauseStarts "pause-starts",
-    /// A request to pause is accepted and forgotten.
+    /// Rule "pause is stored" does not hold: a pause request is accepted and forgotten.
     PauseForgotten "pause-forgotten",
-    /// A saga is Cancelled while attempts are under way.
+    /// Rule "cancel waits" does not hold: a saga is Cancelled while attempts are active.
     CancelActive "cancel-active",
-    /// A cancelled saga is undone.
+    /// Rule "cancel keeps" does not hold: a cancelled saga is undone.
     CancelUndoes "cancel-undoes",
-    /// A value with a token is acted on again and again.
+    /// Rule "token once" does not hold: a value with a token is handled again and again.
     TokenTwice "token-twice",
-    /// A plain value is acted on again while its annotation stands there.
+    /// Rule "plain value once" does not hold: a plain value is handled twice.
     PlainTwice "plain-twice",
-    /// The annotation of a plain value is never taken away.
+    /// Rule "plain value removed" does not hold: the annotation of a plain value is never removed.
     PlainStays "plain-stays",
-    /// An ended saga is written at every look.
+    /// Rule "end is quiet" does not hold: every reconcile writes the status of an ended saga.
     EndWrites "end-writes",
-    /// A rejected approval counts as approved.
+    /// Rule "rejection" does not hold: a rejected approval counts as approved.
     RejectDone "reject-done",
-    /// An approval keeps a saga from turning back.
+    /// Rule "withdrawn approval" does not hold: a waiting approval keeps a saga from turning back.
     ApprovalUndone "approval-undone",
-    /// A number is read as it came, and not as the API server gives it back.
+    /// Rule "numbers" does not hold: a number is not kept as the API server returns it.
     NumbersDrift "numbers-drift",
-    /// What another version wrote into a status is not written again.
+    /// Rule "unknown fields" does not hold: status fields of another version are lost in a write.
     DropsFields "drops-fields",
-    /// A status with a word of another version is handled as one that makes no sense.
+    /// Rule "unknown values" does not hold: a status value of another version counts as invalid.
     StrangeWords "strange-words",
-    /// Maps are gone through in the order in which a hash has them.
+    /// Rule "map order" does not hold: maps are read in the order of their hashes.
     MapOrder "map-order",
-    /// Outputs are taken however deep they are nested.
+    /// Rule "output depth" does not hold: outputs are accepted at any nesting depth.
     DeepOutputs "deep-outputs",
-    /// A step is skipped although what others read of it is not given.
+    /// Rule "skip" does not hold: a step is skipped although other steps read outputs it lacks.
     SkipLeavesOut "skip-leaves-out",
-    /// Exit code 0 of a container that was told to go counts as done.
+    /// Rule "zero" does not hold: exit code 0 of a container that was told to stop counts as done.
     ZeroIsDone "zero-is-done",
-    /// A Pod that was seen to succeed is not believed to have any more once it is deleted.
+    /// Rule "success stays" does not hold: a Pod's success is forgotten after its deletion.
     ForgetsSuccess "forgets-success",
-    /// A Job that was told to end counts as done where it says so, by whatever pods it counts.
+    /// Rule "job counts" does not hold: a Job told to end counts as done whatever pods it counts.
     JobCountsAll "job-counts-all",
-    /// A child that lost its owner or its labels counts as somebody else's.
+    /// Rule "known by UID" does not hold: a child without its owner or labels counts as foreign.
     OwnerOnly "owner-only",
-    /// A pod that its Job let go of counts as nobody's.
+    /// Rule "orphan" does not hold: a pod that its Job released belongs to no Job.
     OrphanStays "orphan-stays",
-    /// A deleted Job that somebody keeps is waited for for ever.
+    /// Rule "kept job" does not hold: a deleted Job that is kept is waited for without end.
     JobKept "job-kept",
 }
 
 impl Twin {
-    /// Those of the guards between the engine and the cluster, which show on a real API server.
+    /// The rules that guard the way from the engine to the cluster. A real API server can show that
+    /// they are broken.
     pub const GUARDS: [Self; 6] =
         [Self::TwoSeconds, Self::OwnWrites, Self::Adopt, Self::Executor, Self::Key, Self::Tenure];
 }
 
-/// Whether the rule is broken in this process.
+/// Returns whether the rule is broken in this process.
 #[cfg(not(feature = "twins"))]
 #[must_use]
 pub const fn broken(_: Twin) -> bool {
@@ -205,7 +204,7 @@ mod switched {
 
     static OFF: OnceLock<Twin> = OnceLock::new();
 
-    /// Whether the rule is broken in this process.
+    /// Returns whether the rule is broken in this process.
     #[must_use]
     pub fn broken(twin: Twin) -> bool {
         OFF.get() == Some(&twin)
@@ -213,7 +212,7 @@ mod switched {
 
     /// Breaks one rule for the rest of this process. Only the first call has an effect.
     pub fn switch_off(twin: Twin) {
-        // A second twin in one process would prove nothing about either.
+        // With two mutants in one process, a failing test would prove nothing about either.
         let _ = OFF.set(twin);
     }
 }

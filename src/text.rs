@@ -1,14 +1,15 @@
-//! Text that a program or a server wrote, made fit to be shown.
+//! Makes text that a program or a server wrote safe to show.
 //!
 //! # Guarantees
-//! One line, bounded, without what a terminal would obey; doing it twice changes nothing more.
+//! The result is one line of bounded length, without characters that control a terminal. A second
+//! pass changes nothing.
 
 use jiff::Timestamp;
 
 /// The longest line, in characters.
 pub(crate) const MAX_LINE: usize = 256;
 
-/// `Reason: message`, or what there is of it.
+/// Returns `Reason: message`, or only the part that is not empty.
 pub(crate) fn labelled(reason: Option<&String>, message: Option<&String>) -> Option<String> {
     match (line(reason), line(message)) {
         (Some(reason), Some(message)) => Some(format!("{reason}: {message}")),
@@ -16,18 +17,18 @@ pub(crate) fn labelled(reason: Option<&String>, message: Option<&String>) -> Opt
     }
 }
 
-/// The text in one line; `None` where nothing is left.
+/// Returns the text in one line; `None` if nothing is left.
 pub(crate) fn line(text: Option<&String>) -> Option<String> {
     text.map(|text| one_line(text)).filter(|text| !text.is_empty())
 }
 
-/// [`bounded_line`] of at most 256 characters.
+/// Returns [`bounded_line`] of at most 256 characters.
 pub(crate) fn one_line(text: &str) -> String {
     bounded_line(text, MAX_LINE)
 }
 
-/// The end of a text in one line of at most `most` characters, at least 1; a line that was cut
-/// begins with `…`. Of a log the end tells most.
+/// Returns the end of a text in one line of at most `most` characters. `most` is at least 1. A line
+/// that was cut begins with `…`. The end is kept because the end of a log says the most.
 pub(crate) fn tail(text: &str, most: usize) -> String {
     let line = bounded_line(text, usize::MAX);
     let surplus = line.chars().count().saturating_sub(most);
@@ -38,8 +39,8 @@ pub(crate) fn tail(text: &str, most: usize) -> String {
     format!("…{}", kept.trim_start())
 }
 
-/// `head: said` in one line of at most 256 characters: as much of the beginning of `head`, and the
-/// end of what was said in what is left.
+/// Returns `head: said` in one line of at most 256 characters. The line has as much of the
+/// beginning of `head` as fits into two thirds, and the end of `said` in the rest.
 pub(crate) fn ending_in(head: &str, said: Option<&str>) -> String {
     let Some(said) = said.filter(|said| !one_line(said).is_empty()) else { return one_line(head) };
     let head = bounded_line(head, MAX_LINE * 2 / 3);
@@ -48,8 +49,8 @@ pub(crate) fn ending_in(head: &str, said: Option<&str>) -> String {
 }
 
 /// Puts a text that a program or a server wrote into one line of at most `most` characters, without
-/// what a terminal would obey: runs of white space and control characters become one space, marks
-/// that turn, join or hide text go, and a line that was cut ends in `…`.
+/// characters that control a terminal. Runs of white space and control characters become one space.
+/// Characters that turn, join or hide text are removed. A line that was cut ends in `…`.
 pub(crate) fn bounded_line(text: &str, most: usize) -> String {
     let deceptive = |c: char| {
         matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}')
@@ -80,14 +81,14 @@ pub(crate) fn bounded_line(text: &str, most: usize) -> String {
     line
 }
 
-/// The most steps that are spelled out in one line.
+/// The most steps that are named in one line.
 pub(crate) const NAMED: usize = 5;
 
 pub(crate) fn instant(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// The non-empty parts, as one line.
+/// Joins the parts that are not empty into one line.
 pub(crate) fn sentences(parts: &[String]) -> String {
     join(parts.iter().filter(|part| !part.is_empty()).cloned(), "; ")
 }
@@ -96,7 +97,7 @@ pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     join(names.map(str::to_owned), ",")
 }
 
-/// At most [`NAMED`] parts, and how many more there are.
+/// Joins at most [`NAMED`] parts, and adds how many more there are.
 pub(crate) fn join(parts: impl Iterator<Item = String>, between: &str) -> String {
     let mut parts: Vec<_> = parts.collect();
     let more = parts.len().saturating_sub(NAMED);
@@ -107,7 +108,8 @@ pub(crate) fn join(parts: impl Iterator<Item = String>, between: &str) -> String
     parts.join(between)
 }
 
-/// As many parts as fit into so many characters, at least one, and how many more there are.
+/// Joins as many parts as fit into `most` characters, at least one, and adds how many more there
+/// are.
 pub(crate) fn all_that_fit(
     parts: impl Iterator<Item = String>,
     between: &str,
@@ -126,7 +128,7 @@ pub(crate) fn all_that_fit(
     told.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>().join(between)
 }
 
-/// At most so many characters in one line, with a sign where something is missing.
+/// Returns at most `most` characters in one line. If the text is longer, the last character is `…`.
 pub(crate) fn clip(text: &str, most: usize) -> String {
     let mut letters = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
     let mut short: String = letters.by_ref().take(most).collect();
@@ -137,7 +139,7 @@ pub(crate) fn clip(text: &str, most: usize) -> String {
     short
 }
 
-/// The beginning of what a user wrote, harmless in a message.
+/// Returns the first 64 characters of what a user wrote, without control characters.
 pub(crate) fn excerpt(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
 }

@@ -1,4 +1,4 @@
-//! The operator's binary.
+//! The binary of the operator.
 
 use std::{
     io::{IsTerminal, Write},
@@ -15,13 +15,13 @@ use saga_operator::{
     },
 };
 
-/// The exit code of a command line that cannot be used, as clap's own.
+/// The exit code for invalid arguments. clap uses the same code.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // kube and reqwest both look for the process' provider; an error would only say that there is
-    // one.
+    // kube and reqwest use the default provider of the process. An error only means that a provider
+    // is already installed.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     match cli.command {
         Command::Crd => print_crd(),
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Why the process ends, and with which code.
+/// The exit code of the process, and the error message.
 type Failure = (ExitCode, String);
 
 fn print_crd() -> Result<ExitCode, Failure> {

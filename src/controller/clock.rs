@@ -1,10 +1,10 @@
-//! The wall clock, read in one place.
+//! The wall clock. This file is the only place that reads it.
 
 use jiff::Timestamp;
 
 use crate::clock;
 
-/// The wall clock, to the microsecond that a status can hold.
+/// Returns the time of the wall clock, in microseconds, because a status holds no finer time.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
 pub fn now() -> Timestamp {

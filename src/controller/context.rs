@@ -1,4 +1,4 @@
-//! What every reconcile shares.
+//! The state that all reconciles share.
 
 use std::sync::{
     Arc,
@@ -35,49 +35,49 @@ use crate::{
     service::{metrics::Metrics, sagas::Census},
 };
 
-/// What every reconcile shares. Nothing that matters lives only here.
+/// The state that all reconciles share. No fact that correctness needs is kept only here.
 pub struct Context {
-    /// The operator's own client.
+    /// The client with the operator's own account.
     pub client: Client,
-    /// Sends requests.
+    /// Sends HTTP requests.
     pub caller: HttpCaller,
-    /// This process: a random id, for events.
+    /// A random id of this process, for events.
     pub instance: String,
-    /// The executor under whose id this process sends requests.
+    /// The executor under whose id this process sends HTTP requests.
     pub own: Own,
     /// The executors of other processes.
     pub others: Others,
-    /// How many requests are under way to each host.
+    /// The number of HTTP requests under way to each host.
     pub slots: Slots,
-    /// The circuits of the hosts that are called.
+    /// The circuit breakers of the called hosts.
     pub circuits: Circuits,
     /// The memory of attempts.
     pub attempts: Attempts,
-    /// The memory of own writes.
+    /// The memory of this process's own writes.
     pub writes: OwnWrites,
-    /// The watches that the API server does not answer.
+    /// The barred watches: those that the API server answers with 403 or 404.
     pub barred: Barred,
-    /// What the watches show of children.
+    /// The caches of sagas, Pods and Jobs.
     pub caches: Caches,
     /// The pods of Jobs.
     pub families: Families,
-    /// Reads and writes objects as the accounts of sagas.
+    /// Reads and writes objects under the accounts of sagas.
     pub objects: Objects,
-    /// What guards requests.
+    /// Whether a policy guards users' requests.
     pub request_policy: RequestPolicy,
-    /// The definition of sagas that is served.
+    /// The served definition of the saga resource.
     pub definition: Definition,
-    /// What another version has to do with the sagas.
+    /// The memory of what operators of other versions wrote.
     pub versions: OtherVersions,
-    /// What came of trying sagas before their first step.
+    /// The results of prechecks.
     pub prechecks: Prechecks,
-    /// Valid sagas whose expressions are parsed.
+    /// Validated sagas with their parsed expressions.
     pub validated: ValidatedSagas,
-    /// How many sagas with expressions may be checked or planned at once.
+    /// Limits how many sagas with expressions are checked or planned at once.
     pub evaluations: Semaphore,
-    /// How often each saga's reconcile failed since it last did not.
+    /// The number of consecutive failed reconciles of each saga.
     pub failures: Failures,
-    /// Counts.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     queues: Vec<Queue>,
     draining: AtomicBool,
@@ -85,12 +85,12 @@ pub struct Context {
     beginning: AtomicUsize,
 }
 
-/// How many sagas with expressions are checked or planned at once: an expression may take
-/// milliseconds, and no saga is to wait for another's.
+/// The number of sagas with expressions that are checked or planned at once. An expression may take
+/// milliseconds, and no saga should wait for the expressions of another saga.
 const EVALUATIONS: usize = 4;
 
 impl Context {
-    /// A context of this process.
+    /// Creates the context of this process.
     #[must_use]
     pub fn new(
         client: Client,
@@ -130,19 +130,19 @@ impl Context {
         }
     }
 
-    /// Sagas of one namespace.
+    /// Returns the API for the sagas of one namespace.
     #[must_use]
     pub fn sagas(&self, namespace: &str) -> Api<StoredSaga> {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// Pods of one namespace.
+    /// Returns the API for the Pods of one namespace.
     #[must_use]
     pub fn pods_of(&self, namespace: &str) -> Api<Pod> {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// How many sagas the watches show, by phase and reason.
+    /// Counts the sagas in the caches by phase and reason.
     #[must_use]
     pub fn census(&self) -> Census {
         let mut census = Census::new();
@@ -152,14 +152,14 @@ impl Context {
         census
     }
 
-    /// The saga of this name as the watch last showed it.
+    /// Returns the saga of this name from the cache.
     #[must_use]
     pub fn cached_saga(&self, namespace: &str, name: &str) -> Option<Arc<StoredSaga>> {
         let reference = ObjectRef::new(name).within(namespace);
         self.caches.sagas.iter().find_map(|store| store.get(&reference))
     }
 
-    /// The first saga that the watches show of which there is something to be told, and that.
+    /// Returns the first cached saga for which `told` returns a value, with the value.
     pub fn saga_that<T>(
         &self,
         told: impl Fn(&StoredSaga) -> Option<T>,
@@ -171,42 +171,42 @@ impl Context {
             .find_map(|saga| told(&saga).map(|told| (saga, told)))
     }
 
-    /// The Pod of this name as the watch last showed it.
+    /// Returns the Pod of this name from the cache.
     #[must_use]
     pub fn cached_pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
         let reference = ObjectRef::new(name).within(namespace);
         self.caches.pods.iter().find_map(|store| store.get(&reference))
     }
 
-    /// The Job of this name as the watch last showed it.
+    /// Returns the Job of this name from the cache.
     #[must_use]
     pub fn cached_job(&self, namespace: &str, name: &str) -> Option<Arc<Job>> {
         let reference = ObjectRef::new(name).within(namespace);
         self.caches.jobs.iter().find_map(|store| store.get(&reference))
     }
 
-    /// Thinks about a saga. `heavy`: it takes so long that it holds up what else its thread does;
-    /// of that, little is done at once.
+    /// Runs a computation about a saga. `heavy`: the computation may take so long that it would
+    /// hold up other tasks of its thread. Only a few heavy computations run at once.
     pub(super) async fn think<T>(&self, heavy: bool, thought: impl FnOnce() -> T) -> T {
         if !heavy {
             return thought();
         }
-        // Never closed.
+        // The semaphore is never closed.
         let _permit = self.evaluations.acquire().await;
         tokio::task::block_in_place(thought)
     }
 
-    /// Announces that a saga has to be looked at.
+    /// Enqueues a saga for a reconcile.
     pub fn announce(&self, namespace: &str, name: &str) {
         for queue in &self.queues {
             if queue.namespace.as_deref().is_none_or(|watched| watched == namespace) {
-                // A closed queue means that the process is about to end.
+                // If the queue is closed, the process is about to end.
                 let _ = queue.sender.send(ObjectRef::new(name).within(namespace));
             }
         }
     }
 
-    /// Announces every saga that the watches show and that is `wanted`.
+    /// Enqueues every cached saga for which `wanted` returns true.
     pub fn announce_all(&self, wanted: impl Fn(&StoredSaga) -> bool) {
         for saga in self.caches.sagas.iter().flat_map(Store::state).filter(|saga| wanted(saga)) {
             self.announce(
@@ -216,14 +216,15 @@ impl Context {
         }
     }
 
-    /// From now on nothing new is decided; what is under way ends and is recorded.
+    /// Starts the drain: from now on this process decides nothing new. Work under way ends and is
+    /// recorded.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Whether sagas are this process's business from now on, or that of another one, the leader.
-    /// What this process could not begin may then be begun by that one; `followed`: or may have
-    /// been, since it may have led meanwhile.
+    /// Sets whether this process leads from now on. If this process does not lead, another replica
+    /// may begin attempts that this process could not begin. `followed`: another replica may have
+    /// led since this process last led, so those attempts may have begun already.
     pub fn lead(&self, leads: bool, followed: bool) {
         match (leads, followed) {
             (false, _) => self.attempts.set_verdicts_aside(),
@@ -234,15 +235,16 @@ impl Context {
         self.metrics.leads(leads);
     }
 
-    /// Whether sagas are this process's business: always, but where a leader is elected.
+    /// Returns whether this process leads. Without leader election, the process always leads.
     #[must_use]
     pub fn leads(&self) -> bool {
         self.leading.load(Ordering::SeqCst)
     }
 
-    /// Whether this saga is this process's business: while it leads, and later as long as an
-    /// attempt under way is to be sent by it and by nobody else, or one that it sent is not known
-    /// to be recorded. What came of those only this process can tell.
+    /// Returns whether this process reconciles this saga. A process reconciles every saga while it
+    /// leads. After that, it reconciles a saga in two cases: an active attempt names one of this
+    /// process's executor ids, or this process sent an HTTP request whose outcome is not known to
+    /// be recorded. Only this process knows the outcomes of those HTTP requests.
     #[must_use]
     pub fn answers_for(&self, saga: &StoredSaga) -> bool {
         let own = |id: &str| self.own.holds(id) || self.own.was_ours(id);
@@ -255,25 +257,25 @@ impl Context {
             || saga.status.as_ref().is_ok_and(sends)
     }
 
-    /// Asks whether something new may be decided. If so, the process does not end before the answer
-    /// is dropped: an intent that is being written now must not lose its request.
+    /// Returns a guard if this process may decide something new. The process does not end before
+    /// the guard is dropped: if an intent is being written, its HTTP request must not be lost.
     #[must_use]
     pub fn may_begin(&self) -> Option<Beginning<'_>> {
-        // Counted before it is looked: either this sees the drain, or the drain sees this. (The end
-        // of a leadership waits for nobody.)
+        // The counter is raised before the flag is read. So either this function sees the drain, or
+        // the drain sees this guard. (The end of a leadership does not wait for guards.)
         self.beginning.fetch_add(1, Ordering::SeqCst);
         let beginning = Beginning(&self.beginning);
         (self.leads() && !self.draining.load(Ordering::SeqCst)).then_some(beginning)
     }
 
-    /// Whether decisions from before the drain are still being carried out.
+    /// Returns whether decisions from before the drain are still being carried out.
     #[must_use]
     pub fn is_beginning(&self) -> bool {
         self.beginning.load(Ordering::SeqCst) > 0
     }
 }
 
-/// What the tests of this folder share.
+/// The fixture that the tests of this folder share.
 #[cfg(test)]
 pub(super) mod fixture {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -286,7 +288,7 @@ pub(super) mod fixture {
         egress::policy::{Reach, ReachRules},
     };
 
-    /// A context over this API server, and what is announced in it.
+    /// Creates a context over this API server. Also returns the receiver of the enqueued sagas.
     pub fn context(
         client: Client,
         circuits: Option<Settings>,

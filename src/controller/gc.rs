@@ -1,8 +1,8 @@
-//! Forgets what this process remembers of sagas that ended or went.
+//! Removes what this process remembers of sagas that ended or were deleted.
 //!
 //! # Guarantees
-//! It may begin before all caches are filled: what is remembered is of sagas that a cache showed,
-//! and one that is not filled showed none.
+//! The removal may begin before all caches are filled. The memory holds only sagas that a cache
+//! showed, and a cache that is not filled has shown none.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -11,16 +11,16 @@ use kube::runtime::reflector::Store;
 use super::context::Context;
 use crate::api::{SagaPhase, StoredSaga};
 
-/// How often it is forgotten.
+/// The time between two removals.
 const EVERY: Duration = Duration::from_mins(1);
 
-/// Forgets again and again. Never returns.
+/// Removes old memory at regular intervals. Never returns.
 pub(crate) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
     let mut every = tokio::time::interval(EVERY);
     loop {
         every.tick().await;
-        // A saga whose status cannot be read may have requests under way: forgetting them would
-        // send them again.
+        // If the status of a saga cannot be read, the saga may have HTTP requests under way. If the
+        // process forgot them, it would send them again.
         let ended = |saga: &StoredSaga| {
             saga.status
                 .as_ref()

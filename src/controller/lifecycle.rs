@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// While it lives, what was decided may still begin.
+/// A guard of decisions. While it lives, decided effects may still begin.
 #[derive(Debug)]
 pub struct Beginning<'a>(pub(super) &'a AtomicUsize);
 

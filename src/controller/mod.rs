@@ -1,25 +1,29 @@
-//! The thin shell: gather → validate → plan → record → perform → wake. The only code that awaits;
-//! it decides nothing.
+//! The outer layer of the operator: gather → validate → plan → record → perform → wake. Only this
+//! layer awaits. It makes no decision.
 //!
 //! # Guarantees
-//! The rules of the protocol with the cluster, each where it is kept:
-//! - Intent before effect, under the version that was read: `record`, and the type of the plan.
-//! - An effect leaves within two seconds, or after a live read: `effects`.
-//! - Nothing is decided from a copy older than an own write: `memory::own_writes`.
+//! The rules of the protocol with the cluster, each with the module that keeps it:
+//! - An intent is written before its effect, under the version that was read: `record`, and the
+//!   type of the plan.
+//! - An effect is performed within two seconds of the write that names it, or after a live read:
+//!   `effects`.
+//! - No decision rests on a copy older than an own write: `memory::own_writes`.
 //! - A child of the same name is adopted or refused: `observe::children`, `effects::perform`.
-//! - A live read comes before a child is deleted or counted lost, and before a child saga lets go
-//!   of its finalizer: `observe`, `effects::perform`.
-//! - A request leaves only under a Lease that holds; what another process sent counts as unknown
-//!   only when that process is gone: `lease`.
-//! - So many requests at once go to one host, and none while its circuit is open: `limits`.
-//! - One bad object or panic harms one saga: `reconcile`, and [`crate::api::StoredSaga`].
-//! - A namespace that the operator may not see holds up no other (`watch::sync`), and neither
-//!   does one that is being deleted (`cluster::namespace`, `cluster::watch_health`).
+//! - A live read comes before a child is deleted or counted as lost, and before a child saga
+//!   removes its finalizer: `observe`, `effects::perform`.
+//! - An HTTP request is sent only under a Lease that holds. An HTTP request that another process
+//!   sent counts as Unknown only when that process is gone: `lease`.
+//! - The number of HTTP requests to one host at once is limited, and none is sent while the breaker
+//!   of the host is open: `limits`.
+//! - One bad object or panic harms one saga only: `reconcile`, and [`crate::api::StoredSaga`].
+//! - A namespace that the operator may not read does not hold up other namespaces (`watch::sync`),
+//!   and neither does a terminating namespace (`cluster::namespace`, `cluster::watch_health`).
 //!
 //! # Caveats
-//! Any number of operators may work on the same sagas. They do the same work, so that it costs
-//! more; nothing shares it between them. Where a leader is elected (`lease::leader`), one works
-//! and the others stand by; nothing rests on there being only one.
+//! Any number of replicas may work on the same sagas. All of them do the same work, so the cost
+//! grows with each replica. The work is not divided between them. With leader election
+//! (`lease::leader`), one replica works and the others stand by. Correctness does not depend on
+//! there being only one.
 
 mod cache;
 mod clock;

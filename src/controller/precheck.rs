@@ -1,14 +1,15 @@
-//! Tries a saga before its first step runs: its pods and objects by a dry run under the identity
-//! that they will have, and whether the Secrets are there that its requests read.
+//! Prechecks a saga before its first step runs. Its Pods and objects are dry-run under the account
+//! that the steps will use. The precheck also looks for the Secrets that the HTTP requests read.
 //!
 //! # Guarantees
-//! - Nothing is stored by it: every write is `dryRun=All`.
-//! - What is refused is what the API server says can never be: malformed, or not allowed. What may
-//!   be mended by an earlier step, what passes (quota, an API server that does not answer), and
-//!   what a webhook cannot try, is unchecked and never holds a saga up.
-//! - A refusal is believed when it was met again after
-//!   [`BELIEVED_AFTER`](super::memory::prechecks::BELIEVED_AFTER): roles and Secrets that were
-//!   created together with the saga may take a moment to be known.
+//! - The precheck stores nothing: every write is `dryRun=All`.
+//! - The precheck refuses only what the API server says can never succeed: malformed, or not
+//!   allowed. Three cases count as unchecked and never hold a saga up: an earlier step may mend the
+//!   refusal; the cause is temporary (quota, an API server that does not answer); or a webhook does
+//!   not support dry run.
+//! - A refusal counts only if it is met again after
+//!   [`BELIEVED_AFTER`](super::memory::prechecks::BELIEVED_AFTER). Roles and Secrets that were
+//!   created together with the saga may take a moment to be visible.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -19,13 +20,12 @@ use tokio::time::timeout;
 
 use super::{
     cluster::{
-        impersonate::{Account, Target},
+        impersonate::{Account, Target, target},
         refusal::{Refused, Trouble},
         secrets::SecretError,
     },
     context::Context,
     memory::prechecks::{Mend, Verdict},
-    observe::child_saga::target,
     workload::Child,
 };
 use crate::{
@@ -44,15 +44,15 @@ use crate::{
     text::bounded_line,
 };
 
-/// How many operations are tried at once, and how long one may take.
+/// The number of operations that are tried at once, and the time limit of one.
 const AT_ONCE: usize = 8;
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The most characters of what the API server says.
+/// The most characters of an API server's message that are kept.
 const MAX_REASON: usize = 300;
 
-/// Tries a saga that was not accepted yet. `None`: it was refused, and is to be tried again before
-/// that is believed.
+/// Prechecks a saga that is not accepted yet. Returns `None` if the saga was refused and has to be
+/// tried again before the refusal counts.
 pub(super) async fn precheck(
     context: &Arc<Context>,
     stored: &StoredSaga,
@@ -62,14 +62,14 @@ pub(super) async fn precheck(
     if accepted || stored.status.is_err() || stored.metadata.deletion_timestamp.is_some() {
         return Some(Precheck::default());
     }
-    // Who asks for it is not told what an earlier trial found.
+    // A requested recheck ignores the cached result.
     let anew = stored
         .status
         .as_ref()
         .is_ok_and(|status| asks_to_check_again(&stored.asked, stored.handled, status));
     let (probes, unchecked) =
         context.think(saga.has_expressions() || saga.has_children(), || probes(saga)).await;
-    // What is the same is tried once.
+    // Equal operations are tried once.
     let of = |probe: &Probe| {
         sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?}", probe.work)])
     };
@@ -88,7 +88,8 @@ pub(super) async fn precheck(
     context.prechecks.is_believed(&saga.uid, !precheck.refused.is_empty()).then_some(precheck)
 }
 
-/// What came of each operation, where it stands. `unchecked`: what could not even be tried.
+/// Combines the verdicts of all operations, each with its path in the spec. `unchecked`: the
+/// operations that could not be tried.
 fn judged(
     probes: &[(String, Probe)],
     verdicts: &BTreeMap<String, Verdict>,
@@ -109,7 +110,7 @@ fn judged(
     precheck
 }
 
-/// `anew`: whatever is remembered of an earlier trial.
+/// Returns the verdict on one operation. `anew`: ignore the remembered verdict.
 async fn tried(context: &Arc<Context>, hash: &str, probe: &Probe, anew: bool) -> Verdict {
     let Probe { saga, work, .. } = probe;
     if let Some(known) = context.prechecks.known(hash).filter(|_| !anew) {
@@ -121,8 +122,8 @@ async fn tried(context: &Arc<Context>, hash: &str, probe: &Probe, anew: bool) ->
             Work::Pod(action) => {
                 try_child(context, pod::build::pod(saga, &probe.identity(), action, LONGEST)).await
             }
-            // Kubernetes looks at the pods of a Job when it makes them, and tells nobody but its
-            // events.
+            // Kubernetes checks the pods of a Job only when it creates them, and reports a refusal
+            // only in events. So a pod is tried in addition to the Job.
             Work::Job(action) => match job::build::job(saga, &probe.identity(), action, LONGEST) {
                 Err(message) => Verdict::Refused(Mend::Nothing, message),
                 Ok(job) => {
@@ -162,7 +163,7 @@ fn of_trouble(trouble: Trouble) -> Verdict {
             Verdict::Refused(Mend::Objects, message)
         }
         Trouble::Final(Refused::Nowhere, message) => Verdict::Refused(Mend::Places, message),
-        // Such as fields that another manager may have given up by then.
+        // For example, a conflict over fields that another manager may have given up by then.
         Trouble::Final(Refused::Otherwise, message)
         | Trouble::NoKind(_, message)
         | Trouble::Passes(message)
@@ -199,7 +200,7 @@ async fn try_child<K: Child>(context: &Context, built: Result<K, String>) -> Ver
     }
 }
 
-/// The child as it would be created, by the account that would create it.
+/// Dry-runs the create of the child saga under the account that will create it.
 async fn try_saga(context: &Context, probe: &Probe, action: &SagaAction) -> Verdict {
     let (saga, identity) = (probe.saga.as_ref(), probe.identity());
     let (child, api_version) =

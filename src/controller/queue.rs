@@ -5,11 +5,11 @@ use tokio::sync::mpsc;
 
 use crate::api::StoredSaga;
 
-/// Where a saga that has to be looked at again is announced: one queue for each watch.
+/// The sending end of a queue of sagas to reconcile. There is one queue for each watch.
 #[derive(Debug)]
 pub struct Queue {
-    /// The namespace the watch is limited to; `None` for all.
+    /// The namespace of the watch; `None` if the watch covers all namespaces.
     pub namespace: Option<String>,
-    /// Its other end triggers reconciles.
+    /// The receiving end of this channel triggers reconciles.
     pub sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
 }

@@ -1,4 +1,4 @@
-//! One look at one saga: gather, validate, plan, record, perform, and when to look again.
+//! One reconcile of one saga: gather, validate, plan, record, perform, and choose the requeue.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,7 +20,10 @@ use super::{
         watch_health::Watched,
     },
     context::Context,
-    effects::perform::{Next, Performance},
+    effects::{
+        perform,
+        performance::{Next, Performance},
+    },
     limits::{
         reservation::{Admission, Outgoing},
         slots::Slot,
@@ -55,22 +58,22 @@ use crate::{
     },
 };
 
-/// When a copy that is older than our own write is looked at again, if the watch brings nothing
-/// newer.
+/// The wait before a copy that is older than an own write is read again, if the watch brings
+/// nothing newer.
 pub(super) const STALE_AGAIN: Duration = Duration::from_secs(1);
-/// How long the watch may lag behind our own write before the saga is read live.
+/// How long the watch may lag behind an own write before the saga is read live.
 const LAG: Duration = Duration::from_secs(2);
-/// The waits after failed reconciles: doubling from the first to the last.
+/// The waits after failed reconciles: they double from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_mins(1);
 
-/// Looks at one saga, where that is this process's business. A panic harms only this saga.
+/// Reconciles one saga if this process is responsible for it. A panic harms only this saga.
 ///
 /// # Errors
-/// Where a call failed; the error policy says when it is tried again.
+/// Returns an error if a call failed. The error policy sets the time of the retry.
 pub async fn reconcile(saga: Arc<StoredSaga>, context: Arc<Context>) -> Result<Action, Error> {
     if !context.answers_for(&saga) {
-        // Whoever becomes the leader looks at every saga.
+        // A replica that becomes the leader enqueues every saga.
         return Ok(Action::await_change());
     }
     let span = tracing::info_span!(
@@ -99,7 +102,7 @@ pub async fn reconcile(saga: Arc<StoredSaga>, context: Arc<Context>) -> Result<A
     result.map(|(action, _)| action)
 }
 
-/// When a failed reconcile is tried again: after 1 s, doubling to 1 min.
+/// Returns the wait before a failed reconcile is retried: 1 s at first, doubling up to 1 min.
 #[must_use]
 pub fn error_policy(saga: &StoredSaga, context: &Context) -> Action {
     let times = context.failures.count(saga.metadata.uid.as_deref().unwrap_or_default());
@@ -112,7 +115,7 @@ async fn look(
 ) -> Result<(Action, ReconcileResult), Error> {
     let uid = cached.metadata.uid.as_deref().unwrap_or_default();
     let version = cached.metadata.resource_version.as_deref().unwrap_or_default();
-    // What a barred watch shows may be from before the deletion.
+    // A barred watch may still show the state from before a deletion.
     let barred = context.barred.is(namespace(cached), Watched::Saga);
     match context.writes.judge(uid, version) {
         Freshness::Fresh if !barred => decide(cached, context).await,
@@ -127,7 +130,8 @@ async fn look(
                 .map_err(Error::api("read the saga"))?;
             match live.filter(|live| live.metadata.uid == cached.metadata.uid) {
                 Some(live) => decide(&live, context).await,
-                // No watch tells whether it is gone, or whether nobody could say.
+                // No watch shows whether the saga is gone or only cannot be seen. So the saga is
+                // polled.
                 None if barred => Ok((Action::requeue(NAMESPACE_POLL), ReconcileResult::Unchanged)),
                 None => Ok((Action::await_change(), ReconcileResult::Unchanged)),
             }
@@ -135,8 +139,8 @@ async fn look(
     }
 }
 
-/// After how long to look again at a saga of which no watch may tell, unless nothing of it is left
-/// to do.
+/// Returns the wait before a saga is read again if a barred watch may miss its changes. Returns
+/// `None` if nothing is left to do for the saga.
 pub(super) fn unwatched(saga: &StoredSaga, context: &Context) -> Option<Duration> {
     let metadata = &saga.metadata;
     let ended =
@@ -164,8 +168,8 @@ async fn decide(
     let saga = validated.as_ref();
     let executor = context.own.id();
     let gathered = gathered(context, stored, saga, executor.as_deref()).await?;
-    // What is missing may have been created together with the saga: it is looked for once more
-    // before anything is said.
+    // A missing object may have been created together with the saga. So the precheck runs once more
+    // before a refusal counts.
     let Some(gathered) = gathered else {
         return Ok((Action::requeue(prechecks::BELIEVED_AFTER), ReconcileResult::Unchanged));
     };
@@ -194,14 +198,14 @@ async fn decide(
         planned: (at, planned),
         slots: Mutex::new(slots),
     };
-    let next = performance.perform(recorded).await?;
-    // What begins has begun.
+    let next = perform::perform(&performance, recorded).await?;
+    // All effects that may begin have begun.
     drop(beginning);
     let result = if changes { ReconcileResult::Changed } else { ReconcileResult::Unchanged };
     Ok((looked_at_again(next, wake), result))
 }
 
-/// When the saga is looked at again after its effects were performed.
+/// Returns when the saga is requeued after its effects were performed.
 fn looked_at_again(next: Next, wake: Option<Timestamp>) -> Action {
     match (next, wake) {
         (Next::AtOnce, _) => Action::requeue(Duration::ZERO),
@@ -210,19 +214,19 @@ fn looked_at_again(next: Next, wake: Option<Timestamp>) -> Action {
     }
 }
 
-/// What was read around a saga for one decision.
+/// What was read about a saga for one decision.
 struct Gathered {
     children: Observed,
     tried: Precheck,
-    /// Whether the namespace is being deleted.
+    /// Whether the namespace is terminating.
     terminating: bool,
     parent_holds: bool,
-    /// After how long to look again although no watch may tell of anything.
+    /// The wait before the saga is requeued even if no watch shows a change.
     again: Option<Duration>,
 }
 
-/// Gathers what a decision about a saga rests on. `None`: what came of trying it is not believed
-/// yet.
+/// Reads what a decision about a saga rests on. Returns `None` if a precheck refused the saga and
+/// the refusal does not count yet.
 async fn gathered(
     context: &Arc<Context>,
     stored: &StoredSaga,
@@ -243,7 +247,7 @@ async fn gathered(
         again,
         unwatched(stored, context),
         terminating.map(|_| NAMESPACE_POLL),
-        // Nobody announces a new Lease: the saga asks again.
+        // A new Lease enqueues no saga: the saga is requeued instead.
         executor.is_none().then_some(STALE_AGAIN),
     ];
     Ok(Some(Gathered {
@@ -255,7 +259,8 @@ async fn gathered(
     }))
 }
 
-/// What is seen of the saga by this process, whether or not it begins anything.
+/// Builds the input of the plan from the saga and from what this process knows, whether or not this
+/// process may begin anything.
 fn seen_here<'a>(
     stored: &'a StoredSaga,
     context: &'a Context,
@@ -278,8 +283,8 @@ fn seen_here<'a>(
     }
 }
 
-/// What came of trying the saga before its first step. One with fields that this version does not
-/// know is not tried.
+/// Prechecks the saga before its first step. A saga with fields that this version does not know is
+/// not prechecked.
 async fn tried(
     context: &Arc<Context>,
     stored: &StoredSaga,
@@ -292,8 +297,8 @@ async fn tried(
     }
 }
 
-/// The plan, and the slots of the requests that it begins. Where a host has none left, or its
-/// circuit lets nothing through, what would go there is planned to wait.
+/// Returns the plan and the slots of the HTTP requests that it begins. If a host has no free slot
+/// or its breaker is not closed, the plan lets the HTTP requests to that host wait.
 pub(super) fn plan_with_slots(
     context: &Arc<Context>,
     saga: &Result<ValidSaga, Vec<Fault>>,
@@ -302,12 +307,13 @@ pub(super) fn plan_with_slots(
     let (mut taken, mut room) = (HashMap::<String, Vec<Slot>>::new(), BTreeMap::new());
     let who = saga.as_ref().map_or(("", ""), |saga| (saga.namespace.as_str(), saga.name.as_str()));
     let mut circuits = Admission::new(context, who.0, who.1);
-    // Each time at least one host more has its limit: it ends with the last one.
+    // Each further round adds a limit for a host or a refusing breaker for an origin. So the loop
+    // ends, at the latest when every host has a limit and every breaker refuses.
     loop {
         let plan = plan(saga, &Seen { room: &room, circuits: circuits.gates(), ..seen.clone() });
         let Ok(saga) = saga else { return (plan, HashMap::new()) };
         let requests = requests(saga, seen, &plan);
-        // First, so that what waits for its circuit takes no slot.
+        // Breakers come first, so that an HTTP request that waits for its breaker takes no slot.
         let new = requests
             .iter()
             .filter(|request| !request.stands)
@@ -339,7 +345,7 @@ pub(super) fn plan_with_slots(
     }
 }
 
-/// The requests that a plan begins.
+/// Returns the HTTP requests that a plan begins.
 fn requests(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<Outgoing> {
     let standing: BTreeSet<_> =
         seen.status.iter().flat_map(active_attempts).map(|(attempt, _)| attempt).collect();
@@ -376,7 +382,7 @@ fn requests(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<Outgoing> {
         .collect()
 }
 
-/// How many there are of each.
+/// Counts how often each value occurs.
 fn count<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
     let mut counts = BTreeMap::new();
     for one in all {
@@ -385,8 +391,8 @@ fn count<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
     counts
 }
 
-/// Expressions that read only what is known are tried when a saga is checked: that is thought about
-/// like a plan.
+/// Validates the saga, or returns the kept result. The validation evaluates expressions that read
+/// only known values, so it counts as a heavy computation, like a plan.
 async fn valid(context: &Context, stored: &StoredSaga) -> Validated {
     let uid = stored.metadata.uid.clone().unwrap_or_default();
     let accepted = stored.status.as_ref().is_ok_and(|status| status.spec_hash.is_some());
@@ -410,7 +416,7 @@ async fn valid(context: &Context, stored: &StoredSaga) -> Validated {
     context.validated.keep(&uid, checked, made.await)
 }
 
-/// What is seen of the saga, before anything is known of this process.
+/// Builds the input of the plan from the saga alone, without what this process knows of itself.
 pub(super) fn seen<'a>(
     stored: &'a StoredSaga,
     context: &'a Context,

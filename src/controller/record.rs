@@ -1,8 +1,9 @@
-//! Writes what was decided, under the version of the saga that it was decided on.
+//! Writes a plan's finalizer and status, under the saga's version that the plan rests on.
 //!
 //! # Guarantees
-//! The only maker of a [`Plan<Recorded>`]. Every write carries the resourceVersion that was read: a
-//! conflict means that the decision rests on something old and is dropped, which is no error.
+//! This module alone creates a [`Plan<Recorded>`]. Every write carries the resourceVersion that was
+//! read. A conflict means that the plan rests on an old copy. The plan is then dropped; a conflict
+//! is not an error.
 
 use std::time::Instant;
 
@@ -23,27 +24,27 @@ use crate::{
     model::plan::{Finalizer, Plan, Recorded, StatusWrite},
 };
 
-/// A plan whose status stands in the cluster.
+/// A plan whose status is stored in the cluster.
 pub struct Record {
-    /// The plan, with its effects to be taken.
+    /// The plan, with its effects to perform.
     pub plan: Plan<Recorded>,
-    /// The saga's version after it was written.
+    /// The saga's resourceVersion after the write.
     pub version: String,
-    /// When the status write was sent that was acknowledged since; `None` where the status stood
-    /// already. Not when its answer was seen: a process that was frozen meanwhile would take an old
-    /// answer for a fresh one.
+    /// When the acknowledged status write was sent; `None` if the status was stored already. The
+    /// time of the answer is not used: a process that was frozen meanwhile would take an old answer
+    /// for a fresh one.
     pub written: Option<Instant>,
-    /// Why the finalizer could not be taken off after the status was written. The effects are due
-    /// all the same.
+    /// Why the finalizer could not be removed after the status was written. The effects are due
+    /// regardless.
     pub unfinished: Option<Error>,
 }
 
-/// Writes a plan's finalizer and status. `None` where another write came first or the saga is gone:
-/// the watch brings it back.
+/// Writes a plan's finalizer and status. Returns `None` if another write came first or the saga is
+/// gone. The watch then enqueues the saga again.
 ///
 /// # Errors
-/// Where a write failed or its answer was lost. What was committed is then found by the next
-/// reconcile.
+/// Returns an error if a write failed or its answer was lost. The next reconcile finds what was
+/// committed.
 pub async fn record(
     context: &Context,
     saga: &StoredSaga,
@@ -82,12 +83,12 @@ pub async fn record(
         }
     }
     let mut unfinished = None;
-    // The version of the terminal write, or of the copy that shows it, is the precondition: no
+    // The precondition is the version of the terminal write, or of the copy that shows it. So no
     // other read is needed.
     if plan.finalizer == Finalizer::Remove {
         match patch_finalizers(context, saga, &version, false).await {
             Ok(Some(next)) => version = next,
-            // Nothing stands that the effects could speak of.
+            // No status is stored that the effects could refer to.
             Ok(None) if plan.status.is_none() => return Ok(None),
             Ok(None) => tracing::debug!("the finalizer stays for now: another write came first"),
             Err(error) if plan.status.is_none() => return Err(error),
@@ -97,11 +98,11 @@ pub async fn record(
     Ok(Some(Record { plan: plan.recorded(), version, written: written_at, unfinished }))
 }
 
-/// Takes away the annotations of recorded requests and sets the number up to which they are
-/// handled. Where another write came first, the next reconcile does it.
+/// Removes the annotations of recorded requests and writes the number up to which they are handled.
+/// If another write came first, the next reconcile repeats this.
 ///
 /// # Errors
-/// Where the write failed or its answer was lost.
+/// Returns an error if the write failed or its answer was lost.
 pub(super) async fn take_away(
     context: &Context,
     saga: &StoredSaga,
@@ -125,7 +126,7 @@ async fn replace_status(
     status: &SagaStatus,
 ) -> Result<StoredSaga, kube::Error> {
     let mut written = saga.clone();
-    // Identity and version only: metadata is not this write's to change.
+    // Only identity and version are sent: this write does not change the metadata.
     written.metadata = kube::api::ObjectMeta {
         name: saga.metadata.name.clone(),
         namespace: saga.metadata.namespace.clone(),
@@ -146,7 +147,7 @@ async fn replace_status(
     written
 }
 
-/// Whether a write only says in other words what another process wrote.
+/// Returns whether a write changes only the message and conditions that another process wrote.
 fn is_rewording(context: &Context, saga: &StoredSaga, write: &StatusWrite) -> bool {
     let metadata = &saga.metadata;
     let (uid, version) = (
@@ -161,7 +162,7 @@ fn is_rewording(context: &Context, saga: &StoredSaga, write: &StatusWrite) -> bo
     }
 }
 
-/// Whether the answer to a write lacks a field of what was written.
+/// Returns whether the answer to a write lacks a field that was written.
 fn loses(answer: &StoredSaga, written: &SagaStatus) -> bool {
     let Ok(stands) = &answer.status else { return false };
     stands != written && lacks(&json!(stands), &json!(written))
@@ -179,8 +180,8 @@ fn lacks(stands: &Value, written: &Value) -> bool {
     }
 }
 
-/// Writes message and conditions, and of which spec they speak, where the rest of the stored status
-/// cannot be read and must not be lost.
+/// Writes message, conditions and observed generation. This patch is used if the rest of the stored
+/// status cannot be read and must not be lost.
 async fn patch_verdict(
     context: &Context,
     saga: &StoredSaga,
@@ -221,7 +222,7 @@ async fn patch_finalizers(
     Ok(patched)
 }
 
-/// The version after a write; `None` where it met a newer version or no saga.
+/// Returns the version after a write; `None` if the write met a newer version or no saga.
 fn outcome(
     context: &Context,
     saga: &StoredSaga,

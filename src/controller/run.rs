@@ -1,4 +1,4 @@
-//! Puts the parts of the controller together and runs them until the process is asked to end.
+//! Connects the parts of the controller and runs them until the process is asked to stop.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -40,25 +40,26 @@ use crate::{
     },
 };
 
-/// How often it is looked whether all requests have ended while the process stops.
+/// The time between two checks whether all HTTP requests have ended while the process stops.
 const DRAIN_POLL: Duration = Duration::from_millis(50);
-/// How long it may take to record that requests were called off.
+/// The time limit for recording that HTTP requests were called off.
 const RECORDED: Duration = Duration::from_secs(5);
-/// How long the first Lease is waited for before sagas are looked at.
+/// How long the process waits for the first Lease before it reconciles sagas.
 const FIRST_LEASE: Duration = Duration::from_secs(5);
-/// How long the last reconciles may take after the requests have ended.
+/// How long the last reconciles may take after the HTTP requests have ended.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 
-/// Runs the operator until it is told to stop.
+/// Runs the operator until it is asked to stop.
 ///
 /// # Errors
-/// A sentence that says what is missing, where the operator cannot start or can never work again.
+/// Returns a sentence that says what is missing if the operator cannot start or can never work
+/// again.
 pub async fn run(config: RunConfig) -> Result<(), String> {
     run_with(config, Identity::new()).await
 }
 
-/// As [`run`], with `layer` between the operator and the API server: what it does is the network's
-/// doing.
+/// Runs the operator as [`run`] does, with `layer` between the operator and the API server. A test
+/// can use the layer to simulate network faults.
 ///
 /// # Errors
 /// As [`run`].
@@ -90,7 +91,8 @@ where
         first_looks(&context).await;
         controllers.await
     };
-    // Tasks of their own: no crowd of sagas to look at makes a renewal late.
+    // These are separate tasks, so that a large number of sagas to reconcile does not delay a
+    // renewal.
     let mut keeper = tokio::spawn(keep_lease(Arc::clone(&context)));
     let mut leader =
         tokio::spawn(leader::run(candidacy, Arc::clone(&context), warmth, wait(resigned)));
@@ -99,11 +101,11 @@ where
         shutdown.requested().await;
         health.draining();
         context.drain();
-        // Another one may go on at once, while requests end here. It tells nobody where there is no
-        // election any more.
+        // Another replica may take over at once, while HTTP requests end here. If the receiver is
+        // gone, the election has ended already.
         let _ = resign.send(true);
         drain(&context, config.drain).await;
-        // Nobody listens any more where every controller has ended already.
+        // If every controller has ended already, nobody receives the signal.
         let _ = stop.send(true);
         time::sleep(LAST_WRITES).await;
     };
@@ -122,8 +124,8 @@ where
     let _ = (stop.send(true), resign.send(true));
     end(keeper, leader).await;
     if shutdown.is_requested() {
-        // A second signal does not wait for requests: none may go on once the Lease says that they
-        // do not.
+        // A second signal does not wait for HTTP requests. None may continue once the Lease is
+        // released, because the released Lease says that none does.
         context.attempts.abort_all();
         context.own.release().await;
     }
@@ -136,11 +138,12 @@ where
     }
 }
 
-/// Waits for the first Lease, and looks at what guards requests and at the definition that is
-/// served, for at most [`FIRST_LEASE`].
+/// Waits for the first Lease, for the read of the policy that guards requests, and for the read of
+/// the served definition. Waits at most [`FIRST_LEASE`].
 async fn first_looks(context: &Context) {
-    // Without a Lease nothing begins, but what is under way is followed all the same. Nor is a saga
-    // accepted before it is known what guards its requests.
+    // Without a Lease nothing begins, but this process still follows what is under way. So the wait
+    // is limited. The reads come first, so that no saga is accepted before they say what guards
+    // requests.
     let _ = time::timeout(
         FIRST_LEASE,
         futures::future::join3(
@@ -152,9 +155,9 @@ async fn first_looks(context: &Context) {
     .await;
 }
 
-/// Tells when the caches are filled and the process is ready, and forgets what is over. The one
-/// does not wait for the other: where one namespace cannot be listed, the others are worked in all
-/// the same. Never returns.
+/// Reports when the caches are filled and the process is ready, and removes old memory. The two
+/// tasks do not wait for each other: if one namespace cannot be listed, the process works in the
+/// other namespaces. Never returns.
 pub(crate) async fn tend(
     context: &Context,
     fillings: &[Filling],
@@ -171,8 +174,8 @@ pub(crate) async fn tend(
     futures::future::join(ready, janitor(context, sagas)).await;
 }
 
-/// Waits for a task that ends when the process is asked to stop; returns only where it ended
-/// before.
+/// Waits for a task that ends when the process is asked to stop. Returns only if the task ended
+/// before that.
 async fn unless_asked(task: &mut JoinHandle<()>, shutdown: &Shutdown) {
     let _ended = task.await;
     if shutdown.is_requested() {
@@ -180,11 +183,11 @@ async fn unless_asked(task: &mut JoinHandle<()>, shutdown: &Shutdown) {
     }
 }
 
-/// Ends the tasks that renew Leases. The leader's ends by itself, once it has given its Lease back.
+/// Ends the tasks that renew Leases. The leader task ends alone after it has released its Lease.
 async fn end(keeper: JoinHandle<()>, leader: JoinHandle<()>) {
     if !keeper.is_finished() {
         keeper.abort();
-        // Cancelled, which is what was asked for.
+        // The task was cancelled on purpose.
         let _ = keeper.await;
     }
     if !leader.is_finished() {
@@ -192,8 +195,8 @@ async fn end(keeper: JoinHandle<()>, leader: JoinHandle<()>) {
     }
 }
 
-/// The way to the cluster, what is watched in it, and what it takes to become the leader where one
-/// is elected.
+/// The connection to the cluster: the context, the watches, and the candidacy if a leader is
+/// elected.
 struct Connected {
     context: Arc<Context>,
     watches: Vec<Watch>,
@@ -249,7 +252,7 @@ where
         Candidacy::new(leases, candidate)
     });
     context.lead(candidacy.is_none(), false);
-    // Not the context itself, which holds the metrics.
+    // The metrics hold a weak reference, because the context holds the metrics.
     let shown = Arc::downgrade(&context);
     context.metrics.circuits().show(move || {
         shown.upgrade().map(|context| context.circuits.reports()).unwrap_or_default()
@@ -268,12 +271,12 @@ where
     Ok(Connected { context, watches, candidacy })
 }
 
-/// Whether a saga may wait for another definition.
+/// Returns whether a saga is not accepted, so that it may wait for another served definition.
 fn is_not_accepted(saga: &StoredSaga) -> bool {
     saga.status.as_ref().is_ok_and(|status| status.spec_hash.is_none())
 }
 
-/// The name of the machine: in a Pod, the Pod's.
+/// Returns the name of the machine. In a Pod it is the Pod's name.
 fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "unknown".into(), |name| name.trim().to_owned())
@@ -298,14 +301,16 @@ fn reach(config: &RunConfig, api_server: Vec<IpAddr>) -> Reach {
     Reach::new(config.reach.clone(), api_server).operator_at(config.pod_ips.iter().copied())
 }
 
-/// The API server's addresses, which no step may reach: as configured, and as Pods see it. The
-/// nodes behind them are not asked for: that would take one more right in the cluster.
+/// Returns the addresses of the API server, which no step may call: as configured, and as Pods see
+/// it. The addresses of the nodes behind them are not read: that would need one more right in the
+/// cluster.
 async fn addresses(kube: &Config) -> Result<Vec<IpAddr>, String> {
     let host = kube.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let found = match lookup_host((host.as_str(), kube.cluster_url.port_u16().unwrap_or(443))).await
     {
         Ok(found) => found.collect(),
-        // A name that only the proxy knows leads no request to the API server.
+        // If only the proxy can resolve the name, a direct HTTP request cannot reach the API server
+        // by it.
         Err(_) if kube.proxy_url.is_some() => Vec::new(),
         Err(error) => {
             return Err(format!(
@@ -321,14 +326,14 @@ async fn addresses(kube: &Config) -> Result<Vec<IpAddr>, String> {
     Ok(addresses)
 }
 
-/// Lets requests end and their outcomes be written, for at most `limit`.
+/// Waits until HTTP requests have ended and their outcomes are written, for at most `limit`.
 async fn drain(context: &Context, limit: Duration) {
     let begun = Instant::now();
     tracing::info!(
         requests = context.attempts.unrecorded_requests(),
         "told to stop: nothing new begins, requests may end"
     );
-    // In this order: once nothing begins any more, every request is known.
+    // The order matters: once nothing begins any more, all HTTP requests are known.
     while (context.is_beginning() || context.attempts.unrecorded_requests() > 0)
         && begun.elapsed() < limit
     {
@@ -342,7 +347,7 @@ async fn drain(context: &Context, limit: Duration) {
         requests = called_off.len(),
         "some requests did not end in time: their outcome is unknown"
     );
-    // Only this process can tell that it called them off itself.
+    // Only this process knows that it called them off.
     for (namespace, name) in called_off {
         context.announce(&namespace, &name);
     }
@@ -353,7 +358,7 @@ async fn drain(context: &Context, limit: Duration) {
 }
 
 pub(crate) async fn wait(mut stopped: tokio::sync::watch::Receiver<bool>) {
-    // A sender that is gone means the same.
+    // A dropped sender means the same as the value true.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 

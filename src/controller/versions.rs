@@ -1,9 +1,10 @@
-//! What this process remembers of the work of operators of another version.
+//! The memory of what operators of other versions wrote in sagas.
 //!
 //! # Guarantees
-//! Of a saga with words that this version does not know is told once. Where two versions put the
-//! same in words of their own, this process puts it in its own once a minute at most: the two would
-//! go on for ever.
+//! The operator warns once about a saga with words that this version does not know. Two versions
+//! may express the same state in different messages and conditions. This process rewrites the
+//! message and conditions of another version at most once a minute, because otherwise both versions
+//! would rewrite each other's text without end.
 
 use std::{
     collections::HashMap,
@@ -17,7 +18,7 @@ use super::{
     clock::now,
     cluster::error::Error,
     context::Context,
-    effects::perform::Performance,
+    effects::{perform, performance::Performance},
     reconcile::{STALE_AGAIN, seen, unwatched},
     record,
 };
@@ -28,23 +29,23 @@ use crate::{
     service::metrics::ReconcileResult,
 };
 
-/// For how long another process has the last word.
+/// How long this process leaves the text of another process unchanged.
 const WORDS: Duration = Duration::from_mins(1);
 
-/// What is remembered, by the UID of the saga.
+/// The memory of other versions, by the UID of the saga.
 #[derive(Debug, Default)]
 pub struct OtherVersions(Mutex<HashMap<String, Met>>);
 
 #[derive(Debug, Default)]
 struct Met {
-    /// The words that were told of.
+    /// The unknown words that a warning already named.
     told: Vec<String>,
-    /// When this process last put into its own words what another one had put into other ones.
+    /// When this process last replaced the text of another process with its own.
     reworded: Option<Instant>,
 }
 
 impl OtherVersions {
-    /// Whether nobody was told yet of these words of the saga; from now on somebody was.
+    /// Returns whether no warning named these words of the saga yet, and notes that one does now.
     pub fn are_news(&self, uid: &str, words: &[String]) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let met = all.entry(uid.to_owned()).or_default();
@@ -55,7 +56,7 @@ impl OtherVersions {
         news
     }
 
-    /// Remembers that what another process said of the saga was put into other words.
+    /// Notes that this process replaced the text of another process in this saga.
     pub fn reworded(&self, uid: &str) {
         self.0
             .lock()
@@ -65,23 +66,23 @@ impl OtherVersions {
             .reworded = Some(Instant::now());
     }
 
-    /// Whether that was just now.
+    /// Returns whether that happened within the last minute.
     pub fn reworded_lately(&self, uid: &str) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(uid).and_then(|met| met.reworded).is_some_and(|at| at.elapsed() < WORDS)
     }
 
-    /// Forgets sagas that ended or went.
+    /// Removes sagas that ended or were deleted.
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| lives(uid));
     }
 }
 
-/// A saga with words in its status that this version does not know: that is told once, and the saga
-/// left to an operator of that version.
+/// Handles a saga whose status holds words that this version does not know. The operator warns once
+/// and leaves the saga to an operator of that version.
 ///
 /// # Errors
-/// Where its finalizer could not be taken off.
+/// Returns an error if the finalizer could not be removed.
 pub(super) async fn leave_alone(
     stored: &StoredSaga,
     context: &Arc<Context>,
@@ -108,16 +109,15 @@ pub(super) async fn leave_alone(
     let Some(record) = record::record(context, stored, plan).await? else {
         return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
     };
-    Performance {
+    let performance = Performance {
         context,
         stored,
         saga: None,
         executor: "",
         planned: (at, Instant::now()),
         slots: Mutex::default(),
-    }
-    .perform(record)
-    .await?;
+    };
+    perform::perform(&performance, record).await?;
     Ok((again, ReconcileResult::Unchanged))
 }
 

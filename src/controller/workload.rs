@@ -1,4 +1,4 @@
-//! The children that the operator makes itself, Pods and Jobs: what is different about them.
+//! The children that the operator creates itself, Pods and Jobs, and where the two differ.
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -25,10 +25,10 @@ use crate::{
     },
 };
 
-/// The most pods of one Job that are read at once.
+/// The most pods of one Job that one live read returns.
 const MOST_PODS: u32 = 500;
 
-/// A kind of such children.
+/// A kind of child that the operator creates itself.
 pub(crate) trait Child:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
@@ -38,43 +38,43 @@ pub(crate) trait Child:
     + Send
     + Sync
 {
-    /// What is done to it, for errors.
+    /// What a call does, for error messages.
     const READ: &'static str;
     const CREATE: &'static str;
     const DELETE: &'static str;
-    /// The watch that brings it.
+    /// The watch that shows this kind.
     const WATCHED: Watched;
 
-    /// The name of an attempt's child.
+    /// Returns the name of an attempt's child.
     fn name_of(saga: &str, uid: &str, attempt: &AttemptId) -> String;
 
-    /// The child of this name as the watch last showed it.
+    /// Returns the child of this name from the cache.
     fn cached(context: &Context, namespace: &str, name: &str) -> Option<Arc<Self>>;
 
-    /// Its state.
+    /// Returns the state of the child. `age`: how long this process has known the child.
     async fn state(&self, context: &Context, age: Duration) -> Result<ChildState, Error>;
 
-    /// Whether something of it is being deleted, and where that should long be over, what may still
-    /// run.
+    /// Returns whether a part of the child is terminating. If its end is more than 60 s overdue,
+    /// also says what may still run.
     fn deletion(&self, context: &Context) -> (bool, Option<String>);
 
-    /// The end of one that is kept although it was deleted long ago, where nothing of it runs.
+    /// Returns the end of a child that was deleted long ago and is still kept, if no part of it
+    /// runs.
     async fn kept(&self, context: &Context) -> Result<Option<ChildState>, Error>;
 
-    /// Whether something of it runs that its own deletion does not end.
+    /// Returns whether a part of the child runs that the child's deletion does not end.
     fn runs_on(&self, context: &Context) -> bool;
 
-    /// Its end where a container keeps it from being told, and for how long it is waited for all
-    /// the same.
+    /// Returns the end of a child whose own container ended by a signal, if another container of
+    /// the child still runs. The duration says how long the operator waits for the other container.
     fn held_up(&self, context: &Context) -> Option<(ChildState, Duration)>;
 
-    /// The pods that are left of one that a live read did not find, by a live read of their own.
-    /// `child`: its UID.
+    /// Reads the remaining pods live, after a live read did not find the child. `child`: its UID.
     async fn rest(context: &Context, namespace: &str, child: &str) -> Result<Vec<Arc<Pod>>, Error>;
 
-    /// The state of one that a live read did not find, by what is remembered of it. `child`: its
-    /// UID, where it was ever seen. `gone`: what the watch brought of its end. `None` where nothing
-    /// tells of it.
+    /// Returns the state of a child that a live read did not find, from memory. `child`: its UID,
+    /// if it was ever seen. `gone`: the end that the watch delivered. Returns `None` if memory
+    /// holds nothing about the child.
     fn after(
         context: &Context,
         key: &AttemptKey,
@@ -82,22 +82,22 @@ pub(crate) trait Child:
         gone: Option<ChildState>,
     ) -> Option<ChildState>;
 
-    /// Whether nothing of it can have started. Its deletion under the version that was read then
-    /// proves that nothing ever will.
+    /// Returns whether no part of the child can have started. If so, its deletion under the version
+    /// that was read proves that no part ever will.
     fn is_idle(&self) -> bool;
 
-    /// Whether it succeeded, as the watch shows it.
+    /// Returns whether the child succeeded, by the cache.
     fn succeeded(&self) -> bool;
 
-    /// Notes that this process just created it.
+    /// Notes that this process just created the child.
     fn born(&self, context: &Context);
 
-    /// The API of its kind.
+    /// Returns the API of this kind.
     fn api(context: &Context, namespace: &str) -> Api<Self> {
         Api::namespaced(context.client.clone(), namespace)
     }
 
-    /// Its kind, in a word.
+    /// Returns the name of this kind.
     fn word() -> String {
         Self::kind(&()).into_owned()
     }
@@ -126,7 +126,7 @@ impl Child for Pod {
     }
 
     async fn kept(&self, _: &Context) -> Result<Option<ChildState>, Error> {
-        // What has ended has ended, whoever keeps it.
+        // If a Pod is kept after it has ended, the end does not change.
         Ok(None)
     }
 
@@ -189,7 +189,8 @@ impl Child for Job {
         (job_goes(self, &family), job::state::stuck(Some(self), &family, now()))
     }
 
-    /// Nothing makes pods for it any more: it has ended when those that there are have.
+    /// No controller creates pods for this Job any more. So the Job has ended when its existing
+    /// pods have ended.
     async fn kept(&self, context: &Context) -> Result<Option<ChildState>, Error> {
         let family = family(self, context);
         if !only_kept(self, &family) {
@@ -198,7 +199,7 @@ impl Child for Job {
         Ok(job::state::gone(self, &with_live_pods(self, context).await?))
     }
 
-    /// Of a Job that a finalizer keeps, nobody ends the pods unless it is deleted in the
+    /// If a finalizer keeps a Job, nobody ends its pods, unless the Job is deleted in the
     /// foreground.
     fn runs_on(&self, context: &Context) -> bool {
         job::state::runs_on(&family(self, context))
@@ -210,10 +211,11 @@ impl Child for Job {
 
     async fn rest(context: &Context, namespace: &str, child: &str) -> Result<Vec<Arc<Pod>>, Error> {
         let listed = live_pods(context, namespace, child).await?;
-        // Only now: the watch may have told of an end while they were read.
+        // The family is read after the list, because the watch may have delivered an end during the
+        // list.
         let (mut family, _) = context.families.of(child);
-        // What was seen of them earlier may never change any more: whoever takes a Job alone takes
-        // its name from its pods.
+        // The states that the watch showed earlier may never be updated: if a Job is deleted
+        // without its pods, the pods lose their reference to the Job.
         if let Some((pods, more)) = listed {
             family = as_listed(context, namespace, family, pods, more);
             context.families.correct(child, &family);
@@ -221,7 +223,7 @@ impl Child for Job {
         Ok(family.pods)
     }
 
-    /// Its pods may outlive it: it has ended when they have.
+    /// The pods of a Job may outlive the Job. The attempt has ended when they have ended.
     fn after(
         context: &Context,
         key: &AttemptKey,
@@ -236,7 +238,7 @@ impl Child for Job {
         after_job(child, &family, last.as_deref(), since.unwrap_or_default()).or(gone)
     }
 
-    /// Its pods are another's to make: nothing proves that none comes.
+    /// Another controller creates the pods of a Job. So nothing proves that none will come.
     fn is_idle(&self) -> bool {
         false
     }
@@ -254,24 +256,25 @@ fn family(job: &Job, context: &Context) -> Family {
     context.families.of(job.metadata.uid.as_deref().unwrap_or_default()).0
 }
 
-/// The pods of a Job, those that a live read shows among them: the cache of pods may be older than
-/// that of Jobs.
+/// Returns the pods of a Job with those that a live read shows. The cache of Pods may be older than
+/// the cache of Jobs.
 async fn with_live_pods(job: &Job, context: &Context) -> Result<Family, Error> {
     let (uid, namespace) =
         (job.metadata.uid.as_deref().unwrap_or_default(), job.namespace().unwrap_or_default());
     let listed = live_pods(context, &namespace, uid).await?;
-    // Only now: the watch may have told of an end while they were read.
+    // The family is read after the list, because the watch may have delivered an end during the
+    // list.
     let family = family(job, context);
     Ok(match listed {
         Some((pods, more)) => as_listed(context, &namespace, family, pods, more),
-        // What was seen is all that there is.
+        // Nothing more can be read: the family holds only the pods that were seen.
         None => Family { lost: true, ..family },
     })
 }
 
-/// The same family where a live read shows these pods. One that it does not show and the watch
-/// still does is gone, and the watch is about to bring how it last was: until then nobody can tell
-/// its end.
+/// Combines a family with the pods that a live read shows. If the cache shows a pod that the live
+/// read does not show, the pod is gone. The watch will soon deliver its last state. Until then its
+/// end is not known.
 fn as_listed(
     context: &Context,
     namespace: &str,
@@ -296,8 +299,8 @@ fn as_listed(
     family.as_listed(listed, more)
 }
 
-/// The pods of the Job with this UID as a live read shows them, and whether there are more; `None`
-/// where nobody may look any more, or will.
+/// Reads the pods of the Job with this UID live, and returns them with whether there are more.
+/// Returns `None` if the operator may not read them any more because the namespace is terminating.
 async fn live_pods(
     context: &Context,
     namespace: &str,

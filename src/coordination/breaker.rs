@@ -1,28 +1,30 @@
-//! One HTTP circuit breaker: a pure function of what came of calls and of instants that are handed
-//! in.
+//! One HTTP circuit breaker: a pure function of the outcomes of calls and of the instants that it
+//! is given.
 //!
 //! ```text
-//!          so many calls within the window, so many of them Unknown
+//!          enough calls within the window, enough of them Unknown
 //!   Closed ─────────────────────────────────────────────────────────► Open
 //!     ▲                                                               │  ▲
-//!     │                                              its time is over │  │
+//!     │                                              open time passed │  │
 //!     │ the probe is answered                                         ▼  │ the probe ends Unknown
 //!     └─────────────────────────────────────────────────────────── HalfOpen
 //! ```
-//! Written here, since the breakers that can be had read a clock of their own, count failures in a
-//! row or all errors alike, or keep one circuit and not its place in a plan that may come to
-//! nothing.
+//! The breaker is written here, because existing breakers do not fit. They read their own clock, or
+//! count consecutive failures or all errors alike, or do not give back the place of a call that was
+//! planned and never made.
 //!
 //! # Guarantees
-//! - Only calls that were sent count, when they end, and only in the stretch of being closed in
-//!   which they began: what was sent before a circuit opened says nothing of it afterwards.
-//! - While half-open at most one probe is under way. One that was never sent gives its place back.
-//! - The memory of a circuit is bounded whatever is called how often.
+//! - Only calls that were sent count, at the instant at which they end. They count only in the
+//!   closed period in which they began. A call that was sent before a breaker opened does not count
+//!   afterwards.
+//! - While the breaker is half-open, at most one probe is under way. A probe that was never sent
+//!   gives its place back.
+//! - The memory of a breaker is bounded, however many calls there are.
 //!
 //! # Caveats
-//! The window moves by sixtieths of itself, so that a call counts for at most the window and for at
-//! least 59/60 of it. A probe ends with its own time limit, however long that is: until then
-//! nothing else is let through.
+//! The window moves in steps of one sixtieth of its length, so a call counts for at most the window
+//! and at least 59/60 of it. A probe ends with its own time limit, however long that is. Until then
+//! the breaker admits no other call.
 
 use std::{
     collections::VecDeque,
@@ -31,38 +33,38 @@ use std::{
 
 use crate::model::observation::{ChildState, Reached};
 
-/// The parts by which the window moves.
+/// The number of slices in the window.
 const SLICES: u64 = 60;
 
-/// When a circuit opens, and for how long.
+/// When a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// It opens only after at least so many calls within the window; at least 1.
+    /// The least number of calls within the window for the breaker to open; at least 1.
     pub calls: u32,
     /// How long a call counts; at least a millisecond.
     pub window: Duration,
-    /// It opens where at least so many of a hundred calls ended `Unknown`: 1 to 100.
+    /// The percentage of calls that must end `Unknown` for the breaker to open: 1 to 100.
     pub unknown_percent: u32,
-    /// How long it stays open before a probe is let through.
+    /// How long the breaker stays open before it admits a probe.
     pub open: Duration,
 }
 
-/// What came of a call, as a circuit sees it.
+/// The end of a call, as a breaker counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallEnd {
-    /// The other side answered, be it with a refusal.
+    /// The service answered. A refusal is an answer.
     Answered,
-    /// Nobody can tell: no answer in time, the connection was lost, or the other side could not do
-    /// it (5xx).
+    /// The outcome is unknown: no answer came in time, the connection was lost, or the service
+    /// could not handle the call (5xx).
     Unknown,
-    /// Nothing of it was sent, or it was called off: it says nothing of the other side.
+    /// Nothing of the call was sent, or it was called off. The end says nothing about the service.
     NotSent,
 }
 
 impl CallEnd {
-    /// The same of a request's end. `may_have_left`: whether anything of it may have been sent.
-    /// `status`: of the answer, where one came; with a 4xx the other side is there, also where
-    /// nobody can tell what it did (408).
+    /// Returns how the end of an HTTP request counts. `may_have_left`: whether any part of it may
+    /// have been sent. `status`: the status code, if an answer came. A 4xx shows that the service
+    /// is reachable, even if its outcome is unknown (408).
     #[must_use]
     pub fn of(end: &ChildState, may_have_left: bool, status: Option<u16>) -> Self {
         match end {
@@ -91,24 +93,24 @@ impl CallEnd {
     }
 }
 
-/// How a circuit stands.
+/// The state of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Every call is let through.
+    /// Every call is admitted.
     Closed,
-    /// None is.
+    /// No call is admitted.
     Open {
-        /// When it is half-open.
+        /// The instant at which the breaker becomes half-open.
         until: Instant,
     },
-    /// One call at a time is let through, to see what comes of it.
+    /// One call at a time is admitted, as a probe.
     HalfOpen {
-        /// Whether that call is under way.
+        /// Whether the probe is under way.
         probing: bool,
     },
 }
 
-/// The right to one call. It is handed back, once, with what came of the call.
+/// The permission for one call. It is handed back once, with the end of the call.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a probe whose ticket is not handed back lets nothing else through"]
 pub struct Ticket {
@@ -117,18 +119,18 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The ticket of a call for which nothing is counted yet.
+    /// Creates the ticket for the first call, before anything is counted.
     pub const fn first() -> Self {
         Self { term: 0, probe: false }
     }
 }
 
-/// Why no call is let through.
+/// Why no call is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is open, until then.
+    /// The breaker is open until this instant.
     Open(Instant),
-    /// Its probe is under way.
+    /// The probe is under way.
     Probing,
 }
 
@@ -140,25 +142,25 @@ struct Slice {
     unknown: u32,
 }
 
-/// One circuit.
+/// One circuit breaker.
 #[derive(Clone, Debug)]
 pub struct Circuit {
     settings: Settings,
     state: State,
-    /// Goes up with every change of the state, so that a ticket tells in which one it was given.
+    /// Increases with every change of the state. A ticket names the term in which it was issued.
     term: u64,
-    /// Since when it stands as it does.
+    /// The instant of the last change of the state.
     turned: Instant,
-    /// From when slices are numbered.
+    /// The instant at which the numbering of slices begins.
     origin: Instant,
     /// The slices with calls, the oldest first.
     slices: VecDeque<Slice>,
-    /// The calls, and the unknown ones among them, at which it opened last.
+    /// The calls, and the Unknown calls among them, that were counted when the breaker last opened.
     opened_at: (u32, u32),
 }
 
 impl Circuit {
-    /// A closed circuit without calls.
+    /// Creates a closed breaker without calls.
     #[must_use]
     pub const fn new(settings: Settings, now: Instant) -> Self {
         Self {
@@ -172,7 +174,7 @@ impl Circuit {
         }
     }
 
-    /// How it stands now.
+    /// Returns the state at `now`. An open breaker whose time has passed becomes half-open.
     pub fn look(&mut self, now: Instant) -> State {
         if let State::Open { until } = self.state
             && now >= until
@@ -182,10 +184,10 @@ impl Circuit {
         self.state
     }
 
-    /// Lets a call through, if one may be.
+    /// Admits a call, if the state allows one.
     ///
     /// # Errors
-    /// Where none may be, why.
+    /// The reason, if no call is admitted.
     pub fn admit(&mut self, now: Instant) -> Result<Ticket, Refusal> {
         match self.look(now) {
             State::Closed => Ok(self.ticket(false)),
@@ -198,13 +200,13 @@ impl Circuit {
         }
     }
 
-    /// Lets a call through that nothing may keep back: as the probe, where there is none; else
-    /// beside what may be, without weight.
+    /// Admits a call in any state. The call is the probe if the breaker is half-open and has no
+    /// probe. If the breaker admits no call, the result of the call does not count.
     pub fn insist(&mut self, now: Instant) -> Ticket {
         self.admit(now).unwrap_or_else(|_| self.ticket(false))
     }
 
-    /// Takes what came of a call.
+    /// Records the end of a call.
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed back once")]
     pub fn ended(&mut self, ticket: Ticket, end: CallEnd, now: Instant) {
         let state = self.look(now);
@@ -225,7 +227,7 @@ impl Circuit {
         }
     }
 
-    /// How many calls count now, and how many of them ended `Unknown`.
+    /// Returns how many calls count now, and how many of them ended `Unknown`.
     #[must_use]
     pub fn counted(&self, now: Instant) -> (u32, u32) {
         let oldest = self.oldest(now);
@@ -235,14 +237,15 @@ impl Circuit {
         })
     }
 
-    /// The same; while it is not closed, as when it opened.
+    /// Returns the same counts. While the breaker is not closed, returns the counts at which it
+    /// opened.
     #[must_use]
     pub fn reported(&self, now: Instant) -> (u32, u32) {
         if self.state == State::Closed { self.counted(now) } else { self.opened_at }
     }
 
-    /// Whether it can be forgotten: closed, or half-open without anybody who tries, for the window,
-    /// and without calls in it.
+    /// Returns whether the breaker can be forgotten. It can be forgotten if it has been closed, or
+    /// half-open without a probe, for the length of the window, and has no calls in the window.
     #[must_use]
     pub fn is_idle(&mut self, now: Instant) -> bool {
         let used = matches!(self.look(now), State::Open { .. } | State::HalfOpen { probing: true });
@@ -285,13 +288,13 @@ impl Circuit {
         }
     }
 
-    /// The slice of the window that this instant is in.
+    /// Returns the number of the slice that contains this instant.
     fn slice(&self, now: Instant) -> u128 {
         let width = (self.settings.window.as_nanos() / u128::from(SLICES)).max(1);
         now.saturating_duration_since(self.origin).as_nanos() / width
     }
 
-    /// The oldest slice whose calls count.
+    /// Returns the number of the oldest slice whose calls count.
     fn oldest(&self, now: Instant) -> u128 {
         self.slice(now).saturating_sub(u128::from(SLICES).saturating_sub(1))
     }

@@ -1,82 +1,87 @@
-//! Who may send: the clock part of the executors' Leases, as verdicts on instants that are handed
-//! in.
+//! Decides which process may send, from the clocks of the executors' Leases. The functions use the
+//! instants that they are given.
 //!
-//! An executor is an id under which one process sends requests; each id has a Lease of its own. The
-//! executor's process judges by a [`Tenure`] whether it may still send; every other process judges
-//! by a [`Vigil`] whether that executor is gone.
+//! An executor is an id under which one process sends HTTP requests. Each executor has a Lease. The
+//! process of the executor uses a [`Tenure`] to decide whether it may still send. Every other
+//! process uses a [`Vigil`] to decide whether the executor is gone.
 //!
 //! # Guarantees
-//! - While a vigil says gone, no tenure of that executor holds, nor will it ever again, whatever
-//!   answer arrives how late, and however long either process was frozen. Each side uses its own
-//!   monotonic clock alone, and each errs to the safe side by as long as a call takes: a renewal
-//!   counts from when it was sent, a sighting from when its answer came, and a term is over only
-//!   when a read that was sent after its end still shows the same.
-//! - The term is the one below, never what the Lease says: its content is input.
+//! - While a vigil reports that an executor is gone, no tenure of the executor holds, and none will
+//!   ever hold again. This is so however late an answer arrives, and however long either process
+//!   was frozen. Each process uses only its own monotonic clock. Each process is cautious by the
+//!   duration of a call. A renewal counts from the instant at which it was sent. A sighting counts
+//!   from the instant at which its answer came. A term ends only when a read that was sent after
+//!   the end of the term still shows the same.
+//! - The term is the constant below, never the value in the Lease, because the content of the Lease
+//!   is input.
 //!
 //! # Assumptions
 //! Reads are live, not from a cache. The Lease exists before the first intent that names its
-//! executor. A release is written only after the tenure has ended here.
+//! executor. A release is written only after the tenure has ended in this process.
 //!
 //! # Caveats
-//! A machine that is suspended as a whole may stop its monotonic clock, too; what it sends when it
-//! wakes carries the same idempotency key. A process that is frozen between asking
-//! [`Tenure::holds`] and the first byte is caught only by the two seconds between the limits.
+//! If a whole machine is suspended, its monotonic clock may stop, too. An HTTP request that the
+//! machine sends when it resumes has the same idempotency key. If a process is frozen between the
+//! call of [`Tenure::holds`] and the first byte, only the two seconds between the two limits
+//! protect against a late HTTP request.
 
 use std::time::{Duration, Instant};
 
 /// How long a tenure holds after its last acknowledged renewal was sent.
 pub const HOLDS_FOR: Duration = Duration::from_secs(4);
-/// How long another process must see an executor's Lease not renewed, or absent, before that
-/// executor is gone.
+/// How long another process must see that an executor's Lease is not renewed, or is absent, before
+/// the executor is gone.
 pub const TERM: Duration = Duration::from_secs(6);
-/// How often a Lease is renewed, and the longest time between two looks at another executor's.
+/// How often a Lease is renewed, and the longest time between two reads of another executor's
+/// Lease.
 pub const EVERY: Duration = Duration::from_secs(2);
-/// How much longer than its time limit a request may take before it is over in any case.
+/// How much longer than its time limit an HTTP request may take before it is over in any case.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// The executor's own side: whether it may send, and let calls go on.
+/// The state of this process's own executor: whether it may send, and let calls continue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tenure {
     /// When the last acknowledged renewal was sent.
     renewed: Instant,
-    /// Nothing makes a tenure hold again.
+    /// Whether the tenure has ended. It never holds again.
     over: bool,
 }
 
 impl Tenure {
-    /// A tenure whose Lease was created by a call that was sent at `sent` and has just been
+    /// Creates a tenure. Its Lease was created by a call that was sent at `sent` and was just
     /// acknowledged.
     #[must_use]
     pub const fn new(sent: Instant) -> Self {
         Self { renewed: sent, over: false }
     }
 
-    /// Whether it holds. Once it does not, it never does again.
+    /// Returns whether the tenure holds at `now`. Once the tenure does not hold, it never holds
+    /// again.
     pub fn holds(&mut self, now: Instant) -> bool {
         self.over |= now.saturating_duration_since(self.renewed) >= HOLDS_FOR;
         !self.over
     }
 
-    /// Takes the acknowledgement, seen at `now`, of a renewal that was sent at `sent`. One that is
-    /// seen too late changes nothing.
+    /// Records an acknowledgement, seen at `now`, of a renewal that was sent at `sent`. An
+    /// acknowledgement that is seen after the tenure ended changes nothing.
     pub fn acknowledged(&mut self, sent: Instant, now: Instant) {
         if self.holds(now) {
             self.renewed = self.renewed.max(sent);
         }
     }
 
-    /// Ends it: a renewal was refused, or the Lease is about to be released.
+    /// Ends the tenure: a renewal was refused, or the Lease is about to be released.
     pub const fn end(&mut self) {
         self.over = true;
     }
 
-    /// When the last acknowledged renewal was sent.
+    /// Returns when the last acknowledged renewal was sent.
     #[must_use]
     pub const fn renewed(&self) -> Instant {
         self.renewed
     }
 
-    /// Until when it holds without a further renewal.
+    /// Returns until when the tenure holds without a further renewal.
     #[must_use]
     pub fn until(&self) -> Instant {
         self.renewed + HOLDS_FOR
@@ -86,26 +91,26 @@ impl Tenure {
 /// What a live read of an executor's Lease showed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Sighting {
-    /// It has a holder. The text differs after every write of the Lease, and so after every
+    /// The Lease has a holder. The text changes with every write of the Lease, and so with every
     /// renewal.
     Held(String),
-    /// It has no holder any more.
+    /// The Lease has no holder any more.
     Released,
-    /// There is none.
+    /// The Lease does not exist.
     Absent,
 }
 
-/// The others' side: whether an executor of another process is gone.
+/// The state of another process's executor: whether the executor is gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Vigil {
-    /// What was seen last, and since when it has been seen so.
+    /// The last sighting, and since when it has been the same.
     last: Option<(Sighting, Instant)>,
     gone: bool,
 }
 
 impl Vigil {
-    /// Takes what a read showed that was sent at `asked` and answered at `answered`. A read that
-    /// failed says nothing and is not told here.
+    /// Records the result of a read that was sent at `asked` and answered at `answered`. A read
+    /// that failed says nothing and is not passed to this function.
     pub fn saw(&mut self, sighting: Sighting, asked: Instant, answered: Instant) {
         self.gone |= sighting == Sighting::Released;
         match &self.last {
@@ -116,27 +121,27 @@ impl Vigil {
         }
     }
 
-    /// Whether the executor is gone, for good.
+    /// Returns whether the executor is gone for ever.
     #[must_use]
     pub const fn is_gone(&self) -> bool {
         self.gone
     }
 
-    /// How long to wait, from `now` on, before the Lease is read again after a read that was sent
-    /// at `asked`, even one that failed.
+    /// Returns how long to wait from `now` before the next read of the Lease, after a read that was
+    /// sent at `asked`. A failed read counts, too.
     #[must_use]
     pub fn next_look(&self, asked: Instant, now: Instant) -> Duration {
         let over = self.last.as_ref().map(|(_, since)| *since + TERM);
-        // A read that was sent after the end of the term would have told, had it not failed: the
-        // next one has no haste.
+        // A successful read after the end of the term would have decided. If a read at that time
+        // failed, the next read is not urgent.
         over.filter(|over| asked < *over)
             .map_or(EVERY, |over| over.saturating_duration_since(now).min(EVERY))
     }
 }
 
-/// How long, from `now` on, the request of another executor may still be under way although nobody
-/// can tell: zero once its time limit and 30 s have passed since this process first read the
-/// intent.
+/// Returns how long, from `now` on, the HTTP request of another executor may still be under way if
+/// its end is unknown. The result is zero once its time limit and 30 s have passed since this
+/// process first read the intent.
 #[must_use]
 pub fn may_last(first_read: Instant, timeout: Duration, now: Instant) -> Duration {
     timeout.saturating_add(GRACE).saturating_sub(now.saturating_duration_since(first_read))

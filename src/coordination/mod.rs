@@ -1,5 +1,5 @@
-//! Verdicts on clocks and versions among many processes: leases, election, the fence before an
-//! effect, circuit breakers.
+//! Decides on clocks and versions among many processes: Leases, leader election, the fence before
+//! an effect, circuit breakers.
 
 pub mod breaker;
 pub mod election;

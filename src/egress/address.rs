@@ -1,21 +1,22 @@
-//! Which addresses a request may reach.
+//! The addresses that an HTTP request may reach.
 //!
 //! # Guarantees
-//! Refused are, wherever they hide: this host (loopback, unspecified, the operator's pod), the link
-//! (link-local), groups (multicast, broadcast), the metadata services of the clouds, which hand out
-//! credentials to whoever asks, and the API server. What the administrator allows is not refused,
-//! unless it is denied as well. An IPv6 address that carries an IPv4 address is judged by that one
-//! too: to allow the IPv6 address does not allow the IPv4 one. [`crate::egress::policy`] has the
-//! order of the rules.
+//! The policy refuses this host (loopback, unspecified, the operator's Pod), the link (link-local),
+//! groups (multicast, broadcast), the metadata services of clouds, and the API server. A metadata
+//! service gives credentials to every caller. The policy does not refuse what the administrator
+//! allows, unless the administrator also denies it. If an IPv6 address carries an IPv4 address, the
+//! policy judges the IPv4 address too: a rule that allows the IPv6 address does not allow the IPv4
+//! address. [`crate::egress::policy`] gives the order of the rules.
 //!
 //! # Caveats
-//! - Private ranges are allowed: the services of a cluster live there. A `NetworkPolicy` is the
-//!   means to narrow them.
-//! - The API server and the operator are known by the addresses that the policy is given. The nodes
-//!   behind the API server's Service, and the Service before the operator, are addresses like any
-//!   other: the administrator denies them.
-//! - A NAT64 prefix of a network's own choice (RFC 6052, 2.2) looks like any other IPv6 address and
-//!   is not looked through: where there is one, the administrator denies it.
+//! - Private ranges are allowed, because the services of a cluster use them. A `NetworkPolicy` can
+//!   narrow them.
+//! - The policy knows the API server and the operator only by the addresses that it is given. It
+//!   does not know the nodes behind the API server's Service, nor the Service in front of the
+//!   operator: the administrator denies their addresses.
+//! - A NAT64 prefix that a network chose itself (RFC 6052, 2.2) looks like any other IPv6 address.
+//!   The policy does not search such an address for an IPv4 address: the administrator denies the
+//!   prefix.
 
 use std::{
     fmt,
@@ -24,7 +25,7 @@ use std::{
 
 use ipnet::IpNet;
 
-/// Addresses outside `169.254.0.0/16` and `fe80::/10` at which a cloud hands out metadata or
+/// The addresses outside `169.254.0.0/16` and `fe80::/10` at which a cloud serves metadata or
 /// credentials.
 const METADATA: [(IpAddr, &str); 10] = [
     // Azure, "What is IP address 168.63.129.16?"
@@ -40,7 +41,7 @@ const METADATA: [(IpAddr, &str); 10] = [
     // EKS Pod Identity Agent".
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), "AWS"),
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)), "AWS"),
-    // Compute Engine, metadata server of instances with IPv6 only.
+    // Compute Engine, metadata server of instances that have only IPv6.
     (IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)), "Google Cloud"),
     // cloud-init, data source "Scaleway".
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)), "Scaleway"),
@@ -48,8 +49,8 @@ const METADATA: [(IpAddr, &str); 10] = [
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1)), "Akamai"),
 ];
 
-/// What the administrator allows beyond the rule and denies, and where the API server and the
-/// operator itself are.
+/// The networks that the administrator allows and denies, and the addresses of the API server and
+/// of the operator itself.
 #[derive(Clone, Debug, Default)]
 pub struct AddressPolicy {
     allowed: Vec<IpNet>,
@@ -58,28 +59,27 @@ pub struct AddressPolicy {
     operator: Vec<IpAddr>,
 }
 
-/// An address is refused.
+/// The refusal of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
-    /// The address that was to be reached; an IPv4-mapped one as IPv4.
+    /// The address that the HTTP request would reach. An IPv4-mapped address is given as IPv4.
     pub address: IpAddr,
-    /// The IPv4 address inside it that is refused.
+    /// The refused IPv4 address inside `address`. `None` if `address` itself is refused.
     pub carries: Option<Ipv4Addr>,
-    /// What is refused about it.
+    /// Why the address is refused.
     pub reason: Reason,
 }
 
-/// Why an address is refused.
+/// The reason why an address is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// `127.0.0.0/8`, `::1` (RFC 6890).
     Loopback,
-    /// `0.0.0.0/8`, `::` (RFC 6890): Linux connects to this host.
+    /// `0.0.0.0/8`, `::` (RFC 6890). Linux connects them to this host.
     Unspecified,
-    /// `169.254.0.0/16`, `fe80::/10` (RFC 3927, RFC 4291). Clouds keep their metadata services
-    /// there.
+    /// `169.254.0.0/16`, `fe80::/10` (RFC 3927, RFC 4291). Clouds serve metadata there.
     LinkLocal,
-    /// A cloud's metadata service outside the link-local ranges.
+    /// A cloud's metadata service outside the link-local ranges, with the name of the cloud.
     Metadata(&'static str),
     /// `224.0.0.0/4`, `ff00::/8` (RFC 5771, RFC 4291).
     Multicast,
@@ -87,7 +87,7 @@ pub enum Reason {
     Broadcast,
     /// The Kubernetes API server.
     ApiServer,
-    /// The operator's own pod, which tells whoever asks what it does in other namespaces.
+    /// The operator's own Pod. It tells every caller what the operator does in other namespaces.
     Operator,
     /// A network that the administrator denies.
     Network(IpNet),
@@ -110,8 +110,8 @@ impl fmt::Display for Reason {
 }
 
 impl fmt::Display for Denied {
-    /// `requests may not reach 127.0.0.1: it is a loopback address; the administrator can allow it
-    /// by --http-allow-cidrs`
+    /// Writes, for example: `requests may not reach 127.0.0.1: it is a loopback address; the
+    /// administrator can allow it by --http-allow-cidrs`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, carries, reason } = self;
         write!(f, "requests may not reach {address}: it ")?;
@@ -134,9 +134,9 @@ impl fmt::Display for Denied {
 impl std::error::Error for Denied {}
 
 impl AddressPolicy {
-    /// A policy that allows `allowed` whatever the rule says, and knows the API server at
-    /// `api_server`. IPv4-mapped IPv6 addresses count as IPv4: a network that is to allow them is
-    /// written as IPv4.
+    /// Creates a policy that allows the networks in `allowed`, even if the built-in rules refuse
+    /// them. `api_server` holds the addresses of the API server. An IPv4-mapped IPv6 address counts
+    /// as IPv4: a network that allows such addresses is written as IPv4.
     #[must_use]
     pub fn new(allowed: Vec<IpNet>, api_server: impl IntoIterator<Item = IpAddr>) -> Self {
         Self {
@@ -146,22 +146,23 @@ impl AddressPolicy {
         }
     }
 
-    /// The same policy, which knows that the operator itself is at `addresses`.
+    /// Returns the same policy with `addresses` as the addresses of the operator itself.
     #[must_use]
     pub fn operator_at(self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         Self { operator: addresses.into_iter().map(|ip| ip.to_canonical()).collect(), ..self }
     }
 
-    /// The same policy, which refuses `denied` whatever is allowed.
+    /// Returns the same policy with `denied` as its denied networks. They are refused even if they
+    /// are allowed.
     #[must_use]
     pub fn denying(self, denied: Vec<IpNet>) -> Self {
         Self { denied, ..self }
     }
 
-    /// Whether a request may reach `ip`.
+    /// Decides whether an HTTP request may reach `ip`.
     ///
     /// # Errors
-    /// [`Denied`] where it may not.
+    /// Returns [`Denied`] if the HTTP request may not reach `ip`.
     pub fn check(&self, ip: IpAddr) -> Result<(), Denied> {
         let address = ip.to_canonical();
         let inner = match address {
@@ -176,7 +177,7 @@ impl AddressPolicy {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Why one address is refused, whatever it carries.
+    /// Returns why `ip` itself is refused. The function ignores an IPv4 address inside `ip`.
     fn refusal(&self, ip: IpAddr) -> Option<Reason> {
         let denied =
             self.denied.iter().find(|net| net.contains(&ip)).map(|net| Reason::Network(*net));
@@ -214,13 +215,13 @@ impl AddressPolicy {
     }
 }
 
-/// The IPv4 addresses that an IPv6 address may stand for, IPv4-mapped ones excepted:
-/// [`IpAddr::to_canonical`] has made those IPv4.
+/// Returns the IPv4 addresses that an IPv6 address may stand for. IPv4-mapped addresses are not
+/// handled here: [`IpAddr::to_canonical`] has already turned them into IPv4.
 fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
     let segments = ip.segments();
     let mut found = match segments {
-        // This host and no host, which have the form of what follows.
+        // `::` and `::1` match the next pattern, but carry no IPv4 address.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Vec::new(),
         // IPv4-compatible (RFC 4291, 2.5.5.1) and IPv4-translated (RFC 2765, 2.1), NAT64 (RFC 6052,
         // 2.1), 6to4 (RFC 3056, 2).
@@ -228,7 +229,7 @@ fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x2002, high, low, ..] => vec![v4(high, low)],
         [0x64, 0xff9b, 1, ..] => local_nat64(ip),
-        // Teredo: its server, and its client with every bit turned (RFC 4380, 4).
+        // Teredo: its server, and its client with every bit inverted (RFC 4380, 4).
         [0x2001, 0, server_high, server_low, _, _, high, low] => {
             vec![v4(server_high, server_low), v4(!high, !low)]
         }
@@ -241,9 +242,9 @@ fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
     found
 }
 
-/// NAT64 for local use, `64:ff9b:1::/48` (RFC 8215). The address does not say how long its prefix
-/// is, so every place that RFC 6052, 2.2 gives is looked at. A place that begins with zero is
-/// padding of another form.
+/// Returns the IPv4 addresses that a NAT64 address for local use may carry, `64:ff9b:1::/48` (RFC
+/// 8215). The address does not say how long its prefix is, so the function reads every place that
+/// RFC 6052, 2.2 gives. A place that begins with zero is padding of another form.
 fn local_nat64(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
     let [_, _, _, _, _, _, o6, o7, _, o9, o10, o11, o12, o13, o14, o15] = ip.octets();
     let places = [[o6, o7, o9, o10], [o7, o9, o10, o11], [o9, o10, o11, o12], [o12, o13, o14, o15]];
@@ -353,8 +354,8 @@ mod tests {
         }
     }
 
-    /// Every way to write an IPv4 address inside an IPv6 one, for every IPv4 address that is
-    /// refused.
+    /// Tries every way to write an IPv4 address inside an IPv6 address, for every refused IPv4
+    /// address.
     #[test]
     fn no_disguise_helps() {
         let refused = [

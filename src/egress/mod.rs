@@ -1,4 +1,4 @@
-//! Which hosts and addresses a request may reach.
+//! The hosts and addresses that an HTTP request may reach.
 
 pub mod address;
 pub mod policy;

@@ -1,27 +1,28 @@
-//! What a request may reach: the built-in refusals, and what the administrator allows and denies.
+//! What an HTTP request may reach: the built-in refusals, and what the administrator allows and
+//! denies.
 //!
-//! The first row that fits decides:
+//! The first row whose condition holds decides:
 //!
-//! | row | what is asked | answer |
+//! | row | condition | result |
 //! |---|---|---|
 //! | 1 | the host of the URL is one of `--http-deny-hosts` | refused |
 //! | 2 | `--http-allow-hosts` names hosts, and the host is none of them | refused |
-//! | 3 | an address that the host resolves to lies in one of `--http-deny-cidrs` | refused |
-//! | 4 | it lies in one of `--http-allow-cidrs` | reached |
-//! | 5 | it is one that nobody is to reach by default ([`crate::egress::address`]) | refused |
-//! | 6 | anything else | reached |
+//! | 3 | an address of the host lies in one of `--http-deny-cidrs` | refused |
+//! | 4 | the address lies in one of `--http-allow-cidrs` | allowed |
+//! | 5 | the address is refused by default ([`crate::egress::address`]) | refused |
+//! | 6 | none of the above | allowed |
 //!
-//! In row 5 stand loopback, unspecified, link-local, multicast and broadcast addresses, the
-//! operator itself, a cloud's metadata service and the API server.
+//! Row 5 refuses loopback, unspecified, link-local, multicast and broadcast addresses, the operator
+//! itself, a cloud's metadata service and the API server.
 //!
-//! Rows 3 to 6 are asked of every address that the host resolves to, and of every IPv4 address
-//! inside an IPv6 one; where one is refused, none is reached. So a deny wins over an allow, and
+//! Rows 3 to 6 apply to every address that the host resolves to, and to every IPv4 address inside
+//! an IPv6 address. If one address is refused, none is reached. So a deny wins over an allow, and
 //! `--http-allow-hosts` lifts no refusal of an address.
 //!
 //! # Caveats
-//! A host is judged by the name in the URL, and a service has many: `stock.shop`, `stock.shop.svc`
-//! and an alias elsewhere lead to the same addresses. `--http-deny-hosts` keeps honest people from
-//! a host; what nobody may reach is denied by its addresses.
+//! A host is judged by the name in the URL, and a service has many names: `stock.shop`,
+//! `stock.shop.svc` and an alias elsewhere lead to the same addresses. `--http-deny-hosts` stops
+//! only users who do not try to evade it. To make a host unreachable, deny its addresses.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -30,20 +31,20 @@ use url::Host;
 
 use super::address::AddressPolicy;
 
-/// The longest name of a host (RFC 1035, 2.3.4), without a dot at its end.
+/// The most characters of a host name (RFC 1035, 2.3.4), without a dot at its end.
 const MAX_NAME: usize = 253;
-/// The longest part of a name between two dots.
+/// The most characters of a part of a name between two dots.
 const MAX_LABEL: usize = 63;
 
 /// A host, or all hosts below a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
-    /// `payments.shop.svc`: lower case, punycode, no dot at the end.
+    /// A host name such as `payments.shop.svc`: lower case, punycode, no dot at the end.
     Name(String),
-    /// `*.example.com`: every name that ends in `.example.com`, at any depth, but not `example.com`
-    /// itself.
+    /// Every name that ends in `.example.com`, at any depth, written `*.example.com`. `example.com`
+    /// itself does not match.
     Below(String),
-    /// A URL with this address instead of a name; never an IPv4-mapped one.
+    /// An address that stands in a URL instead of a name. It is never an IPv4-mapped address.
     Address(IpAddr),
 }
 
@@ -55,7 +56,7 @@ impl FromStr for HostPattern {
             return Ok(Self::Address(address.to_canonical()));
         }
         let (below, name) = text.strip_prefix("*.").map_or((false, text), |name| (true, name));
-        // What a URL would decode is no name here: a pattern is to be read by people.
+        // A name with escapes is refused, although a URL would decode them: users read the pattern.
         let host = if name.contains('%') { None } else { Host::parse(name).ok() };
         match host {
             Some(Host::Domain(name)) if is_name(&name) => {
@@ -81,7 +82,8 @@ impl fmt::Display for HostPattern {
 }
 
 impl HostPattern {
-    /// Whether the host of a URL is meant. A dot at its end means nothing.
+    /// Returns whether the pattern matches the host of a URL. A dot at the end of the host is
+    /// ignored.
     #[must_use]
     pub fn matches(&self, host: &Host<String>) -> bool {
         match (self, host) {
@@ -96,7 +98,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether everything that `other` means is meant by this one.
+    /// Returns whether this pattern matches every host that `other` matches.
     fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Below(name), Self::Name(inner)) => is_below(inner, name),
@@ -118,8 +120,8 @@ fn without_dot(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-/// Whether a name of a URL's host is one that a name server can know: letters, digits, `-` and `_`,
-/// of the length that DNS has room for. The parser of URLs lets more pass.
+/// Returns whether a DNS server can know the host name of a URL: letters, digits, `-` and `_`, and
+/// no longer than DNS allows. The URL parser accepts more names.
 #[must_use]
 pub fn is_name(host: &str) -> bool {
     let name = without_dot(host);
@@ -133,22 +135,24 @@ pub fn is_name(host: &str) -> bool {
 /// What the administrator allows and denies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReachRules {
-    /// `--http-allow-cidrs`: networks whose addresses are reached although they are refused by
+    /// `--http-allow-cidrs`: networks whose addresses are allowed although they are refused by
     /// default. No bits are set beyond a prefix, and no IPv4 network is written as IPv6.
     pub allow_cidrs: Vec<IpNet>,
-    /// `--http-deny-cidrs`: networks whose addresses are never reached; in the same form.
+    /// `--http-deny-cidrs`: networks whose addresses are always refused. They have the same form as
+    /// `allow_cidrs`.
     pub deny_cidrs: Vec<IpNet>,
-    /// `--http-allow-hosts`: the only hosts that are reached; empty = every host.
+    /// `--http-allow-hosts`: the only hosts that may be reached. If the list is empty, every host
+    /// may be reached.
     pub allow_hosts: Vec<HostPattern>,
-    /// `--http-deny-hosts`: hosts that are never reached. No addresses.
+    /// `--http-deny-hosts`: hosts that are always refused. The list may hold no address.
     pub deny_hosts: Vec<HostPattern>,
 }
 
 impl ReachRules {
-    /// Whether each rule can have an effect.
+    /// Checks that each rule can have an effect.
     ///
     /// # Errors
-    /// A sentence that names what can have none, and what to write.
+    /// Returns a sentence that names the rule without effect, and says what to write.
     pub fn check(&self) -> Result<(), String> {
         for allowed in &self.allow_cidrs {
             if let Some(denied) = self.deny_cidrs.iter().find(|denied| denied.contains(allowed)) {
@@ -177,18 +181,18 @@ impl ReachRules {
     }
 }
 
-/// A host is refused.
+/// The refusal of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeniedHost {
-    /// The host, as the URL's parser gives it.
+    /// The host, as the URL parser gives it.
     pub host: String,
-    /// The pattern that denies it; `None` where no pattern allows it.
+    /// The pattern that denies the host. `None` if no pattern allows the host.
     pub by: Option<HostPattern>,
 }
 
 impl fmt::Display for DeniedHost {
-    /// `requests may not reach pay.example.com: the administrator denies *.example.com by
-    /// --http-deny-hosts`
+    /// Writes, for example: `requests may not reach pay.example.com: the administrator denies
+    /// *.example.com by --http-deny-hosts`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "requests may not reach {}: ", self.host)?;
         match &self.by {
@@ -202,17 +206,18 @@ impl fmt::Display for DeniedHost {
 
 impl std::error::Error for DeniedHost {}
 
-/// What a request may reach.
+/// The hosts and addresses that an HTTP request may reach.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
     allow_hosts: Vec<HostPattern>,
     deny_hosts: Vec<HostPattern>,
-    /// Rows 3 to 6.
+    /// The rules for addresses: rows 3 to 6 of the table above.
     pub addresses: AddressPolicy,
 }
 
 impl Reach {
-    /// What `rules` let a request reach, with the API server at `api_server`.
+    /// Creates the policy that `rules` describe. `api_server` holds the addresses of the API
+    /// server.
     #[must_use]
     pub fn new(rules: ReachRules, api_server: impl IntoIterator<Item = IpAddr>) -> Self {
         let ReachRules { allow_cidrs, deny_cidrs, allow_hosts, deny_hosts } = rules;
@@ -223,17 +228,17 @@ impl Reach {
         }
     }
 
-    /// The same, with the operator itself at `addresses`.
+    /// Returns the same policy with `addresses` as the addresses of the operator itself.
     #[must_use]
     pub fn operator_at(self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         Self { addresses: self.addresses.operator_at(addresses), ..self }
     }
 
-    /// Whether the host of a URL may be reached, before anybody asks for its addresses: rows 1 and
-    /// 2.
+    /// Decides whether the host of a URL may be reached, before its addresses are resolved: rows 1
+    /// and 2.
     ///
     /// # Errors
-    /// [`DeniedHost`] where it may not.
+    /// Returns [`DeniedHost`] if the host is refused.
     pub fn check_host(&self, host: &Host<String>) -> Result<(), DeniedHost> {
         let denied = |by| Err(DeniedHost { host: host.to_string(), by });
         if let Some(pattern) = self.deny_hosts.iter().find(|pattern| pattern.matches(host)) {

@@ -1,9 +1,10 @@
-//! The way back: what is undone, and in which order.
+//! The way back: which steps are undone, and in which order.
 //!
 //! # Guarantees
-//! The undo set is every step that is done, every step that may have been done, and every failed
-//! one that asks for it; never one that did not start. A step is undone when all its dependants in
-//! the set are; among those free, the one that settled last goes first.
+//! The undo set holds every step that is done, every step that may have been done, and every failed
+//! step that asks for the undo. A step that did not start is never in the undo set. A step is
+//! undone when all its dependants in the set are undone. Among the steps that can be undone, the
+//! step that settled last comes first.
 
 use std::cmp::Reverse;
 
@@ -38,7 +39,7 @@ pub(crate) fn undo(pass: &mut Pass<'_>) -> Standing {
 }
 
 fn start_compensations(pass: &mut Pass<'_>, set: StepSet) {
-    // First, so that what may not begin takes no slot.
+    // This comes first, so that a step that must not begin takes no slot.
     begin::fail_what_may_not_begin(pass, StepPhase::Compensating, Direction::Compensation);
     let undone =
         pass.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
@@ -89,7 +90,7 @@ fn start_compensations(pass: &mut Pass<'_>, set: StepSet) {
     });
 }
 
-/// Stops all that is active, and goes no way any more.
+/// Stops everything that is active. After that the saga goes neither forward nor back.
 pub(crate) fn cancel(pass: &mut Pass<'_>) -> Standing {
     if broken(Twin::CancelUndoes) {
         return Standing::Undoing;
@@ -140,7 +141,7 @@ fn undo_standing(pass: &mut Pass<'_>, set: StepSet) -> Standing {
     Standing::Undoing
 }
 
-/// Turns back: a step that waited to be tried again failed.
+/// Turns the saga back: a step that waited for a retry fails permanently.
 pub(crate) fn end_retries(pass: &mut Pass<'_>) {
     pass.each_step(|pass, _, _, status| {
         if status.phase == StepPhase::Retrying {

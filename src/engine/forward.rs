@@ -20,7 +20,7 @@ use crate::{
 pub(super) fn forward(pass: &mut Pass<'_>) -> Standing {
     drop_undo_past_pivot(pass);
     if may_start(pass) {
-        // First, since nothing begins where a step fails.
+        // This comes first, because nothing begins after a step failed.
         begin::fail_what_may_not_begin(pass, StepPhase::Retrying, Direction::Action);
     }
     if may_start(pass) && prepare(pass) {
@@ -33,14 +33,14 @@ fn may_start(pass: &Pass<'_>) -> bool {
     !pass.seen.draining && !pass.is_paused() && !must_turn_back(pass)
 }
 
-/// Whether the saga goes back whatever its steps do.
+/// Returns whether the saga turns back whatever its steps do.
 fn must_turn_back(pass: &Pass<'_>) -> bool {
     let deleted = pass.seen.deleting && !broken(Twin::DeletedGoesOn);
     deleted || (pass.status.compensation_requested.is_some() && !broken(Twin::TurnBack))
 }
 
-/// The pivot was passed while what was active settled: now nobody can ask for the undo any
-/// more.
+/// Drops a request for the undo if the pivot was passed while active attempts settled. After the
+/// pivot the undo cannot be requested any more.
 fn drop_undo_past_pivot(pass: &mut Pass<'_>) {
     if pass.status.compensation_requested.is_some() && !pass.steps_where(past_pivot).is_empty() {
         pass.status.compensation_requested = None;
@@ -59,8 +59,8 @@ fn standing(pass: &mut Pass<'_>) -> Standing {
         status.phase.is_done() || (status.phase == StepPhase::Pending && broken(Twin::DoneBlocked))
     };
     let done = pass.steps_where(|_, status| counts(status)).len() == pass.saga.steps.len();
-    // Where the saga is deleted or asked to turn back, what settled last is undone as well,
-    // unless nothing can be.
+    // If the saga is deleted or must turn back, the step that settled last is undone as well,
+    // unless the pivot is passed.
     if done && (!must_turn_back || !pass.steps_where(past_pivot).is_empty()) {
         return Standing::Done;
     }
@@ -86,8 +86,8 @@ fn standing(pass: &mut Pass<'_>) -> Standing {
     }
 }
 
-/// Leaves out the steps that are not wanted, and fails those that cannot begin, as far as there
-/// are slots. Returns whether all can: where a step fails, nothing begins.
+/// Skips the steps that are not wanted, and fails the steps that cannot begin, as far as there are
+/// slots. Returns whether all steps can begin: after a step failed, nothing begins.
 fn prepare(pass: &mut Pass<'_>) -> bool {
     if !pass.saga.has_expressions() {
         return true;
@@ -105,7 +105,7 @@ fn prepare(pass: &mut Pass<'_>) -> bool {
         if !((ready && slots.has_free(true)) || (again && slots.take_kept())) {
             return;
         }
-        // A retried step that never began is asked again, too.
+        // A retried step that never began is evaluated again, too.
         let first = status.action.as_ref().is_none_or(|record| record.attempt == 0);
         let wanted = if first { forward::is_wanted(pass, step, status) } else { Ok(true) };
         match wanted.map(|wanted| {
@@ -172,8 +172,8 @@ fn wake_for_retries(pass: &mut Pass<'_>, failed: bool) {
         status.phase == StepPhase::Retrying && !is_active(status) && may_go_on(failed, status)
     };
     let retrying = pass.status.steps.iter().filter(waits);
-    // An instant that has come means that no slot is free: the attempt that settles wakes the
-    // saga.
+    // An instant that has passed means that no slot is free. Then the attempt that settles next
+    // enqueues the saga.
     let next = retrying
         .filter_map(|status| status.next_attempt_at.as_ref())
         .map(|next| next.0)
@@ -184,10 +184,10 @@ fn wake_for_retries(pass: &mut Pass<'_>, failed: bool) {
     }
 }
 
-/// Whether a step is wanted that is about to begin for the first time.
+/// Returns whether a step that is about to begin for the first time is wanted.
 ///
 /// # Errors
-/// One line: its `when` cannot be evaluated.
+/// One line: the step's `when` cannot be evaluated.
 pub(crate) fn is_wanted(
     pass: &Pass<'_>,
     step: &ValidStep,

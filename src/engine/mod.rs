@@ -1,18 +1,19 @@
 //! Decides what a saga does next.
 //!
 //! # Guarantees
-//! Pure: no I/O, no clock, no randomness; equal inputs give equal plans. An attempt stands in the
-//! status before its effect can be taken out of a plan. A step is undone only after it settled and
-//! after everything that depends on it is undone. What may have happened counts as happened. Stored
-//! status is input: what contradicts itself is held and reported, never a panic.
+//! The engine is pure: it does no I/O, and uses no clock and no randomness. Equal inputs give equal
+//! plans. An attempt is in the status before its effect can be taken out of a plan. A step is
+//! undone only after it settled, and after everything that depends on it is undone. What may have
+//! happened counts as happened. The stored status is input: a status that contradicts itself is
+//! held and reported, and never causes a panic.
 //!
 //! # Assumptions
-//! The status was read before the children were. A child reported absent was looked for with a live
-//! read.
+//! The status was read before the children were read. If a child is reported absent, a live read
+//! did not find it.
 //!
 //! # Caveats
-//! A lost child is `Unknown`: it may have acted. Effects are at-least-once, with a key by which the
-//! other side can tell.
+//! A lost child is `Unknown`, because it may have acted. Effects happen at least once. The
+//! idempotency key lets the service recognize a repetition.
 
 pub mod attempt;
 mod compensate;

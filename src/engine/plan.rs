@@ -1,7 +1,8 @@
-//! From what is there to what happens now.
+//! Makes the plan from the observed state.
 //!
-//! The order: what ended stays ended; what must be let go is let go; what contradicts itself is
-//! held; then attempts settle, the saga moves, new attempts begin, and the summary says it all.
+//! The order: an ended saga stays ended. A deleted saga that must be released is released. A status
+//! that contradicts itself is held. Then attempts settle, the saga changes its state, new attempts
+//! begin, and the summary reports the result.
 
 use std::collections::BTreeSet;
 
@@ -43,13 +44,14 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// How often a saga is tried again that was refused before its first step: the world may have
-/// changed.
+/// How often a saga that was refused before its first step is tried again, because the cluster may
+/// have changed.
 const RECHECK: std::time::Duration = std::time::Duration::from_secs(5);
-/// How often a saga is looked at that waits for a newer definition, should nothing tell that there
-/// is one.
+/// How often a saga that waits for a newer CustomResourceDefinition is requeued, in case no event
+/// announces one.
 const DEFINITION_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
-/// After how long the words of another process are put in this one's.
+/// How long this process leaves the message texts of another process before it rewrites them in its
+/// own wording.
 const WORDS_AGAIN: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Decides what happens now.
@@ -99,21 +101,21 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if !violations.is_empty() {
         return held(status, &Hold::Status(violations), seen);
     }
-    // What was refused can be given up: nothing of it ran.
+    // A refused saga can be cancelled, because nothing of it ran.
     let refused = versions::refused(status, seen)
         .filter(|_| !inbox::asks_to_cancel(seen.asked, seen.handled, status));
     if let Some(hold) = refused {
         return held(status, &hold, seen);
     }
-    // Only now: a changed spec or a status that contradicts itself must not decide that nothing is
-    // undone.
+    // This comes after the checks above: a changed spec or a status that contradicts itself must
+    // not decide that nothing is undone.
     if seen.deleting && past_return(saga, status) && !is_terminal(status) {
         return let_go_or(Some(saga), seen, "the pivot is passed, nothing can be undone");
     }
     run(saga, status, seen)
 }
 
-/// What a person must be told when a deleted saga goes without being undone.
+/// Returns the event for a deleted saga that is released without being undone.
 fn abandoned(saga: Option<&ValidSaga>, seen: &Seen<'_>, why: &str) -> Notice {
     let steps =
         seen.status.as_ref().map(|status| in_effect(saga, status).join(", ")).unwrap_or_default();
@@ -122,13 +124,13 @@ fn abandoned(saga: Option<&ValidSaga>, seen: &Seen<'_>, why: &str) -> Notice {
     Notice { warning: true, reason: "Abandoned", message }
 }
 
-/// Whether nothing happens to a saga any more before a person acts on it.
+/// Returns whether nothing happens to a saga until a user acts.
 fn stands_still(status: &Part<SagaStatus>) -> bool {
     let Ok(status) = status else { return true };
     status.phase == Some(SagaPhase::CompensationFailed) || blocked::is_held(status)
 }
 
-/// The steps that did, or may have done, something that is not undone.
+/// Returns the names of the steps that did, or may have done, something that is not undone.
 fn in_effect(saga: Option<&ValidSaga>, status: &SagaStatus) -> Vec<String> {
     use crate::api::StepPhase as P;
     let known = saga.map(|saga| saga.steps.as_slice()).unwrap_or_default();
@@ -148,7 +150,7 @@ fn refuse_all(status: &SagaStatus, seen: &Seen<'_>, why: &str) -> Answered {
     answer_all(status, seen, |_| (RequestResult::Refused, why.to_owned()))
 }
 
-/// Answers every new request without doing anything else.
+/// Answers every new request and does nothing else.
 fn answer_all(
     status: &SagaStatus,
     seen: &Seen<'_>,
@@ -161,7 +163,10 @@ fn answer_all(
     (new, effects, Tally { requests, ..Tally::default() })
 }
 
-/// What becomes of a saga that is deleted and needs no look at its status: it goes.
+/// Returns the plan that releases a deleted saga without another step; `None` if the saga is not
+/// released now. It is released if there is nothing to undo, if its policy is Abandon, or if its
+/// namespace is terminating and the saga waits for a user. With the policy Abandon, its unfinished
+/// children first receive their demands.
 fn deleted(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> {
     if !seen.deleting {
         return None;
@@ -177,15 +182,16 @@ fn deleted(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> {
         .then(|| release(Some(abandoned(saga, seen, why))))
 }
 
-/// A saga that goes as it is, after its children were told to.
+/// Releases a saga without undoing it, after its children received their demands.
 fn let_go_or(saga: Option<&ValidSaga>, seen: &Seen<'_>, why: &str) -> Plan {
     terminal::let_go(saga, seen).unwrap_or_else(|| release(Some(abandoned(saga, seen, why))))
 }
 
-/// A saga that cannot go on before a person mended it: one write that says so, nothing started.
+/// Makes the plan for a saga that cannot continue until a user corrects it: one write that says so,
+/// and nothing started.
 fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
     let new = summary::held(status, hold, seen);
-    // A status that cannot be read keeps no records: what is asked for waits until it is restored.
+    // A status that cannot be read keeps no records. Requests wait until the status is restored.
     let readable = !matches!(hold, Hold::Status(_));
     let (new, mut answered, tally) = if readable {
         let why =
@@ -261,18 +267,19 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
     advance::settle_all(&mut pass);
     deadline::enforce_timeout(&mut pass);
     if handle::answer_requests(&mut pass) && !pass.is_paused() {
-        // A saga that waited for a person goes on.
+        // A saga that waited for a user continues.
         deadline::resume_clock(&mut pass);
     }
     if status.cancel_requested.is_none() && pass.status.cancel_requested.is_some() {
-        // What was about to begin does not, and what is active is stopped at once.
+        // Attempts that were about to begin do not begin, and active attempts are stopped at once.
         pass.effects.retain(|effect| !matches!(effect, Effect::Begin { .. }));
         advance::settle_all(&mut pass);
     }
     go_on(pass, status, false)
 }
 
-/// From what settled and what was asked for to what begins. `reopened`: the saga had ended.
+/// Continues from what settled and what was requested to what begins. `reopened`: the saga had
+/// ended.
 fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     let seen = pass.seen;
     let mut standing = match (pass.status.cancel_requested.is_some(), undo_set::is_undoing(&pass)) {
@@ -292,7 +299,8 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     if let Some(illegal) = pass.illegal {
         return held(status, &Hold::Status(vec![illegal.to_string()]), seen);
     }
-    // Also of a step that only waits: once it is done, its compensation has to be carried out.
+    // This includes the intent of a step that only waits: once the step is done, its compensation
+    // must be carried out.
     let known: BTreeSet<_> = active_attempts(status).map(|(id, _)| id).collect();
     let intends = active_attempts(&pass.status).any(|(id, _)| !known.contains(&id));
     let first_intent =
@@ -322,8 +330,9 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     Plan::new(write, finalizer, wake, tally, effects)
 }
 
-/// Whether two statuses differ in words alone. A process that begins nothing leaves those to one
-/// that does, and one of another version puts them in its own: the two would never agree.
+/// Returns whether two statuses differ in message texts alone. Such a difference is not written by
+/// a process that begins nothing: the process after it writes it. A process of another version
+/// writes its own texts, and the two would overwrite each other without end.
 #[must_use]
 pub fn says_the_same(old: &SagaStatus, new: &SagaStatus) -> bool {
     *old == SagaStatus {

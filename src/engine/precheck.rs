@@ -1,10 +1,10 @@
-//! What can be tried before the first step runs, so that a saga with a mistake in its last step
-//! does not have to be undone for it.
+//! Finds operations that can be tried before the first step runs, so that a saga with a mistake in
+//! its last step does not have to be undone.
 //!
 //! # Guarantees
-//! Only what is known already is tried: an operation that reads what steps hand on is left until it
-//! runs, and said to be unchecked. What stands inside a child saga is tried as the child would do
-//! it.
+//! Only operations whose values are known are tried. An operation that reads outputs of steps is
+//! not tried before it runs, and is reported as unchecked. An operation inside a child saga is
+//! tried as the child would perform it.
 
 use std::sync::Arc;
 
@@ -26,15 +26,17 @@ use crate::{
     validate::saga::valid_child,
 };
 
-/// The most operations that are tried of one saga and its children; what is beyond is unchecked.
+/// The most operations of one saga and its children that are tried. Further operations are
+/// unchecked.
 const MOST: usize = 512;
 
 /// One operation that can be tried.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
-    /// Where it stands: `spec.steps[2].compensation.pod`, `spec.steps[1].saga.spec.steps[0].pod`.
+    /// The path of the operation: `spec.steps[2].compensation.pod`,
+    /// `spec.steps[1].saga.spec.steps[0].pod`.
     pub path: String,
-    /// The saga that would do it.
+    /// The saga that would perform the operation.
     pub saga: Arc<ValidSaga>,
     /// The step's name.
     pub step: String,
@@ -42,12 +44,12 @@ pub struct Probe {
     pub direction: Direction,
     /// What is done.
     pub work: Work,
-    /// What earlier steps may bring about.
+    /// What earlier steps may create or change.
     pub may_come: MayCome,
 }
 
 impl Probe {
-    /// Who the first attempt would be.
+    /// Returns the identity of the first attempt.
     #[must_use]
     pub fn identity(&self) -> Identity {
         let attempt = AttemptId { step: self.step.clone(), direction: self.direction, number: 1 };
@@ -62,7 +64,7 @@ impl Probe {
     }
 }
 
-/// The operations of a saga that can be tried, and the paths of those that cannot.
+/// Returns the operations of a saga that can be tried, and the paths of those that cannot.
 #[must_use]
 pub fn probes(saga: &ValidSaga) -> (Vec<Probe>, Vec<String>) {
     let mut search = Search::default();
@@ -79,20 +81,20 @@ struct Search {
     unchecked: Vec<String>,
 }
 
-/// Where a saga stands that is searched.
+/// The position of a saga in the search.
 struct At<'a> {
     /// The path of its spec.
     path: &'a str,
     /// Whether its params are known before anything runs.
     params_known: bool,
-    /// As [`Probe::may_come`].
+    /// The same as [`Probe::may_come`].
     may_come: MayCome,
 }
 
 impl Search {
     fn look(&mut self, saga: &Arc<ValidSaga>, at: &At<'_>) {
         let mut may_come = at.may_come;
-        // Nothing is known of any step.
+        // No outputs of any step are known.
         let values = Values { saga, steps: &[] };
         for (place, step) in saga.steps.iter().enumerate() {
             for direction in [Direction::Action, Direction::Compensation] {
@@ -131,27 +133,27 @@ impl Search {
         }
     }
 
-    /// Looks into a child saga.
+    /// Searches a child saga.
     fn inside(&mut self, probe: &Probe, params_known: bool) {
         let Work::Saga(action) = &probe.work else { return };
-        // What is not valid was refused with its parent.
+        // A child that is not valid was refused with its parent.
         let Some(child) = child_of(probe, action, params_known) else { return };
         let path = format!("{}.spec", probe.path);
         self.look(&Arc::new(child), &At { path: &path, params_known, may_come: probe.may_come });
     }
 }
 
-/// The child as it would be.
+/// Returns the child as it would be created.
 fn child_of(probe: &Probe, action: &SagaAction, params_known: bool) -> Option<ValidSaga> {
     let (saga, identity) = (&probe.saga, probe.identity());
     let mut built = child_saga(saga, &identity, action, false, &Keys::new());
     let spec = serde_json::from_value(built.get_mut("spec").map(Value::take)?).ok()?;
     let name = child_name(&saga.name, &saga.uid, &identity.attempt);
-    // It has no UID yet; whatever is tried of it needs one.
+    // The child has no UID yet, and a trial needs one.
     valid_child((name, saga.namespace.clone(), saga.uid.clone()), &spec, params_known)
 }
 
-/// Whether an operation reads only what is known before anything runs.
+/// Returns whether an operation reads only what is known before anything runs.
 fn is_known(operation: &Operation, params_known: bool) -> bool {
     let mut expressions =
         operation.template.iter().flat_map(Template::fields).map(|field| field.expression);
@@ -161,7 +163,7 @@ fn is_known(operation: &Operation, params_known: bool) -> bool {
     })
 }
 
-/// Whether there is anything to be tried about an operation.
+/// Returns whether an operation has anything that can be tried.
 fn can_be_tried(operation: &Operation) -> bool {
     match &operation.work {
         Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Saga(_) => true,
@@ -244,8 +246,8 @@ mod tests {
             unchecked,
             ["spec.steps[2].saga", "spec.steps[2].saga.spec.steps[0].pod", "spec.steps[4].saga"]
         );
-        // From the first step on that writes objects, in a child or after it, what is missing may
-        // be there by then.
+        // After the first step that writes objects, in a child or not, a thing that is missing now
+        // may exist later.
         let (before, after): (Vec<_>, Vec<_>) =
             tried.iter().partition(|(path, _)| path.starts_with("spec.steps[1].saga"));
         assert!(
@@ -356,7 +358,8 @@ mod tests {
             (nested(json!({"name": "a", "wait": {"for": "1s"}})), [false; 3]),
             (nested(pod.clone()), [false, true, true]),
             (nested(json!({"name": "b", "saga": {"spec": {"steps": [pod]}}})), [false, true, true]),
-            // What a compensation would make is not there while the saga goes forward.
+            // A compensation does not run while the saga goes forward, so what it would create does
+            // not exist.
             (nested(undone), [false, false, true]),
         ];
         for (mut first, [objects, secrets, places]) in table {

@@ -1,15 +1,16 @@
-//! A child saga that follows an earlier one of the same step: where its idempotency keys go on.
+//! Where the idempotency keys of a child saga continue if it follows an earlier child saga of the
+//! same step.
 //!
-//! An attempt of which nobody can tell what came of it is repeated under its key, and so is its
-//! child. But that child counts from 0 what the earlier one may have counted further: it would do
-//! under a key that was refused what is done already under the next one. So the later child goes on
-//! where the earlier one stands. Where nobody can read that any more, a person has to say what
-//! became of it.
+//! An attempt with an Unknown outcome is repeated under its key, and so is its child. The new child
+//! counts its keys from 0, but the earlier child may have counted further. The new child would then
+//! act under a key that was refused, although the work is done already under the next key. For this
+//! reason the new child continues where the earlier child stands. If the earlier child can no
+//! longer be read, a user has to settle the step.
 //!
 //! # Guarantees
-//! What an earlier child did, or may have done, a later one repeats under the same key. What that
-//! one undid, it does under a new key, and undoes under a new one: a service remembers what was
-//! undone.
+//! If an earlier child did something, or may have done it, a later child repeats it under the same
+//! key. If the earlier child undid a step, the later child does the step under a new key, and also
+//! undoes it under a new key, because a service remembers what was undone.
 
 use crate::{
     api::{
@@ -20,17 +21,18 @@ use crate::{
     model::saga::ValidSaga,
 };
 
-/// Why a child cannot be made after an earlier one.
+/// Why a child cannot be created after an earlier child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hindrance {
-    /// The earlier one has not ended: it may yet move its keys.
+    /// The earlier child has not ended, so it may still change its keys.
     NotEnded(String),
-    /// Nobody can tell any more. One line that says what a person can do.
+    /// The keys are unknown for ever. The value is one line that says what a user can do.
     Person(String),
 }
 
-/// The name of the child saga that the child of this attempt follows: that of an earlier attempt
-/// under the same key, or that of the step in the saga which this one follows itself.
+/// Returns the name of the earlier child saga that the child of this attempt follows; `None` if it
+/// follows none. The earlier child is the child of an earlier attempt under the same key. If there
+/// is none, it is the child of the same step in the saga that this saga follows.
 #[must_use]
 pub fn earlier_child(saga: &ValidSaga, status: &SagaStatus, attempt: &AttemptId) -> Option<String> {
     let step = status.steps.iter().find(|step| step.name == attempt.step)?;
@@ -43,16 +45,17 @@ pub fn earlier_child(saga: &ValidSaga, status: &SagaStatus, attempt: &AttemptId)
         step.keys_from.as_ref().filter(|_| attempt.direction == Direction::Action)?.child.clone()
     };
     let of = |number| child_name(&saga.name, &saga.uid, &AttemptId { number, ..attempt.clone() });
-    // Of an attempt that the status does not tell of any more there may be a child, too, which is
-    // then asked for by a name that it need not have.
+    // An attempt whose record was dropped from the status may have a child, too. Then the name of
+    // the previous attempt's child is used, although the child of that name may not exist.
     let forgotten = || (attempt.number > 1).then(|| of(attempt.number.saturating_sub(1)));
     unknown.map(|earlier| of(earlier.attempt)).or_else(inherited).or_else(forgotten)
 }
 
-/// Where the keys go on after this earlier child; `None` where it is gone.
+/// Returns where the keys continue after this earlier child. `earlier` is `None` if the earlier
+/// child is gone.
 ///
 /// # Errors
-/// Why nobody can tell, or not yet.
+/// Why the keys are unknown, or not known yet.
 pub fn keys_after(name: &str, earlier: Option<&StoredSaga>) -> Result<Keys, Hindrance> {
     let person = |what: &str| {
         Hindrance::Person(format!(
@@ -69,7 +72,7 @@ pub fn keys_after(name: &str, earlier: Option<&StoredSaga>) -> Result<Keys, Hind
             "waits until its earlier child saga {name} has ended, which is {is}"
         )));
     }
-    // One that was never accepted did nothing, and hands on what it was given.
+    // A child that was never accepted did nothing, and passes on the keys that it was given.
     if status.spec_hash.is_none() {
         return Ok(earlier.keys_from.clone());
     }
@@ -83,13 +86,13 @@ pub fn keys_after(name: &str, earlier: Option<&StoredSaga>) -> Result<Keys, Hind
         .collect())
 }
 
-/// Whether nobody can tell whether a step was undone.
+/// Returns whether it is unknown if a step was undone.
 fn may_be_undone(step: &StepStatus) -> bool {
     step.phase != StepPhase::Compensated
         && step.compensation.as_ref().is_some_and(|undo| undo.uncertain)
 }
 
-/// Where the keys of one step go on; `None` where they begin.
+/// Returns where the keys of one step continue; `None` if they begin at 0.
 fn keys_of(saga: &StoredSaga, step: &StepStatus) -> Option<KeysFrom> {
     let before = step.keys_from.clone().unwrap_or_default();
     let Some(action) = step.action.as_ref().filter(|action| action.attempt > 0) else {
@@ -118,7 +121,7 @@ fn keys_of(saga: &StoredSaga, step: &StepStatus) -> Option<KeysFrom> {
     (keys != KeysFrom::default()).then_some(keys)
 }
 
-/// Among so many attempts the one is looked for that made a step's child.
+/// How many attempts, the newest first, are searched for the attempt that created a step's child.
 const MOST_CHILDREN: usize = 16;
 
 #[cfg(test)]

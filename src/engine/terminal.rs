@@ -1,10 +1,10 @@
-//! What becomes of a saga that ended: its requests are answered, its finalizer goes, later its
-//! succeeded Pods, and itself.
+//! What happens to an ended saga: its requests are answered, its finalizer is removed, and later
+//! its succeeded Pods and the saga are deleted.
 //!
 //! # Guarantees
-//! A child saga is kept as long as its parent has the finalizer, also where it is deleted: its
-//! parent reads how it ended, and may have to undo it. A garbage collector that deletes in the
-//! foreground deletes children before their parent.
+//! A child saga is kept as long as its parent has the finalizer, even if the child is deleted,
+//! because the parent reads how the child ended and may have to undo it. A garbage collector that
+//! deletes in the foreground deletes children before their parent.
 
 use std::time::Duration;
 
@@ -24,18 +24,19 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// How long the succeeded Pods of an ended saga are kept, so that a late creation meets its name
-/// and a person can look at them.
+/// How long the succeeded Pods of an ended saga are kept. A late creation then finds its name
+/// taken, and users can inspect the Pods.
 const KEPT_CHILDREN: Duration = Duration::from_mins(10);
-/// The least time for which an ended saga is kept: its Pods go with it, and a creation that is late
-/// must still meet its name.
+/// The least time for which an ended saga is kept. Its Pods are deleted with the saga, and a late
+/// creation must still find its name taken.
 const KEPT_LEAST: Duration = Duration::from_secs(10);
 
-/// How often a deleted child asks for its parent, should nothing tell that it let go.
+/// How often a deleted child is requeued to read its parent, in case no event tells that the parent
+/// released its finalizer.
 const FOR_PARENT: Duration = Duration::from_secs(30);
 
-/// Whether a saga never began anything, or has ended. A status without steps proves nothing once
-/// the saga was accepted.
+/// Returns whether a saga never began anything, or has ended. A status without steps proves nothing
+/// once the saga was accepted.
 pub(crate) fn nothing_to_undo(seen: &Seen<'_>) -> bool {
     seen.status.as_ref().is_ok_and(|status| {
         let lost = status.steps.is_empty() && status.spec_hash.is_some();
@@ -43,16 +44,16 @@ pub(crate) fn nothing_to_undo(seen: &Seen<'_>) -> bool {
     })
 }
 
-/// Whether a deleted saga that ended is kept, since its parent may have to undo it, and reads how
-/// it ended. A garbage collector that deletes in the foreground deletes children before their
-/// parent.
+/// Returns whether a deleted saga that ended is kept because its parent reads how it ended and may
+/// have to undo it. A garbage collector that deletes in the foreground deletes children before
+/// their parent.
 pub(crate) fn stays_for_parent(seen: &Seen<'_>) -> bool {
     let ended = seen.status.as_ref().is_ok_and(is_terminal);
     seen.parent_holds && ended && seen.deletion_policy != DeletionPolicy::Abandon
 }
 
-/// What becomes of the finalizer of a saga that ended: a child keeps it as long as its parent has
-/// one.
+/// Returns what happens to the finalizer of an ended saga. A child keeps its finalizer as long as
+/// its parent has one.
 pub(crate) fn finalizer_of_ended(seen: &Seen<'_>) -> Finalizer {
     match (seen.finalizer, seen.parent_holds) {
         (true, false) if !broken(Twin::KeepsFinalizer) => Finalizer::Remove,
@@ -61,8 +62,8 @@ pub(crate) fn finalizer_of_ended(seen: &Seen<'_>) -> Finalizer {
     }
 }
 
-/// An ended saga: requests are answered, its finalizer goes, later its succeeded Pods, and itself
-/// where the spec says so.
+/// Makes the plan for an ended saga: requests are answered, its finalizer is removed, later its
+/// succeeded Pods are deleted, and the saga is deleted if the spec says so.
 pub(crate) fn ended(
     saga: Option<&ValidSaga>,
     status: &SagaStatus,
@@ -83,7 +84,8 @@ pub(crate) fn ended(
     }
     let ttl = saga.and_then(|saga| saga.ttl).filter(|_| !seen.deleting);
     if let Some(due) = ttl.and_then(|ttl| after(ttl.max(KEPT_LEAST))) {
-        // Its own writes first, and its parent: each of them has the saga looked at again.
+        // The saga is deleted only after its own writes and after its parent. Each of these changes
+        // enqueues the saga.
         let writes = seen.versions.differs(status, &new)
             || seen.finalizer
             || seen.parent_holds
@@ -99,8 +101,8 @@ pub(crate) fn ended(
     Plan::new(write, finalizer_of_ended(seen), wake, tally, effects)
 }
 
-/// Nothing is written to an ended saga but answers, and that a changed spec was seen: who changed
-/// it in Git waits to read that.
+/// Returns the status of an ended saga for the present spec. Only answers to requests are written,
+/// and that a changed spec was read, because a user who changed the spec in Git waits for this.
 fn of_the_present_spec(mut status: SagaStatus, seen: &Seen<'_>) -> SagaStatus {
     status.observed_generation = Some(seen.generation);
     for condition in &mut status.conditions {
@@ -109,9 +111,10 @@ fn of_the_present_spec(mut status: SagaStatus, seen: &Seen<'_>) -> SagaStatus {
     status
 }
 
-/// What is left to be told to the unfinished children of a deleted saga that goes as it is: to go
-/// likewise, and not to be undone when they are deleted with it. `None` where all were told, or
-/// cannot be.
+/// Returns a plan that sends the remaining demands to the unfinished children of a deleted saga
+/// that is released without being undone. The demands set the deletion policy Abandon, so that the
+/// children are not undone when they are deleted with their parent. Returns `None` if every child
+/// has received its demand or cannot receive it.
 pub(crate) fn let_go(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> {
     let (saga, status) = (saga?, seen.status.as_ref().ok()?);
     let untold = |(id, child): (&AttemptId, &ChildState)| {
@@ -140,7 +143,7 @@ pub(crate) fn let_go(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> 
     })
 }
 
-/// A deleted saga goes.
+/// Releases a deleted saga.
 pub(crate) fn release(notice: Option<Notice>) -> Plan {
     Plan::new(
         None,
@@ -151,6 +154,6 @@ pub(crate) fn release(notice: Option<Notice>) -> Plan {
     )
 }
 
-/// What came of the requests to an ended saga: the status with their records, and what is to be
-/// done.
+/// The result of the requests to an ended saga: the status with their records, the effects, and
+/// what the metrics count.
 pub(crate) type Answered = (SagaStatus, Vec<Effect>, Tally);

@@ -1,10 +1,10 @@
-//! Two versions at work: what another version of the operator wrote into a saga, and what the
-//! definition that is served takes away.
+//! How two versions work together: what another version of the operator wrote into a saga, and what
+//! the served CustomResourceDefinition drops.
 //!
 //! # Guarantees
-//! What this version does not know is never acted on as if it were not there. What the API server
-//! takes away when a status is written is no difference to be written: no saga is written again and
-//! again for it.
+//! A field or value that this version does not know is never treated as absent. If the API server
+//! drops a field when a status is written, the missing field does not count as a difference, so no
+//! saga is written again and again.
 
 use super::{report::blocked::Hold, terminal::release};
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Why a saga is not accepted although its spec is valid.
+/// Returns why a saga is not accepted although its spec is valid.
 pub(super) fn refused(status: &SagaStatus, seen: &Seen<'_>) -> Option<Hold> {
     if status.spec_hash.is_some() || seen.deleting {
         return None;
@@ -28,8 +28,8 @@ pub(super) fn refused(status: &SagaStatus, seen: &Seen<'_>) -> Option<Hold> {
     (!seen.precheck.refused.is_empty()).then(|| Hold::Refused(seen.precheck.refused.clone()))
 }
 
-/// A saga in whose status words of another version stand: nothing is known of it, and nothing is
-/// written, but that it goes where it is to be given up.
+/// Makes the plan for a saga whose status holds values of another version. The status cannot be
+/// read, and nothing is written. If the saga is deleted with the policy Abandon, it is released.
 pub(super) fn leave_alone(seen: &Seen<'_>) -> Plan {
     if seen.deleting && seen.deletion_policy == DeletionPolicy::Abandon {
         let message = "deletionPolicy is Abandon: the saga goes as it is; what is still in effect \

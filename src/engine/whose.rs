@@ -1,4 +1,4 @@
-//! Whose an object is that says by which attempt it was applied.
+//! Finds the step that applied an object, from the object's mark of the attempt.
 
 use crate::api::{
     Direction, StepStatus, StoredSaga,
@@ -6,13 +6,13 @@ use crate::api::{
     status::is_terminal,
 };
 
-/// The step of a saga that has not ended, and the attempt of it that its status still tells of, by
-/// which an object with this mark was applied.
+/// Returns the step whose attempt applied an object with this mark. Only a saga that has not ended
+/// counts, and only attempts that its status still records.
 #[must_use]
 pub fn applied_by(saga: &StoredSaga, mark: &str) -> Option<String> {
     let (name, uid) = (saga.metadata.name.as_deref()?, saga.metadata.uid.as_deref()?);
     let status = saga.status.as_ref().ok().filter(|status| !is_terminal(status))?;
-    // Few marks begin as the saga's: only those are worth a hash.
+    // Few marks begin with the saga's name. Only those need a hash.
     let start = name.get(..name.floor_char_boundary(HEAD))?;
     let step = status.steps.iter().filter(|_| mark.starts_with(start)).find(|step| {
         attempts(step).any(|(direction, number)| {
@@ -22,7 +22,8 @@ pub fn applied_by(saga: &StoredSaga, mark: &str) -> Option<String> {
     Some(step.name.clone())
 }
 
-/// So much of a saga's name stands at the beginning of every mark, in bytes.
+/// How many bytes of a saga's name are at the beginning of every mark. A shorter name is there in
+/// full.
 const HEAD: usize = 40;
 
 fn attempts(step: &StepStatus) -> impl Iterator<Item = (Direction, i64)> {

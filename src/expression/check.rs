@@ -1,4 +1,4 @@
-//! What an expression reads and calls, found before it is ever evaluated.
+//! What an expression reads and calls, found before the expression is evaluated.
 
 use kube::core::cel::cel::{
     IdedExpr,
@@ -7,9 +7,9 @@ use kube::core::cel::cel::{
 
 use super::reads::{Reads, Variable};
 
-/// The functions that may be called: those of CEL, and of Kubernetes those whose work
-/// [`crate::expression::cost`] can tell. A name with a dot is called on a name, all others on a
-/// value or by themselves.
+/// The functions that may be called: those of CEL, and those of Kubernetes whose work
+/// [`crate::expression::cost`] can compute. A function with a dot in its name is called on a prefix
+/// (`math.ceil`). All other functions are called on a value or alone.
 pub const FUNCTIONS: [&str; 56] = [
     "size",
     "contains",
@@ -68,13 +68,14 @@ pub const FUNCTIONS: [&str; 56] = [
     "asInteger",
     "asApproximateFloat",
 ];
-/// How comprehensions (`all`, `exists`, `exists_one`, `map`, `filter`) may be nested: not at all.
+/// The most levels of nested comprehensions (`all`, `exists`, `exists_one`, `map`, `filter`): no
+/// comprehension may stand in another.
 const MAX_COMPREHENSIONS: usize = 1;
 
-/// What an expression reads.
+/// Returns what an expression reads.
 ///
 /// # Errors
-/// One line about what it uses that is not there.
+/// Returns one line about a name that the expression uses and that does not exist.
 pub(crate) fn reads(expr: &IdedExpr) -> Result<Reads, String> {
     let mut checker = Checker { reads: Reads::default(), bound: Vec::new(), nested: 0 };
     checker.visit(expr)?;
@@ -83,9 +84,9 @@ pub(crate) fn reads(expr: &IdedExpr) -> Result<Reads, String> {
 
 struct Checker {
     reads: Reads,
-    /// The names that comprehensions around here bind.
+    /// The names that the enclosing comprehensions bind.
     bound: Vec<String>,
-    /// How many comprehensions there are around here.
+    /// How many comprehensions enclose the current part.
     nested: usize,
 }
 
@@ -176,8 +177,8 @@ impl Checker {
         Ok(())
     }
 
-    /// Notes a part of a variable that is told apart from the whole of it. Returns whether it is
-    /// one.
+    /// Records a read of one step of `steps`, or of `status` or `headers` of `response`. Returns
+    /// whether the expression is such a read.
     fn part(&mut self, expr: &IdedExpr) -> bool {
         let variable = if let Some(step) = asked_of(expr, Variable::Steps) {
             self.reads.steps.insert(step.to_owned());
@@ -216,7 +217,7 @@ impl Checker {
     }
 }
 
-/// The field of a variable that is asked for by `steps.<name>` or `steps['<name>']`.
+/// Returns the field of a variable that is read by `steps.<name>` or `steps['<name>']`.
 fn asked_of(expr: &IdedExpr, variable: Variable) -> Option<&str> {
     let wanted = variable.as_str();
     let is_it = |operand: &IdedExpr| matches!(&operand.expr, Expr::Ident(name) if name == wanted);

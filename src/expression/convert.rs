@@ -1,9 +1,9 @@
-//! Between JSON, of which everything stored and sent is made, and CEL.
+//! Converts between JSON and CEL. All values that are stored and sent are JSON.
 //!
 //! # Guarantees
-//! Wherever a value comes from, an expression reads it as the API server would give it back
-//! ([`number_as_stored`]): read before it is stored, it is the same as after. What an expression
-//! takes over unchanged it gives as it was read.
+//! An expression reads every value as the API server would return it ([`number_as_stored`]),
+//! whatever the source of the value. So a value is the same before it is stored and after. A value
+//! that an expression passes through unchanged keeps the form in which it was read.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,8 +18,8 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// A JSON value in CEL. Whole numbers are `int`, as in the CEL of Kubernetes, and all others
-/// `double`.
+/// Converts a JSON value into CEL. Whole numbers become `int`, as in the CEL of Kubernetes, and all
+/// other numbers `double`.
 pub(crate) fn into_cel(value: &Value) -> Cel {
     match value {
         Value::Null => Cel::Null,
@@ -40,17 +40,17 @@ fn number_into_cel(number: &Number) -> Cel {
     }
 }
 
-/// An object in CEL.
+/// Converts a JSON object into CEL.
 pub(crate) fn fields_into_cel(fields: &serde_json::Map<String, Value>) -> Cel {
     let fields: HashMap<Key, Cel> =
         fields.iter().map(|(name, value)| (Key::from(name.as_str()), into_cel(value))).collect();
     Cel::Map(Map::from(fields))
 }
 
-/// A CEL value in JSON.
+/// Converts a CEL value into JSON.
 ///
 /// # Errors
-/// What JSON has no word for, in words.
+/// Returns in words what JSON cannot express.
 pub(crate) fn into_json(value: &Cel) -> Result<Value, String> {
     match value {
         Cel::Null => Ok(Value::Null),
@@ -69,7 +69,7 @@ pub(crate) fn into_json(value: &Cel) -> Result<Value, String> {
                     Err("gives an object with a key that is no string".to_owned())
                 }
             };
-            // In order, so that of several faults the same one is told each time.
+            // Goes in order, so that the same one of several faults is reported each time.
             let ordered: BTreeMap<&Key, &Cel> = map.map.iter().collect();
             ordered.into_iter().map(field).collect::<Result<_, _>>().map(Value::Object)
         }
@@ -77,14 +77,14 @@ pub(crate) fn into_json(value: &Cel) -> Result<Value, String> {
     }
 }
 
-/// A double in JSON. What came as an unsigned integer, which CEL has as a double here, goes as one
-/// again.
+/// Converts a double into a JSON number. An unsigned integer above the range of `int` is a double
+/// in CEL: it becomes an unsigned integer again.
 fn number_into_json(double: f64) -> Option<Number> {
     let unsigned = || whole(double).filter(|number| number.is_u64() && !number.is_i64());
     unsigned().or_else(|| Number::from_f64(double))
 }
 
-/// What a value is, in a word.
+/// Returns the kind of a value in words.
 pub(crate) const fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -1,15 +1,16 @@
-//! What evaluating an expression can cost at most, from what it is made of and how large the values
-//! are that it reads.
+//! The most that evaluating an expression can cost. The cost follows from the parts of the
+//! expression and the sizes of the values that the expression reads.
 //!
 //! The interpreter has no limit of its own, and a short text can ask for very much: a list of 256
-//! texts of 100 KiB, or a text in which each letter is replaced by another text. So the largest
-//! size of each part is told from the parts it is made of, and how often it is evaluated; together
-//! they may not pass [`MAX_WORK`].
+//! texts of 100 KiB, or a text in which each character is replaced by another text. So the largest
+//! size of each part is computed from its own parts, together with how often the part is evaluated.
+//! The sum may not exceed [`MAX_WORK`].
 //!
 //! # Guarantees
-//! What is told is never less than what comes of it. What passes evaluates within milliseconds. The
-//! expressions of one saga that are tried when it is checked, and those of one action that are
-//! evaluated together, may not pass [`MAX_TOGETHER`], so that many of them are bounded, too.
+//! The computed cost is never less than the actual cost. An expression that passes is evaluated
+//! within milliseconds. The total work of the expressions of one saga that are tried when the saga
+//! is checked may not exceed [`MAX_TOGETHER`]. The same limit holds for the expressions of one
+//! action that are evaluated together. So many expressions are bounded, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,61 +26,63 @@ use super::{
     strict,
 };
 
-/// The most bytes that all parts of an expression may come to, each as often as it is evaluated.
+/// The most bytes that all parts of an expression may come to, each part counted as often as it is
+/// evaluated.
 const MAX_WORK: u64 = 4 << 20;
-/// The most work of all expressions of a saga that are tried when it is checked, and of all of an
-/// action.
+/// The most work of all expressions of a saga that are tried when the saga is checked, and of all
+/// expressions of one action.
 pub const MAX_TOGETHER: u64 = 64 * MAX_WORK;
-/// What an expression costs besides: to be read, and to be handed what it reads.
+/// The fixed cost of an expression: to parse the expression and to pass it the values that it
+/// reads.
 const EXPRESSION: u64 = 16 << 10;
-/// The most expressions that can be within [`MAX_TOGETHER`].
+/// The most expressions that fit within [`MAX_TOGETHER`].
 pub(crate) const MAX_EXPRESSIONS: u64 = MAX_TOGETHER / EXPRESSION;
 /// The most bytes of a variable's value as JSON: outputs and params have at most 32 KiB, an answer
-/// 64 KiB.
+/// at most 64 KiB.
 const MAX_INPUT: u64 = 72 << 10;
 /// The longest list that `all`, `exists`, `exists_one`, `map` and `filter` take.
 const MAX_ITEMS: u64 = 256;
-/// What a part costs besides the bytes it comes to.
+/// The cost of a part in addition to the bytes of its value.
 const PART: u64 = 64;
 /// The most bytes of a number as text: the smallest double written out.
 const NUMBER: u64 = 352;
-/// The least bytes of what a function gives: a number as JSON.
+/// The least bytes that count for the result of a function: a number as JSON.
 const LEAST: u64 = 24;
 /// The most bytes of a truth value as JSON.
 const TRUTH: u64 = 5;
-/// What an element costs that a text is split into, besides its bytes.
+/// The cost of an element that `split` makes of a text, in addition to its bytes.
 const ELEMENT: u64 = 32;
-/// How many letters of a text are compared with those of another one at the cost of a byte.
+/// How many comparisons of characters in two texts cost as much as one byte.
 const COMPARED: u64 = 256;
 
-/// The most that a part comes to.
+/// The largest size of the value of a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Size {
     bytes: u64,
-    /// The elements of the longest list in it.
+    /// The number of elements of the longest list in the value.
     items: u64,
-    /// The bytes of the largest element of a list in it.
+    /// The bytes of the largest element of a list in the value.
     element: u64,
 }
 
-/// A part that is no list and has none in it.
+/// Returns the size of a part that is no list and holds none.
 const fn plain(bytes: u64) -> Size {
     Size { bytes, items: 0, element: 0 }
 }
 
-/// What an expression costs at most.
+/// The most that an expression costs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
-    /// The bytes that it comes to.
+    /// The bytes of the result.
     pub(crate) bytes: u64,
-    /// The work of evaluating it, to be held against [`MAX_TOGETHER`].
+    /// The work of evaluating the expression, which counts against [`MAX_TOGETHER`].
     pub(crate) work: u64,
 }
 
-/// Whether an expression may be evaluated over these variables, and what it costs then.
+/// Decides whether an expression may be evaluated over these variables, and returns its cost.
 ///
 /// # Errors
-/// What is too large.
+/// Returns what is too large.
 pub(crate) fn afford<'a>(
     expr: &'a IdedExpr,
     variables: &'a BTreeMap<&'static str, Given<'a>>,
@@ -101,8 +104,8 @@ pub(crate) fn afford<'a>(
     Ok(Cost { bytes, work: meter.work.saturating_add(read) })
 }
 
-/// The work of an expression over these variables that is not evaluated in the end: they are looked
-/// at all the same.
+/// Returns the work of an expression over these variables that is never evaluated: its variables
+/// are still measured.
 pub(crate) fn least(variables: &BTreeMap<&'static str, Given<'_>>) -> u64 {
     variables.values().fold(EXPRESSION, |all, value| all.saturating_add(size_of(value).bytes))
 }
@@ -114,7 +117,8 @@ fn size_of(value: &Given<'_>) -> Size {
     }
 }
 
-/// The size of a value: at least the bytes of all texts in it, and of all else as JSON.
+/// Returns the size of a value: at least the bytes of all texts in the value, and of everything
+/// else as JSON.
 fn size(value: &Value) -> Size {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => plain(24),
@@ -131,7 +135,7 @@ fn size_of_fields(fields: &Map<String, Value>) -> Size {
     fields.iter().map(field).fold(Size { items: fields.len() as u64, ..plain(2) }, with)
 }
 
-/// What holds a part besides all else.
+/// Adds the size of a part to the size of the value that holds the part.
 fn with(all: Size, part: Size) -> Size {
     Size {
         bytes: all.bytes.saturating_add(part.bytes).saturating_add(3),
@@ -146,17 +150,17 @@ const fn text_size(text: &str) -> Size {
 
 struct Meter<'a> {
     variables: &'a BTreeMap<&'static str, Given<'a>>,
-    /// The sizes of what names stand for.
+    /// The sizes of the values that names stand for.
     sizes: BTreeMap<String, Size>,
     work: u64,
-    /// How often what is looked at is evaluated.
+    /// How often the current part is evaluated.
     times: u64,
-    /// The patterns that are counted already: each is made once.
+    /// The patterns that are already counted: each pattern is compiled once.
     patterns: BTreeSet<&'a str>,
 }
 
 impl<'a> Meter<'a> {
-    /// The size of a part, after its work and that of all its parts is counted.
+    /// Returns the size of a part, and counts the work of the part and of all its parts.
     fn part(&mut self, expr: &'a IdedExpr) -> Result<Size, String> {
         if let Some(value) = self.written_out(expr) {
             let size = size(value);
@@ -197,7 +201,7 @@ impl<'a> Meter<'a> {
         Ok(size)
     }
 
-    /// The value of a path that is written out, such as `params.lines[0].sku`.
+    /// Returns the value of a path that is written out, such as `params.lines[0].sku`.
     fn written_out(&self, expr: &IdedExpr) -> Option<&'a Value> {
         let Expr::Call(CallExpr { func_name, target: None, args }) = &expr.expr else {
             return None;
@@ -223,7 +227,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// All parts, one after the other.
+    /// Returns the total size of several parts, and counts their work.
     fn parts(&mut self, parts: &'a [IdedExpr]) -> Result<Size, String> {
         parts.iter().try_fold(Size::default(), |all, part| Ok(add(all, self.part(part)?)))
     }
@@ -232,7 +236,7 @@ impl<'a> Meter<'a> {
         self.spend(bytes.saturating_add(PART).saturating_mul(self.times))
     }
 
-    /// Counts what is done once, however often a part is evaluated.
+    /// Counts work that is done once, however often a part is evaluated.
     fn spend(&mut self, work: u64) -> Result<(), String> {
         self.work = self.work.saturating_add(work);
         if self.work > MAX_WORK {
@@ -288,7 +292,7 @@ impl<'a> Meter<'a> {
                 self.count(at(0).bytes.saturating_mul(at(1).bytes) / COMPARED)?;
                 plain(LEAST)
             }
-            // Each of its letters may be an element.
+            // Each character of the text may be an element.
             "split" => {
                 self.count(given.bytes.saturating_mul(ELEMENT))?;
                 Size {
@@ -301,15 +305,15 @@ impl<'a> Meter<'a> {
             "replace" => {
                 plain(at(0).bytes.saturating_add(1).saturating_mul(at(2).bytes.saturating_add(1)))
             }
-            // What is no text becomes signs of three bytes.
+            // Bytes that are not valid text become characters of three bytes.
             "string" => plain(given.bytes.saturating_mul(3).max(NUMBER)),
             "base64.encode" | "base64.decode" => plain(given.bytes.saturating_mul(2)),
             _ => Size { bytes: longest.bytes.max(LEAST), ..longest },
         })
     }
 
-    /// Counts what it takes to hold a text of this size against a pattern, and to make that the
-    /// first time that it is met.
+    /// Counts the work to match a text of this size with a pattern, and to compile the pattern when
+    /// it is met for the first time.
     fn matching(&mut self, text: Size, pattern: Option<&'a IdedExpr>) -> Result<(), String> {
         let pattern = pattern.and_then(|pattern| match &pattern.expr {
             Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
@@ -346,7 +350,7 @@ impl<'a> Meter<'a> {
         for name in [Some(iter_var), iter_var2.as_ref()].into_iter().flatten() {
             self.sizes.insert(name.clone(), Size { bytes: range.element, ..range });
         }
-        // What a round adds; what was gathered before is counted below.
+        // Holds what one round adds. What earlier rounds gathered is counted below.
         self.sizes.insert(accu_var.clone(), Size::default());
         self.part(loop_cond)?;
         let step = self.part(loop_step)?;

@@ -1,5 +1,5 @@
-//! Functions that the interpreter has in another way than the CEL of Kubernetes, or that it does
-//! more often than needs be.
+//! Functions that the interpreter defines in another way than the CEL of Kubernetes, or that do
+//! more work in the interpreter than is needed.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use kube::core::cel::cel::{
 };
 use regex::Regex;
 
-/// Puts them in the place of the interpreter's own.
+/// Replaces the interpreter's own functions with those of this file.
 pub(crate) fn mend(context: &mut Context<'_>) {
     context.add_function("size", size);
     context.add_function("join", join);
@@ -22,9 +22,9 @@ pub(crate) fn mend(context: &mut Context<'_>) {
     });
 }
 
-/// The patterns of one evaluation, or what is wrong with them: each is made once, however many
-/// elements of a list it is held against. No more than stand in the expression, which has
-/// [`crate::expression::program::MAX_LENGTH`] characters at most.
+/// The compiled patterns of one evaluation, or their errors. A pattern is compiled once, however
+/// many elements of a list are matched with it. There are no more patterns than the expression
+/// holds, and an expression has at most [`crate::expression::program::MAX_LENGTH`] characters.
 #[derive(Default)]
 struct Patterns(Mutex<BTreeMap<String, Result<Regex, String>>>);
 
@@ -45,7 +45,8 @@ impl Patterns {
     }
 }
 
-/// Of a text its characters, as `substring` and `charAt` count, and not its bytes.
+/// Returns the size of a value. The size of a text is its number of characters, as `substring` and
+/// `charAt` count, and not its number of bytes.
 fn size(This(this): This<Value>) -> ResolveResult {
     let size = match &this {
         Value::String(text) => text.chars().count(),
@@ -62,7 +63,7 @@ fn size(This(this): This<Value>) -> ResolveResult {
     Ok(Value::Int(i64::try_from(size).unwrap_or(i64::MAX)))
 }
 
-/// Of texts alone: of all else the interpreter would write how it looks inside.
+/// Joins texts only. For any other value, the interpreter would write its internal form.
 fn join(This(this): This<Arc<Vec<Value>>>, Arguments(arguments): Arguments) -> ResolveResult {
     let text = |value: &Value| match value {
         Value::String(text) => Ok(text.to_string()),

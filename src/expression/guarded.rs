@@ -1,15 +1,14 @@
-//! Which fields of the outputs of a step an expression reads without having asked whether they are
-//! there.
+//! The fields of a step's outputs that an expression reads without a check that they exist.
 //!
-//! A compensation may run although nobody can tell what its action did, and a step may be skipped:
-//! then there are no outputs, and what is read of them unasked fails.
+//! A compensation may run although the outcome of its action is unknown, and a step may be skipped.
+//! In both cases there are no outputs, and an unguarded read of a field fails.
 //!
 //! # Guarantees
-//! What is told follows from the tree. A field counts as asked for where it is read only after
-//! `has(outputs.x)`, `'x' in outputs` or `action.outcome == 'Succeeded'` held: behind `&&`, in a
-//! branch of `?:`, or behind the `||` of what says the opposite. So it is with `steps.a.outputs`
-//! and `steps.a.phase == 'Completed'`. What asks by itself (`outputs.?x`), and `outputs` as a
-//! whole, never counts.
+//! The result follows from the syntax tree. A read of a field is guarded if it happens only after
+//! `has(outputs.x)`, `'x' in outputs` or `action.outcome == 'Succeeded'` held: after `&&`, in a
+//! branch of `?:`, or after the `||` of the opposite condition. The same holds for
+//! `steps.a.outputs` and `steps.a.phase == 'Completed'`. A read that checks for itself
+//! (`outputs.?x`) and `outputs` as a whole are never reported.
 
 use std::collections::BTreeSet;
 
@@ -24,15 +23,15 @@ use super::{
 };
 use crate::api::{Outcome, StepPhase};
 
-/// How a field is told of whose name is computed.
+/// The name that is reported for a field whose name is computed.
 pub(crate) const COMPUTED: &str = "…";
 
-/// Whose outputs are looked for.
+/// The step whose outputs are searched for.
 #[derive(Clone, Copy)]
 pub(crate) enum Of<'a> {
-    /// The step's own, as its compensation reads them.
+    /// The step's own outputs, as its compensation reads them.
     Own,
-    /// Those of another step.
+    /// The outputs of another step.
     Step(&'a str),
 }
 
@@ -44,7 +43,7 @@ impl Of<'_> {
         }
     }
 
-    /// Whether an expression equals this word only where all that the step hands on is there.
+    /// Returns whether `expr == word` holds only if all outputs of the step exist.
     fn shows_all(self, expr: &IdedExpr, word: &IdedExpr) -> bool {
         match self {
             Self::Own => {
@@ -60,7 +59,7 @@ impl Of<'_> {
     }
 }
 
-/// The fields that are read unasked. `when`: what held before.
+/// Returns the fields that are read without a guard. `when` is the condition that held before.
 pub(crate) fn unasked(expr: &IdedExpr, of: Of<'_>, when: Option<&IdedExpr>) -> BTreeSet<String> {
     let mut search = Search { of, found: BTreeSet::new() };
     let facts = when.map(|when| search.follows(when, true)).unwrap_or_default();
@@ -68,10 +67,10 @@ pub(crate) fn unasked(expr: &IdedExpr, of: Of<'_>, when: Option<&IdedExpr>) -> B
     search.found
 }
 
-/// What is known to be there at one place.
+/// What is known to exist at one place of the expression.
 #[derive(Clone, Debug, Default)]
 struct Facts {
-    /// The action succeeded: all that the step hands on is there.
+    /// Whether the action is known to have succeeded, so that all outputs of the step exist.
     all: bool,
     fields: BTreeSet<String>,
 }
@@ -87,7 +86,7 @@ impl Facts {
         self
     }
 
-    /// What is known where only one of the two holds.
+    /// Returns what is known if only one of the two holds.
     fn or(self, other: Self) -> Self {
         match (self.all, other.all) {
             (true, _) => other,
@@ -164,7 +163,7 @@ impl Search<'_> {
         }
     }
 
-    /// What is known where the expression is true, or where it is false.
+    /// Returns what is known if the expression is true, or false, as `truth` says.
     fn follows(&self, expr: &IdedExpr, truth: bool) -> Facts {
         match &expr.expr {
             Expr::Select(select) if select.test && truth && self.of.is_outputs(&select.operand) => {
@@ -200,12 +199,12 @@ fn is_variable(expr: &IdedExpr, variable: Variable) -> bool {
     matches!(&expr.expr, Expr::Ident(name) if name == variable.as_str())
 }
 
-/// `steps.<name>`
+/// Returns whether the expression is `steps.<name>`.
 fn is_step(expr: &IdedExpr, name: &str) -> bool {
     field(expr, name).is_some_and(|steps| is_variable(steps, Variable::Steps))
 }
 
-/// What is asked for a field of this name, as a field or as an index.
+/// Returns the expression whose field `name` is read, as a field or by an index.
 fn field<'a>(expr: &'a IdedExpr, name: &str) -> Option<&'a IdedExpr> {
     match &expr.expr {
         Expr::Select(select) if !select.test && select.field == name => Some(&select.operand),
@@ -217,7 +216,7 @@ fn field<'a>(expr: &'a IdedExpr, name: &str) -> Option<&'a IdedExpr> {
     }
 }
 
-/// A text that is written out.
+/// Returns the text, if the expression is a text that is written out.
 fn text(expr: &IdedExpr) -> Option<&str> {
     match &expr.expr {
         Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),

@@ -1,16 +1,17 @@
-//! The letters of an expression that belong to none of its strings, and how many of them the parser
-//! can take.
+//! Finds the characters of an expression that belong to no string, and refuses an expression that
+//! has more brackets or operators than the parser can handle.
 //!
-//! The parser goes down into itself for each bracket and each operator, and would run out of its
-//! stack on a text that is all brackets. So they are counted before it sees the text.
+//! The parser recurses for each bracket and each operator. A text of many brackets would exhaust
+//! its stack. So brackets and operators are counted before the text is parsed.
 
-/// How deep brackets may be nested in each other.
+/// The most levels of nested brackets.
 const MAX_NESTED: usize = 12;
-/// How many operators there may be.
+/// The most operators of an expression.
 const MAX_OPERATORS: usize = 64;
 
-/// The letters outside strings, each with its place in bytes. A quote of which no string comes is
-/// such a letter, and so is what follows it: the parser reads on there, too.
+/// Returns the characters outside strings, each with its place in bytes. If a quote does not begin
+/// a complete string, the quote and what follows it count as outside: the parser reads on there,
+/// too.
 pub(crate) fn outside_strings(text: &str) -> impl Iterator<Item = (usize, char)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -25,7 +26,7 @@ pub(crate) fn outside_strings(text: &str) -> impl Iterator<Item = (usize, char)>
     })
 }
 
-/// Where the string ends that begins with this letter, in bytes, if it is one.
+/// Returns the place in bytes at which a string ends, if the character at `place` begins a string.
 fn string_from(text: &str, place: usize, letter: char) -> Option<usize> {
     if !matches!(letter, '\'' | '"') {
         return None;
@@ -37,14 +38,15 @@ fn string_from(text: &str, place: usize, letter: char) -> Option<usize> {
     Some(place + mark.len() + end_of_string(inside, &mark, is_raw(before))?)
 }
 
-/// Whether the `r` before a quote is a mark of the string, and not the end of a name.
+/// Returns whether the `r` before a quote marks a raw string, and is not the end of a name.
 fn is_raw(before: &str) -> bool {
     let Some(name) = before.strip_suffix(['r', 'R']) else { return false };
     let name = name.strip_suffix(['b', 'B']).unwrap_or(name);
     !name.ends_with(|letter: char| letter.is_alphanumeric() || letter == '_')
 }
 
-/// Where a string ends that is closed by `mark`, in bytes, the mark included.
+/// Returns the place in bytes after `mark`, which closes the string. `None` if the string is not
+/// closed.
 fn end_of_string(text: &str, mark: &str, raw: bool) -> Option<usize> {
     let mut letters = text.char_indices();
     while let Some((at, letter)) = letters.next() {
@@ -62,7 +64,7 @@ fn end_of_string(text: &str, mark: &str, raw: bool) -> Option<usize> {
     None
 }
 
-/// How many letters behind a backslash belong to it, if CEL knows what it means.
+/// Returns how many characters after a backslash belong to the escape, if CEL knows the escape.
 fn escaped(escape: &str) -> Option<usize> {
     let digits = |count: usize, radix: u32| {
         let all =
@@ -79,11 +81,11 @@ fn escaped(escape: &str) -> Option<usize> {
     }
 }
 
-/// Whether the parser can take the expression.
+/// Checks that the parser can handle the expression.
 ///
 /// # Errors
-/// In words: it has too many brackets or operators, or a comment, in which a quote would hide them
-/// from being counted.
+/// Returns the reason in words: the expression has too many brackets or operators, or holds a
+/// comment. A quote in a comment would hide brackets and operators from the count.
 pub(crate) fn check(text: &str) -> Result<(), String> {
     let (mut nested, mut operators, mut slash) = (0_usize, 0_usize, None);
     for (place, letter) in outside_strings(text) {

@@ -1,4 +1,4 @@
-//! Expressions: CEL in the string leaves of actions, and by itself in `when` and `expect`.
+//! Expressions: CEL in the string leaves of actions, and without `${…}` in `when` and `expect`.
 //!
 //! ```text
 //!  text ── Expression::parse / Template::parse ──► parsed once, with what it reads
@@ -6,18 +6,19 @@
 //! ```
 //!
 //! # Guarantees
-//! - One pass: what an expression gives is a value, and is never parsed as an expression again.
-//! - What it reads is known before it is evaluated: a variable, a function or a step that is not
-//!   there is found when the saga is accepted.
-//! - Its work and the size of what it gives are bounded before it runs ([`cost`]), since CEL here
-//!   has no cost limit of its own.
-//! - A field of what has no fields is an error, as in the CEL specification; the interpreter by
-//!   itself would say `false`.
-//! - Equal inputs give equal results: maps are gone through in the order of their keys
-//!   ([`strict`]), and a value gives the same before it is stored and after ([`convert`]).
+//! - One pass: the result of an expression is a value, and is never parsed as an expression again.
+//! - What an expression reads is known before the expression is evaluated: a variable, a function
+//!   or a step that does not exist is found when the saga is accepted.
+//! - The work of an expression and the size of its result are bounded before it runs ([`cost`]),
+//!   since CEL here has no cost limit of its own.
+//! - A field of a value that has no fields is an error, as in the CEL specification. The
+//!   interpreter alone would return `false`.
+//! - Equal inputs give equal results: a map is iterated in the order of its keys ([`strict`]), and
+//!   a value is read the same before it is stored and after ([`convert`]).
 //!
 //! # Errors
-//! One line that begins with the expression: `${params.amuont}: No such key: amuont`.
+//! Each error is one line that begins with the expression: `${params.amuont}: there is no field
+//! amuont`.
 
 #![expect(
     clippy::wildcard_enum_match_arm,

@@ -1,10 +1,9 @@
-//! Integers and doubles are one kind of number, since JSON has but one: 100.0 is read back from the
-//! API server as 100.
+//! Integers and doubles are one kind of number, since JSON has only one: the API server returns
+//! 100.0 as 100.
 //!
 //! # Guarantees
-//! What is computed of an integer and a double is computed in doubles, and what is compared with
-//! each other is compared by its value, within lists and objects, too. Of two integers the result
-//! is an integer, as in CEL.
+//! An operation on an integer and a double is computed in doubles. Numbers are compared by their
+//! values, within lists and objects too. An operation on two integers gives an integer, as in CEL.
 
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use kube::core::cel::cel::{
 use super::strict::ORDERED;
 use crate::mutants::{Twin, broken};
 
-/// Puts them in the place of the interpreter's own.
+/// Replaces the interpreter's own operators and functions with those of this file.
 pub(crate) fn mend(context: &mut Context<'_>) {
     context.add_function(operators::ADD, |This(left): This<Value>, right: Value| add(left, right));
     context.add_function(operators::SUBSTRACT, |This(left): This<Value>, right: Value| {
@@ -54,7 +53,7 @@ const fn as_double(value: &Value) -> Option<f64> {
     }
 }
 
-/// Computes in doubles where one of the two is a double.
+/// Computes in doubles if one of the two values is a double.
 fn in_one_kind(
     left: Value,
     right: Value,
@@ -79,8 +78,8 @@ fn add(left: Value, right: Value) -> ResolveResult {
     }
 }
 
-/// The interpreter has none of doubles, and the CEL of Kubernetes has none either: but here 5 and
-/// 5.5 may stand in one place.
+/// Returns the remainder of a division. Neither the interpreter nor the CEL of Kubernetes has a
+/// remainder of doubles. Here 5 and 5.5 may stand in one place, so both have a remainder.
 fn remainder(left: Value, right: Value) -> ResolveResult {
     match (&left, &right) {
         (Value::Float(_), Value::Float(0.0)) => Err(ExecutionError::RemainderByZero(left)),
@@ -89,7 +88,7 @@ fn remainder(left: Value, right: Value) -> ResolveResult {
     }
 }
 
-/// Whether a list has an element, or a map a key.
+/// Returns whether a list has an element, or a map has a key.
 #[expect(clippy::needless_pass_by_value, reason = "a function of the interpreter takes values")]
 fn is_in(This(wanted): This<Value>, container: Value) -> ResolveResult {
     let holds = match &container {
@@ -100,7 +99,7 @@ fn is_in(This(wanted): This<Value>, container: Value) -> ResolveResult {
     Ok(Value::Bool(holds))
 }
 
-/// The key that a value stands for; `None` where no map has one like it.
+/// Returns the map key for a value. `None` if no map can have such a key.
 #[expect(clippy::cast_possible_truncation, reason = "only what is an integer is taken as one")]
 fn key(value: Value) -> Result<Option<Key>, ExecutionError> {
     match value {
@@ -124,7 +123,7 @@ fn sum(This(items): This<Arc<Vec<Value>>>) -> ResolveResult {
     items.try_fold(first, add)
 }
 
-/// An integer is round already.
+/// Rounds a double. An integer is returned unchanged.
 fn rounded(function: &str, number: Value, round: impl Fn(f64) -> f64) -> ResolveResult {
     match number {
         Value::Int(_) | Value::UInt(_) => Ok(number),
@@ -136,7 +135,7 @@ fn rounded(function: &str, number: Value, round: impl Fn(f64) -> f64) -> Resolve
     }
 }
 
-/// The keys of a map in their order; all else as it is.
+/// Returns the keys of a map in their order. Any other value is returned unchanged.
 #[expect(clippy::unnecessary_wraps, reason = "a function of the interpreter returns a result")]
 fn ordered(range: Value) -> ResolveResult {
     let Value::Map(Map { map }) = range else { return Ok(range) };

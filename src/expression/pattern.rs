@@ -1,12 +1,12 @@
-//! How much work a pattern of `matches` is.
+//! The work that a pattern of `matches` causes.
 //!
-//! A pattern is made once for an evaluation, and takes the more time the more there is in it once
-//! what is counted (`{100}`) is written out. Each byte of a text is then looked at with as many
-//! threads as there are places in it, at most.
+//! A pattern is compiled once for an evaluation. Compiling takes more time the longer the pattern
+//! is after each repetition with a count (`{100}`) is written out. Matching then processes each
+//! byte of a text with at most as many threads as the pattern has places.
 //!
-//! It is read by the library that makes patterns, so that nothing is counted in another way than it
-//! is made. Only its tree is: to find out what the classes in it hold can take longer than all that
-//! is allowed.
+//! The parser of the library that compiles patterns reads the pattern here too, so the count and
+//! the compiler read a pattern alike. Only the syntax tree is read: to expand the classes in it can
+//! take more work than an expression may cause.
 
 use std::fmt::Display;
 
@@ -15,28 +15,29 @@ use regex_syntax::ast::{
     GroupKind, Repetition, RepetitionKind, RepetitionRange, parse::Parser,
 };
 
-/// What a letter takes to be made, what a class of letters takes, and what one takes that names a
-/// part of Unicode.
+/// The work of compiling one character. `CLASS` is the work of compiling a class of characters, and
+/// `WIDE` the work of compiling a class that names a part of Unicode.
 const LETTER: u64 = 64;
-/// What a letter takes that stands for its other case, too.
+/// The work of compiling a character that also matches in its other case.
 const FOLDED: u64 = 12 << 10;
-/// What a letter or a range takes within a class that is more than one byte, and what each letter
-/// of a range takes whose other case is looked for.
+/// The work of compiling a character or a range within a class, if the range ends beyond ASCII.
+/// `SOUGHT` is the further work for each character of a range, if the pattern ignores case: the
+/// other case of each character is searched for.
 const SPREAD: u64 = 512;
 const SOUGHT: u64 = 12;
 const CLASS: u64 = 48 << 10;
 const WIDE: u64 = 128 << 10;
-/// What a part of Unicode takes of which the other case is looked for.
+/// The work of compiling a class that names a part of Unicode, if the pattern ignores case.
 const FOLDED_WIDE: u64 = 4 * WIDE;
-/// What the smallest pattern takes.
+/// The work of compiling the smallest pattern.
 const BASE: u64 = 512;
 
-/// What a pattern, or a part of it, takes.
+/// The work of a pattern, or of a part of a pattern.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effort {
-    /// To be made.
+    /// The work of compiling, in the unit of an expression's work.
     pub(crate) made: u64,
-    /// For each byte of a text.
+    /// The work for each byte of the text: the number of places in the pattern.
     pub(crate) places: u64,
 }
 
@@ -57,25 +58,25 @@ impl Effort {
     }
 }
 
-/// What a pattern takes.
+/// Returns the work of a pattern.
 ///
 /// # Errors
-/// In words: it is no pattern.
+/// Returns the reason in words if the text is not a valid pattern.
 pub(crate) fn effort(pattern: &str) -> Result<Effort, String> {
     let tree = Parser::new()
         .parse(pattern)
         .map_err(|error| format!("matches: {}", invalid(pattern, error)))?;
-    // Wherever the flag is set, and for what part.
+    // The pattern ignores case as a whole, if the flag is set anywhere in it.
     let count = Count { folded: folds(&tree) };
     Ok(Effort::new(BASE).and(count.part(&tree)))
 }
 
-/// What is said of what is no pattern.
+/// Returns the message about an invalid pattern.
 pub(crate) fn invalid(pattern: &str, error: impl Display) -> String {
     format!("'{pattern}' not a valid regex:\n{error}")
 }
 
-/// Whether any part of the pattern stands for the other case of its letters, too.
+/// Returns whether any part of the pattern ignores case.
 fn folds(tree: &Ast) -> bool {
     let set = |flags: &Flags| flags.flag_state(Flag::CaseInsensitive) == Some(true);
     match tree {
@@ -145,7 +146,7 @@ impl Count {
             RepetitionKind::Range(RepetitionRange::Exactly(count)) => {
                 part.times(u64::from(*count).max(1))
             }
-            // Behind each one it may end.
+            // The repetition may end after each round.
             RepetitionKind::Range(
                 RepetitionRange::AtLeast(count) | RepetitionRange::Bounded(_, count),
             ) => part.and(end).times(u64::from(*count).max(1)),
@@ -225,7 +226,7 @@ mod tests {
             ("(?:a|b){100}", 200),
             ("(a|b){20}", 40),
             ("((a|bc)|(d|(e|f))){20}", 120),
-            // What looks like the rest of a count, and is a letter.
+            // These begin like the rest of a count, but are characters.
             ("0{100}", 100),
             ("(0{100})", 100),
             ("5{10}{10}", 100),
@@ -284,7 +285,7 @@ mod tests {
         }
     }
 
-    /// A pattern, and how many letters it has at least once it is written out.
+    /// A pattern, and the least number of characters that it has once it is written out.
     fn written() -> impl Strategy<Value = (String, u64)> {
         const LETTERS: [&str; 17] = [
             "a",
@@ -310,7 +311,8 @@ mod tests {
             prop_oneof![
                 (part.clone(), 1..60_u64, any::<bool>()).prop_map(
                     |((part, letters), count, bare)| {
-                        // A count stands behind the last letter alone, unless all is in brackets.
+                        // A count applies to the last character alone, unless brackets hold the
+                        // whole part.
                         let is_one = letters == 1 && bare;
                         (
                             if is_one {

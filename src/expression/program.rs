@@ -22,16 +22,17 @@ use crate::text::clip;
 
 /// The most characters of an expression.
 pub const MAX_LENGTH: usize = 1024;
-/// How deep brackets and calls may be nested in each other.
+/// The most levels of nested brackets and calls.
 const MAX_DEPTH: u16 = 32;
-/// The stack that is there for an expression, in bytes; so much more is taken where less than half
-/// of it is left. Memory is taken only for what is used of it. It is enough for whatever
-/// [`MAX_LENGTH`] characters can hold: the parser reads on after what is no string to it, so that
-/// it may see more operators than [`lexer`] does.
+/// The size of the stack for an expression, in bytes. If less than half of it is left, a new stack
+/// of this size is allocated. The system takes memory only for the part that is used. The size is
+/// enough for every text of [`MAX_LENGTH`] characters: the parser reads on after a quote that
+/// begins no string, so it may see more operators than [`lexer`] does.
 const STACK: usize = 128 << 20;
-/// What is said of an expression that makes the interpreter panic.
+/// The message about an expression that makes the interpreter panic.
 const OVERFLOW: &str = "gives a number that is too large";
-/// The most characters of an error, and of an expression in it.
+/// The most characters of an error. `KEPT_TEXT` is the most characters of an expression in an
+/// error.
 const KEPT_ERROR: usize = 200;
 const KEPT_TEXT: usize = 80;
 
@@ -61,7 +62,8 @@ impl Expression {
     /// Parses an expression.
     ///
     /// # Errors
-    /// One line: it is empty or too long, is no CEL, or uses what is not there.
+    /// Returns one line: the expression is empty, too long or no CEL, or uses a name that does not
+    /// exist.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.is_empty() {
@@ -79,7 +81,7 @@ impl Expression {
     }
 
     fn parse_tree(text: &str) -> Result<Self, String> {
-        // The parser is not ours, and a text that it cannot take must harm nobody.
+        // The parser is a library: if it panics on a text, only this expression fails.
         let parsed = catch_unwind(|| Parser::new().max_recursion_depth(MAX_DEPTH).parse(text));
         let tree = parsed.map_err(|_| said(text, "is no CEL expression"))?.map_err(|errors| {
             let first = errors.errors.first().map(|error| error.msg.clone()).unwrap_or_default();
@@ -89,13 +91,14 @@ impl Expression {
         Ok(Self(Arc::new(Parsed { text: text.to_owned(), tree: strict::strict(tree), reads })))
     }
 
-    /// As it is written.
+    /// Returns the text of the expression as it is written.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0.text
     }
 
-    /// Whether it reads only what never changes, and is known before anything runs.
+    /// Returns whether the expression reads only values that never change and are known before
+    /// anything runs.
     #[must_use]
     pub fn is_fixed(&self) -> bool {
         self.0
@@ -105,21 +108,22 @@ impl Expression {
             .all(|variable| matches!(variable, Variable::Params | Variable::Saga))
     }
 
-    /// What it reads.
+    /// Returns what the expression reads.
     #[must_use]
     pub fn reads(&self) -> &Reads {
         &self.0.reads
     }
 
-    /// The fields of `outputs` that it reads without having asked whether they are there; `…` for
-    /// one whose name is computed.
+    /// Returns the fields of `outputs` that the expression reads without a check that they exist. A
+    /// field whose name is computed is returned as `…`.
     #[must_use]
     pub fn outputs_read_unasked(&self) -> Vec<String> {
         with_stack(|| guarded::unasked(&self.0.tree, guarded::Of::Own, None)).into_iter().collect()
     }
 
-    /// The fields of the outputs of another step that it reads, by their names, without having
-    /// asked whether they are there. `when`: what held before it is evaluated at all.
+    /// Returns the names of the fields that the expression reads of another step's outputs without
+    /// a check that they exist. `when` is the condition under which the expression is evaluated at
+    /// all. Fields whose names are computed are left out.
     #[must_use]
     pub fn outputs_of_read_unasked(&self, step: &str, when: Option<&Self>) -> Vec<String> {
         let when = when.map(|when| &when.0.tree);
@@ -130,17 +134,18 @@ impl Expression {
     /// Evaluates the expression.
     ///
     /// # Errors
-    /// One line that begins with the expression: what it reads is not there or of another type, or
-    /// it would be too much work.
+    /// Returns one line that begins with the expression: a value that the expression reads does not
+    /// exist or has another type, or the evaluation would be too much work.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
         self.evaluate_counted(scope, &mut 0)
     }
 
-    /// The same; adds its work to `work`, which may not pass
-    /// [`MAX_TOGETHER`](super::cost::MAX_TOGETHER) where many are evaluated.
+    /// Evaluates the expression like [`Self::evaluate`], and adds its work to `work`. If several
+    /// expressions are evaluated together, `work` may not exceed
+    /// [`MAX_TOGETHER`](super::cost::MAX_TOGETHER).
     ///
     /// # Errors
-    /// As [`Self::evaluate`].
+    /// The same as [`Self::evaluate`].
     pub fn evaluate_counted(&self, scope: &Scope<'_>, work: &mut u64) -> Result<Value, String> {
         with_stack(|| self.value(scope, work)).map_err(|error| said(&self.0.text, &error))
     }
@@ -155,26 +160,27 @@ impl Expression {
         for (name, value) in &variables {
             context.add_variable_from_value(*name, value.to_cel());
         }
-        // The interpreter counts some things without looking whether they fit: a sum, a quantity,
-        // the sign of the lowest number.
+        // The interpreter computes some results without a check for overflow: a sum, a quantity,
+        // the negation of the lowest number.
         let value = catch_unwind(AssertUnwindSafe(|| CelValue::resolve(tree, &context)))
             .map_err(|_| OVERFLOW)?;
         convert::into_json(&value.map_err(|error| reason(&error))?)
     }
 
-    /// The most bytes of text that the expression may come to, as told before it is evaluated; as
-    /// JSON each may take six.
+    /// Returns the most bytes of text that the result may have, computed before the evaluation. As
+    /// JSON, each byte may take six.
     ///
     /// # Errors
-    /// As [`Self::evaluate`], where it would be too much work.
+    /// The same as [`Self::evaluate`] if the expression would be too much work.
     pub fn most(&self, scope: &Scope<'_>) -> Result<u64, String> {
         let Parsed { text, tree, reads } = self.0.as_ref();
         let cost = with_stack(|| cost::afford(tree, &scope.variables(reads)));
         cost.map(|cost| cost.bytes).map_err(|error| said(text, &error))
     }
 
-    /// The work of evaluating it, as told before; of what is not known the least. What would be too
-    /// much by itself is never evaluated: then it is the work of finding that out.
+    /// Returns the work of evaluating the expression, computed before the evaluation. A value that
+    /// is not known yet counts as little as possible. An expression that alone would be too much
+    /// work is never evaluated: the result is then the work of finding that out.
     #[must_use]
     pub fn work(&self, scope: &Scope<'_>) -> u64 {
         let Parsed { tree, reads, .. } = self.0.as_ref();
@@ -183,10 +189,10 @@ impl Expression {
             .map_or_else(|_| cost::least(&variables), |cost| cost.work)
     }
 
-    /// Evaluates an expression that says yes or no.
+    /// Evaluates an expression that gives true or false.
     ///
     /// # Errors
-    /// As [`Self::evaluate`], and where it gives something else.
+    /// The same as [`Self::evaluate`], and an error if the result is neither true nor false.
     pub fn holds(&self, scope: &Scope<'_>) -> Result<bool, String> {
         match self.evaluate(scope)? {
             Value::Bool(holds) => Ok(holds),
@@ -198,19 +204,19 @@ impl Expression {
     }
 }
 
-/// Runs what goes down into itself as deep as an expression is nested, on a stack that is large
-/// enough for what [`lexer`] lets through.
+/// Runs a function that recurses as deep as an expression is nested. Its stack is large enough for
+/// every expression that [`lexer`] accepts.
 fn with_stack<T>(run: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(STACK / 2, STACK, run)
 }
 
-/// `${params.order}: <what is wrong>`, one line.
+/// Returns `${params.order}: <what is wrong>` in one line.
 fn said(text: &str, what: &str) -> String {
     format!("${{{}}}: {}", clip(text, KEPT_TEXT), clip(what, KEPT_ERROR))
 }
 
-/// The reason in the words of CEL; the values themselves are left out, since they may be large, or
-/// nobody's business.
+/// Returns the reason in the words of CEL. The values themselves are left out, since they may be
+/// large or confidential.
 fn reason(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(key) => format!("there is no field {key}"),
@@ -236,7 +242,7 @@ fn reason(error: &ExecutionError) -> String {
             format!("{method} is no method of {}", target.type_of())
         }
         ExecutionError::UnexpectedType { got, want } => format!("is {got} where {want} is wanted"),
-        // It would show the value, and a map in an order of its own each time.
+        // The message would show the value, and a map in another order each time.
         ExecutionError::FunctionError { function, message }
             if message.starts_with("cannot convert ") =>
         {

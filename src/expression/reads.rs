@@ -1,15 +1,15 @@
-//! What an expression reads, known before it is evaluated.
+//! What an expression reads, known before the expression is evaluated.
 
 use std::collections::BTreeSet;
 
-/// What an expression reads.
+/// The variables and steps that an expression reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
-    /// The variables.
+    /// The variables that the expression reads.
     pub variables: BTreeSet<Variable>,
-    /// The steps of which `steps` is asked.
+    /// The names of the steps that the expression reads through `steps`.
     pub steps: BTreeSet<String>,
-    /// Whether it may read more of `response` than `status` and `headers`.
+    /// Whether the expression may read more of `response` than `status` and `headers`.
     pub body: bool,
 }
 
@@ -22,15 +22,15 @@ pub enum Variable {
     Saga,
     /// `steps.<name>`: `outputs` and `phase`.
     Steps,
-    /// `outputs`: the step's own, in its compensation.
+    /// `outputs`: the step's own outputs, in its compensation.
     Outputs,
-    /// `action`: `key` and `outcome` of the action, in its compensation.
+    /// `action`: `key` and `outcome` of the step's action, in its compensation.
     Action,
     /// `response`: `status`, `headers` and `body` of the answer.
     Response,
-    /// `attempt`: `number`, and `uncertain`, of the attempt that was answered.
+    /// `attempt`: `number` and `uncertain` of the attempt that was answered.
     Attempt,
-    /// `object`: the object that was applied, or is waited for.
+    /// `object`: the object that the step applied or waits for.
     Object,
 }
 
@@ -47,7 +47,7 @@ impl Variable {
         Self::Object,
     ];
 
-    /// The variable's name.
+    /// Returns the name of the variable.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! What an expression may read.
+//! The values that an expression may read.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -14,26 +14,26 @@ use crate::api::{Outcome, StepStatus};
 /// The values of the variables at one instant.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
-    /// `spec.params`; empty where there are none.
+    /// `spec.params`. Empty if the saga has none.
     pub params: &'a Map<String, Value>,
-    /// Name, namespace and UID of the saga.
+    /// The name, namespace and UID of the saga, in this order.
     pub saga: [&'a str; 3],
-    /// What is known of the steps.
+    /// The status of each step.
     pub steps: &'a [StepStatus],
     /// The step's own outputs.
     pub outputs: Option<&'a Map<String, Value>>,
-    /// Key and outcome of the step's action.
+    /// The idempotency key and the outcome of the step's action.
     pub action: Option<(&'a str, Outcome)>,
-    /// The answer.
+    /// The answer of the service.
     pub response: Option<&'a Value>,
-    /// The attempt's number, and whether an earlier one may have acted.
+    /// The number of the attempt, and whether an earlier attempt may be in effect.
     pub attempt: Option<(i64, bool)>,
-    /// The object.
+    /// The object that the step applied or waits for.
     pub object: Option<&'a Value>,
 }
 
-/// The value of a variable. What stands somewhere already is not copied: a saga may hold thousands
-/// of expressions.
+/// The value of a variable. A value that already exists elsewhere is borrowed, because a saga may
+/// hold thousands of expressions.
 pub(crate) enum Given<'a> {
     /// An object.
     Fields(&'a Map<String, Value>),
@@ -65,7 +65,7 @@ impl Given<'_> {
 }
 
 impl<'a> Scope<'a> {
-    /// The variables that are read and are there.
+    /// Returns the values of the variables in `reads`. A variable that has no value is left out.
     pub(crate) fn variables(&self, reads: &Reads) -> BTreeMap<&'static str, Given<'a>> {
         let made = |value| Some(Given::Value(Cow::Owned(value)));
         let value = |variable: &Variable| match variable {
@@ -98,7 +98,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// What an expression may know of a step.
+/// Returns the part of a step's status that an expression may read.
 fn told(step: &StepStatus) -> Value {
     json!({"phase": step.phase.as_str(), "outputs": step.outputs.clone().unwrap_or_default()})
 }

@@ -1,25 +1,27 @@
-//! From what is written to the tree that is evaluated.
+//! Turns the parsed syntax tree into the tree that is evaluated.
 //!
-//! | written | evaluated | because the interpreter |
+//! | written | evaluated | since the interpreter |
 //! |---|---|---|
-//! | `a.b` | `a['b']` | takes a field of what has none for `false`, and an index for an error |
-//! | `a + b` | the function of that name called on `a` | knows no sum of an integer and a double |
+//! | `a.b` | `a['b']` | gives `false` for `a.b` and an error for `a['b']` if `a` has no fields |
+//! | `a + b` | the function of that name called on `a` | has no sum of an integer and a double |
 //! | `m.map(k, …)` | the same over [`ORDERED`]`(m)` | takes a map in another order each time |
 //!
-//! `-`, `*`, `/`, `%`, `==`, `!=` and `in` are evaluated as `+` is: see
-//! [`crate::expression::numbers`]; and `filter`, `all`, … as `map` is.
+//! `-`, `*`, `/`, `%`, `==`, `!=` and `in` are evaluated like `+`: see
+//! [`crate::expression::numbers`]. `filter`, `all` and the other comprehensions are evaluated like
+//! `map`.
 
 use kube::core::cel::cel::{
     IdedExpr,
     common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators},
 };
 
-/// The function that gives the keys of a map in their order, and all else as it is.
+/// The function that returns the keys of a map in their order, and any other value unchanged.
 pub(crate) const ORDERED: &str = "@ordered";
-/// What a comprehension gathers stands under this name, which nobody can write.
+/// The name of the variable in which a comprehension gathers its result. No user can write this
+/// name.
 const GATHERED: &str = "@result";
 
-/// The tree that is evaluated.
+/// Returns the tree that is evaluated.
 pub(crate) fn strict(mut expr: IdedExpr) -> IdedExpr {
     expr.expr = match expr.expr {
         Expr::Select(mut select) => {
@@ -64,7 +66,7 @@ pub(crate) fn strict(mut expr: IdedExpr) -> IdedExpr {
     expr
 }
 
-/// The comprehension over what it goes through in order.
+/// Returns the comprehension with its range in order.
 fn in_order(mut comprehension: ComprehensionExpr) -> ComprehensionExpr {
     for part in [
         &mut comprehension.iter_range,
@@ -82,7 +84,7 @@ fn in_order(mut comprehension: ComprehensionExpr) -> ComprehensionExpr {
     comprehension
 }
 
-/// What a comprehension goes through, as it is written.
+/// Returns the range of a comprehension as the user wrote it.
 pub(crate) fn range(comprehension: &ComprehensionExpr) -> &IdedExpr {
     match &comprehension.iter_range.expr {
         Expr::Call(CallExpr { func_name, target: None, args }) if func_name == ORDERED => {
@@ -92,13 +94,14 @@ pub(crate) fn range(comprehension: &ComprehensionExpr) -> &IdedExpr {
     }
 }
 
-/// The operands of a call: what it is called on, if anything, and its arguments.
+/// Returns the operands of a call: the value that the function is called on, if any, and the
+/// arguments.
 pub(crate) fn operands(call: &CallExpr) -> Vec<&IdedExpr> {
     call.target.as_deref().into_iter().chain(&call.args).collect()
 }
 
-/// An operator of two numbers as a method of the first: the interpreter looks its own operators up
-/// by the number of their arguments, and a method among the functions.
+/// Turns an operator of two numbers into a method of the first. The interpreter selects its own
+/// operators by the number of their arguments, and searches for a method among the functions.
 fn as_method(mut call: CallExpr) -> CallExpr {
     let is_mended = match (&call.target, call.args.as_slice()) {
         (None, [first, second]) => takes_numbers(&call.func_name, first, second),
@@ -112,8 +115,8 @@ fn as_method(mut call: CallExpr) -> CallExpr {
     call
 }
 
-/// Whether an integer may meet a double here. Where one of the two is a text that is written out,
-/// none does.
+/// Returns whether the operator may combine an integer with a double. It cannot if one of the two
+/// operands is a text that is written out.
 fn takes_numbers(operator: &str, first: &IdedExpr, second: &IdedExpr) -> bool {
     let is_gathered = matches!(&first.expr, Expr::Ident(name) if name == GATHERED);
     match operator {
@@ -126,7 +129,7 @@ fn takes_numbers(operator: &str, first: &IdedExpr, second: &IdedExpr) -> bool {
     }
 }
 
-/// Whether it is a text, a truth value or null that is written out.
+/// Returns whether the expression is a text, a truth value or null that is written out.
 const fn is_plain(expr: &IdedExpr) -> bool {
     matches!(
         &expr.expr,

@@ -1,9 +1,9 @@
 //! `${…}` in the string leaves of a value.
 //!
 //! # Guarantees
-//! A leaf that is one whole expression keeps the type of what it gives, unless it stands where only
-//! text can ([`Form`]). `$${` writes a literal `${`. Keys are never expressions. Whatever a value
-//! holds, [`Template::parse`] ends, and names each fault with its path.
+//! If a leaf is one whole expression, it keeps the type of the result, unless only text can stand
+//! in the leaf ([`Form`]). `$${` writes a literal `${`. Keys are never expressions.
+//! [`Template::parse`] returns for every value, and names each fault with its path.
 
 pub(crate) mod budget;
 pub mod node;
@@ -25,24 +25,25 @@ use crate::fault::Fault;
 pub struct Template {
     path: String,
     node: Node,
-    /// What no other side may give with an object as a whole.
+    /// The fields that an object from a service may not bring into the value.
     fixed: Fixed,
 }
 
-/// An expression with the path of its leaf below the template.
+/// An expression with the path of its leaf in the template.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
-    /// Such as `spec.steps[0].http.body.order`.
+    /// The path of the leaf, such as `spec.steps[0].http.body.order`.
     pub path: &'a str,
-    /// The keys below the template, such as `body` and `order`: a key may hold dots itself.
+    /// The keys from the template to the leaf, such as `body` and `order`. A key may hold dots
+    /// itself.
     pub keys: &'a [String],
     /// The expression.
     pub expression: &'a Expression,
 }
 
 impl Template {
-    /// Parses the leaves of the fields of an object that stands at `path`. `form`: what may stand
-    /// in the leaves of a field.
+    /// Parses the leaves of the fields of an object at `path`. `form` returns what may stand in the
+    /// leaves of a field, by the name of the field.
     pub fn parse(
         fields: &Map<String, Value>,
         path: &str,
@@ -52,7 +53,7 @@ impl Template {
         Self::read(fields, path, &|_, name| form(name), faults)
     }
 
-    /// The same; `form`: what may stand in the leaf at a path.
+    /// Does the same as [`Self::parse`], but `form` takes the path of the leaf.
     pub fn by_path(
         fields: &Map<String, Value>,
         path: &str,
@@ -72,19 +73,20 @@ impl Template {
         Self { path: path.to_owned(), node, fixed: Fixed::default() }
     }
 
-    /// Refuses objects with these fields where they come out of anything but `params` and `saga`.
+    /// Refuses objects with these fields in the result of an expression that reads anything but
+    /// `params` and `saga`.
     #[must_use]
     pub fn without(self, fixed: Fixed) -> Self {
         Self { fixed, ..self }
     }
 
-    /// The value without the leaves that hold expressions.
+    /// Returns the value without the leaves that hold expressions.
     #[must_use]
     pub fn skeleton(&self) -> Value {
         skeleton(&self.node).unwrap_or_default()
     }
 
-    /// The value where it holds no expression, its escapes taken out.
+    /// Returns the value with its escapes resolved. `None` if the value holds an expression.
     #[must_use]
     pub const fn literal(&self) -> Option<&Value> {
         match &self.node {
@@ -93,7 +95,7 @@ impl Template {
         }
     }
 
-    /// The names of the outermost object's fields.
+    /// Returns the names of the fields of the outermost object.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let (fields, literal) = match &self.node {
             Node::Fields(fields) => (fields.as_slice(), None),
@@ -106,7 +108,7 @@ impl Template {
             .chain(literal.into_iter().flat_map(Map::keys).map(String::as_str))
     }
 
-    /// Every expression.
+    /// Returns every expression of the template.
     #[must_use]
     pub fn fields(&self) -> Vec<Field<'_>> {
         let mut fields = Vec::new();
@@ -114,10 +116,10 @@ impl Template {
         fields
     }
 
-    /// The value with every expression evaluated.
+    /// Returns the value with every expression evaluated.
     ///
     /// # Errors
-    /// One line that begins with the path of the leaf and the expression.
+    /// Returns one line that begins with the path of the leaf and the expression.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
         let mut room = Room::new(self.fixed);
         evaluate(&self.node, scope, &mut room).map_err(|error| match error {
@@ -158,7 +160,7 @@ fn skeleton(node: &Node) -> Option<Value> {
     }
 }
 
-/// `Err(None)`: there is no room left.
+/// Evaluates one node. `Err(None)` means that the result is too large.
 fn evaluate(node: &Node, scope: &Scope<'_>, room: &mut Room) -> Result<Value, Option<String>> {
     match node {
         Node::Literal(value) => Ok(value.clone()),
@@ -207,7 +209,7 @@ fn text(
     Ok(Value::String(text))
 }
 
-/// A value in a text: a list or an object as JSON.
+/// Writes a value as text. A list or an object becomes JSON.
 fn as_text(value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),

@@ -9,21 +9,21 @@ use super::{
 };
 use crate::fault::{Wrong, wrong};
 
-/// The shortest time after its end at which a Job may delete itself, in seconds: the operator may
-/// be away for a while.
+/// The shortest `ttlSecondsAfterFinished` of a Job, in seconds. The operator may be down for a
+/// while, and must still find the finished Job.
 pub(crate) const SHORTEST_TTL: i32 = 600;
 
-/// The fields of a Job's spec that are not the user's, and what to do instead.
+/// The fields of a Job's spec that the user may not set, each with what to do instead.
 pub(crate) const TAKEN: [(&str, &str); 3] = [
     ("activeDeadlineSeconds", "is set by the operator: leave it out, and set the step's timeout"),
     ("selector", "is set by Kubernetes: leave it out"),
     ("manualSelector", "is set by Kubernetes: leave it out"),
 ];
 
-/// Reads the spec of a Job. Leaves that hold expressions may be missing in it.
+/// Reads the spec of a Job. Leaves that hold expressions may be missing in `value`.
 ///
 /// # Errors
-/// All that is wrong with it; never empty.
+/// Returns all faults of the spec. The list is never empty.
 pub fn check_spec(value: &Value) -> Result<JobSpec, Vec<Wrong>> {
     let Some(fields) = value.as_object() else {
         return Err(wrong(
@@ -60,7 +60,7 @@ pub fn check_spec(value: &Value) -> Result<JobSpec, Vec<Wrong>> {
 /// Reads the labels and annotations of a Job.
 ///
 /// # Errors
-/// All that is wrong with them; never empty.
+/// Returns all faults of the metadata. The list is never empty.
 pub fn check_metadata(value: Option<&Value>) -> Result<ObjectMeta, Vec<Wrong>> {
     let Some(value) = value else { return Ok(ObjectMeta::default()) };
     let metadata = strict::read(value, "metadata", "Job")?;
@@ -69,7 +69,8 @@ pub fn check_metadata(value: Option<&Value>) -> Result<ObjectMeta, Vec<Wrong>> {
     if faults.is_empty() { Ok(metadata) } else { Err(faults) }
 }
 
-/// What a Job's template says of its ServiceAccount, where that is not the one of the saga.
+/// Returns the fault of a Job's template that names another ServiceAccount than the saga's
+/// (`account`).
 #[must_use]
 pub fn check_account(spec: &JobSpec, account: &str) -> Option<Wrong> {
     account_of(&spec.template, account, "spec.template")

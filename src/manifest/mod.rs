@@ -1,4 +1,4 @@
-//! Kubernetes fragments inside a spec, read strictly.
+//! Readers for the parts of a spec that are written as in Kubernetes. They are strict.
 
 pub mod job_spec;
 pub mod pod_template;

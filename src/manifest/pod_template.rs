@@ -10,23 +10,24 @@ use crate::{
     text::excerpt,
 };
 
-/// The name of the container whose exit code is the attempt's outcome, unless a template has none
-/// of this name.
+/// The name of the container whose exit code is the outcome of the attempt. If a template has no
+/// container of this name, its first container decides.
 pub const STEP_CONTAINER: &str = "step";
 
-/// The annotation that names the container of a template whose exit code is the attempt's outcome.
+/// The annotation that names the container of a template whose exit code is the outcome of the
+/// attempt.
 pub const DECIDES: &str = "saga.dev/container";
 
 /// The domain of the operator's own labels and annotations.
 pub(crate) const OURS: &str = "saga.dev/";
 
-/// The restart policy of a pod that runs once.
+/// The restart policy of a Pod that runs once.
 pub(crate) const NEVER: &str = "Never";
 
-/// Reads a template. Leaves that hold expressions may be missing in it.
+/// Reads a Pod template. Leaves that hold expressions may be missing in `value`.
 ///
 /// # Errors
-/// All that is wrong with it; never empty.
+/// Returns all faults of the template. The list is never empty.
 pub fn check_template(value: &Value) -> Result<PodTemplateSpec, Vec<Wrong>> {
     if !value.is_object() {
         return Err(wrong(
@@ -50,8 +51,8 @@ pub fn check_template(value: &Value) -> Result<PodTemplateSpec, Vec<Wrong>> {
     if faults.is_empty() { Ok(template) } else { Err(faults) }
 }
 
-/// What is wrong with a template that stands at `path` within the action and was read from `value`,
-/// whatever it is for.
+/// Returns the faults of a template that was read from `value`, by the rules for Pods and Jobs
+/// alike. `path` is the place of the template within the action.
 pub(crate) fn faults_of(template: &PodTemplateSpec, value: &Value, path: &str) -> Vec<Wrong> {
     let mut faults = Vec::new();
     of_metadata(value.get("metadata"), &format!("{path}.metadata"), &mut faults);
@@ -60,7 +61,7 @@ pub(crate) fn faults_of(template: &PodTemplateSpec, value: &Value, path: &str) -
         let message = "is set by the operator: leave it out, and set the step's timeout";
         faults.extend(wrong(format!("{path}.spec.activeDeadlineSeconds"), message));
     }
-    // An expression may stand for all of them.
+    // An expression may stand for the whole list of containers.
     if spec.containers.is_empty() && value.pointer("/spec/containers").is_none_or(Value::is_array) {
         faults.extend(wrong(format!("{path}.spec.containers"), "must have at least one container"));
     }
@@ -75,13 +76,13 @@ pub(crate) fn faults_of(template: &PodTemplateSpec, value: &Value, path: &str) -
     faults
 }
 
-/// What a template says of its ServiceAccount, where that is not the one of the saga.
+/// Returns the fault of a template that names another ServiceAccount than the saga's (`account`).
 #[must_use]
 pub fn check_account(template: &PodTemplateSpec, account: &str) -> Option<Wrong> {
     account_of(template, account, "template")
 }
 
-/// The same of a template that stands at `path` within the action.
+/// Does the same as [`check_account`] for a template at `path` within the action.
 pub(crate) fn account_of(template: &PodTemplateSpec, account: &str, path: &str) -> Option<Wrong> {
     let spec = template.spec.as_ref()?;
     let (name, other) = [
@@ -99,7 +100,7 @@ pub(crate) fn account_of(template: &PodTemplateSpec, account: &str, path: &str) 
     Some((format!("{path}.spec.{name}"), message))
 }
 
-/// The image of the deciding container, where a template says it.
+/// Returns the image of the deciding container, if the template names one.
 #[must_use]
 pub fn deciding_image(template: &Value) -> Option<&str> {
     let containers = template.pointer("/spec/containers")?.as_array()?;
@@ -109,7 +110,7 @@ pub fn deciding_image(template: &Value) -> Option<&str> {
     step.or(containers.first())?.get("image")?.as_str()
 }
 
-/// Only labels and annotations, and none of the operator's.
+/// Checks that the metadata holds only labels and annotations, and none of the operator's own.
 pub(crate) fn of_metadata(metadata: Option<&Value>, path: &str, faults: &mut Vec<Wrong>) {
     for (name, value) in metadata.and_then(Value::as_object).into_iter().flatten() {
         let path = format!("{path}.{}", excerpt(name));

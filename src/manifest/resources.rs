@@ -1,4 +1,4 @@
-//! What a container asks for.
+//! The resource requests and limits of a container.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,13 @@ use serde_json::Value;
 
 use crate::text::excerpt;
 
-/// Reads the requests and limits of a container, strictly: what the API server would ignore or
-/// refuse is refused here, before anything runs. Numbers are taken as quantities (`cpu: 1`), as
-/// Kubernetes does.
+/// Reads the requests and limits of a container strictly. What the API server would ignore or
+/// refuse is refused here, before anything runs. A number counts as a quantity (`cpu: 1`), as in
+/// Kubernetes.
 ///
 /// # Errors
-/// A sentence that begins with the path (`resources.limits.cpu: …`) and says what to write instead.
+/// Returns a sentence that begins with the path (`resources.limits.cpu: …`) and says what to write
+/// instead.
 pub fn check_resources(value: &Value) -> Result<ResourceRequirements, String> {
     let Value::Object(fields) = value else {
         return Err("resources: must be an object, such as {requests: {cpu: 100m}, limits: \
@@ -38,7 +39,8 @@ pub fn check_resources(value: &Value) -> Result<ResourceRequirements, String> {
     Ok(ResourceRequirements { claims: None, limits: part("limits")?, requests: part("requests")? })
 }
 
-/// Reads one of the two maps from resource names to quantities.
+/// Reads one of the two maps (`requests` or `limits`, named by `part`) from resource names to
+/// quantities.
 pub(crate) fn quantities(part: &str, value: &Value) -> Result<BTreeMap<String, Quantity>, String> {
     let Value::Object(entries) = value else {
         return Err(format!(
@@ -67,15 +69,15 @@ pub(crate) fn quantities(part: &str, value: &Value) -> Result<BTreeMap<String, Q
     entries.iter().map(entry).collect()
 }
 
-/// Whether the API server knows such a resource of a container: a standard one, or one with a
-/// domain.
+/// Returns whether a container can have a resource of this name: a standard resource, or a resource
+/// with a domain.
 pub(crate) fn is_resource(name: &str) -> bool {
     matches!(name, "cpu" | "memory" | "ephemeral-storage")
         || name.starts_with("hugepages-")
         || name.contains('/')
 }
 
-/// Whether the text is a quantity that is not negative, after the grammar in Kubernetes'
+/// Returns whether the text is a quantity that is not negative, by the grammar of Kubernetes'
 /// `resource.Quantity`.
 pub(crate) fn is_quantity(text: &str) -> bool {
     const UNITS: [&str; 16] =

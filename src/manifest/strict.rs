@@ -1,25 +1,26 @@
-//! Reads a value into a type of the Kubernetes API as the API server does where it is asked to be
-//! strict: what it would ignore is a fault.
+//! Reads a value into a type of the Kubernetes API as strictly as the API server can: a field that
+//! the API server would ignore is a fault.
 //!
-//! Those types ignore what they do not know. So what was read is written again and compared: a
-//! field that got lost is none.
+//! The types of the Kubernetes API ignore fields that they do not know. So the value that was read
+//! is serialized again and compared with the written value: a field that is lost does not exist.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::text::excerpt;
 
-/// The most lost fields that are named.
+/// The most lost fields that an error names.
 const NAMED: usize = 8;
-/// Fields that hold quantities by name, and fields that are quantities: Kubernetes takes numbers
-/// for them as well.
+/// The fields that hold quantities by name. `QUANTITIES` holds the fields that are quantities
+/// themselves. Kubernetes accepts numbers for both.
 const MAPS_OF_QUANTITIES: [&str; 4] = ["limits", "requests", "overhead", "capacity"];
 const QUANTITIES: [&str; 2] = ["sizeLimit", "divisor"];
 
-/// Reads the value that stands at `path` and belongs to a kind.
+/// Reads the value at `path`. `kind` is the kind of object that the value belongs to, for the
+/// message.
 ///
 /// # Errors
-/// The paths of what is wrong, each with what to do; never empty.
+/// Returns the paths of the faults, each with what to do. The list is never empty.
 pub(crate) fn read<T: Serialize + DeserializeOwned>(
     value: &Value,
     path: &str,
@@ -41,7 +42,8 @@ pub(crate) fn read<T: Serialize + DeserializeOwned>(
     Err(lost.into_iter().map(|path| (path, sentence.clone())).collect())
 }
 
-/// The paths of what was written and is not there any more. Null is the same as nothing.
+/// Collects the paths of the fields that are in `written` and not in `read`. A null field counts as
+/// absent.
 fn find_lost(written: &Value, read: &Value, path: &str, lost: &mut Vec<String>) {
     match (written, read) {
         (Value::Object(written), Value::Object(read)) => {
@@ -62,7 +64,7 @@ fn find_lost(written: &Value, read: &Value, path: &str, lost: &mut Vec<String>) 
     }
 }
 
-/// The value with text for the numbers that are quantities.
+/// Returns the value with each number that is a quantity turned into text.
 fn with_quantities(value: &Value) -> Value {
     match value {
         Value::Object(fields) => Value::Object(

@@ -1,23 +1,23 @@
-//! What a parent tells its child saga.
+//! Demands of a parent to its child saga.
 
 use crate::api::DeletionPolicy;
 
-/// What a child saga is told. Each can be told again and again: it stands on the child until it is
-/// changed.
+/// A demand to a child saga. A demand can be sent any number of times: it is stored on the child
+/// until it is changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Demand {
-    /// To follow its parent: its `spec.suspend` and `spec.deletionPolicy`.
+    /// To take over `spec.suspend` and `spec.deletionPolicy` from its parent.
     Follow {
-        /// Whether it starts nothing new.
+        /// Whether the child starts nothing new.
         suspend: bool,
-        /// What happens to it when it is deleted.
+        /// What happens to the child when it is deleted.
         deletion_policy: DeletionPolicy,
     },
     /// To undo itself.
     Compensate {
-        /// The token of the request, by which it is acted on once.
+        /// The token of the request. The child handles a request with this token once.
         token: String,
     },
-    /// To stop, and undo nothing.
+    /// To stop, and to undo nothing.
     Cancel,
 }

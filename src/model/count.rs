@@ -1,8 +1,8 @@
-//! As what a saga is counted among all sagas that there are: two words of this program.
+//! The labels under which metrics count a saga: two fixed words of this program.
 
 use crate::api::{SagaPhase, SagaStatus, StoredSaga};
 
-/// The reasons of the condition `Ready` that are no phases.
+/// The reasons of the condition `Ready` that are not phases.
 const REASONS: [&str; 13] = [
     "AwaitingApproval",
     "CompensatedExcept",
@@ -19,9 +19,10 @@ const REASONS: [&str; 13] = [
     "Other",
 ];
 
-/// The phase, and the reason of the condition `Ready`. `Pending` where there is no phase yet,
-/// `Unknown` where the status cannot be read; no reason where there is none, `Other` where it is no
-/// word of this operator.
+/// Returns the phase and the reason of the condition `Ready`.
+///
+/// The phase is `Pending` if the saga has none yet, and `Unknown` if the status cannot be read. The
+/// reason is empty if there is none, and `Other` if this operator does not know it.
 #[must_use]
 pub fn counted_as(saga: &StoredSaga) -> (&'static str, &'static str) {
     match &saga.status {

@@ -1,4 +1,4 @@
-//! The graph of steps: who must be done before whom, and undone after whom.
+//! The graph of steps: which steps a step depends on, and which steps depend on it.
 
 use super::saga::ValidStep;
 use crate::api::MAX_STEPS;
@@ -10,43 +10,43 @@ pub struct StepSet(u128);
 const _: () = assert!(MAX_STEPS <= 128, "a step set holds 128 steps");
 
 impl StepSet {
-    /// The set of those whose place the filter takes.
+    /// Creates the set of the steps at these places.
     pub fn of(places: impl IntoIterator<Item = usize>) -> Self {
         Self(places.into_iter().fold(0, |set, place| set | bit(place)))
     }
 
-    /// Whether the step at this place is in the set.
+    /// Returns whether the step at this place is in the set.
     #[must_use]
     pub fn contains(self, place: usize) -> bool {
         self.0 & bit(place) != 0
     }
 
-    /// Whether every step of this set is in the other.
+    /// Returns whether every step of this set is in the other.
     #[must_use]
     pub fn is_subset(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
 
-    /// The steps in both sets.
+    /// Returns the steps in both sets.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// Whether the set has no step.
+    /// Returns whether the set has no step.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// How many steps the set has.
+    /// Returns how many steps the set has.
     #[must_use]
     pub fn len(self) -> usize {
         self.0.count_ones() as usize
     }
 }
 
-/// One bit; nothing for a place that no valid saga has.
+/// Returns the bit of a place, or 0 for a place that no valid saga has.
 fn bit(place: usize) -> u128 {
     u32::try_from(place).ok().and_then(|place| 1_u128.checked_shl(place)).unwrap_or(0)
 }
@@ -59,8 +59,8 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Reads the graph off valid steps: each depends only on earlier ones, so that one pass
-    /// backwards finds all that follows.
+    /// Creates the graph of valid steps. A step depends only on earlier steps, so one pass from the
+    /// last step to the first finds all dependants.
     #[must_use]
     pub fn new(steps: &[ValidStep]) -> Self {
         let depends_on: Vec<_> =
@@ -77,13 +77,13 @@ impl Graph {
         Self { depends_on, dependants }
     }
 
-    /// The steps that the step at this place depends on directly.
+    /// Returns the steps that the step at this place depends on directly.
     #[must_use]
     pub fn depends_on(&self, place: usize) -> StepSet {
         self.depends_on.get(place).copied().unwrap_or_default()
     }
 
-    /// The steps that depend on the step at this place, directly or through others.
+    /// Returns the steps that depend on the step at this place, directly or through others.
     #[must_use]
     pub fn dependants(&self, place: usize) -> StepSet {
         self.dependants.get(place).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What a plan is made of, besides the saga.
+//! The inputs of a plan, besides the saga.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,17 @@ use crate::{
     fault::Fault,
 };
 
-/// What a circuit that is not closed lets through.
+/// What a breaker that is not closed admits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
-    /// How many requests may begin now: 0, or 1 where it is half-open and its probe has not begun.
+    /// How many HTTP requests may begin now: 1 if the breaker is half-open and its probe has not
+    /// begun, else 0.
     pub left: usize,
-    /// Until when it is open, by the wall clock; `None` where it is half-open.
+    /// Until when the breaker is open, by the wall clock; `None` if it is half-open.
     pub until: Option<Timestamp>,
 }
 
-/// All that a decision rests on, besides the valid saga.
+/// Everything that a decision rests on, besides the valid saga.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -29,74 +30,79 @@ pub struct Gate {
 pub struct Seen<'a> {
     /// `metadata.generation`.
     pub generation: i64,
-    /// Whether the saga is being deleted.
+    /// Whether the saga is terminating.
     pub deleting: bool,
-    /// Whether the saga's namespace is being deleted, so that it takes no new Pod. Only looked for
-    /// where the saga is deleted and stands still.
+    /// Whether the saga's namespace is terminating and so takes no new Pod. The namespace is read
+    /// only if the saga is terminating and waits for a user.
     pub terminating: bool,
     /// Whether the saga has our finalizer.
     pub finalizer: bool,
-    /// Whether the saga is the child of one that has our finalizer: it may still have to be undone
-    /// after it ended.
+    /// Whether the saga is the child of a saga that has our finalizer. Then the parent may still
+    /// have to undo the saga after it ended.
     pub parent_holds: bool,
-    /// The hash of the pinned fields as stored now.
+    /// The hash of the pinned fields as they are stored now.
     pub spec_hash: &'a str,
-    /// What the spec asks for on deletion, even where the rest of it is not valid.
+    /// The spec's policy for deletion. It is known even if the rest of the spec is not valid.
     pub deletion_policy: DeletionPolicy,
-    /// The status as stored, or why it cannot be read.
+    /// The stored status, or why it cannot be read.
     pub status: &'a Part<SagaStatus>,
-    /// Message and conditions of a status that cannot be read.
+    /// The message and the conditions of a status that cannot be read.
     pub remains: &'a SagaStatus,
-    /// What people ask for by annotation, in the order in which it is handled.
+    /// The requests of users by annotation, in the order in which they are handled.
     pub asked: &'a [Asked],
-    /// The highest number of a plain request that was handled and taken away; 0 where that is not
-    /// known.
+    /// The highest number of a plain request whose annotation was handled and removed; 0 if no
+    /// number is known.
     pub handled: i64,
-    /// Where the idempotency keys of the steps go on, by step, where the saga follows an earlier
+    /// Where the idempotency keys of the steps continue, by step, if the saga follows an earlier
     /// child saga.
     pub keys_from: &'a Keys,
-    /// The children of the active attempts; of a deleted saga that goes as it is, those that no
-    /// attempt follows any more as well, by the attempts that made them.
+    /// The children of the active attempts. If a deleted saga is released without being undone,
+    /// also the children that belong to no active attempt, by the attempts that created them.
     pub children: &'a Observed,
     /// Whether succeeded Pods of the saga still exist.
     pub leftovers: bool,
-    /// What came of trying a saga that is not accepted yet.
+    /// The result of the precheck of a saga that is not accepted yet.
     pub precheck: &'a Precheck,
-    /// Whether no policy guards requests, so that whoever may patch a saga may ask it for anything.
+    /// Whether no policy guards requests. Then anyone who may patch a saga may make any request.
     pub patch_alone: bool,
-    /// The id under which this process sends requests; empty while it has none, and then nothing
+    /// The executor of this process. It is empty while the process has none, and then nothing
     /// begins.
     pub executor: &'a str,
-    /// How far this process's clock may be from the API server's.
+    /// How far this process's clock may be from the API server's clock.
     pub skew: Skew,
-    /// How many requests may begin now, by host and port. A host that is not named has room for
-    /// all.
+    /// How many HTTP requests may begin now, by host and port. A host that is not listed has no
+    /// limit.
     pub room: &'a BTreeMap<String, usize>,
-    /// The circuits that are not closed, and what they let through. Whatever is not named is
-    /// closed.
+    /// The breakers that are not closed, and what they admit. An origin that is not listed has a
+    /// closed breaker.
     pub circuits: &'a BTreeMap<Origin, Gate>,
-    /// What another version of the operator or of the definition has to do with the saga.
+    /// What another version of the operator or of the CustomResourceDefinition (CRD) wrote or
+    /// lacks.
     pub versions: Versions<'a>,
-    /// Whether this process begins nothing, because it is about to end or has no Lease: what is
-    /// under way settles.
+    /// Whether this process begins nothing, because it is about to end or has no Lease. Active
+    /// attempts still settle.
     pub draining: bool,
-    /// Now, to the microsecond.
+    /// The present instant, in whole microseconds.
     pub now: Timestamp,
 }
 
-/// What earlier steps may bring about, so that what is missing may be there by then.
+/// What earlier steps may create or change. A thing that is missing now may exist when a later step
+/// begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MayCome {
-    /// Objects are written: what is refused of others, and rights, may change by it.
+    /// Objects may be written. A write may change permissions, and whether the API server refuses
+    /// other objects.
     pub objects: bool,
-    /// Secrets and `ConfigMap`s in the namespace of the saga. Requests make none there.
+    /// Secrets and `ConfigMap`s in the namespace of the saga may be created. HTTP requests create
+    /// none there.
     pub secrets: bool,
-    /// Namespaces and kinds, of which there is no telling who makes them.
+    /// Namespaces and kinds may be created. Nothing tells which steps create them.
     pub places: bool,
 }
 
 impl MayCome {
-    /// What comes of a step whose action is of this kind, and of the steps of its child.
+    /// Returns what a step may create. `kind` is the kind of its action. `child` is the spec of its
+    /// child saga.
     pub(crate) fn after(kind: &str, child: Option<&Value>) -> Self {
         match kind {
             "apply" => Self { objects: true, secrets: true, places: true },
@@ -108,7 +114,8 @@ impl MayCome {
         }
     }
 
-    /// The same of the steps of a child's spec, which holds at most eight others in each other.
+    /// Combines what the steps of a child's spec may create. The recursion is bounded, because
+    /// child sagas are nested at most eight deep.
     fn after_child(spec: &Value) -> Self {
         let steps = spec.get("steps").and_then(Value::as_array).into_iter().flatten();
         let actions = steps.filter_map(Value::as_object).flatten();
@@ -117,7 +124,7 @@ impl MayCome {
             .fold(Self::default(), Self::with)
     }
 
-    /// What comes of either.
+    /// Returns what one or the other may create.
     pub(crate) const fn with(self, other: Self) -> Self {
         Self {
             objects: self.objects || other.objects,
@@ -127,10 +134,10 @@ impl MayCome {
     }
 }
 
-/// What came of the trial.
+/// The result of a precheck.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Precheck {
-    /// What cannot work, all of it.
+    /// All faults with which the saga cannot work.
     pub refused: Vec<Fault>,
     /// The operations that could not be tried.
     pub unchecked: Vec<String>,

@@ -1,8 +1,8 @@
-//! The values that flow between the rooms: the valid saga, its graph, observations, the plan and
-//! its effects.
+//! The values that the other modules exchange: the valid saga, its graph, observations, the plan
+//! and its effects.
 //!
 //! # Guarantees
-//! Nothing here decides anything.
+//! No decision is made in this module.
 
 pub mod command;
 pub mod count;

@@ -1,4 +1,4 @@
-//! What was seen of the children, in the only form in which the engine takes it.
+//! Observations of children, in the only form that the engine takes.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -7,94 +7,97 @@ use serde_json::{Map, Value};
 use super::command::Demand;
 use crate::api::{DeletionPolicy, SagaPhase, names::AttemptId};
 
-/// What is known of one attempt's child, be it a Pod or a request.
+/// The observed state of an attempt's child.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChildState {
-    /// No child exists. Only from a live read, or, for a request, from this process's own memory.
+    /// No child exists. The state comes only from a live read, or, for an HTTP request, from this
+    /// process's own memory.
     Absent(Absence),
     /// The child exists and has not ended.
     Active {
-        /// The Pod's UID; `None` for a request.
+        /// The Pod's UID; `None` for an HTTP request.
         uid: Option<String>,
-        /// How long it has been known to this process.
+        /// How long this process has known the child.
         age: Duration,
-        /// What it waits for or does, in one line.
+        /// What the child waits for or does, in one line.
         detail: String,
-        /// What keeps it from going on, where that is known to be none of its own doing.
+        /// What keeps the child from continuing, if the cause is known to lie outside the child.
         trouble: Option<Trouble>,
     },
-    /// The API server refused to create the child for a reason that passes: too many requests,
-    /// exceeded quota. No attempt is used up.
+    /// The API server refused to create the child for a temporary reason: too many requests, or an
+    /// exceeded quota. The refusal uses up no attempt.
     Refused {
         /// The reason, in one line.
         message: String,
-        /// How long from now until it is tried again.
+        /// How long from now until the creation is tried again.
         retry_in: Duration,
         /// How long ago this process first read the intent, by its monotonic clock.
         known_for: Duration,
     },
-    /// The executor of another process sends it, and is not known to be gone.
+    /// The executor of another process sends the HTTP request. That executor is not known to be
+    /// gone.
     Elsewhere {
-        /// After how long to look again although nobody tells of anything.
+        /// After how long the saga is requeued if no event arrives.
         look_again_in: Duration,
     },
-    /// It was done, and hands this on.
+    /// The work was done. The value holds the outputs.
     Succeeded(Option<Map<String, Value>>),
-    /// The object that the step applied or waits for is there. Whether it is as it should be is for
-    /// the step to say.
+    /// The object that the step applied or waits for exists. The step decides whether the object is
+    /// as it should be.
     Object {
         /// The object, without `metadata.managedFields`.
         object: Arc<Value>,
-        /// How long it has been known to this process.
+        /// How long this process has known the object.
         age: Duration,
     },
-    /// The child saga is there. What its phase means is for the step to say.
+    /// The child saga exists. The step decides what its phase means.
     Saga(Arc<ChildSaga>),
-    /// The object that the step deletes is there, and nobody deletes it. Only from a live read.
+    /// The object that the step deletes exists and is not terminating. The state comes only from a
+    /// live read.
     Standing {
-        /// Its UID.
+        /// The UID of the object.
         uid: String,
-        /// Whether the API server definitely refused each deletion that this process asked for.
+        /// Whether the API server definitely refused every deletion that this process sent.
         refused: bool,
         /// How long ago this process first read the intent, by its monotonic clock.
         known_for: Duration,
     },
-    /// The other side answered a request. What that means is for the step's `expect` and `outputs`
-    /// to say.
+    /// The service answered an HTTP request. The step's `expect` and `outputs` decide what the
+    /// answer means.
     Answered(Arc<Answer>),
-    /// It was not done.
+    /// The work was not done.
     Failed(Failure),
-    /// It may have been done.
+    /// The work may have been done.
     Unknown {
-        /// Why nobody can tell, in one line.
+        /// Why the outcome is unknown, in one line.
         message: String,
-        /// What the other side asked to wait before the next attempt, at most one hour: a 503 may
-        /// carry it.
+        /// How long the service asked to wait before the next attempt, at most one hour. A 503 may
+        /// carry this value.
         retry_after: Option<Duration>,
     },
-    /// This process called the request off after it may have left: its Lease lapsed, or it was told
-    /// to stop. It may have been done.
+    /// This process called off the HTTP request after it may have been sent, because the Lease
+    /// lapsed or the process was told to stop. The work may have been done.
     CalledOff {
-        /// Why, in one line.
+        /// Why it was called off, in one line.
         message: String,
     },
 }
 
-/// What keeps a Pod from starting or going on: mended by a person or by time, not by the Pod.
+/// What keeps a Pod from starting or continuing. A user or time resolves it, not the Pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// An image cannot be had.
+    /// An image cannot be pulled.
     Image,
-    /// A container cannot be made as it is described, for example without a Secret that is missing.
+    /// A container cannot be created as described, for example because a Secret is missing.
     Container,
-    /// No node takes it.
+    /// No node takes the Pod.
     Scheduling,
-    /// Its node does not answer.
+    /// The node of the Pod does not answer.
     Node,
 }
 
 impl Trouble {
-    /// As it stands in the status.
+    /// Returns the name that the status uses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -113,75 +116,76 @@ impl Trouble {
     reason = "facts that are seen one by one, in any combination"
 )]
 pub struct ChildSaga {
-    /// Its name, in the namespace of its parent.
+    /// The name of the child, in the namespace of its parent.
     pub name: String,
-    /// Its UID.
+    /// The UID of the child.
     pub uid: String,
-    /// How long it has been known to this process.
+    /// How long this process has known the child.
     pub age: Duration,
-    /// Where it stands; `None` where no operator saw it yet, or its status cannot be read.
+    /// The phase of the child; `None` if no operator has reconciled the child yet, or its status
+    /// cannot be read.
     pub phase: Option<SagaPhase>,
-    /// What it says of itself.
+    /// The message in the child's status.
     pub message: String,
-    /// What it hands on.
+    /// The outputs of the child.
     pub outputs: Option<Map<String, Value>>,
-    /// Its steps that did something which is not undone; only where it ended.
+    /// The steps of the child that did something that is not undone; empty unless the child ended.
     pub still_in_effect: Vec<String>,
-    /// Its `spec.suspend`.
+    /// The child's `spec.suspend`.
     pub suspended: bool,
-    /// Its `spec.deletionPolicy`.
+    /// The child's `spec.deletionPolicy`.
     pub deletion_policy: DeletionPolicy,
-    /// Whether it is being deleted.
+    /// Whether the child is terminating.
     pub deleting: bool,
-    /// Whether it takes no request before a person mended it.
+    /// Whether the child takes no request until a user corrects it.
     pub held: bool,
-    /// Whether it was asked to cancel.
+    /// Whether the child was asked to cancel.
     pub cancel_asked: bool,
-    /// The token of the newest request to compensate that stands on it.
+    /// The token of the newest compensate request that is stored on the child.
     pub compensate_asked: Option<String>,
-    /// The token of its newest request to compensate that was refused, and why.
+    /// The token of the newest compensate request that the child refused, and the reason.
     pub refused: Option<(String, String)>,
-    /// What it could not be told when it was to be told it last.
+    /// The demands that could not be sent at the last try.
     pub unheard: Vec<Unheard>,
 }
 
-/// Something that a child saga could not be told.
+/// A demand that could not be sent to a child saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unheard {
-    /// What.
+    /// The demand.
     pub demand: Demand,
-    /// Why, in one line.
+    /// The reason, in one line.
     pub why: String,
-    /// Whether it was refused for a reason that does not pass by itself.
+    /// Whether the demand was refused for a reason that does not pass without a change.
     pub refused: bool,
 }
 
-/// The answer to a request, with the values of Secrets taken out.
+/// The answer to an HTTP request. The values of Secrets are removed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The headers, their names in lower case; of those that repeat, the values with `, ` between
-    /// them. Only what is text.
+    /// The headers that are text, with their names in lower case. The values of a repeated header
+    /// are joined with `, `.
     pub headers: BTreeMap<String, String>,
-    /// The body, at most 64 KiB of it: as JSON, or as text where it is none.
+    /// The body, at most 64 KiB: as JSON, or as text if it is not JSON.
     pub body: Value,
-    /// The same as text, for messages.
+    /// The body as text, for messages.
     pub text: String,
-    /// Whether the body came as a whole.
+    /// Whether the body was received completely.
     pub whole: bool,
-    /// What the other side asked to wait before the next attempt, at most one hour.
+    /// How long the service asked to wait before the next attempt, at most one hour.
     pub retry_after: Option<Duration>,
 }
 
 impl Answer {
-    /// Whether it says by its status that it was done.
+    /// Returns whether the status code is a 2xx.
     #[must_use]
     pub const fn is_good(&self) -> bool {
         matches!(self.status, 200..=299)
     }
 
-    /// What expressions read as `response`: `status`, `headers` and `body`.
+    /// Returns what expressions read as `response`: `status`, `headers` and `body`.
     #[must_use]
     pub fn response(&self) -> Value {
         serde_json::json!({"status": self.status, "headers": self.headers, "body": self.body})
@@ -193,7 +197,7 @@ impl Answer {
 pub struct Absence {
     /// Whether this process saw the child earlier.
     pub seen: bool,
-    /// Whether the API server definitely refused this process's newest attempt to create it.
+    /// Whether the API server definitely refused this process's newest attempt to create the child.
     pub refused: bool,
     /// How long ago this process first read the intent, by its monotonic clock.
     pub known_for: Duration,
@@ -204,41 +208,43 @@ pub struct Absence {
 pub struct Failure {
     /// How far the attempt came.
     pub reached: Reached,
-    /// Whether no further attempt is made whatever the policy says.
+    /// Whether the failure is permanent: no retry follows, whatever the policy says.
     pub last: bool,
-    /// With which a container ended by itself, 1 to 255; `None` where no container said no.
+    /// The code with which a container ended without being stopped, 1 to 255; `None` if no
+    /// container reported a failure.
     pub exit_code: Option<i32>,
-    /// Whether a disruption ended it before it started, so that it uses up no attempt (at most five
-    /// times).
+    /// Whether a disruption ended the attempt before it started. Up to five such attempts use up no
+    /// attempt of the budget.
     pub disrupted: bool,
-    /// What the other side asked to wait before the next attempt, at most one hour.
+    /// How long the service asked to wait before the next attempt, at most one hour.
     pub retry_after: Option<Duration>,
     /// What happened, in one line.
     pub message: String,
 }
 
-/// How far a failed attempt came; decides about the idempotency key and about the undo set.
+/// How far a failed attempt came. This decides about the idempotency key and about the undo set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reached {
-    /// Nothing was sent, no container started. The key is kept.
+    /// Nothing was sent, and no container started. The key is kept.
     Nothing,
-    /// The service was reached and turned it away without looking at it (401, 403, 407, 425, 429).
-    /// The key is kept.
+    /// The service refused the HTTP request without reading it (401, 403, 407, 425, 429). The key
+    /// is kept.
     Door,
     /// A program ran, and its exit code does not say whether its work was done. The key is kept:
     /// the next attempt continues the same work.
     Work,
-    /// A 2xx that the step does not take for a success: it may well have been done. The key is
-    /// kept, and the step is uncertain.
+    /// The service answered with a 2xx that the step does not accept as a success. The work was
+    /// possibly done. The key is kept, and the step is uncertain.
     Accepted,
-    /// The service said no: a final HTTP answer, an exit code that the step calls final. The next
-    /// attempt has a new key, unless an earlier one is uncertain: a no proves nothing about that.
+    /// The service definitely refused: a final HTTP answer, or an exit code that the step declares
+    /// final. The next attempt has a new key, unless an earlier attempt is uncertain, because a
+    /// refusal proves nothing about earlier attempts.
     Answer,
     /// The step's own rule says that nothing was done under this key, and nothing will be. The next
     /// attempt has a new key.
     Settled,
 }
 
-/// All that was seen at one instant of a saga's active attempts, and of the children that a deleted
-/// one leaves behind.
+/// All observations of a saga's active attempts at one instant, and of the children that a deleted
+/// saga leaves behind.
 pub type Observed = BTreeMap<AttemptId, ChildState>;

@@ -1,8 +1,9 @@
-//! Whom a request goes to.
+//! The destination of an HTTP request.
 
 use std::fmt;
 
-/// The host and port of a URL: `stock.shop.svc:80`. The text as it is where it is no URL.
+/// Returns the host and port of a URL, for example `stock.shop.svc:80`, or the text unchanged if it
+/// is not a URL.
 #[must_use]
 pub fn host(url: &str) -> String {
     let parsed = url::Url::parse(url).ok();
@@ -12,25 +13,25 @@ pub fn host(url: &str) -> String {
     host.unwrap_or_else(|| url.to_owned())
 }
 
-/// Where a URL leads, whatever its path: what one circuit breaker is for.
+/// The destination of a URL without its path. Each origin has one breaker.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     /// `http` or `https`.
     pub scheme: String,
-    /// The host in lower case; an IPv6 address in brackets.
+    /// The host in lower case. An IPv6 address is in brackets.
     pub host: String,
-    /// The port, also where the URL leaves it out.
+    /// The port. If the URL has none, the default port of the scheme.
     pub port: u16,
 }
 
 impl fmt::Display for Origin {
-    /// `http://stock.shop.svc:80`
+    /// Writes the origin as `http://stock.shop.svc:80`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}://{}:{}", self.scheme, self.host, self.port)
     }
 }
 
-/// The origin of a URL; `None` where it is no URL with a host.
+/// Returns the origin of a URL; `None` if the text is not a URL with a host.
 #[must_use]
 pub fn origin(url: &str) -> Option<Origin> {
     let parsed = url::Url::parse(url).ok()?;

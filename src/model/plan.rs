@@ -1,8 +1,8 @@
-//! What a plan wants done, as data.
+//! Plans, as data.
 //!
 //! # Guarantees
-//! Effects can be taken only out of a plan that was recorded: [`Plan<Drafted>`] has no way to them,
-//! and only the writer of the status makes a [`Plan<Recorded>`].
+//! Effects can be taken only out of a recorded plan: [`Plan<Drafted>`] does not release them, and
+//! only the writer of the status creates a [`Plan<Recorded>`].
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -16,25 +16,25 @@ use crate::api::{
     Direction, Outcome, RequestAction, RequestResult, SagaPhase, SagaStatus, names::AttemptId,
 };
 
-/// A plan whose status is not written yet.
+/// The state of a plan whose status is not written yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drafted;
-/// A plan whose status stands in the cluster.
+/// The state of a plan whose status is written to the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recorded;
 
-/// What happens to a saga now: the status to be written, then the effects, then the instant to look
-/// again.
+/// What happens to a saga now: first the status is written, then the effects are performed, then
+/// the saga is requeued.
 #[must_use = "a plan does nothing until it is recorded and performed"]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan<S = Drafted> {
-    /// The status to be written; `None` where it stands already as it should.
+    /// The status to write; `None` if the stored status is already right.
     pub status: Option<StatusWrite>,
     /// What happens to the saga's finalizer.
     pub finalizer: Finalizer,
-    /// When the saga has to be looked at again although nothing happened.
+    /// When the saga is requeued even if no event arrives.
     pub wake: Option<Timestamp>,
-    /// What the writes mean to the metrics.
+    /// What the metrics count when the plan is recorded.
     pub tally: Tally,
     effects: Vec<Effect>,
     state: PhantomData<S>,
@@ -45,75 +45,77 @@ pub struct Plan<S = Drafted> {
 pub enum StatusWrite {
     /// The whole status.
     Whole(Box<SagaStatus>),
-    /// Only message and conditions, because the rest cannot be read and must not be lost.
+    /// Only the message and the conditions, because the rest cannot be read and must not be lost.
     Verdict(Box<SagaStatus>),
 }
 
 /// What happens to the saga's finalizer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Finalizer {
-    /// Nothing.
+    /// It is not changed.
     #[default]
     Keep,
-    /// It is set before the status is written.
+    /// It is added before the status is written.
     Add,
-    /// It is taken off after the status is written.
+    /// It is removed after the status is written.
     Remove,
 }
 
-/// One thing to be done outside the status.
+/// One change outside the status.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Create the Pod or the Job, send the request, or delete the object of an active attempt.
+    /// Create the Pod or the Job, send the HTTP request, or delete the object of an active attempt.
     Begin {
-        /// Who the attempt is.
+        /// The identity of the attempt.
         identity: Identity,
         /// The step's place in the list.
         place: usize,
-        /// What is done, where that follows from expressions; else it stands in the spec.
+        /// What is done, if expressions decide it; `None` if the spec states it.
         work: Option<Box<Work>>,
-        /// The instant of its intent.
+        /// The instant of the intent.
         intended: Timestamp,
-        /// Its own time limit, from now on. Deadlines may stand still, and are kept by later plans.
+        /// The time limit of the attempt, counted from now. Deadlines are not included, because
+        /// their clock may stop. Later plans enforce them.
         time_limit: Duration,
-        /// The UID that the status names as that of the object to be deleted; `None` for all that
-        /// is not deleted.
+        /// The UID of the object to delete, as the status names it; `None` if nothing is deleted.
         uid: Option<String>,
     },
-    /// Tell the child saga of an active attempt something, as the saga's account; or one that a
-    /// deleted saga leaves behind.
+    /// Send a demand to the child saga of an active attempt, as the saga's ServiceAccount. A
+    /// deleted saga that is released also sends one to the children that it leaves behind.
     Ask {
-        /// The attempt for whose sake it is told: the active one, or, where none follows the child
-        /// any more, the one that made it.
+        /// The attempt for which the demand is sent: the active attempt, or, if none belongs to the
+        /// child, the attempt that created the child.
         attempt: AttemptId,
-        /// The attempt by which the child was made: another one where it is undone.
+        /// The attempt that created the child. It differs from `attempt` if the child is being
+        /// undone.
         child: AttemptId,
-        /// What.
+        /// The demand.
         demand: Demand,
     },
-    /// End an attempt that is past its time: delete the Pod or the Job, or abort the request.
+    /// End an attempt that is past its time limit: delete the Pod or the Job, or abort the HTTP
+    /// request.
     Stop(AttemptId),
     /// Delete the succeeded Pods and Jobs of a saga that ended ten minutes ago.
     Sweep,
-    /// Delete the saga, under its UID and the version that was read: it ended as long ago as its
-    /// spec says.
+    /// Delete the saga, with its UID and the version that was read as preconditions. The time that
+    /// its spec sets has passed since the saga ended.
     Delete,
-    /// Tell a person.
+    /// Publish an event for users.
     Publish(Notice),
-    /// Take away annotations whose requests are recorded, under the version that the record stands
-    /// in.
+    /// Remove annotations whose requests are recorded, with the version that holds the records as
+    /// precondition.
     TakeAway {
-        /// The requests' annotations; none where only the number was lost.
+        /// The annotations of the requests; empty if only the number was lost.
         annotations: Vec<RequestAction>,
         /// The new value of `saga.dev/handled`.
         handled: i64,
     },
 }
 
-/// Something a person should notice.
+/// An event for users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// Whether it calls for attention.
+    /// Whether the event is a warning.
     pub warning: bool,
     /// The event's reason.
     pub reason: &'static str,
@@ -121,13 +123,13 @@ pub struct Notice {
     pub message: String,
 }
 
-/// What a plan means to the metrics, once it is recorded.
+/// What the metrics count once a plan is recorded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tally {
     /// The attempts that settled.
     pub settled: Vec<SettledAttempt>,
-    /// How many attempts begin that are not the first of their step and direction, by kind and
-    /// direction.
+    /// The attempts that begin and are not the first of their step and direction, each with its
+    /// kind and direction.
     pub retries: Vec<(&'static str, Direction)>,
     /// The requests that were answered.
     pub requests: Vec<(RequestAction, RequestResult)>,
@@ -138,18 +140,18 @@ pub struct Tally {
 /// One settled attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettledAttempt {
-    /// As [`crate::model::saga::Operation::kind`] says it.
+    /// The kind, as [`crate::model::saga::Operation::kind`] returns it.
     pub kind: &'static str,
     /// Action or compensation.
     pub direction: Direction,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// From intent to outcome.
+    /// The time from the intent to the outcome.
     pub took: Duration,
 }
 
 impl Plan<Drafted> {
-    /// A plan that changes nothing.
+    /// Creates a plan that changes nothing.
     pub fn nothing() -> Self {
         Self {
             status: None,
@@ -171,14 +173,14 @@ impl Plan<Drafted> {
         Self { status, finalizer, wake, tally, effects, state: PhantomData }
     }
 
-    /// The same plan after its status was acknowledged. To be called by the writer of the status
-    /// alone.
+    /// Returns the same plan after its status was acknowledged. Only the writer of the status may
+    /// call this function.
     pub fn recorded(self) -> Plan<Recorded> {
         let Self { status, finalizer, wake, tally, effects, state: _ } = self;
         Plan { status, finalizer, wake, tally, effects, state: PhantomData }
     }
 
-    /// The effects, to look at and not to perform.
+    /// Returns the effects for inspection. They must not be performed yet.
     #[must_use]
     pub fn drafted_effects(&self) -> &[Effect] {
         &self.effects
@@ -186,7 +188,7 @@ impl Plan<Drafted> {
 }
 
 impl Plan<Recorded> {
-    /// The effects, to be performed.
+    /// Returns the effects to perform.
     #[must_use]
     pub fn into_effects(self) -> Vec<Effect> {
         self.effects

@@ -1,7 +1,7 @@
-//! A saga that cannot be wrong: every name resolved, every value effective, every literal
-//! unescaped.
+//! A saga that passed every check: every name is resolved, every default is applied, and every
+//! literal is unescaped.
 //!
-//! Made only by [`crate::validate::saga`].
+//! Only [`crate::validate::saga`] creates it.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     fault::Fault,
 };
 
-/// A saga whose spec passed every check, with the values that apply where the spec sets none.
+/// A saga whose spec passed every check. Values that the spec does not set have their defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidSaga {
     /// `metadata.name`.
@@ -28,27 +28,27 @@ pub struct ValidSaga {
     pub uid: String,
     /// The first part of every idempotency key: `idempotencyPrefix`, or the UID.
     pub key_scope: String,
-    /// The ServiceAccount the steps act as.
+    /// The ServiceAccount that the steps use.
     pub service_account: String,
     /// How many steps may be active at once, at least 1.
     pub max_parallel: usize,
-    /// What happens when a step failed for good.
+    /// What happens after a step failed permanently.
     pub on_failure: OnFailure,
     /// How long the saga may go forward.
     pub timeout: Option<Duration>,
-    /// After what time the saga is deleted once it ended.
+    /// How long after its end the saga is deleted.
     pub ttl: Option<Duration>,
     /// Whether nothing new may start.
     pub suspend: bool,
     /// What happens to an unfinished saga that is deleted.
     pub deletion_policy: DeletionPolicy,
-    /// How often a person may ask for a retry.
+    /// How often a user may request a retry.
     pub max_retry_requests: i64,
     /// What expressions read as `params`.
     pub params: Map<String, Value>,
-    /// What the saga hands on once it is Completed.
+    /// The outputs of the saga once it is Completed.
     pub outputs: Option<Template>,
-    /// What this version finds wrong with what was accepted, and nobody can change any more.
+    /// The faults that this version finds in accepted fields that can no longer be changed.
     pub doubts: Vec<Fault>,
     /// The steps, in list order; at least one, at most 128.
     pub steps: Vec<ValidStep>,
@@ -57,52 +57,53 @@ pub struct ValidSaga {
 /// A step of a [`ValidSaga`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidStep {
-    /// Unique within the saga.
+    /// The name, unique within the saga.
     pub name: String,
-    /// Indices of the steps it depends on, each lower than its own.
+    /// The indices of the steps that the step depends on, each lower than its own.
     pub depends_on: Vec<usize>,
     /// Whether the saga is never undone once this step is done.
     pub pivot: bool,
     /// Whether the step is undone although it failed.
     pub compensate_failed: bool,
-    /// Whether it is not tried before the first step runs.
+    /// Whether the step is left out of the precheck.
     pub unchecked: bool,
-    /// Whether the step is wanted at all.
+    /// The condition under which the step runs; `None` if it always runs.
     pub when: Option<Expression>,
     /// What the step does.
     pub action: Operation,
-    /// What the step hands on of the answer to its request.
+    /// The outputs that the step takes from the answer to its HTTP request.
     pub outputs: Option<Template>,
-    /// What undoes it.
+    /// What undoes the step.
     pub compensation: Option<Operation>,
 }
 
 /// One action or compensation with its effective limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
-    /// What is done. Its strings are literal, `$${` has become `${`; where there is a template they
-    /// are as they are written.
+    /// What is done. Its strings are literal: `$${` has become `${`. If there is a template, the
+    /// strings are as written.
     pub work: Work,
-    /// The action where it holds expressions: then [`Operation::resolve`] tells what is done.
+    /// The action, if it holds expressions. Then [`Operation::resolve`] returns what is done.
     pub template: Option<Template>,
     /// Whether an answer is a success.
     pub expect: Option<Expression>,
-    /// What answers mean, before all that is built in; the first rule that holds decides.
+    /// Rules that say what answers mean. The first rule that holds decides, before all built-in
+    /// rules.
     pub answers: Vec<Rule>,
     /// Whether an object is as the step wants it.
     pub until: Option<Expression>,
-    /// The time limit of one attempt; [`Duration::MAX`] where there is none.
+    /// The time limit of one attempt; [`Duration::MAX`] if there is none.
     pub timeout: Duration,
-    /// How it is retried.
+    /// The retry policy.
     pub retry: Retry,
 }
 
-/// What an answer means for which an expression holds.
+/// A rule that says what an answer means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// For which answers.
+    /// The answers that the rule applies to.
     pub when: Expression,
-    /// What they mean.
+    /// What these answers mean.
     pub outcome: AnswerOutcome,
 }
 
@@ -113,7 +114,7 @@ pub enum Work {
     Pod(PodAction),
     /// Runs a Job to its end.
     Job(JobAction),
-    /// Sends a request.
+    /// Sends an HTTP request.
     Http(HttpAction),
     /// Applies an object, and waits until it is ready.
     Apply(ApplyAction),
@@ -121,22 +122,22 @@ pub enum Work {
     Delete(ObjectRef),
     /// Waits until an object is as it should be.
     Until(ObjectRef),
-    /// Carries a child saga through.
+    /// Runs a child saga to its end.
     Saga(SagaAction),
     /// Undoes the child saga of the step's action.
     UndoSaga,
-    /// Waits for a person.
+    /// Waits for a user.
     Approval(ApprovalAction),
-    /// Waits for so long.
+    /// Waits for this duration.
     Wait(Duration),
 }
 
 /// An effective retry policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
-    /// All attempts of a budget, the first included; at least 1.
+    /// The most attempts of a budget, including the first; at least 1.
     pub max_attempts: u32,
-    /// How long all attempts of a budget together may take.
+    /// The time limit for all attempts of a budget together.
     pub deadline: Option<Duration>,
     /// How the delay grows.
     pub backoff: BackoffType,
@@ -144,11 +145,11 @@ pub struct Retry {
     pub initial_delay: Duration,
     /// The longest delay; at least `initial_delay`.
     pub max_delay: Duration,
-    /// 0 to 1.
+    /// The random part of the delay, 0 to 1.
     pub jitter: f64,
 }
 
-/// Who an attempt is: handed to the other side as environment or headers.
+/// The identity of an attempt. The service receives it in environment variables or headers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// `metadata.name` of the saga.
@@ -164,7 +165,7 @@ pub struct Identity {
 }
 
 impl Operation {
-    /// An operation without expressions.
+    /// Creates an operation without expressions.
     #[must_use]
     pub const fn new(work: Work, timeout: Duration, retry: Retry) -> Self {
         Self {
@@ -178,10 +179,10 @@ impl Operation {
         }
     }
 
-    /// What is done, with every expression evaluated.
+    /// Returns what is done, with every expression evaluated.
     ///
     /// # Errors
-    /// One line that names the field, the expression and what is wrong with it.
+    /// One line that names the field, the expression and the error.
     pub fn resolve(&self, scope: &Scope<'_>) -> Result<Cow<'_, Work>, String> {
         let Some(template) = &self.template else { return Ok(Cow::Borrowed(&self.work)) };
         let value = template.evaluate(scope)?;
@@ -199,8 +200,8 @@ impl Operation {
         }))
     }
 
-    /// `pod`, `job`, `http`, `apply`, `delete`, `saga`, `approval` or `wait`, as in the spec and in
-    /// metrics.
+    /// Returns `pod`, `job`, `http`, `apply`, `delete`, `saga`, `approval` or `wait`, as in the
+    /// spec and in metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self.work {
@@ -215,8 +216,8 @@ impl Operation {
         }
     }
 
-    /// Whether it is a state of the saga alone: nothing leaves the operator for it, and nothing is
-    /// ever in effect.
+    /// Returns whether the operation is only a state of the saga: the operator sends or creates
+    /// nothing for it, and nothing of it is ever in effect.
     #[must_use]
     pub const fn only_waits(&self) -> bool {
         match self.work {
@@ -232,8 +233,8 @@ impl Operation {
         }
     }
 
-    /// Whether nothing of it is ever in effect: it waits, or it is a request that by its method
-    /// only asks.
+    /// Returns whether nothing of the operation is ever in effect: it waits, or it is an HTTP
+    /// request whose method only reads.
     #[must_use]
     pub const fn never_in_effect(&self) -> bool {
         match &self.work {
@@ -248,30 +249,30 @@ impl Operation {
         }
     }
 
-    /// Whether it may be done again although nobody can tell what became of an attempt: its policy
-    /// allows more than one, or it is a request that by its method comes to the same when it is
-    /// repeated.
+    /// Returns whether the operation may be repeated after an attempt with an Unknown outcome. This
+    /// is so if its policy allows more than one attempt, or if it is an HTTP request with an
+    /// idempotent method.
     #[must_use]
     pub const fn may_be_repeated(&self) -> bool {
         let idempotent = matches!(&self.work, Work::Http(action) if action.method.is_idempotent());
         idempotent || self.retry.max_attempts > 1
     }
 
-    /// Whether it is about an object of the cluster, which is looked at again and again, and is
-    /// never stopped.
+    /// Returns whether the operation is about an object of the cluster. Such an operation reads the
+    /// object again and again, and is never stopped.
     #[must_use]
     pub const fn is_about_an_object(&self) -> bool {
         matches!(self.work, Work::Apply(_) | Work::Delete(_) | Work::Until(_))
     }
 
-    /// Whether it deletes an object: under the UID that the status names, which is written before
-    /// anything leaves.
+    /// Returns whether the operation deletes an object. The object is deleted under the UID that
+    /// the status names. The UID is written to the status before anything is sent.
     #[must_use]
     pub const fn deletes(&self) -> bool {
         matches!(self.work, Work::Delete(_))
     }
 
-    /// What it makes, in a word.
+    /// Returns the kind of child that the operation creates, in one or two words.
     #[must_use]
     pub const fn child(&self) -> &'static str {
         match self.work {
@@ -284,13 +285,13 @@ impl Operation {
     }
 }
 
-/// An action out of what its expressions gave.
+/// Deserializes an action from the value of its template.
 fn read<T: DeserializeOwned>(value: Value) -> Result<T, String> {
     serde_path_to_error::deserialize(value).map_err(|error| error.to_string())
 }
 
 impl ValidSaga {
-    /// Whether anything in it is an expression.
+    /// Returns whether the saga contains an expression.
     #[must_use]
     pub fn has_expressions(&self) -> bool {
         let dynamic = |operation: &Operation| {
@@ -306,7 +307,7 @@ impl ValidSaga {
         self.outputs.is_some() || self.steps.iter().any(step)
     }
 
-    /// Whether any step or compensation of it is a saga.
+    /// Returns whether any step or compensation is a saga.
     #[must_use]
     pub fn has_children(&self) -> bool {
         let both = |step: &'_ ValidStep| {
@@ -320,7 +321,7 @@ impl ValidSaga {
 }
 
 impl ValidStep {
-    /// What the step does in a direction.
+    /// Returns what the step does in a direction.
     #[must_use]
     pub const fn operation(&self, direction: Direction) -> Option<&Operation> {
         match direction {
@@ -329,15 +330,15 @@ impl ValidStep {
         }
     }
 
-    /// Whether nothing of the step is ever in effect: it only waits or asks. A compensation that is
-    /// given to it all the same has to be carried out.
+    /// Returns whether nothing of the step is ever in effect, because the step only waits or reads.
+    /// A step with a compensation does not count, because the compensation must be carried out.
     #[must_use]
     pub const fn leaves_nothing(&self) -> bool {
         self.action.never_in_effect() && self.compensation.is_none()
     }
 }
 
-/// Who a saga is.
+/// The identity of a saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SagaName {
     /// `metadata.name`.

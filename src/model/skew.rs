@@ -10,35 +10,35 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// The most seconds that an intent tells: more than any clock is off.
+/// The most seconds that count for the clock error of an intent, more than any clock is off.
 pub(crate) const MOST_TOLD: i64 = 1 << 40;
 
-/// What a clock may be ahead or behind without an intent saying so.
+/// The clock error, ahead or behind, up to which an intent states 0.
 pub(crate) const UNTOLD: Duration = Duration::from_secs(2);
 
-/// How far this process's clock may be from that of the API server, as the Lease of its executor
-/// shows: the API server stamps each renewal.
+/// How far this process's clock may be from the API server's clock. The Lease of the executor shows
+/// the difference, because the API server stamps each renewal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Skew {
-    /// By how much at most it is ahead.
+    /// The most by which this process's clock is ahead.
     pub ahead: Duration,
-    /// By how much at most it is behind.
+    /// The most by which this process's clock is behind.
     pub behind: Duration,
-    /// By how much the clock of another process may be ahead or behind without its intents saying
-    /// so.
+    /// The most by which the clock of another process may be ahead or behind although its intents
+    /// state 0.
     pub untold: Duration,
 }
 
 impl Skew {
-    /// From a write that left at `sent` and was answered at `answered`, both by this process's
-    /// clock, and that the API server stamped with whole seconds.
+    /// Computes the skew from a write that was sent at `sent` and answered at `answered`, both by
+    /// this process's clock. The API server stamped the write with whole seconds.
     #[must_use]
     pub fn of(sent: Timestamp, stamped: Timestamp, answered: Timestamp) -> Self {
         let behind = between(sent, later(stamped, Duration::from_secs(1)));
         Self { ahead: between(stamped, answered), behind, untold: Duration::ZERO }
     }
 
-    /// The same after this process's clock was set ahead or back by so much.
+    /// Returns the skew after this process's clock was set ahead or back by these durations.
     pub(crate) const fn moved(self, ahead: Duration, back: Duration) -> Self {
         Self {
             ahead: self.ahead.saturating_add(ahead).saturating_sub(back),
@@ -47,25 +47,27 @@ impl Skew {
         }
     }
 
-    /// The same where another process's clock may be off by a little that its intents do not tell.
+    /// Returns the skew to use for intents of other processes, whose clocks may be off by up to 2 s
+    /// that their intents do not state.
     #[must_use]
     pub const fn towards_others(self) -> Self {
         Self { untold: UNTOLD, ..self }
     }
 
-    /// By how many seconds it is ahead at most, as an intent tells it.
+    /// Returns the most by which the clock is ahead, in seconds, as an intent states it.
     #[must_use]
     pub fn told_ahead(self) -> i64 {
         told(self.ahead)
     }
 
-    /// By how many seconds it is behind at most, as an intent tells it.
+    /// Returns the most by which the clock is behind, in seconds, as an intent states it.
     #[must_use]
     pub fn told_behind(self) -> i64 {
         told(self.behind)
     }
 
-    /// The earliest instant, by this process's clock, at which an intent may have been written.
+    /// Returns the earliest instant, by this process's clock, at which an intent may have been
+    /// written.
     #[must_use]
     pub fn intended(self, intent: &ActiveAttempt) -> Timestamp {
         let apart = if broken(Twin::Skew) {
@@ -79,13 +81,15 @@ impl Skew {
             .unwrap_or(Timestamp::MIN)
     }
 
-    /// The latest instant, by this process's clock, at which an intent may have been written.
+    /// Returns the latest instant, by this process's clock, at which an intent may have been
+    /// written.
     #[must_use]
     pub fn intended_by(self, intent: &ActiveAttempt) -> Timestamp {
         later(intent.started_at.0, self.apart(intent.clock_behind_seconds, self.ahead))
     }
 
-    /// How far this clock may be from that of another process, which told so much of its own.
+    /// Returns how far this clock may be from the clock of another process. `told` is the clock
+    /// error that the other process stated. `own` is the clock error of this process.
     fn apart(self, told: i64, own: Duration) -> Duration {
         Duration::from_secs(u64::try_from(told).unwrap_or_default())
             .saturating_add(self.untold)
@@ -93,7 +97,7 @@ impl Skew {
     }
 }
 
-/// What an intent tells of how far its clock may be off, in whole seconds.
+/// Returns the clock error as an intent states it, in whole seconds. Errors up to 2 s become 0.
 pub(crate) fn told(apart: Duration) -> i64 {
     if apart <= UNTOLD {
         0

@@ -10,7 +10,7 @@ use crate::{
     expression::scope::Scope,
 };
 
-/// Key and outcome of a step's action, as its compensation reads them.
+/// The key and the outcome of a step's action, as its compensation reads them.
 pub(crate) type Acted = (String, Outcome);
 
 /// What the expressions of a saga read.
@@ -18,13 +18,14 @@ pub(crate) type Acted = (String, Outcome);
 pub struct Values<'a> {
     /// The saga.
     pub saga: &'a ValidSaga,
-    /// What is known of its steps.
+    /// The stored state of its steps.
     pub steps: &'a [StepStatus],
 }
 
 impl<'a> Values<'a> {
-    /// Of the attempt that succeeded; else Unknown with the present key while it is uncertain; else
-    /// of the last attempt.
+    /// Returns the key and the outcome of a step's action. If an attempt succeeded, they are those
+    /// of that attempt. Otherwise, if the step is uncertain, they are the present key and Unknown.
+    /// Otherwise they are those of the last attempt.
     pub(crate) fn acted(&self, status: &StepStatus) -> Option<Acted> {
         let record = status.action.as_ref()?;
         let (failures, outcome) = match record.last_outcome? {
@@ -40,7 +41,7 @@ impl<'a> Values<'a> {
         ))
     }
 
-    /// What the expressions of a step read. `acted`: in its compensation.
+    /// Returns what the expressions of a step read. `acted` is set for its compensation.
     pub(crate) fn scope<'s>(
         &self,
         status: &'s StepStatus,
@@ -62,7 +63,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// What the expressions of a step read that look at an object.
+    /// Returns what the expressions that read an object may read.
     pub(crate) fn object_scope<'s>(
         &self,
         status: &'s StepStatus,
@@ -77,10 +78,10 @@ impl<'a> Values<'a> {
         Scope { object: Some(object), ..self.scope(status, acted, None) }
     }
 
-    /// What an operation of a step does now.
+    /// Returns what an operation of a step does now.
     ///
     /// # Errors
-    /// One line: an expression cannot be evaluated, or what it gives does not fit.
+    /// One line: an expression cannot be evaluated, or its value does not fit.
     pub fn resolve<'o>(
         &self,
         operation: &'o Operation,

@@ -1,4 +1,4 @@
-//! What this version and the served definition know of a saga.
+//! What this version and the served CustomResourceDefinition (CRD) know of a saga.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::api::{
     shape::{KNOWN, Shape},
 };
 
-/// Fields of the status that tell a person something, and that no decision rests on.
+/// Status fields for users only. No decision rests on them.
 pub(crate) const TOLD_ONLY: [&str; 5] = [
     "status.acceptedBy",
     "status.currentSteps",
@@ -18,27 +18,28 @@ pub(crate) const TOLD_ONLY: [&str; 5] = [
     "status.retries",
 ];
 
-/// What another version knows of a saga, and what becomes of what this one writes.
+/// What another version wrote into a saga, and whether the cluster stores all that this version
+/// writes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Versions<'a> {
-    /// Fields and words of the spec that this version does not know, each as a sentence.
+    /// Fields and values of the spec that this version does not know, each as a sentence.
     pub spec: &'a [String],
-    /// Words of the status that this version does not know, each as a sentence: with one of them it
-    /// cannot be read.
+    /// Values in the status that this version does not know, each as a sentence. A status with such
+    /// a value cannot be read.
     pub words: &'a [String],
-    /// Whether these were met for the first time.
+    /// Whether these values are found for the first time.
     pub words_are_news: bool,
-    /// How many bytes the fields of the status take that this version does not know.
+    /// The size in bytes of the status fields that this version does not know.
     pub bytes: usize,
-    /// The definition that is served, where it lacks something.
+    /// The served CRD, if it lacks something.
     pub served: Option<&'a Served>,
-    /// Whether another process has just put its own words for what is said, and gets the last one
-    /// for now.
+    /// Whether another process has just rewritten the message texts in its own wording. Then this
+    /// process does not rewrite them for now.
     pub words_wait: bool,
 }
 
 impl<'a> Versions<'a> {
-    /// What stands in a stored saga, and the definition that is served where it lacks something.
+    /// Combines what is stored in a saga with the served CRD if the CRD lacks something.
     #[must_use]
     pub fn of(strangers: Option<&'a Strangers>, served: Option<&'a Served>) -> Self {
         let none = Self { served, ..Self::default() };
@@ -50,13 +51,13 @@ impl<'a> Versions<'a> {
         })
     }
 
-    /// Whether a status is another one once it is written.
+    /// Returns whether the stored status would change if the new status were written.
     pub(crate) fn differs(&self, old: &SagaStatus, new: &SagaStatus) -> bool {
         old != new && self.served.is_none_or(|served| served.pruned(old) != served.pruned(new))
     }
 
-    /// Takes out of the effects what would come again at each look, where a difference cannot be
-    /// written: events, and attempts whose intent does not stand.
+    /// Removes the effects that would repeat at every reconcile because the CRD drops the
+    /// difference: events, and attempts whose intent is not stored.
     pub(crate) fn without_record(effects: &mut Vec<Effect>, stands: impl Fn(&AttemptId) -> bool) {
         effects.retain(|effect| match effect {
             Effect::Begin { identity, .. } => stands(&identity.attempt),
@@ -70,7 +71,7 @@ impl<'a> Versions<'a> {
     }
 }
 
-/// A definition that takes away, or refuses, some of what this version writes.
+/// A CRD that drops or refuses some of what this version writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
     shape: Shape,
@@ -78,8 +79,8 @@ pub struct Served {
 }
 
 impl Served {
-    /// The definition whose status has this schema; `None` where it takes all that this version
-    /// writes.
+    /// Reads the schema of the status in a CRD. Returns `None` if the CRD accepts all that this
+    /// version writes.
     #[must_use]
     pub fn new(status: &Value) -> Option<Self> {
         let shape = Shape::of("status", status);
@@ -87,13 +88,13 @@ impl Served {
         (!lacks.is_empty()).then_some(Self { shape, lacks })
     }
 
-    /// All that it lacks: paths of fields, and of words with the word.
+    /// Returns all that the CRD lacks: paths of fields, and paths of enum values with the value.
     #[must_use]
     pub fn lacks(&self) -> &[String] {
         &self.lacks
     }
 
-    /// What it lacks of that which decisions rest on.
+    /// Returns what the CRD lacks and decisions rest on.
     pub(crate) fn needed(&self) -> Vec<String> {
         self.lacks.iter().filter(|lack| !TOLD_ONLY.contains(&lack.as_str())).cloned().collect()
     }

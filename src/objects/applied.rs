@@ -1,17 +1,17 @@
-//! Whether an object is as a manifest was applied from the server's side, told by who manages its
-//! fields and by what stands in them.
+//! Decides whether an object is in the state in which this manager applied a manifest with
+//! server-side apply. The managers of the fields and the values of the fields decide.
 //!
 //! # Guarantees
-//! What is known so has every field of the manifest, with its value, as a field of this manager: to
-//! apply the manifest again would change nothing.
+//! If the answer is yes, the object has every field of the manifest with its value, and this
+//! manager manages each of these fields. Applying the manifest again would change nothing.
 //!
 //! # Caveats
-//! What the API server writes in another way than the manifest does (a quantity, `stringData`) is
-//! not known again.
+//! If the API server stores a value in another form than the manifest writes it (a quantity,
+//! `stringData`), the answer is no.
 
 use serde_json::{Map, Value};
 
-/// Whether this manager applied the manifest to the object, which still has its
+/// Returns whether this manager applied the manifest to the object. The object must still have its
 /// `metadata.managedFields`.
 #[must_use]
 pub fn is_applied(object: &Value, manifest: &Value, manager: &str) -> bool {
@@ -24,7 +24,7 @@ pub fn is_applied(object: &Value, manifest: &Value, manager: &str) -> bool {
     });
     let Some(fields) = own.and_then(|entry| entry.get("fieldsV1")) else { return false };
     let mut manifest = manifest.clone();
-    // Nobody manages what says which object it is.
+    // No manager owns the fields that identify the object.
     let identity = |fields: &mut Map<String, Value>, names: &[&str]| {
         for name in names {
             fields.remove(*name);
@@ -48,20 +48,20 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Whether every field of the wanted value is among those that are managed. Of a list only that it
-/// is.
+/// Returns whether every field of the wanted value is managed. A list only has to be managed
+/// itself: its items are not checked.
 fn is_managed(fields: &Value, wanted: &Value) -> bool {
     let Some(wanted) = wanted.as_object() else { return true };
     wanted.iter().filter(|(_, value)| !is_empty(value)).all(|(key, value)| {
         let field = fields.get(format!("f:{key}"));
-        // A map that is managed as a whole names none of its fields.
+        // A map that is managed as a whole lists none of its fields.
         field.is_some_and(|field| {
             field.as_object().is_some_and(Map::is_empty) || is_managed(field, value)
         })
     })
 }
 
-/// Whether the value has all that is wanted; beside that it may have more.
+/// Returns whether the value contains all that is wanted. The value may contain more.
 fn contains(value: &Value, wanted: &Value) -> bool {
     match (value, wanted) {
         (Value::Object(fields), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| {
@@ -94,7 +94,7 @@ mod tests {
         })
     }
 
-    /// The object that the API server makes of it.
+    /// Returns the object that the API server makes of [`manifest`].
     fn object() -> Value {
         let container = json!({"name": "web", "image": "web:2", "imagePullPolicy": "Always"});
         let fields = json!({

@@ -1,4 +1,4 @@
-//! What marks an object as the child of one attempt: labels, name, owner, environment.
+//! The marks of the child of one attempt: labels, name, owner and environment variables.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,14 +19,14 @@ use crate::{
     model::saga::{Identity, ValidSaga},
 };
 
-/// How long after the attempt's timeout the kubelet may end the Pod by itself: the operator comes
-/// first while it is there.
+/// How long after the attempt's time limit the kubelet may end the Pod. While an operator runs, the
+/// operator ends the Pod first.
 pub(crate) const DEADLINE_SLACK: Duration = Duration::from_secs(10);
 
-/// The largest `activeDeadlineSeconds` that the API server takes.
+/// The largest `activeDeadlineSeconds` that the API server accepts.
 pub(crate) const MAX_DEADLINE_SECONDS: i64 = i32::MAX as i64;
 
-/// Which attempt of which saga, as labels.
+/// Returns the labels that name the saga and the attempt.
 pub(crate) fn labels(saga: &ValidSaga, attempt: &AttemptId) -> BTreeMap<String, String> {
     let labels = [
         (LABEL_MANAGED_BY, MANAGER.to_owned()),
@@ -38,8 +38,8 @@ pub(crate) fn labels(saga: &ValidSaga, attempt: &AttemptId) -> BTreeMap<String, 
     labels.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
-/// Name, labels and owner. `named` gives the name, as [`child_name`](crate::api::names::child_name)
-/// does.
+/// Returns the metadata of a child: name, labels and owner. `named` builds the name, for example
+/// [`child_name`](crate::api::names::child_name).
 pub(crate) fn metadata(
     saga: &ValidSaga,
     attempt: &AttemptId,
@@ -61,7 +61,7 @@ pub(crate) fn metadata(
     }
 }
 
-/// Who the attempt is, as environment variables.
+/// Returns the identity of the attempt as environment variables.
 pub(crate) fn identity_env(identity: &Identity) -> [EnvVar; 7] {
     let Identity { saga, namespace, uid, attempt, key } = identity;
     [
@@ -76,14 +76,14 @@ pub(crate) fn identity_env(identity: &Identity) -> [EnvVar; 7] {
     .map(|(name, value)| EnvVar { name: name.into(), value: Some(value), value_from: None })
 }
 
-/// The timeout in whole seconds, rounded up, with the slack; 1 to 2147483647.
+/// Returns the time limit plus [`DEADLINE_SLACK`] in whole seconds, rounded up; 1 to 2147483647.
 pub(crate) fn deadline_seconds(timeout: Duration) -> i64 {
     let whole = timeout.saturating_add(DEADLINE_SLACK);
     let seconds = whole.as_secs().saturating_add(u64::from(whole.subsec_nanos() > 0));
     i64::try_from(seconds).unwrap_or(i64::MAX).clamp(1, MAX_DEADLINE_SECONDS)
 }
 
-/// The saga that controls a Pod or a Job.
+/// Returns the owner reference of the saga that controls a Pod or a Job.
 #[must_use]
 pub fn saga_of(child: &impl Resource) -> Option<&OwnerReference> {
     let owner = child
@@ -96,8 +96,9 @@ pub fn saga_of(child: &impl Resource) -> Option<&OwnerReference> {
     (owner.kind == Saga::kind(&()) && group == Saga::group(&())).then_some(owner)
 }
 
-/// The saga's UID and the attempt that a Pod or a Job belongs to, by its controller and its labels;
-/// `None` where either is missing or malformed.
+/// Returns the UID of the saga and the attempt to which a Pod or a Job belongs. The controller
+/// reference names the saga, and the labels name the attempt. Returns `None` if either is missing
+/// or malformed.
 #[must_use]
 pub fn attempt_of(child: &impl Resource) -> Option<(String, AttemptId)> {
     let (owner, labels) = (saga_of(child)?, child.meta().labels.as_ref()?);
@@ -107,7 +108,8 @@ pub fn attempt_of(child: &impl Resource) -> Option<(String, AttemptId)> {
         _ => return None,
     };
     let text = labels.get(LABEL_ATTEMPT)?;
-    // Only as this operator writes it: `01` would be another child with the identity of the first.
+    // Accept only the form that this operator writes: `01` would be a second child with the
+    // identity of child `1`.
     let number =
         text.parse::<i64>().ok().filter(|number| *number > 0 && number.to_string() == *text)?;
     Some((
@@ -116,9 +118,9 @@ pub fn attempt_of(child: &impl Resource) -> Option<(String, AttemptId)> {
     ))
 }
 
-/// Whether a Pod or a Job that already bears the name of an attempt is that attempt's, and may be
-/// adopted: controlled by the saga with this UID, and labelled with the attempt. Any other is
-/// foreign and must be left alone.
+/// Returns whether a Pod or a Job with the name of an attempt belongs to the attempt and may be
+/// adopted. Such a child is controlled by the saga with this UID and carries the labels of the
+/// attempt. Any other object is foreign: the operator leaves it alone.
 #[must_use]
 pub fn is_ours(child: &impl Resource, uid: &str, attempt: &AttemptId) -> bool {
     attempt_of(child).is_some_and(|(owner, of)| owner == uid && of == *attempt)

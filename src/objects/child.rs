@@ -1,13 +1,14 @@
-//! The child of an attempt, a Pod or a Job: which object it is, and what is made of one that does
-//! not go, or that is gone.
+//! The child of an attempt, a Pod or a Job: which object is the child, and what the outcome is if
+//! the child stays terminating or is gone.
 //!
 //! # Guarantees
-//! - A child that was seen once is known by its UID: owners and labels can be taken away.
-//! - What bears the attempt's name and is neither known nor says that it is the attempt's is left
-//!   alone.
-//! - A Job that somebody keeps has ended once it was deleted long ago and nothing of it runs:
-//!   nothing makes pods for it any more.
-//! - A Job that is gone has ended when its pods have: they may outlive it.
+//! - Once a child was seen, the operator recognizes it by its UID: somebody can remove owner
+//!   references and labels.
+//! - An object with the attempt's name is left alone if its UID is not known and if its owner and
+//!   labels do not name the attempt.
+//! - If a Job has been terminating for at least [`STUCK_SINCE`] and no pod of the Job runs, the Job
+//!   has ended, even if a finalizer keeps the Job. Nothing creates pods for such a Job any more.
+//! - A Job that is gone has ended when its pods have ended: pods may outlive their Job.
 
 use std::time::Duration;
 
@@ -24,24 +25,25 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// How often a child that is being deleted is looked at: nothing tells when it has been so for too
-/// long.
+/// How often a terminating child is read. No event reports that a child has been terminating for
+/// too long.
 pub const DELETION_POLL: Duration = Duration::from_secs(10);
-/// The least time that a child is being deleted before it counts as stuck, by the monotonic clock
-/// of who waits: 30 s of grace and one minute. Its own instants are another machine's, whose clock
-/// may be minutes away.
+/// How long a child must at least be terminating before it counts as stuck: 30 s of grace and one
+/// minute. The time is measured by the monotonic clock of the waiting process. The instants in the
+/// child come from another machine, whose clock may differ by minutes.
 pub const STUCK_SINCE: Duration = Duration::from_secs(90);
-/// How long a created child may be missing from the watch before it is looked for.
+/// How long a created child may be missing from the watch before a live read looks for it.
 pub const WATCH_LAG: Duration = Duration::from_secs(5);
 
-/// Whether a child says that it is the attempt's.
+/// Returns whether the owner and the labels of a child name the attempt.
 #[must_use]
 pub fn is_ours(found: &impl Resource, uid: &str, attempt: &AttemptId) -> bool {
     attempt::is_ours(found, uid, attempt) || broken(Twin::Adopt)
 }
 
-/// Whether what was found under the name of an attempt is its child: the one that is known by its
-/// UID, or one that says so. `known`: the UIDs by which the process and the status know it.
+/// Returns whether an object with the name of an attempt is the attempt's child. It is if its UID
+/// is known, or if its owner and labels name the attempt. `known`: the UIDs that the process and
+/// the status recorded.
 #[must_use]
 pub fn is_child(
     found: &impl Resource,
@@ -53,8 +55,8 @@ pub fn is_child(
     is_known || is_ours(found, uid, attempt)
 }
 
-/// The state of a child that was created, or seen, so long ago and that the watch does not show;
-/// `None` once it is to be looked for.
+/// Returns the state of a child that the watch does not show. `age`: the time since the child was
+/// created or last seen. Returns `None` once a live read must look for the child.
 #[must_use]
 pub fn just_created(uid: &str, age: Duration) -> Option<ChildState> {
     (age < WATCH_LAG).then(|| ChildState::Active {
@@ -65,7 +67,8 @@ pub fn just_created(uid: &str, age: Duration) -> Option<ChildState> {
     })
 }
 
-/// A child of another owner has the attempt's name: it is neither adopted nor touched.
+/// Returns the failure of an attempt whose name is taken by an object of another owner. The
+/// operator neither adopts nor changes that object.
 #[must_use]
 pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> ChildState {
     let (kind, name) = (K::kind(&()), found.meta().name.as_deref().unwrap_or_default());
@@ -82,8 +85,8 @@ pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> ChildState {
     })
 }
 
-/// What the end of a child means that was made after an earlier one of the attempt vanished: where
-/// it failed, the earlier one may have acted.
+/// Returns the outcome of a child that was created after an earlier child of the same attempt
+/// vanished. If the later child failed, the outcome is unknown: the earlier child may have acted.
 #[must_use]
 pub fn after_another(state: ChildState, kind: &str) -> ChildState {
     match state {
@@ -105,17 +108,18 @@ pub fn after_another(state: ChildState, kind: &str) -> ChildState {
     }
 }
 
-/// The state of a child by a live read, where the watch calls it gone: it lost its label. `gone`:
-/// what its last copy told. What was seen to be done stays so, whatever tells the child to go
-/// since.
+/// Returns the state of a child that the watch reports as gone and that a live read finds: the
+/// child lost its label. `live`: the state by the live read. `gone`: the state by the last copy
+/// that the watch delivered. If `gone` is a success, the success stays, even if the child was
+/// deleted later.
 #[must_use]
 pub fn unless_done(live: ChildState, gone: Option<ChildState>) -> ChildState {
     gone.filter(|gone| matches!(gone, ChildState::Succeeded(_))).unwrap_or(live)
 }
 
-/// The end of a child of which something may run for ever, since its node does not answer. `stuck`:
-/// what is said of it by its own instants. `deleting_for`: how long who waits has known that it is
-/// being deleted; `None` where it is not.
+/// Returns the outcome of a child that may run forever because its node does not answer. `stuck`:
+/// the message that follows from the child's own instants. `deleting_for`: how long the waiting
+/// process has known that the child is terminating; `None` if the child is not terminating.
 #[must_use]
 pub fn given_up(stuck: Option<String>, deleting_for: Option<Duration>) -> Option<ChildState> {
     stuck
@@ -123,29 +127,29 @@ pub fn given_up(stuck: Option<String>, deleting_for: Option<Duration>) -> Option
         .map(|message| ChildState::Unknown { message, retry_after: None })
 }
 
-/// Whether a child has been deleted for so long that it should be gone.
+/// Returns whether a child has been terminating for at least [`STUCK_SINCE`].
 #[must_use]
 pub fn is_late(deleting_for: Option<Duration>) -> bool {
     deleting_for.is_some_and(|since| since >= STUCK_SINCE)
 }
 
-/// Whether something of a Job is being deleted.
+/// Returns whether a Job or one of its pods is terminating.
 #[must_use]
 pub fn job_goes(job: &Job, family: &Family) -> bool {
     is_deleted(job) || family.pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_some())
 }
 
-/// Whether nothing of a Job runs that was deleted. Where it was so long ago and is still there,
-/// somebody keeps it: then its end is that of one that is [gone](job_state::gone), by a live read
-/// of its pods.
+/// Returns whether a Job was deleted and none of its pods runs. If such a Job still exists after
+/// [`STUCK_SINCE`], a finalizer keeps it. Its outcome is then the outcome of a Job that is
+/// [gone](job::state::gone), by a live read of its pods.
 #[must_use]
 pub fn only_kept(job: &Job, family: &Family) -> bool {
     is_deleted(job) && !job::state::runs(family) && !broken(Twin::JobKept)
 }
 
-/// The state of a Job that a live read did not find. `child`: its UID. `last`: the Job as it last
-/// was, where the watch brought that. `age`: how long it has been known. `None` where nothing tells
-/// of its end.
+/// Returns the state of a Job that a live read did not find. `child`: the UID of the Job. `last`:
+/// the last copy of the Job, if the watch delivered one. `age`: how long the process has known the
+/// Job. Returns `None` if nothing shows how the Job ended.
 #[must_use]
 pub fn after_job(
     child: &str,

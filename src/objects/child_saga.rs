@@ -1,12 +1,12 @@
-//! The child saga of one attempt: how it is built, and how it is known again.
+//! The child saga of one attempt: how it is built, and how it is recognized.
 //!
 //! # Guarantees
-//! - The same attempt always gives the same child under the same name, so that creating it twice
-//!   meets the first one.
-//! - It acts as its parent's account, is deleted as its parent is, and goes with it; it never
-//!   blocks its deletion.
-//! - An attempt that is repeated because nobody can tell what came of the one before it makes a
-//!   child with the same idempotency keys, which go on where those of the earlier child stand.
+//! - The same attempt always gives the same child under the same name. A second create therefore
+//!   finds the child of the first.
+//! - The child runs as its parent's ServiceAccount and has its parent's deletion policy. The child
+//!   is deleted with its parent and never blocks the deletion of its parent.
+//! - If the outcome of an attempt is unknown, the next attempt creates a child with the same
+//!   idempotency keys. These keys continue from where the keys of the earlier child ended.
 
 use kube::Resource;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ use crate::{
     model::saga::{Identity, ValidSaga},
 };
 
-/// Builds the child of an attempt, as it is sent to the API server.
+/// Builds the child of an attempt in the form that is sent to the API server.
 #[must_use]
 pub fn child_saga(
     saga: &ValidSaga,
@@ -33,7 +33,8 @@ pub fn child_saga(
     let mut spec = action.spec.clone();
     if let Some(fields) = spec.as_object_mut() {
         fields.insert("serviceAccountName".into(), json!(saga.service_account));
-        // What is built in is left out: nobody reads a child that says more than its author.
+        // The default deletion policy is left out: the child's spec contains no more than the
+        // author wrote and what differs from the defaults.
         if saga.deletion_policy == DeletionPolicy::Abandon {
             fields.insert("deletionPolicy".into(), json!(saga.deletion_policy));
         }
@@ -59,15 +60,15 @@ pub fn child_saga(
     })
 }
 
-/// Whether a saga that bears the name of an attempt's child is that child: of this owner, and
-/// acting as this account.
+/// Returns whether a saga with the name of an attempt's child is that child. The child must have
+/// this owner and run as this ServiceAccount.
 #[must_use]
 pub fn is_ours(child: &StoredSaga, uid: &str, attempt: &AttemptId, account: &str) -> bool {
     child.spec.as_ref().is_ok_and(|spec| spec.account() == account)
         && attempt_of(child).is_some_and(|(owner, of)| owner == uid && of == *attempt)
 }
 
-/// The name of the saga that a saga is a child of.
+/// Returns the name of the parent of a child saga.
 #[must_use]
 pub fn parent(child: &StoredSaga) -> Option<&str> {
     attempt_of(child)?;

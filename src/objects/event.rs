@@ -13,11 +13,11 @@ use crate::{
     model::plan::Notice,
 };
 
-/// The most bytes of an event's note; the API server takes 1024.
+/// The maximum number of bytes of an event's note. The API server accepts 1024.
 pub(crate) const MAX_NOTE: usize = 1000;
 
-/// The event of a notice. Each is an object of its own: an aggregated series would keep the text of
-/// its first one only.
+/// Builds the event of a notice. Each event is a separate object: an aggregated series would keep
+/// only the text of its first event.
 pub(crate) fn event(saga: &StoredSaga, executor: &str, notice: &Notice, now: Timestamp) -> Event {
     let Notice { warning, reason, message } = notice;
     let uid = saga.metadata.uid.as_deref().unwrap_or_default();

@@ -1,11 +1,11 @@
-//! What the tests of this folder share: a saga, and an attempt of its step `ship`.
+//! The shared values of the tests in this folder: a saga, and an attempt of its step `ship`.
 
 use crate::{
     api::{DeletionPolicy, Direction, OnFailure, names::AttemptId},
     model::saga::{Identity, ValidSaga},
 };
 
-/// An order without steps.
+/// Returns a saga named `order-1042` without steps.
 pub(super) fn saga() -> ValidSaga {
     ValidSaga {
         doubts: Vec::new(),
@@ -27,7 +27,8 @@ pub(super) fn saga() -> ValidSaga {
     }
 }
 
-/// The attempt with this number, after one definite no.
+/// Returns the identity of attempt `number`, with the idempotency key that follows one definite
+/// failure.
 pub(super) fn identity(number: i64) -> Identity {
     Identity {
         saga: "order-1042".into(),

@@ -1,17 +1,19 @@
-//! Whether an object is as its spec says, by the rules that kubectl, Flux and Argo CD's users know
-//! as kstatus (<https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md>).
+//! Decides whether an object matches its spec. The rules are kstatus, which users of kubectl, Flux
+//! and Argo CD know
+//! (<https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md>).
 //!
 //! # Guarantees
-//! No object, however odd, makes this panic. What is not known to be unready is ready, as there.
+//! No object, however malformed, causes a panic. As in kstatus, an object that is not known to be
+//! unready is ready.
 
 use serde_json::Value;
 
 use crate::text::bounded_line;
 
-/// The most characters of a reason.
+/// The maximum number of characters of a reason.
 const MAX_REASON: usize = 200;
 
-/// Why an object is not ready yet; `None` where it is as its spec says.
+/// Returns why an object is not ready yet. Returns `None` if the object matches its spec.
 #[must_use]
 pub fn unready(object: &Value) -> Option<String> {
     if object.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null()) {
@@ -104,7 +106,7 @@ fn in_phase(object: &Value, wanted: &str) -> Option<String> {
     }
 }
 
-/// The first count that is too low, in words.
+/// Returns a message about the first count that is too low.
 fn too_few(counts: &[(&str, i64)], wanted: i64) -> Option<String> {
     counts
         .iter()
@@ -112,12 +114,12 @@ fn too_few(counts: &[(&str, i64)], wanted: i64) -> Option<String> {
         .map(|(what, count)| format!("{count} of {wanted} replicas are {what}"))
 }
 
-/// A count in the status; one that is not there counts as none.
+/// Returns a count of the status. A missing count is 0.
 fn count(object: &Value, name: &str) -> i64 {
     number(object, &format!("/status/{name}")).unwrap_or_default()
 }
 
-/// How many replicas there are to be.
+/// Returns the wanted number of replicas. The default is 1.
 fn replicas(object: &Value) -> i64 {
     number(object, "/spec/replicas").unwrap_or(1)
 }
@@ -135,7 +137,7 @@ fn deployment(object: &Value) -> Option<String> {
     let (available, ready) = (count(object, "availableReplicas"), count(object, "readyReplicas"));
     let few = too_few(&[("updated", updated), ("available", available), ("ready", ready)], wanted);
     let old = || (there > updated).then(|| "replicas of an older version still run".to_owned());
-    // Its controller says so only where there is a deadline: else it sets no such condition.
+    // The controller sets the condition `Progressing` only if there is a progress deadline.
     let has_deadline = number(object, "/spec/progressDeadlineSeconds")
         .is_some_and(|seconds| seconds != i64::from(i32::MAX));
     let rolled_out = || match &progressing {
@@ -174,7 +176,7 @@ fn replica_set(object: &Value) -> Option<String> {
 }
 
 fn stateful_set(object: &Value) -> Option<String> {
-    // Its Pods are replaced when a person deletes them.
+    // Pods of an `OnDelete` set are replaced only after somebody deletes them.
     if text(object, "/spec/updateStrategy/type") == "OnDelete" {
         return None;
     }
@@ -184,7 +186,7 @@ fn stateful_set(object: &Value) -> Option<String> {
     few.or_else(|| too_many(there, wanted)).or_else(|| {
         let partition = number(object, "/spec/updateStrategy/rollingUpdate/partition");
         let replaced = match partition {
-            // Those below the partition keep their older version.
+            // Replicas below the partition keep their older version.
             Some(partition) => too_few(&[("updated", updated)], wanted.saturating_sub(partition)),
             None => too_few(&[("current", count(object, "currentReplicas"))], wanted),
         };
@@ -194,7 +196,7 @@ fn stateful_set(object: &Value) -> Option<String> {
     })
 }
 
-/// Replicas that are still to go, in words.
+/// Returns a message if there are more replicas than wanted.
 fn too_many(count: i64, wanted: i64) -> Option<String> {
     (count > wanted).then(|| format!("{count} replicas are there, and {wanted} are wanted"))
 }
@@ -226,7 +228,7 @@ fn job(object: &Value) -> Option<String> {
     if let Some(failed) = condition(object, "Failed").filter(|failed| failed.status == "True") {
         return Some(failed.text());
     }
-    // A Job that was begun is as its spec says: it need not be over.
+    // A started Job matches its spec: the Job need not have ended.
     text(object, "/status/startTime").is_empty().then(|| "it has not begun".into())
 }
 
@@ -264,7 +266,7 @@ mod tests {
         }
     }
 
-    /// The same object with this in place of what stands at the path.
+    /// Returns a copy of the object with `value` at `path`.
     fn with(object: &Value, path: &str, value: Value) -> Value {
         let mut changed = object.clone();
         if let Some(there) = changed.pointer_mut(path) {
@@ -276,7 +278,7 @@ mod tests {
         changed
     }
 
-    /// What is said of the object while one thing about it is as it should not be.
+    /// Asserts that the object is ready, and that each change in `table` gives its message.
     fn told(object: &Value, table: &[(&str, Value, &str)]) {
         assert_eq!(unready(object), None);
         for (path, value, says) in table {
@@ -329,7 +331,7 @@ mod tests {
         assert_eq!(unready(&late).as_deref(), Some("its progress deadline passed"));
         let down = with(&full, "/status/conditions/1", says("Available", "False", "R"));
         assert_eq!(unready(&down).as_deref(), Some("Available is False R m"));
-        // Without a deadline nobody says that it progresses.
+        // Without a progress deadline no condition reports progress.
         let endless = with(
             &first(says("Other", "True", "R")),
             "/spec/progressDeadlineSeconds",

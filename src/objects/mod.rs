@@ -1,7 +1,8 @@
-//! What an attempt sends or creates, and what an answer means.
+//! The objects and HTTP requests of attempts: how they are built, and which outcome their end or
+//! their answer gives.
 //!
 //! # Guarantees
-//! Everything here is a pure function of its arguments: no client, no clock, no randomness, no
+//! Every function here is a pure function of its arguments: no client, no clock, no randomness, no
 //! input or output.
 
 pub mod applied;

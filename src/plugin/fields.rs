@@ -1,8 +1,8 @@
-//! Fields that nobody reads: what the API server refuses where it is strict, as `kubectl apply`
-//! asks it to be.
+//! Finds unknown fields. The API server rejects these fields if the client asks for strict
+//! validation, as `kubectl apply` does.
 //!
 //! # Guarantees
-//! The definition of the resource alone says which fields there are.
+//! Only the definition of the resource determines which fields are known.
 
 use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -17,10 +17,11 @@ use crate::{
     fault::Fault,
 };
 
-/// The fields of a saga that its definition does not have, in the order of their paths.
+/// Returns a fault for each field of a saga that the definition does not have. Faults of `metadata`
+/// come last.
 ///
 /// # Errors
-/// Where the definition cannot be made, which a test excludes.
+/// Returns an error if the definition cannot be built. A test excludes this error.
 pub(super) fn unknown(saga: &Value) -> Result<Vec<Fault>, serde_json::Error> {
     let mut faults = Vec::new();
     for version in
@@ -31,7 +32,7 @@ pub(super) fn unknown(saga: &Value) -> Result<Vec<Fault>, serde_json::Error> {
         }
     }
     let metadata = saga.get("metadata").unwrap_or(&Value::Null);
-    // What is no metadata at all is told where the saga is read.
+    // If the metadata cannot be read at all, the code that reads the saga reports the fault.
     if let (Value::Object(written), Ok(read)) =
         (metadata, serde_json::from_value::<ObjectMeta>(metadata.clone()))
     {
@@ -54,7 +55,8 @@ fn walk(schema: &JSONSchemaProps, value: &Value, path: &str, faults: &mut Vec<Fa
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 match known.get(name) {
                     Some(schema) => walk(schema, value, &path, faults),
-                    // Every object has these; the definition of the resource does not name them.
+                    // Every object has these fields; the definition of the resource does not name
+                    // them.
                     None if free
                         || (path == *name
                             && ["apiVersion", "kind", "metadata"].contains(&name.as_str())) => {}
@@ -73,7 +75,7 @@ fn walk(schema: &JSONSchemaProps, value: &Value, path: &str, faults: &mut Vec<Fa
                 walk(schema, item, &format!("{path}[{place}]"), faults);
             }
         }
-        // Any fields, or something whose type is judged where it is read.
+        // Either any field is allowed, or the code that reads the value checks its type.
         (_, _, _) => {}
     }
 }

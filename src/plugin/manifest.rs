@@ -1,8 +1,8 @@
-//! From the text of a file to the sagas in it, or to all that is wrong with them.
+//! Reads the sagas of a file, or finds all faults of the file.
 //!
 //! # Guarantees
-//! A saga is judged as the API server and the operator judge it. Every fault says in which
-//! document, at which field, and what to write instead.
+//! A saga is checked as the API server and the operator check it. Every fault names the document
+//! and the field, and says what to write instead.
 
 use serde_json::Value;
 
@@ -14,27 +14,27 @@ use crate::{
     validate::saga::validate_stored,
 };
 
-/// The namespace of a saga that names none, as that of kubectl.
+/// The namespace of a saga that names none, as in kubectl.
 const NAMESPACE: &str = "default";
-/// The UID of a saga that was not created.
+/// The UID of a saga that was not created in a cluster.
 const UID: &str = "00000000-0000-0000-0000-000000000000";
 
-/// A saga of a file.
+/// One saga of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Manifest {
     /// The saga.
     pub(super) saga: ValidSaga,
-    /// What its annotations ask for.
+    /// The requests in the annotations of the saga.
     pub(super) asked: Vec<Asked>,
-    /// Whether it has a status, which is not read, as the API server reads none where a saga is
-    /// created.
+    /// Whether the document has a status. The status is ignored: the API server also ignores it
+    /// when a saga is created.
     pub(super) has_status: bool,
 }
 
-/// The sagas of a file, in the order of its documents; at least one.
+/// Returns the sagas of a file in the order of its documents, at least one.
 ///
 /// # Errors
-/// One sentence for each thing that is wrong.
+/// Returns one sentence for each fault.
 pub(super) fn read(text: &str) -> Result<Vec<Manifest>, Vec<String>> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text)
         .map_err(|error| vec![format!("it is neither YAML nor JSON: {error}")])?;
@@ -87,7 +87,7 @@ fn manifest(document: &Value) -> Result<Manifest, Vec<Fault>> {
         uid: stored.metadata.uid.clone().unwrap_or_else(|| UID.into()),
     };
     let saga = validate_stored(&who, &stored.spec).map_err(|found| faults.extend(found)).ok();
-    // What stands in a file is applied again with it.
+    // The annotations of a file are written again at each apply.
     let asked =
         stored.asked.into_iter().map(|asked| Asked { held_in_git: true, ..asked }).collect();
     let has_status = document.get("status").is_some_and(|status| !status.is_null());

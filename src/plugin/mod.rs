@@ -1,4 +1,4 @@
-//! `kubectl saga`: what a person can do with sagas from a shell.
+//! `kubectl saga`: the commands with which a user examines sagas in a shell.
 //!
 //! ```text
 //!  arguments, file ──► manifest ──► script ──► simulate ──► report ──► standard output
@@ -6,9 +6,9 @@
 //! ```
 //!
 //! # Guarantees
-//! Only [`shell`] reads and writes anything; all else are functions of values. Nothing decides
-//! here: sagas are judged by [`crate::validate::saga`], and what happens to them is the engine's
-//! doing in the [`crate::world`].
+//! Only [`shell`] performs input and output. All other modules are functions of values. This folder
+//! decides nothing about sagas: [`crate::validate::saga`] checks sagas, and the engine processes
+//! them in the [`crate::world`].
 
 pub mod args;
 mod fields;

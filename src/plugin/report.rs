@@ -1,7 +1,8 @@
-//! What a person reads of a simulation.
+//! The text that a simulation shows to a user.
 //!
 //! # Guarantees
-//! One line for each thing that happened. No control characters, whatever a saga holds.
+//! Each event is one line. The text contains no control characters except line ends, whatever a
+//! saga contains.
 
 use std::fmt::Write;
 
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{api::SagaPhase, model::saga::ValidSaga};
 
-/// The timeline, and what came of it at the end.
+/// Returns the timeline, followed by the final state.
 pub(super) fn report(saga: &ValidSaga, run: &Run) -> String {
     let mut text = format!("{} in namespace {}, from {}\n\n", saga.name, saga.namespace, run.began);
     let width = |of: &dyn Fn(&Line) -> usize| run.lines.iter().map(of).max().unwrap_or_default();
@@ -22,7 +23,7 @@ pub(super) fn report(saga: &ValidSaga, run: &Run) -> String {
         .map(|line| format!("{:<instant$}  {:<about$}  {}", clock(line.at), line.about, line.what));
     let summary = summary(run).into_iter().map(|(what, value)| format!("{what:<13}  {value}"));
     for line in told.chain([String::new()]).chain(summary).chain(closing(run.rest)) {
-        // Writing to a text cannot fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", line.replace(char::is_control, " ").trim_end());
     }
     text

@@ -1,8 +1,8 @@
-//! What happens in a simulation besides what the operator does: how attempts end, how long they
-//! take, what a person asks for.
+//! The part of a simulation that the operator does not decide: how attempts end, how long they
+//! take, and which requests a user makes.
 //!
 //! # Guarantees
-//! Every step that is named is a step of a saga that is simulated, and can end so.
+//! Every named step is a step of a simulated saga, and its attempts can end in the named way.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,10 +15,10 @@ use crate::{
     world::Ending,
 };
 
-/// How long an attempt takes where nothing is said.
+/// How long an attempt takes if no argument says otherwise.
 const TAKES: Duration = Duration::from_secs(1);
 
-/// What happens, whichever saga it happens to.
+/// What happens, for all sagas of the file.
 #[derive(Clone, Debug)]
 pub(super) struct Script {
     fail: Vec<Attempts>,
@@ -29,10 +29,10 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// Checks the arguments against the sagas and each other.
+    /// Checks the arguments against the sagas and against each other.
     ///
     /// # Errors
-    /// A sentence that says what is wrong and what there is.
+    /// Returns a sentence that says what is wrong and which values are valid.
     pub(super) fn new(arguments: &SimulateArgs, sagas: &[&ValidSaga]) -> Result<Self, String> {
         let SimulateArgs { filename: _, fail, unknown, outputs, takes, request } = arguments;
         let mut requests = request.clone();
@@ -65,7 +65,7 @@ impl Script {
         })
     }
 
-    /// How an attempt ends.
+    /// Returns how an attempt ends.
     pub(super) fn ending(&self, step: &str, direction: Direction, number: i64) -> Ending {
         let covers = |list: &[Attempts]| {
             let found = list.iter().find(|of| is(&of.target, step, direction));
@@ -78,7 +78,7 @@ impl Script {
         }
     }
 
-    /// How long an attempt takes.
+    /// Returns how long an attempt takes.
     pub(super) fn takes(&self, step: &str, direction: Direction) -> Duration {
         self.takes
             .iter()
@@ -86,12 +86,12 @@ impl Script {
             .map_or(TAKES, |(_, takes)| *takes)
     }
 
-    /// What steps hand on.
+    /// Returns the outputs of the steps.
     pub(super) fn outputs(&self) -> &BTreeMap<String, Map<String, Value>> {
         &self.outputs
     }
 
-    /// What a person asks for, the earliest first.
+    /// Returns the requests of the user, the earliest first.
     pub(super) fn requests(&self) -> &[Request] {
         &self.requests
     }
@@ -131,7 +131,7 @@ fn check(target: &Target, sagas: &[&ValidSaga]) -> Result<(), String> {
     }
 }
 
-/// The names, each once.
+/// Returns the names of the steps, each name once.
 fn list<'a>(steps: impl Iterator<Item = &'a ValidStep>) -> String {
     let mut names = Vec::new();
     for step in steps {

@@ -1,10 +1,10 @@
-//! The thin shell of `kubectl saga`: reads the file and the clock, writes the report, says how it
-//! went.
+//! The input and output of `kubectl saga`: reads the file and the clock, writes the report, and
+//! sets the exit code.
 //!
 //! # Guarantees
-//! Reports go to standard output, all else to standard error. Exit code 0 when the simulation ran,
-//! however the saga ended; 1 where the file is no valid saga or cannot be read; 2 where the
-//! arguments cannot be used.
+//! The report is written to standard output. All other text is written to standard error. The exit
+//! code is 0 if the simulation ran, however the saga ended. It is 1 if the file cannot be read or
+//! contains an invalid saga, and 2 if the arguments are unusable.
 
 use std::{
     io::{self, Read, Write},
@@ -22,16 +22,16 @@ use super::{
 };
 use crate::validate::warnings::warnings;
 
-/// The exit code of a command line that cannot be used, as clap's own.
+/// The exit code for an unusable command line, the same as clap's.
 const USAGE: u8 = 2;
 
-/// Why nothing was done, line by line, and with which code the process ends.
+/// Why the command failed, one sentence per line, and the exit code of the process.
 struct Failure {
     code: ExitCode,
     sentences: Vec<String>,
 }
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 #[must_use]
 pub fn run(cli: &Cli) -> ExitCode {
     let Command::Simulate(arguments) = &cli.command;
@@ -74,7 +74,7 @@ fn simulate(arguments: &SimulateArgs) -> Result<String, Failure> {
     Ok(reports.collect::<Vec<_>>().join("\n"))
 }
 
-/// The file's name in sentences, and its text.
+/// Returns the name of the file for use in messages, and the text of the file.
 fn read(file: &Path) -> Result<(String, String), Failure> {
     let (name, text) = if file == Path::new("-") {
         let mut text = String::new();
@@ -92,7 +92,7 @@ fn read(file: &Path) -> Result<(String, String), Failure> {
 
 fn print(text: &str) -> Result<(), Failure> {
     match io::stdout().lock().write_all(text.as_bytes()) {
-        // Who reads only the beginning has seen enough.
+        // If the reader closed the pipe early, the reader has seen enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
             code: ExitCode::FAILURE,
             sentences: vec![format!("cannot write the report: {error}")],

@@ -1,14 +1,14 @@
-//! Carries one saga through the simulated world, as a script says.
+//! Runs one saga in the simulated world according to a script.
 //!
 //! # Guarantees
-//! Equal sagas and scripts give equal runs. The operator in it is the engine itself: here is only
-//! decided what the rest of the world does, and when. A run ends: where the saga rests, or after
-//! [`MOST_MOVES`].
+//! Equal sagas and scripts give equal runs. The operator in the simulation is the engine itself.
+//! This file only decides what the rest of the world does, and when. Every run ends: when nothing
+//! more happens to the saga, or after [`MOST_MOVES`].
 //!
 //! # Caveats
-//! Operators and the API server take no time. At one instant the operator looks first, then
-//! attempts end, then people ask. Jitter follows from the saga's UID: that of a saga that was not
-//! created differs from that of the same saga later.
+//! Operators and the API server take no time. At one instant the operator reconciles first, then
+//! attempts end, then users make requests. Jitter follows from the saga's UID: the jitter of a saga
+//! that was not created differs from its jitter after creation.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -27,40 +27,40 @@ use crate::{
     world::{self, Deed, Ending, Happened, Move, Rules, Step, Who, World},
 };
 
-/// After how many moves of the world a run is given up: an attempt takes some four.
+/// The number of moves of the world after which a run stops. An attempt takes about four moves.
 pub(super) const MOST_MOVES: usize = 20_000;
-/// The one operator looks at the newest copy, and nothing goes wrong with it.
+/// The move in which the only operator reconciles the newest copy without a fault.
 const LOOK: Move = Move::Look { process: 0, staleness: 0, halt: None };
 
-/// What came of a simulation.
+/// The result of a simulation.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
-    /// When it began, by the virtual clock.
+    /// The start of the run, by the virtual clock.
     pub(super) began: Timestamp,
-    /// What happened, in order.
+    /// The events in order.
     pub(super) lines: Vec<Line>,
-    /// The saga's last status.
+    /// The last status of the saga.
     pub(super) status: SagaStatus,
-    /// How many Pods were made and requests sent.
+    /// The number of attempts that began: Pods and other objects created, and HTTP requests sent.
     pub(super) attempts: usize,
     /// Why nothing more happens.
     pub(super) rest: Rest,
 }
 
-/// Why nothing more happens.
+/// The reason why a run stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rest {
     /// The saga ended.
     Ended,
-    /// The saga was deleted and is no more.
+    /// The saga was deleted and no longer exists.
     Gone,
-    /// A person has to act.
+    /// A user has to act.
     Waits,
-    /// Too much happened.
+    /// The run reached [`MOST_MOVES`].
     GivenUp,
 }
 
-/// Carries a saga through. `origin`: any instant of the monotonic clock.
+/// Runs a saga. `origin`: any instant of the monotonic clock.
 pub(super) fn run(manifest: &Manifest, script: &Script, origin: Instant) -> Run {
     let world = World::new(
         manifest.saga.clone(),
@@ -86,11 +86,11 @@ pub(super) fn run(manifest: &Manifest, script: &Script, origin: Instant) -> Run 
     simulation.end_run(true)
 }
 
-/// An attempt that is under way.
+/// An attempt that has not ended.
 #[derive(Clone, Copy, Debug)]
 struct Due {
     who: Who,
-    /// When it ends.
+    /// The instant at which the attempt ends.
     at: Timestamp,
     ending: Ending,
 }
@@ -100,7 +100,7 @@ struct Simulation<'a> {
     world: World,
     saga: &'a ValidSaga,
     script: &'a Script,
-    /// What is still to be asked for.
+    /// The requests that the user has not made yet.
     requests: VecDeque<&'a Request>,
     ends: Vec<Due>,
     lines: Vec<Line>,
@@ -108,8 +108,9 @@ struct Simulation<'a> {
 }
 
 impl Simulation<'_> {
-    /// What stands on the saga before an operator sees it: its own annotations, and what is asked
-    /// for at once.
+    /// Applies the requests that are on the saga before an operator reads it: the annotations of
+    /// the saga itself, and the script's requests for the first instant. A second request for the
+    /// same action waits until the first is answered.
     fn create(&mut self, manifest: &Manifest) {
         for asked in &manifest.asked {
             self.tell((
@@ -140,7 +141,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// What happens next; `None` where nothing ever does.
+    /// Returns the next step of the world. Returns `None` if nothing happens any more.
     fn next(&mut self) -> Option<Step> {
         if let Some(step) = world::apply(&self.world, &LOOK) {
             return Some(step);
@@ -164,7 +165,8 @@ impl Simulation<'_> {
         world::at(&self.world, next)
     }
 
-    /// An attempt ends as the script says, as far as the other side can: what it did once is done.
+    /// Ends an attempt as the script says, if the service allows that end. What the service has
+    /// done once under a key stays done, so another end may apply.
     fn end(&mut self, due: Due) -> Option<Step> {
         self.ends.retain(|other| other.who != due.who);
         let done = due.ending != Ending::No;
@@ -183,7 +185,7 @@ impl Simulation<'_> {
     }
 
     fn take(&mut self, step: Step) {
-        // Whether laws hold is the model's to judge.
+        // The model checks whether laws are broken.
         let Step { world, happened, broken: _ } = step;
         let before = std::mem::replace(&mut self.world, world);
         for happened in &happened {
@@ -220,7 +222,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// When and how an attempt ends that just began.
+    /// Plans when and how an attempt that just began will end.
     fn begin(&mut self, who: Who, time_limit: std::time::Duration) {
         self.attempts = self.attempts.saturating_add(1);
         let Some(step) = self.saga.steps.get(who.place) else { return };
@@ -231,7 +233,7 @@ impl Simulation<'_> {
         let is_request = step
             .operation(who.direction)
             .is_some_and(|operation| matches!(operation.work, Work::Http(_)));
-        // Who sends a request waits no longer. A Pod is stopped by the operator.
+        // The sender of an HTTP request stops waiting at the time limit. The operator stops a Pod.
         if is_request && takes > time_limit {
             takes = time_limit;
             ending = Ending::Unknown(ending != Ending::No);
@@ -239,7 +241,8 @@ impl Simulation<'_> {
         self.ends.push(Due { who, at: later(self.world.now(), takes), ending });
     }
 
-    /// A Pod that is stopped ends at once; a request goes on where nobody waits for it any more.
+    /// Ends the Pod of a stopped attempt at once. A stopped HTTP request continues although nobody
+    /// waits for its answer.
     fn stop(&mut self, who: Who) {
         let now = self.world.now();
         let is_pod = |who: Who| {

@@ -1,4 +1,4 @@
-//! What happens to a saga, line by line: what changed in its status, and what the world tells.
+//! The lines of a timeline: the changes of a saga's status, and the events of the simulated world.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use crate::{
     world::{Happened, Who},
 };
 
-/// The first column of a line that is about the saga as a whole.
+/// The first column of a line about the saga as a whole.
 pub(super) const SAGA: &str = "saga";
-/// Of an event of Kubernetes.
+/// The first column of a line about a Kubernetes event.
 const EVENT: &str = "event";
-/// Of what somebody does.
+/// The first column of a line about an act of a user.
 pub(super) const PERSON: &str = "person";
 
-/// One thing that happened.
+/// One event of the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// How long after the beginning.
+    /// The time since the start of the run.
     pub(super) at: Duration,
-    /// A step's name, or one of the words above.
+    /// The name of a step, or one of the constants above.
     pub(super) about: String,
-    /// What.
+    /// What happened.
     pub(super) what: String,
 }
 
-/// A line without its instant.
+/// The first column and the text of a line, without the instant.
 pub(super) type Told = (String, String);
 
-/// An instant, told from the beginning: `+1m05.250s`.
+/// Formats an instant as the time since the start of the run: `+1m05.250s`.
 pub(super) fn clock(since: Duration) -> String {
     let (seconds, millis) = (since.as_secs(), since.subsec_millis());
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
@@ -44,7 +44,8 @@ pub(super) fn clock(since: Duration) -> String {
     }
 }
 
-/// What the world tells; nothing of what the status shows, or what no person notices.
+/// Returns the line for an event of the world. Returns `None` if the status shows the event or if a
+/// user does not notice it.
 pub(super) fn told(happened: &Happened, saga: &ValidSaga) -> Option<Told> {
     match happened {
         Happened::Began { who, .. } => {
@@ -78,7 +79,7 @@ fn attempt(step: &ValidStep, who: Who, what: &str) -> Told {
     (step.name.clone(), format!("{}attempt {} {what}", of(who.direction), who.number))
 }
 
-/// What stands before the word attempt.
+/// Returns the text before the word "attempt".
 const fn of(direction: Direction) -> &'static str {
     match direction {
         Direction::Action => "",
@@ -120,7 +121,8 @@ fn doing(operation: &Operation) -> String {
     }
 }
 
-/// What changed from one status to the next: answers to requests, steps in list order, the saga.
+/// Returns the lines for the difference between two statuses: answers to requests, then steps in
+/// list order, then the saga.
 pub(super) fn changes(
     saga: &ValidSaga,
     before: &SagaStatus,
@@ -175,9 +177,9 @@ fn step_change(
     parts.join("; ")
 }
 
-/// The attempts that settled and did not succeed.
+/// Returns the attempts that settled and did not succeed.
 fn ends(before: &StepStatus, after: &StepStatus, direction: Direction) -> Vec<String> {
-    // An answer that nobody waits for any more is no failure.
+    // If no attempt is awaited any more, a late outcome is not a failure.
     if matches!(after.phase, StepPhase::Pending | StepPhase::Skipped) {
         return Vec::new();
     }
@@ -192,7 +194,7 @@ fn ends(before: &StepStatus, after: &StepStatus, direction: Direction) -> Vec<St
         .filter(|record| record.attempt > known && record.outcome != Outcome::Succeeded);
     let told = failed.map(|record| {
         let head = format!("attempt {} {}", record.attempt, record.outcome.verb());
-        // The step says more, unless it went on at once.
+        // The message of the step says more, unless the step continued at once.
         let whole = after.message.clone().filter(|message| message.starts_with(&head));
         let whole = whole.unwrap_or_else(|| {
             format!("{head}: {}", record.message.as_deref().unwrap_or("no message"))
@@ -202,7 +204,7 @@ fn ends(before: &StepStatus, after: &StepStatus, direction: Direction) -> Vec<St
     told.collect()
 }
 
-/// A phase that is worth a word: attempts tell of the others.
+/// Returns the text for a phase. Returns `None` if the lines about attempts already show the phase.
 fn phase(step: &ValidStep, phase: StepPhase) -> Option<String> {
     match phase {
         StepPhase::Running | StepPhase::Retrying | StepPhase::Compensating => None,

@@ -1,13 +1,13 @@
-//! The servers for scrapers and probes: `/metrics` on one address, `/healthz`, `/readyz` and
-//! `/health/circuits` on another.
+//! The servers for scrapers and probes. One address serves `/metrics`. Another address serves
+//! `/healthz`, `/readyz` and `/health/circuits`.
 //!
 //! # Guarantees
-//! Nothing they serve changes anything. What a client can make large or slow is bounded:
-//! connections at once, the head of a request, the time to send it, the time a connection lives.
-//! Bodies of requests are never read.
+//! No HTTP request changes anything. Limits apply to everything that a client can make large or
+//! slow: the number of simultaneous connections, the size of the head of a request, the time to
+//! send the head, and the lifetime of a connection. The bodies of requests are never read.
 //!
 //! # Caveats
-//! No TLS and no authentication: a network policy decides who reaches them.
+//! There is no TLS and no authentication. A network policy decides which clients reach the servers.
 
 use std::{
     net::SocketAddr,
@@ -42,18 +42,20 @@ use super::{
     metrics::{CONTENT_TYPE, Metrics},
 };
 
-/// Connections at once, per address. More wait until one ends.
+/// The maximum number of simultaneous connections per address. More connections wait until another
+/// connection ends.
 const MAX_CONNECTIONS: usize = 64;
-/// The largest head of a request, in bytes.
+/// The maximum size of the head of a request, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
-/// The longest time to send the head of a request, which is also the longest a connection is idle.
+/// The time limit for sending the head of a request. It is also the longest time that a connection
+/// may be idle.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// The longest time a connection lives; after it, it ends with the answer under way.
+/// The lifetime of a connection. At its end, the connection finishes the current answer and closes.
 const LIFETIME: Duration = Duration::from_mins(2);
-/// The longest time an answer may take once the connection is to end.
+/// The time limit for the current answer after a connection begins to close.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
 
-/// Whether the process can work. Only ever moves forward.
+/// The readiness of the process. The readiness only changes to a later variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Readiness {
     Starting,
@@ -61,7 +63,7 @@ enum Readiness {
     Draining,
 }
 
-/// What the probes answer. Clones share one state.
+/// The state that the probes report. Clones share one state.
 #[derive(Clone, Debug)]
 pub struct Health {
     readiness: Arc<watch::Sender<Readiness>>,
@@ -75,19 +77,19 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The caches are filled, and requests may be sent: `/readyz` answers 200 from now on, unless
-    /// the process is draining.
+    /// Reports that the caches are filled and that the process can work. From now on, `/readyz`
+    /// answers 200, unless the process is draining.
     pub fn ready(&self) {
         self.advance(Readiness::Ready);
     }
 
-    /// The process is to stop: `/readyz` answers 503 for good.
+    /// Reports that the process stops. From now on, `/readyz` always answers 503.
     pub fn draining(&self) {
         self.advance(Readiness::Draining);
     }
 
-    /// The process can never work again, as `sentence` says: `/healthz` answers 503 with it for
-    /// good, so that the process is restarted. The first sentence stands.
+    /// Reports that the process can never work again. From now on, `/healthz` always answers 503
+    /// with `sentence`, so that the kubelet restarts the process. The first sentence stays.
     pub fn fatal(&self, sentence: impl Into<String>) {
         let _first = self.fatal.set(sentence.into());
     }
@@ -121,17 +123,17 @@ impl Health {
     }
 }
 
-/// The servers, bound to their addresses but not serving yet.
+/// The servers. They are bound to their addresses but do not serve yet.
 #[derive(Debug)]
 pub struct Admin {
     servers: Vec<(TcpListener, Router)>,
 }
 
 impl Admin {
-    /// Binds the addresses that are given.
+    /// Binds the given addresses.
     ///
     /// # Errors
-    /// A sentence that names the address and the argument where an address cannot be bound.
+    /// If an address cannot be bound, returns a sentence that names the address and the argument.
     pub async fn bind(
         metrics_addr: Option<SocketAddr>,
         health_addr: Option<SocketAddr>,
@@ -154,15 +156,16 @@ impl Admin {
         Ok(Self { servers })
     }
 
-    /// The addresses that are bound, metrics first: with port 0, those the system chose.
+    /// Returns the bound addresses, metrics first. For port 0, the address holds the port that the
+    /// system chose.
     ///
     /// # Errors
-    /// Where the system does not tell.
+    /// Fails if the system does not report an address.
     pub fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
         self.servers.iter().map(|(listener, _)| listener.local_addr()).collect()
     }
 
-    /// Serves until `stop`, lets answers under way end for up to 5 s, then returns.
+    /// Serves until `stop` resolves. Then waits up to 5 s for the current answers, and returns.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let stop = stop.shared();
         join_all(
@@ -209,7 +212,8 @@ async fn serve(mut listener: TcpListener, router: Router, stop: impl Future<Outp
     loop {
         tokio::select! {
             () = &mut stop => break,
-            // axum's `accept` never fails: it waits where the process has no descriptor left.
+            // `accept` of axum never fails. If the process has no free file descriptor, `accept`
+            // waits.
             (stream, _) = Listener::accept(&mut listener),
                 if connections.len() < MAX_CONNECTIONS =>
             {
@@ -222,7 +226,8 @@ async fn serve(mut listener: TcpListener, router: Router, stop: impl Future<Outp
     let _ended = timeout(LAST_ANSWER, connections.join_all()).await;
 }
 
-/// Serves one connection until it ends, its lifetime ends, or the sender of `closed` is gone.
+/// Serves one connection until the connection ends, its lifetime ends, or the sender of `closed` is
+/// dropped.
 async fn connection<C>(stream: C, router: Router, mut closed: watch::Receiver<()>)
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -267,7 +272,7 @@ mod tests {
     const ANY: Option<SocketAddr> =
         Some(SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0));
 
-    /// The whole answer to a request for `path` on a connection of its own.
+    /// Returns the whole answer to a request for `path`, sent on a new connection.
     async fn ask(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");

@@ -1,14 +1,14 @@
-//! Shows what somebody else knows, at the moment it is asked for.
+//! A board shows the current value of a source. The source computes the value when a reader asks.
 
 use std::{
     fmt,
     sync::{Arc, OnceLock},
 };
 
-/// Shows what a source tells. Clones share one source.
+/// Shows the value of one source. Clones share the source.
 pub struct Board<T>(Arc<OnceLock<Source<T>>>);
 
-/// Who knows it.
+/// Computes the value that a board shows.
 type Source<T> = Box<dyn Fn() -> T + Send + Sync>;
 
 impl<T> Clone for Board<T> {
@@ -30,12 +30,12 @@ impl<T> fmt::Debug for Board<T> {
 }
 
 impl<T: Default> Board<T> {
-    /// Shows from now on what `source` tells. The first source stands.
+    /// Sets the source. Later calls have no effect: the first source stays.
     pub fn show(&self, source: impl Fn() -> T + Send + Sync + 'static) {
         let _first = self.0.set(Box::new(source));
     }
 
-    /// What is told now; nothing before there is a source.
+    /// Returns the current value of the source, or the default value if there is no source yet.
     #[must_use]
     pub fn told(&self) -> T {
         self.0.get().map(|source| source()).unwrap_or_default()

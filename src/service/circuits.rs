@@ -1,9 +1,9 @@
-//! What scrapers and probes see of the HTTP circuit breakers: the gauge
+//! The state of the HTTP circuit breakers for scrapers and probes: the gauge
 //! `saga_circuit_breaker_state`, and the list at `/health/circuits`.
 //!
 //! # Guarantees
-//! Both are taken from one source at the moment they are asked for, so that they hold the circuits
-//! that are tracked then and no others: whoever is the source bounds how many.
+//! The gauge and the list read the same source at the time of the HTTP request. Both hold exactly
+//! the breakers that are tracked at that time. The source limits the number of breakers.
 
 use std::fmt;
 
@@ -17,22 +17,22 @@ use serde::{Serialize, Serializer};
 
 use super::board::Board;
 
-/// How a circuit stands.
+/// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CircuitState {
-    /// Every call is let through.
+    /// All calls are allowed.
     Closed,
-    /// One call at a time is let through, to find out whether the host answers again.
+    /// One call at a time is allowed. The call tests whether the host answers again.
     HalfOpen,
-    /// No call is let through.
+    /// No call is allowed.
     Open,
 }
 
 impl CircuitState {
-    /// All of them, in the order of their numbers.
+    /// All states, in the order of [`Self::number`].
     pub const ALL: [Self; 3] = [Self::Closed, Self::HalfOpen, Self::Open];
 
-    /// The word for it: `closed`, `half-open`, `open`.
+    /// Returns the name of the state: `closed`, `half-open` or `open`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl CircuitState {
         }
     }
 
-    /// The gauge's value: 0 closed, 1 half-open, 2 open.
+    /// Returns the value of the gauge: 0 closed, 1 half-open, 2 open.
     #[must_use]
     pub const fn number(self) -> i64 {
         match self {
@@ -59,28 +59,28 @@ impl Serialize for CircuitState {
     }
 }
 
-/// One circuit that is tracked.
+/// A report of one tracked breaker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CircuitReport {
-    /// The namespace that calls.
+    /// The namespace of the sagas that call the host.
     pub namespace: String,
-    /// `http` or `https`.
+    /// The scheme of the calls: `http` or `https`.
     pub scheme: String,
-    /// The host that is called.
+    /// The host that the sagas call.
     pub host: String,
-    /// Its port.
+    /// The port of the host.
     pub port: u16,
-    /// How it stands.
+    /// The state of the breaker.
     pub state: CircuitState,
-    /// How many calls count now.
+    /// The number of calls that the breaker counts now.
     pub calls: u32,
-    /// How many of them have an unknown outcome.
+    /// The number of these calls that have an unknown outcome.
     pub unknown: u32,
-    /// Until when it is open; `None` where it is not.
+    /// The time until which the breaker is open; `None` if the breaker is not open.
     pub until: Option<Timestamp>,
 }
 
-/// Shows the circuits that are tracked.
+/// Shows the tracked breakers.
 pub type CircuitBoard = Board<Vec<CircuitReport>>;
 
 impl Collector for CircuitBoard {
@@ -98,8 +98,8 @@ impl Collector for CircuitBoard {
             MetricType::Gauge,
         )?;
         for circuit in circuits {
-            // With its scheme: two ports of one host are two circuits, and so are two schemes on
-            // one port.
+            // The label includes the scheme and the port. Two ports of one host have two breakers,
+            // and so have two schemes on one port.
             let host = format!("{}://{}:{}", circuit.scheme, circuit.host, circuit.port);
             let labels = [("namespace", circuit.namespace), ("host", host)];
             ConstGauge::new(circuit.state.number()).encode(family.encode_family(&labels)?)?;

@@ -1,20 +1,22 @@
-//! The client of the Kubernetes API, with its own rules for what is repeated and how long a call
-//! may take.
+//! The client of the Kubernetes API, with its own rules for repeats and time limits of calls.
+//!
+//! A call is a stream if it is a watch, the log of a Pod, or a session in a Pod. A stream has no
+//! defined end. All other calls are finite.
 //!
 //! # Guarantees
-//! - A call that may change something leaves exactly once: whether it is repeated is decided where
-//!   the consequences are known.
-//! - Only a read that ends is repeated, after 429, 502, 503, 504 or a lost connection: at most 4
-//!   tries, the last begun within 10 s.
-//! - A call that ends takes at most 15 s, its repeats and the body of its answer included.
-//!   [`timed_out`] recognises what took longer: of a write, nobody knows whether it happened.
-//! - Watches, logs and sessions in a pod are not repeated here, and only their beginning is
-//!   limited: the head of the answer comes within 15 s. (For what comes later kube's watcher has an
-//!   idle limit of its own.)
+//! - A call that may change something is sent exactly once. The caller knows the consequences and
+//!   decides about a retry.
+//! - Only a finite read is repeated, after 429, 502, 503, 504 or a lost connection. There are at
+//!   most 4 tries, and the last try begins within 10 s.
+//! - A finite call takes at most 15 s. This time includes the repeats and the body of the answer.
+//!   [`timed_out`] recognises a call that took longer. If a write took longer, its outcome is
+//!   unknown.
+//! - Streams are not repeated here, and only their beginning has a time limit: the head of the
+//!   answer arrives within 15 s. For later silence, kube's watcher has its own idle limit.
 //!
 //! # Why not kube's own
-//! kube repeats every verb by default, `POST` included, 15 times over minutes: far beyond any
-//! lease, and with no regard to what the repeated call does.
+//! kube repeats every verb by default, also `POST`, 15 times over minutes. These minutes are longer
+//! than any Lease, and kube does not consider what the repeated call does.
 
 use std::{
     task::{Context, Poll},
@@ -36,27 +38,29 @@ use tower::{
     layer::util::Identity,
 };
 
-/// The longest time to connect.
+/// The time limit for connecting.
 const CONNECT: Duration = Duration::from_secs(5);
-/// The longest time of a call that ends, and that until the head of the answer to any other.
+/// The time limit of a finite call. For a stream, the time limit until the head of the answer
+/// arrives.
 const LIMIT: Duration = Duration::from_secs(15);
-/// The time before each repeat, in order.
+/// The delay before each repeat, in order.
 const DELAYS: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
-/// The longest `Retry-After` that is waited for here. One that asks for more time goes to the
-/// caller, who can do something else meanwhile.
+/// The longest `Retry-After` for which this client waits. An answer that asks for more time is
+/// returned to the caller, because the caller can do other work during that time.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(2);
-/// No repeat begins later than this after the first try.
+/// The latest start of a repeat, counted from the first try.
 const REPEAT_WITHIN: Duration = Duration::from_secs(10);
-/// Calls that wait for the connections' task; as many as kube's own queue.
+/// The number of calls that can wait for the task of the connections. kube's own queue has the same
+/// size.
 const QUEUE: usize = 1024;
 
-/// What is below the rules of this module, as a layer for [`client_with`] meets it: authentication,
-/// the base URL, connections. An error of it is a lost connection.
+/// The network below the rules of this module: authentication, the base URL, connections. A layer
+/// for [`client_with`] wraps the network. An error of the network counts as a lost connection.
 pub type Network =
     Buffer<Request<Body>, BoxFuture<'static, Result<Response<Box<DynBody>>, BoxError>>>;
 
-/// A call that got no answer in time. Of a write, nobody knows whether it happened.
+/// The error of a call that got no answer in time. If the call was a write, its outcome is unknown.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer to {method} {path} within {} s", LIMIT.as_secs())]
 pub struct TimedOut {
@@ -64,7 +68,7 @@ pub struct TimedOut {
     path: String,
 }
 
-/// Whether `error` is, or came from, a call that got no answer in time.
+/// Returns whether `error` is, or was caused by, a call that got no answer in time.
 #[must_use]
 pub fn timed_out(error: &kube::Error) -> bool {
     let chain = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
@@ -73,15 +77,15 @@ pub fn timed_out(error: &kube::Error) -> bool {
     chain.into_iter().any(<dyn std::error::Error>::is::<TimedOut>)
 }
 
-/// Whether a call may be sent again: a read that ends.
+/// Returns whether a call may be sent again. Only a finite read may be sent again.
 #[must_use]
 pub fn may_repeat(method: &Method, uri: &Uri) -> bool {
     *method == Method::GET && !is_stream(uri)
 }
 
-/// Whether a call goes on until somebody ends it: a watch, or the log of or a session in a pod.
+/// Returns whether a call is a stream: a watch, the log of a Pod, or a session in a Pod.
 fn is_stream(uri: &Uri) -> bool {
-    // The API server takes every value but these two for true, none included.
+    // The API server reads every value except these two as true, and also a missing value.
     let watch = |(key, value): (&str, &str)| {
         key == "watch" && value != "0" && !value.eq_ignore_ascii_case("false")
     };
@@ -96,25 +100,25 @@ fn is_stream(uri: &Uri) -> bool {
     pairs.into_iter().any(watch) || session
 }
 
-/// A client for the API server that `config` names.
+/// Creates a client for the API server that `config` names.
 ///
 /// # Errors
-/// Where `config` names no usable credentials, certificates or proxy.
+/// Fails if `config` has no usable credentials, certificates or proxy.
 ///
 /// # Panics
-/// Outside a Tokio runtime, as kube's own constructors.
+/// Panics outside a Tokio runtime, like kube's own constructors.
 pub fn client(config: Config) -> Result<Client, kube::Error> {
     client_with(config, Identity::new())
 }
 
-/// As [`client`], with `layer` between the rules of this module and the connections: to the rules,
-/// what it does is the network's doing.
+/// Creates a client like [`client`], with `layer` between the rules of this module and the
+/// connections. The rules cannot distinguish the effects of `layer` from effects of the network.
 ///
 /// # Errors
-/// As [`client`].
+/// Fails in the same cases as [`client`].
 ///
 /// # Panics
-/// As [`client`].
+/// Panics in the same cases as [`client`].
 pub fn client_with<L, B>(mut config: Config, layer: L) -> Result<Client, kube::Error>
 where
     L: Layer<Network>,
@@ -126,12 +130,12 @@ where
 {
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
-    // The queue makes the stack one that can be called again for the same request.
+    // Clones of the queue can be called repeatedly, so that a request can be sent again.
     let network = ClientBuilder::try_from(config)?.with_layer(&BufferLayer::new(QUEUE));
     Ok(network.with_layer(&layer).with_layer(&CallRules).build())
 }
 
-/// The rules of this module as a layer.
+/// The tower layer that applies the rules of this module.
 #[derive(Clone, Copy, Debug)]
 pub struct CallRules;
 
@@ -143,7 +147,7 @@ impl<S> Layer<S> for CallRules {
     }
 }
 
-/// The service of [`CallRules`].
+/// The service that [`CallRules`] creates.
 #[derive(Clone, Debug)]
 pub struct Calls<S> {
     inner: S,
@@ -166,7 +170,8 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The service that was polled ready takes the call; a fresh clone stays for the next one.
+        // `poll_ready` reserved this instance, so this instance must take the call. A fresh clone
+        // replaces it for the next call.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         let late =
@@ -186,7 +191,8 @@ where
     }
 }
 
-/// Sends a request, and again where that is allowed and may help. The answer is the last one's.
+/// Sends a request. Repeats the request if a repeat is allowed and may help. Returns the last
+/// answer.
 async fn tries<S, B>(mut service: S, request: Request<Body>) -> Result<Response<Bytes>, BoxError>
 where
     S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
@@ -212,8 +218,8 @@ where
     answer
 }
 
-/// Sends a request once and reads the whole answer, so that a connection lost on the way is noticed
-/// here.
+/// Sends a request once and reads the whole answer. A connection that breaks during the body
+/// therefore causes an error here.
 async fn once<S, B>(service: &mut S, request: Request<Body>) -> Result<Response<Bytes>, BoxError>
 where
     S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
@@ -225,8 +231,8 @@ where
     Ok(Response::from_parts(head, body.collect().await.map_err(Into::into)?.to_bytes()))
 }
 
-/// How long to wait before a read is sent again, at least `delay`; `None` where that would not
-/// help.
+/// Returns the delay before a read is sent again, at least `delay`. Returns `None` if a repeat
+/// would not help.
 fn repeat_after(answer: &Result<Response<Bytes>, BoxError>, delay: Duration) -> Option<Duration> {
     match answer {
         Ok(answer) => {
@@ -244,8 +250,8 @@ fn repeat_after(answer: &Result<Response<Bytes>, BoxError>, delay: Duration) -> 
             (passing.contains(&answer.status()) && asked <= MAX_RETRY_AFTER)
                 .then(|| asked.max(delay))
         }
-        // kube's own errors come from credentials that cannot be had, before anything was sent; all
-        // others are the connection's.
+        // A kube error means that no credentials were available and that nothing was sent. All
+        // other errors come from the connection.
         Err(error) => (!error.is::<kube::Error>()).then_some(delay),
     }
 }

@@ -1,9 +1,9 @@
-//! What the process counts and measures, in the `OpenMetrics` text format.
+//! The metrics of the process, in the `OpenMetrics` text format.
 //!
 //! # Guarantees
-//! No label holds the name of an object or anything else that users choose, so that the number of
-//! series is bounded by the words in this program: each label value is a `&'static str`. The one
-//! exception is [`CircuitBoard`], whose source bounds them.
+//! No label holds the name of an object or any other text that users choose. Each label value is a
+//! `&'static str`, so the words in this program limit the number of series. The only exception is
+//! [`CircuitBoard`], whose source limits the number of series.
 
 use std::{
     fmt,
@@ -24,35 +24,36 @@ use prometheus_client::{
 /// The content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Seconds of an attempt: from a fast request to the longest built-in timeout, 1 h.
+/// The buckets for the duration of an attempt, in seconds: from a fast HTTP request to the longest
+/// built-in time limit, 1 h.
 const ATTEMPT_BUCKETS: [f64; 14] =
     [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0];
-/// Seconds of a reconcile: from one that changes nothing to one that waits for its API calls' time
-/// limit, 15 s.
+/// The buckets for the duration of a reconcile, in seconds: from a reconcile that changes nothing
+/// to a reconcile that reaches the time limit of its API calls, 15 s.
 const RECONCILE_BUCKETS: [f64; 13] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
 
-/// How a reconcile ended.
+/// The result of a reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReconcileResult {
-    /// It wrote or did something.
+    /// The reconcile wrote something or performed an effect.
     Changed,
-    /// There was nothing to do.
+    /// The reconcile had nothing to do.
     Unchanged,
-    /// Another write came first; the next reconcile decides again.
+    /// Another write came first. The next reconcile decides again.
     Conflict,
-    /// It failed and is tried again.
+    /// The reconcile failed. It is retried.
     Error,
-    /// It panicked; a bug.
+    /// The reconcile panicked, which is a bug.
     Panic,
 }
 
 impl ReconcileResult {
-    /// All of them, in the order of their declaration.
+    /// All results, in the order of their declaration.
     const ALL: [Self; 5] =
         [Self::Changed, Self::Unchanged, Self::Conflict, Self::Error, Self::Panic];
 
-    /// The label's value.
+    /// Returns the value of the label.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -109,10 +110,11 @@ struct Build {
     version: &'static str,
 }
 
-/// A histogram of durations, made by a function so that a family can make one for each label set.
+/// A family of histograms of durations. The constructor is a function, so that the family can
+/// create a histogram for each label set.
 type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
 
-/// Every metric of the process. Shared behind an [`Arc`].
+/// All metrics of the process, shared behind an [`Arc`].
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -133,7 +135,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All metrics at zero. `version` is the operator's.
+    /// Creates all metrics with the value zero. `version` is the version of the operator.
     #[must_use]
     pub fn new(version: &'static str) -> Arc<Self> {
         let metrics = Self {
@@ -153,7 +155,8 @@ impl Metrics {
             unknown_words: Counter::default(),
             leads: Gauge::default(),
         };
-        // A series that begins with its first event hides that event from `rate`.
+        // All series exist from the beginning. If a series began with its first event, `rate` would
+        // not count this event.
         for result in ReconcileResult::ALL {
             drop(metrics.reconciles.get_or_create(&Ended { result: result.as_str() }));
         }
@@ -163,10 +166,10 @@ impl Metrics {
         Arc::new(metrics.registered(version))
     }
 
-    /// Puts every metric into the registry. Names end in `_total` and `_seconds` by their kind and
-    /// unit, which the encoder appends.
+    /// Registers every metric. The encoder appends `_total` or `_seconds` to a name, depending on
+    /// the kind and the unit of the metric.
     fn registered(mut self, version: &'static str) -> Self {
-        // No `..`: a metric that nobody registers would be counted and never seen.
+        // This pattern has no `..`, so that the compiler reports a metric that is never registered.
         let Self {
             registry,
             ended,
@@ -224,13 +227,13 @@ impl Metrics {
         self
     }
 
-    /// A saga ended, or failed and waits for a person: it entered `phase`.
+    /// Counts a saga that entered `phase`: the saga ended, or failed and waits for a user.
     pub fn saga_ended(&self, phase: &'static str) {
         self.ended.get_or_create(&Phase { phase }).inc();
     }
 
-    /// An attempt of an `action` (such as `pod`) in a `direction` (`action` or `compensation`)
-    /// settled after `duration`.
+    /// Records an attempt that settled after `duration`. `action` is a kind of action, such as
+    /// `pod`. `direction` is `action` or `compensation`.
     pub fn step_settled(
         &self,
         action: &'static str,
@@ -243,71 +246,72 @@ impl Metrics {
             .observe(duration.as_secs_f64());
     }
 
-    /// An attempt beyond the first was begun.
+    /// Counts the start of an attempt other than the first.
     pub fn step_retried(&self, action: &'static str, direction: &'static str) {
         self.step_retries.get_or_create(&Retried { action, direction }).inc();
     }
 
-    /// A request by annotation for an `action` (such as `retry`) was answered with `result` (such
-    /// as `Accepted`).
+    /// Counts an answer to a request by annotation. `action` is the requested action, such as
+    /// `retry`. `result` is the answer, such as `Accepted`.
     pub fn request_answered(&self, action: &'static str, result: &'static str) {
         self.requests.get_or_create(&Answered { action, result }).inc();
     }
 
-    /// A reconcile ended after `duration`.
+    /// Records a reconcile that ended after `duration`.
     pub fn reconciled(&self, result: ReconcileResult, duration: Duration) {
         self.reconciles.get_or_create(&Ended { result: result.as_str() }).inc();
         self.reconcile_duration.observe(duration.as_secs_f64());
     }
 
-    /// A watch of objects of `kind` (such as `Pod`) failed.
+    /// Counts a failure of a watch of objects of `kind` (such as `Pod`).
     pub fn watch_failed(&self, kind: &'static str) {
         self.watch_errors.get_or_create(&Watched { kind }).inc();
     }
 
-    /// Whether this process works on sagas, or stands by for another one that does.
+    /// Sets whether this process works on sagas. If `leads` is false, the process waits while
+    /// another replica works.
     pub fn leads(&self, leads: bool) {
         self.leads.set(leads.into());
     }
 
-    /// A request of an HTTP step begins; it ends when the guard is dropped, however that comes
-    /// about.
+    /// Counts an HTTP request of an HTTP step as in flight until the returned guard is dropped. A
+    /// panic also drops the guard.
     pub fn http_call(self: &Arc<Self>) -> HttpCall {
         self.http_calls.inc();
         HttpCall(Arc::clone(self))
     }
 
-    /// A circuit of HTTP calls turned to this state.
+    /// Counts a change of a circuit breaker to the state `to`.
     pub fn circuit_turned(&self, to: CircuitState) {
         self.circuit_transitions.get_or_create(&Turned { to: to.as_str() }).inc();
     }
 
-    /// Where the number of sagas is shown.
+    /// Returns the board that shows the number of sagas.
     #[must_use]
     pub const fn sagas(&self) -> &SagaBoard {
         &self.sagas
     }
 
-    /// Where the circuits are shown.
+    /// Returns the board that shows the circuit breakers.
     #[must_use]
     pub const fn circuits(&self) -> &CircuitBoard {
         &self.circuits
     }
 
-    /// A write of a saga's status ended with `result` (such as `ok` or `conflict`).
+    /// Counts a write of a saga's status that ended with `result` (such as `ok` or `conflict`).
     pub fn status_written(&self, result: &'static str) {
         self.status_writes.get_or_create(&Ended { result }).inc();
     }
 
-    /// A saga was met in whose status words stand that this version does not know.
+    /// Counts a saga whose status contains words that this version does not know.
     pub fn unknown_words_met(&self) {
         self.unknown_words.inc();
     }
 
-    /// All metrics in the format of [`CONTENT_TYPE`].
+    /// Returns all metrics in the format of [`CONTENT_TYPE`].
     ///
     /// # Errors
-    /// Where the encoder fails, which writing to a string does not.
+    /// Fails if the encoder fails. Writing to a string does not make the encoder fail.
     pub fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -315,30 +319,30 @@ impl Metrics {
     }
 }
 
-/// Registers what is told of the attempts of steps.
+/// Registers the metrics about the attempts of steps.
 fn register_attempts(
     registry: &mut Registry,
-    duration: &Durations<Settled>,
-    retries: &Family<Retried, Counter>,
+    step_duration: &Durations<Settled>,
+    step_retries: &Family<Retried, Counter>,
 ) {
     registry.register_with_unit(
         "saga_step_duration",
         "Duration of settled attempts, from the recorded intent",
         Unit::Seconds,
-        duration.clone(),
+        step_duration.clone(),
     );
     registry.register(
         "saga_step_retries",
         "Attempts beyond the first of a step and direction",
-        retries.clone(),
+        step_retries.clone(),
     );
 }
 
-/// Registers what is told of reconciles.
+/// Registers the metrics about reconciles.
 fn register_reconciles(
     registry: &mut Registry,
     reconciles: &Family<Ended, Counter>,
-    duration: &Histogram,
+    reconcile_duration: &Histogram,
 ) {
     registry.register(
         "saga_controller_reconcile",
@@ -349,28 +353,28 @@ fn register_reconciles(
         "saga_controller_reconcile",
         "Duration of reconciles",
         Unit::Seconds,
-        duration.clone(),
+        reconcile_duration.clone(),
     );
 }
 
-/// Registers what is told of the calls of HTTP steps, and of their circuits.
+/// Registers the metrics about the HTTP requests of HTTP steps and about the circuit breakers.
 fn register_http(
     registry: &mut Registry,
-    calls: &Gauge<u64, AtomicU64>,
+    http_calls: &Gauge<u64, AtomicU64>,
     circuits: &CircuitBoard,
-    transitions: &Family<Turned, Counter>,
+    circuit_transitions: &Family<Turned, Counter>,
 ) {
     registry.register(
         "saga_http_calls_in_flight",
         "HTTP calls that wait for an answer",
-        calls.clone(),
+        http_calls.clone(),
     );
     registry.register_collector(Box::new(circuits.clone()));
     let help = "HTTP circuit breakers that closed, opened or became half-open";
-    registry.register("saga_circuit_breaker_transitions", help, transitions.clone());
+    registry.register("saga_circuit_breaker_transitions", help, circuit_transitions.clone());
 }
 
-/// A request of an HTTP step that waits for an answer.
+/// Counts an HTTP request of an HTTP step as in flight while the request waits for an answer.
 #[derive(Debug)]
 #[must_use = "the call counts as in flight until this is dropped"]
 pub struct HttpCall(Arc<Metrics>);

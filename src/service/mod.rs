@@ -1,8 +1,9 @@
-//! The process around the controller: arguments, logs, metrics, probes, the API client, signals.
+//! The parts of the process around the controller: arguments, logs, metrics, probes, the API
+//! client, signals.
 //!
 //! # Guarantees
-//! Nothing here knows what a saga is: labels and log fields are passed in, so that the rules of
-//! sagas stand in one place only.
+//! This module does not know what a saga is. The callers pass labels and log fields in. All rules
+//! of sagas are therefore in one other place.
 
 pub mod admin;
 pub mod args;

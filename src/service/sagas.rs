@@ -1,8 +1,8 @@
-//! What scrapers see of the sagas that there are: the gauge `saga_resources`.
+//! The gauge `saga_resources`: the number of existing sagas, for scrapers.
 //!
 //! # Guarantees
-//! It is counted at the moment it is asked for, so that it goes down when a person has mended what
-//! it stands for.
+//! The sagas are counted when a scraper asks. The gauge therefore decreases after a user repairs or
+//! deletes the sagas that it counts.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -14,10 +14,10 @@ use prometheus_client::{
 
 use super::board::Board;
 
-/// How many sagas there are, by phase and by the reason of the condition `Ready`.
+/// The number of sagas, by phase and by the reason of the condition `Ready`.
 pub type Census = BTreeMap<(&'static str, &'static str), i64>;
 
-/// Shows how many sagas there are.
+/// Shows the number of sagas.
 pub type SagaBoard = Board<Census>;
 
 impl Collector for SagaBoard {

@@ -1,11 +1,12 @@
-//! When to stop: SIGTERM or SIGINT asks for it, a second one demands it.
+//! Decides when the process stops. The first SIGTERM or SIGINT requests a stop. The second signal
+//! requires an immediate stop.
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
-/// How urgent it is. Only ever grows.
+/// The urgency of the stop. The urgency never decreases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Running,
@@ -13,26 +14,26 @@ enum Stage {
     Immediate,
 }
 
-/// Tells any number of tasks when to stop. Clones share one state.
+/// Reports to any number of tasks when to stop. Clones share one state.
 #[derive(Clone, Debug)]
 pub struct Shutdown(watch::Receiver<Stage>);
 
-/// Asks the tasks that hold the matching [`Shutdown`] to stop. Dropping it demands it, since nobody
-/// could ask any more.
+/// Requests a stop from the tasks that hold the matching [`Shutdown`]. If the trigger is dropped,
+/// the stop is immediate, because no later request is possible.
 #[derive(Debug)]
 pub struct Trigger(watch::Sender<Stage>);
 
 impl Shutdown {
-    /// Follows the signals of this process: from here on, neither SIGTERM nor SIGINT ends it by
-    /// itself.
+    /// Follows the signals of this process. From now on, SIGTERM and SIGINT do not end the process
+    /// automatically.
     ///
     /// # Errors
-    /// Where the handlers cannot be installed.
+    /// Fails if the signal handlers cannot be installed.
     ///
     /// # Panics
-    /// Outside a Tokio runtime.
+    /// Panics outside a Tokio runtime.
     pub fn on_signals() -> std::io::Result<Self> {
-        // Both handlers stand before this returns, so that no signal after it is lost.
+        // Both handlers are installed before this function returns. No later signal is lost.
         let (terminate, interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let (trigger, shutdown) = Self::manual();
@@ -40,40 +41,40 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// A shutdown that only its trigger starts, whatever signals arrive.
+    /// Creates a shutdown that only its trigger starts. Signals have no effect on it.
     #[must_use]
     pub fn manual() -> (Trigger, Self) {
         let (sender, receiver) = watch::channel(Stage::Running);
         (Trigger(sender), Self(receiver))
     }
 
-    /// Waits until the process is to stop: take no new work, let end what has begun. Resolves at
-    /// once ever after.
+    /// Waits until a stop is requested. A task then takes no new work, and finishes the work that
+    /// it has begun. After the request, later calls return immediately.
     pub async fn requested(&self) {
         self.reached(Stage::Requested).await;
     }
 
-    /// Waits until the process is to stop without waiting for anything. Resolves at once ever
-    /// after.
+    /// Waits until an immediate stop is required. A task then waits for nothing. Afterwards, later
+    /// calls return immediately.
     pub async fn immediate(&self) {
         self.reached(Stage::Immediate).await;
     }
 
-    /// Whether the process is to stop.
+    /// Returns whether a stop is requested.
     #[must_use]
     pub fn is_requested(&self) -> bool {
         *self.0.borrow() >= Stage::Requested || self.0.has_changed().is_err()
     }
 
     async fn reached(&self, stage: Stage) {
-        // An error says that the trigger is gone, which demands a stop.
+        // An error means that the trigger was dropped, which requires an immediate stop.
         let mut receiver = self.0.clone();
         let _gone = receiver.wait_for(|now| *now >= stage).await;
     }
 }
 
 impl Trigger {
-    /// Asks to stop; asking again demands it.
+    /// Requests a stop. A second call requires an immediate stop.
     pub fn request(&self) {
         self.0.send_modify(|stage| {
             *stage = if *stage == Stage::Running { Stage::Requested } else { Stage::Immediate }
@@ -81,7 +82,8 @@ impl Trigger {
     }
 }
 
-/// Turns two signals of either kind into the two stages.
+/// Requests a stop at the first signal and an immediate stop at the second, for signals of either
+/// kind.
 async fn follow(trigger: Trigger, mut terminate: Signal, mut interrupt: Signal) {
     for _ in [Stage::Requested, Stage::Immediate] {
         let name = tokio::select! {

@@ -1,15 +1,16 @@
-//! Logs on standard error: JSON lines for machines, text for people.
+//! Logs on standard error: JSON lines for programs, text for people.
 //!
 //! # Guarantees
-//! A JSON line is one object with `timestamp`, `level`, `target`, `message`, and every field of the
-//! event and of the spans it happened in at the top, each key once: a log store finds all lines of
-//! one object by one key, whichever code wrote them. The innermost value of a field wins.
+//! A JSON line is one object with `timestamp`, `level`, `target` and `message`. The fields of the
+//! event and of its enclosing spans are also at the top level. Each key occurs once. A log store
+//! therefore finds all lines about one object by one key, independent of the code that wrote the
+//! line. If several sources set a field, the innermost value is used.
 //!
 //! # Caveats
-//! kube's client logs every answer of 5xx and every lost connection as an error, although the
-//! caller handles them, and the whole answer where it cannot parse one, which may be a Secret. Both
-//! are off unless a directive names them, such as `info,kube_client::client::builder=debug` for the
-//! requests.
+//! kube's client logs every 5xx answer and every lost connection as an error, although the caller
+//! handles these errors. If kube's client cannot parse an answer, it logs the whole answer, which
+//! may contain a Secret. Both kinds of message are off unless a directive names their target. For
+//! example, `info,kube_client::client::builder=debug` shows the API requests.
 
 use std::io::IsTerminal;
 
@@ -27,8 +28,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// Directives that stand before those given; a more specific one, or the same one again, overrides
-/// them.
+/// Directives before the given directives. A given directive overrides one of these if it is more
+/// specific or has the same target.
 const QUIET: &str = "kube_client::client=off,kube_client::client::tls=warn";
 
 /// How a log line is written.
@@ -40,10 +41,10 @@ pub enum LogFormat {
     Text,
 }
 
-/// Begins to log on standard error, for the whole process.
+/// Starts logging on standard error, for the whole process.
 ///
 /// # Errors
-/// A sentence where `level` is no filter, or where logging has begun before.
+/// Returns a sentence if `level` is not a valid filter, or if logging was already started.
 pub fn init(format: LogFormat, level: &str) -> Result<(), String> {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let ansi = std::io::stderr().is_terminal() && !no_color;
@@ -52,17 +53,17 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), String> {
         .map_err(|error| format!("cannot begin to log: {error}"))
 }
 
-/// The filter that `directives` describe, such as `info` or `warn,saga_operator=debug`.
+/// Returns the filter that `directives` describe, such as `info` or `warn,saga_operator=debug`.
 ///
 /// # Errors
-/// A sentence that says what is wrong and what to write.
+/// Returns a sentence that says what is wrong and what to write instead.
 pub fn filter(directives: &str) -> Result<EnvFilter, String> {
     let help = "write a level (error, warn, info, debug, trace, off), or directives such as \
         info,saga_operator=debug";
     let mut all = QUIET.to_owned();
     for directive in directives.split(',').map(str::trim) {
-        // A word that is no level would name a target and silence all others: nearly always it is a
-        // level misspelt.
+        // A word that is not a level would name a target and turn off all other targets. Such a
+        // word is nearly always a misspelt level.
         if !directive.contains(['=', '['])
             && (directive.is_empty() || directive.parse::<LevelFilter>().is_err())
         {
@@ -76,7 +77,7 @@ pub fn filter(directives: &str) -> Result<EnvFilter, String> {
         .map_err(|error| format!("`{directives}` is no filter ({error}): {help}"))
 }
 
-/// The subscriber that writes `format` to `writer`.
+/// Creates the subscriber that writes `format` to `writer`.
 fn subscriber<W>(
     format: LogFormat,
     filter: EnvFilter,
@@ -94,8 +95,8 @@ where
     tracing_subscriber::registry().with(filter).with(lines)
 }
 
-/// Writes an event as one flat JSON object. The library's own format keeps the spans' fields in an
-/// object of their own, and writes a key twice where two sources have it.
+/// Writes an event as one flat JSON object. The format of the library nests the fields of the spans
+/// in a separate object. It also writes a key twice if two sources set the key.
 struct FlatJson;
 
 impl<S> FormatEvent<S, JsonFields> for FlatJson
@@ -128,7 +129,8 @@ where
     }
 }
 
-/// The fields that [`JsonFields`] wrote; none where it wrote none.
+/// Returns the fields that [`JsonFields`] wrote. Returns no fields if the text is not a JSON
+/// object.
 fn parsed(fields: &str) -> Map<String, Value> {
     serde_json::from_str(fields).unwrap_or_default()
 }
@@ -157,10 +159,10 @@ mod tests {
         }
     }
 
-    /// What `story` logs under these settings.
+    /// Returns the text that `story` logs with these settings.
     fn logged(format: LogFormat, directives: &str, story: impl FnOnce()) -> String {
-        // What a place in the code may log is remembered for the whole process: one subscriber at a
-        // time.
+        // tracing caches for the whole process which call sites are enabled. Only one subscriber
+        // may therefore be active at a time.
         static ALONE: Mutex<()> = Mutex::new(());
         let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let buffer = Buffer::default();

@@ -1,4 +1,4 @@
-//! Checks each action by itself, and parses the expressions in it.
+//! Checks each action alone, and parses the expressions in it.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ use crate::{
     fault::Fault,
 };
 
-/// Headers that belong to the operator or to the connection.
+/// The headers that the operator or the connection sets.
 const RESERVED_HEADERS: [&str; 9] = [
     "idempotency-key",
     "saga-attempt",
@@ -29,14 +29,14 @@ const RESERVED_HEADERS: [&str; 9] = [
     "trailer",
 ];
 
-/// A list or a text that is too long, as the schema counts.
+/// Adds a fault if a list or a text is longer than the schema allows.
 pub(crate) fn limit(length: usize, most: usize, what: &str, path: &str, faults: &mut Vec<Fault>) {
     if length > most {
         faults.push(Fault::new(path, format!("has {length} {what}: at most {most} are taken")));
     }
 }
 
-/// An action, and the template where it holds expressions.
+/// An action, and its template if the action holds expressions.
 pub(crate) type Parsed<T> = (T, Option<Template>);
 
 pub(crate) fn http(
@@ -63,7 +63,7 @@ pub(crate) fn http(
         "url" => Form::Url,
         _ => Form::Text,
     };
-    // What is expected, and what answers mean, are expressions by themselves.
+    // `expect` and `answers` are expressions without `${…}`, and are parsed elsewhere.
     let action = HttpAction { expect: None, answers: None, ..action.clone() };
     let (action, template) = parsed(&action, path, form, faults)?;
     if action.tls.is_some() && !action.url.starts_with("https://") {
@@ -78,7 +78,8 @@ pub(crate) fn http(
     Some((action, template))
 }
 
-/// Checks that a header is the user's to set, and has a name and one value that can be sent.
+/// Checks that the user may set a header, and that the header has a name and one value that can be
+/// sent.
 fn check_header(header: &Header, path: &str, faults: &mut Vec<Fault>) {
     let Header { name, value, value_from } = header;
     if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
@@ -106,7 +107,7 @@ fn check_header(header: &Header, path: &str, faults: &mut Vec<Fault>) {
         &format!("{path}.value"),
         faults,
     );
-    // A name with a slash in it would be another path of the API.
+    // A name with a slash would become another path of the API.
     let secret = value_from.as_ref().map(|from| &from.secret_key_ref);
     if secret.is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
         faults.push(Fault::broken(
@@ -116,7 +117,8 @@ fn check_header(header: &Header, path: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Whom a request trusts. A name with a slash in it would be another path of the API.
+/// Checks which certificates an HTTP request trusts. A name with a slash would become another path
+/// of the API.
 fn trust(tls: &HttpTls, path: &str, faults: &mut Vec<Fault>) {
     let HttpTls { ca: CaSource { secret_key_ref, config_map_key_ref } } = tls;
     if secret_key_ref.is_some() == config_map_key_ref.is_some() {
@@ -171,7 +173,7 @@ pub(crate) fn apply(
             "is for the object's controller to write: leave it out",
         ));
     }
-    // What is waited for is an expression by itself.
+    // `until` is an expression without `${…}`, and is parsed elsewhere.
     let action = ApplyAction { until: None, ..action.clone() };
     let (action, template) = parsed(
         &action,
@@ -214,7 +216,8 @@ pub(crate) fn approval(
     parsed(action, path, |_| Form::Text, faults)
 }
 
-/// The action with its literals, or as it is written together with its template.
+/// Returns the action with its escapes resolved if it holds no expression. Otherwise returns the
+/// action as it is written, with its template.
 pub(crate) fn parsed<T>(
     action: &T,
     path: &str,
@@ -254,10 +257,10 @@ fn is_secret_key(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
-/// Whether a text is an absolute http(s) URL with a host and without user information, as the
-/// definition has it; what a host may resolve to is judged at each call.
+/// Returns whether a text is an absolute http(s) URL with a host and without user information, as
+/// in the custom resource definition. The addresses of the host are checked at each call.
 fn is_url(text: &str) -> bool {
-    // Made once; a pattern that cannot be made lets nothing through.
+    // Compiled once. If the pattern cannot be compiled, no URL is accepted.
     static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(URL_PATTERN).ok());
     PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(text)) && url::Url::parse(text).is_ok()
 }
@@ -270,7 +273,8 @@ mod tests {
 
     use super::*;
 
-    /// Whether the API server takes a `url`, by the rule in the definition.
+    /// Returns whether the API server accepts a `url`, by the rule in the custom resource
+    /// definition.
     fn definition_takes(url: &str) -> bool {
         let schema = schemars::schema_for!(HttpAction);
         let rule = schema
@@ -332,7 +336,7 @@ mod tests {
             assert!(!definition_takes(url), "{url:?}");
             assert!(!is_url(url), "{url:?}");
         }
-        // What only whoever reads a URL knows.
+        // Only a parser of URLs can refuse these.
         for url in ["http://stock:99999/", "http://[::::]/", "http://256.0.0.1/"] {
             assert!(!is_url(url), "{url}");
         }

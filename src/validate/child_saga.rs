@@ -1,10 +1,11 @@
-//! Checks the spec of a child saga before its parent runs: a mistake in it would be found only when
-//! the child is created, and all that its parent did until then would have to be undone.
+//! Checks the spec of a child saga before its parent runs. Otherwise a mistake in the child would
+//! be found only when the child is created, and everything that the parent did until then would
+//! have to be undone.
 //!
 //! # Guarantees
-//! The child is checked by the rules by which it is checked once it exists, as far as its params
-//! are known. Values that another side answered reach what chooses an image, a kind, an account or
-//! a namespace neither in the parent nor, through params, in any child.
+//! The child is checked by the same rules as after its creation, as far as its params are known. A
+//! value from the answer of a service decides no image, kind, account or namespace, neither in the
+//! parent nor, through params, in any child.
 
 use std::cell::Cell;
 
@@ -21,13 +22,13 @@ use crate::{
     model::saga::SagaName,
 };
 
-/// How many sagas may stand in each other below the first one.
+/// The most levels of child sagas below the first saga.
 const MAX_NESTING: usize = 8;
-/// Fields of a child's spec that follow its parent.
+/// The fields of a child's spec that are taken from its parent.
 const OF_THE_PARENT: [&str; 4] =
     ["serviceAccountName", "suspend", "deletionPolicy", "ttlSecondsAfterFinished"];
 
-/// `reach`: what the expressions in the child's params may read.
+/// Checks the action `saga`. `reach` is what the expressions in the child's params may read.
 pub(crate) fn saga(
     action: &SagaAction,
     path: &str,
@@ -43,7 +44,7 @@ pub(crate) fn saga(
         ));
         return None;
     };
-    // The first one that is too deep says so, and nothing is looked for below it.
+    // The first saga that nests too deep reports the fault, and nothing below it is checked.
     if nesting(spec) >= MAX_NESTING {
         let message = format!("holds more than {MAX_NESTING} sagas in each other: make it flatter");
         faults.push(Fault::broken(path_of_spec, message));
@@ -96,7 +97,7 @@ pub(crate) fn saga(
     }
 }
 
-/// The faults of the child's spec, each with its path in the parent.
+/// Adds the faults of the child's spec, each with its path in the parent.
 fn check(spec: Value, path: &str, params: Params<'_>, faults: &mut Vec<Fault>) {
     let spec: SagaSpec = match serde_path_to_error::deserialize(spec) {
         Ok(spec) => spec,
@@ -116,7 +117,7 @@ fn check(spec: Value, path: &str, params: Params<'_>, faults: &mut Vec<Fault>) {
     faults.extend(found.into_iter().map(at));
 }
 
-/// How many sagas stand in each other within a spec.
+/// Returns the number of levels of child sagas within a spec.
 fn nesting(spec: &Map<String, Value>) -> usize {
     let (mut deepest, mut open) = (0, vec![(spec, 0_usize)]);
     while let Some((spec, depth)) = open.pop() {
@@ -145,7 +146,7 @@ mod tests {
             .map_or_else(|faults| faults.iter().map(ToString::to_string).collect(), |_| Vec::new())
     }
 
-    /// A saga with one child of this spec, after a step that hands something on.
+    /// Returns a saga with one child of this spec, after a step that declares an output.
     fn parent(child: &Value) -> Value {
         let post = json!({"method": "POST", "url": "http://shop/a"});
         json!({"params": {"order": "7", "image": "web:2"}, "steps": [

@@ -1,4 +1,4 @@
-//! What a saga is checked with, besides its spec.
+//! What a check of a saga needs besides the spec.
 
 use std::cell::Cell;
 
@@ -8,23 +8,24 @@ use crate::{
     model::saga::{SagaName, ValidSaga},
 };
 
-/// The rule by which a saga is checked, for the rule of the child that stands in it: without this
-/// value, the file of each would import the other one.
+/// The function that checks a saga. The check of a child saga receives it as a value: otherwise the
+/// files of the two checks would import each other.
 pub(crate) type ChildCheck = fn(&SagaName, &SagaSpec, Params<'_>) -> Result<ValidSaga, Vec<Fault>>;
 
-/// What is known of a saga's params when it is checked.
+/// What is known of a saga's params when the saga is checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Params<'a> {
-    /// Whether their values are: expressions that read nothing else are then tried.
+    /// Whether the values of the params are known. If so, expressions that read nothing else are
+    /// tried.
     pub(crate) known: bool,
-    /// Whether another side's answer may be among them.
+    /// Whether the answer of a service may be among the params.
     pub(crate) of_another: bool,
     /// Whether the saga was accepted before.
     pub(crate) accepted: bool,
-    /// The work of all expressions so far, of the saga and of all that it stands in.
+    /// The work of all expressions so far, of the saga and of all sagas that enclose it.
     pub(crate) work: &'a Cell<u64>,
-    /// Whether an expression of the saga itself was met.
+    /// Whether the saga itself holds an expression, as far as it was checked.
     pub(crate) met: &'a Cell<bool>,
-    /// How a child is checked.
+    /// The function that checks a child saga.
     pub(crate) check_child: ChildCheck,
 }

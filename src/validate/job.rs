@@ -31,8 +31,8 @@ pub(crate) fn job(
     Some((action, template))
 }
 
-/// Specs that name another ServiceAccount than the saga's: their Jobs are created by the operator,
-/// and must borrow no power.
+/// Finds specs that name another ServiceAccount than the saga's. The operator creates the Jobs of
+/// the saga, so they may not gain the permissions of another account.
 pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     for (place, step) in saga.steps.iter().enumerate() {
         for (operation, path) in
@@ -51,7 +51,7 @@ pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     }
 }
 
-/// The action without the leaves that hold expressions.
+/// Returns the action without the leaves that hold expressions.
 fn known_of(action: &JobAction, template: Option<&Template>) -> JobAction {
     let Some(template) = template else { return action.clone() };
     let skeleton = template.skeleton();

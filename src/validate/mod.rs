@@ -1,4 +1,4 @@
-//! From a stored spec to a valid saga, or to all the reasons why it is none.
+//! Turns a stored spec into a valid saga, or into all reasons why the spec is not valid.
 
 mod action;
 pub(crate) mod child_saga;

@@ -1,4 +1,4 @@
-//! Checks one operation: which action it is, its effective limits, its expressions.
+//! Checks one operation: its action, its effective limits and its expressions.
 
 use std::time::Duration;
 
@@ -19,15 +19,16 @@ use crate::{
 };
 
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most rules for answers.
+/// The most rules in `answers`.
 const MAX_RULES: usize = 16;
-/// Of a Pod and a Job, and of a wait that takes no longer.
+/// The default time limit of every action except an HTTP request and an approval. The time limit of
+/// a longer wait is the wait itself.
 const TIMEOUT: Duration = Duration::from_hours(1);
 
-/// The compensation of a step that carries a child saga through and says no other.
+/// Returns the compensation of a step that runs a child saga and declares no other compensation.
 pub(crate) fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault>) -> Operation {
     let timeout = defaults.timeout.and_then(GoDuration::positive).unwrap_or(TIMEOUT);
-    // What is wrong with it was said where it stands.
+    // Faults of the defaults were reported where they are written.
     let retry = retry::effective(
         None,
         defaults.compensation_retry.as_ref(),
@@ -38,7 +39,7 @@ pub(crate) fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault>) -> Operati
     Operation::new(Work::UndoSaga, timeout, retry)
 }
 
-/// An operation as written: of a step, or of its compensation.
+/// An operation as written, of a step or of its compensation.
 pub(crate) struct Written<'a> {
     pub(crate) pod: &'a Option<PodAction>,
     pub(crate) job: &'a Option<JobAction>,
@@ -50,7 +51,7 @@ pub(crate) struct Written<'a> {
     pub(crate) wait: &'a Option<WaitAction>,
     pub(crate) timeout: Option<GoDuration>,
     pub(crate) retry: Option<&'a RetryPolicy>,
-    /// The actions that it may be, in words.
+    /// The actions that the operation may be, in words.
     pub(crate) one_of: &'static str,
 }
 
@@ -79,8 +80,8 @@ pub(crate) fn operation(
         reach.object().expression(until, &format!("{path}.{action}.until"), faults)
     });
     retry::check_duration(written.timeout, &format!("{path}.timeout"), faults);
-    // A wait is as long as it is written: a default that can be edited at any time must not make it
-    // one that cannot end.
+    // The default time limit does not apply to a wait with a duration: a later edit of the default
+    // could make it shorter than the wait, and the wait would always fail.
     let default =
         defaults.timeout.filter(|_| written.wait.as_ref().is_none_or(|wait| wait.until.is_some()));
     let timeout = written.timeout.or(default).and_then(GoDuration::positive);
@@ -126,7 +127,7 @@ pub(crate) fn operation(
     Some(Operation { template, expect, answers, until, ..Operation::new(work, timeout, retry) })
 }
 
-/// What answers mean.
+/// Parses the rules that decide what an answer means.
 fn answers(http: &HttpAction, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fault>) -> Vec<Rule> {
     let Some(rules) = &http.answers else { return Vec::new() };
     let path = format!("{path}.http.answers");
@@ -146,7 +147,7 @@ fn answers(http: &HttpAction, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fa
     rules.iter().enumerate().take(MAX_RULES).filter_map(&mut rule).collect()
 }
 
-/// When an object is as it is wanted, and the action that says so.
+/// Returns the condition that an object must meet, and the name of the action that holds it.
 fn until_of<'a>(written: &Written<'a>) -> Option<(&'a String, &'static str)> {
     match (written.apply, written.wait) {
         (Some(apply), _) => apply.until.as_ref().map(|until| (until, "apply")),
@@ -155,7 +156,7 @@ fn until_of<'a>(written: &Written<'a>) -> Option<(&'a String, &'static str)> {
     }
 }
 
-/// Waits for a while, or until an object is as it should be.
+/// Checks a wait for a duration, or for a condition of an object.
 fn wait_of(
     wait: &WaitAction,
     path: &str,
@@ -175,7 +176,7 @@ fn wait_of(
     }
 }
 
-/// What an operation does, and its template where it holds expressions.
+/// Returns the work of an operation, and its template if the operation holds expressions.
 fn work(
     written: &Written<'_>,
     reach: &Reach<'_>,

@@ -18,8 +18,8 @@ use crate::{
     model::saga::{ValidSaga, Work},
 };
 
-/// Parts of a template's paths below which only text stands: an expression that gives a number
-/// gives its text there.
+/// The fields below which only text may stand. A number that an expression gives there becomes
+/// text.
 const TEXTS: [&str; 12] = [
     "labels",
     "annotations",
@@ -89,7 +89,7 @@ pub(crate) fn pod(
     Some((action, template))
 }
 
-/// Exit codes that are final.
+/// Checks the exit codes after which no retry follows.
 pub(crate) fn exit_codes(codes: &[i32], path: &str, faults: &mut Vec<Fault>) {
     limit(codes.len(), 32, "entries", path, faults);
     for (place, code) in codes.iter().enumerate() {
@@ -99,7 +99,8 @@ pub(crate) fn exit_codes(codes: &[i32], path: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-/// One container, or a template with all that is said of its containers in it.
+/// Checks that the action sets either an image or a template, and that a template holds all fields
+/// of its containers.
 fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
     let PodAction {
         image,
@@ -124,7 +125,8 @@ fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-/// The action with its literals, or as it is written together with its template.
+/// Returns the action with its escapes resolved if it holds no expression. Otherwise returns the
+/// action as it is written, with its template.
 pub(crate) fn parsed<T>(action: &T, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<T>>
 where
     T: Serialize + DeserializeOwned + Clone,
@@ -147,7 +149,7 @@ where
     action.ok().map(|action| (action, None))
 }
 
-/// What may stand in the leaf at a path within the action of a pod or a job, such as
+/// Returns what may stand in the leaf at a path within the action of a Pod or a Job, such as
 /// `.template.spec.containers[0].args[1]`.
 fn form(leaf: &str) -> Form {
     let mut parts = leaf.split('.').skip(1);
@@ -160,13 +162,13 @@ fn form(leaf: &str) -> Form {
     }
 }
 
-/// `args` of `args[1]`.
+/// Returns `args` for `args[1]`.
 pub(crate) fn without_place(part: &str) -> &str {
     part.split('[').next().unwrap_or_default()
 }
 
-/// Templates that name another ServiceAccount than the saga's: its Pods are created by the
-/// operator, and must borrow no power.
+/// Finds templates that name another ServiceAccount than the saga's. The operator creates the Pods
+/// of the saga, so they may not gain the permissions of another account.
 pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     for (place, step) in saga.steps.iter().enumerate() {
         for (operation, path) in
@@ -188,7 +190,7 @@ pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     }
 }
 
-/// The pod's template, without the leaves that hold expressions.
+/// Returns the Pod template without the leaves that hold expressions.
 fn known_of(action: &PodAction, template: Option<&Template>) -> Option<Value> {
     let literal = action.template.clone()?;
     Some(template.map_or(literal, |template| {
@@ -196,7 +198,8 @@ fn known_of(action: &PodAction, template: Option<&Template>) -> Option<Value> {
     }))
 }
 
-/// A template that cannot be read hides whose power it would borrow: none of it ever runs.
+/// Makes a fault of a template a broken fault. A template that cannot be read may hide another
+/// ServiceAccount, so no part of it ever runs.
 pub(crate) fn fault(path: &str, (within, message): Wrong) -> Fault {
     Fault::broken(format!("{path}.{within}"), message)
 }

@@ -1,18 +1,18 @@
-//! What the expressions of a saga may read, each where it stands.
+//! The variables that the expressions of a saga may read, by place.
 //!
-//! | where | reads |
+//! | place | may read |
 //! |---|---|
-//! | `when`, an action | `params`, `saga`, the steps that it depends on |
-//! | `expect` and `outputs` of a step | and `response` |
-//! | `answers` of a step | and `response` and `attempt` |
-//! | `until`, and `outputs` of a step that looks at an object | and `object` |
+//! | `when`, an action | `params`, `saga`, the steps that the step depends on |
+//! | `expect` and `outputs` of a step | also `response` |
+//! | `answers` of a step | also `response` and `attempt` |
+//! | `until`, and `outputs` of a step that reads an object | also `object` |
 //! | a compensation | what its step's action reads, and the `outputs` and `action` of its step |
-//! | `expect` of a compensation | and `response` |
-//! | `answers` of a compensation | and `response` and `attempt` |
+//! | `expect` of a compensation | also `response` |
+//! | `answers` of a compensation | also `response` and `attempt` |
 //! | `spec.outputs` | `params`, `saga`, all steps |
-//! | an image, a kind, a namespace, an account | `params` and `saga` alone |
+//! | an image, a kind, a namespace, an account | only `params` and `saga` |
 //!
-//! What another side answered may not choose what runs.
+//! The answer of a service may not choose what runs.
 
 use std::{cell::Cell, collections::BTreeSet};
 
@@ -32,23 +32,24 @@ use crate::{
     model::saga::ValidStep,
 };
 
-/// The most bytes of `spec.params` where expressions read it, as JSON.
+/// The most bytes of `spec.params` as JSON, if expressions read it.
 const MAX_PARAMS: usize = 32 * 1024;
 
-/// What may be read at one place.
+/// What the expressions at one place may read.
 #[derive(Clone)]
 pub(crate) struct Reach<'a> {
     variables: BTreeSet<Variable>,
-    /// The steps that may be read, and all there are.
+    /// The steps that may be read. `all` holds all steps of the saga.
     upstream: &'a BTreeSet<&'a str>,
     all: &'a BTreeSet<&'a str>,
-    /// Values for what is known before anything runs; `None` where it may never be evaluated.
+    /// The values that are known before anything runs. `None` if the expressions may never be
+    /// evaluated.
     known: Option<Scope<'a>>,
     given: Params<'a>,
 }
 
 impl<'a> Reach<'a> {
-    /// Of an action of a step that depends on `upstream`.
+    /// Returns the reach of the action of a step that depends on `upstream`.
     pub(crate) fn action(
         upstream: &'a BTreeSet<&'a str>,
         all: &'a BTreeSet<&'a str>,
@@ -65,22 +66,22 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// Of its compensation.
+    /// Returns the reach of the compensation of this action.
     pub(crate) fn undo(&self) -> Self {
         self.with(&[Variable::Outputs, Variable::Action])
     }
 
-    /// Of what is asked of an answer here.
+    /// Returns the reach of an expression that reads the answer of this action.
     pub(crate) fn answer(&self) -> Self {
         self.with(&[Variable::Response])
     }
 
-    /// Of what an answer means here.
+    /// Returns the reach of an expression that decides what an answer of this action means.
     pub(crate) fn judged(&self) -> Self {
         self.with(&[Variable::Response, Variable::Attempt])
     }
 
-    /// Of what is asked of an object here.
+    /// Returns the reach of an expression that reads the object of this action.
     pub(crate) fn object(&self) -> Self {
         self.with(&[Variable::Object])
     }
@@ -91,7 +92,7 @@ impl<'a> Reach<'a> {
         more_reach
     }
 
-    /// An expression that stands by itself.
+    /// Parses and checks an expression that is written without `${…}`.
     pub(crate) fn expression(
         &self,
         text: &str,
@@ -119,9 +120,9 @@ impl<'a> Reach<'a> {
         Some(expression)
     }
 
-    /// The expressions in the leaves of an action or of outputs. `fixed`: whether the one below
-    /// these keys is one that only `params` and `saga` may reach. It ends with the first fault that
-    /// nobody will be told of.
+    /// Checks the expressions in the leaves of an action or of outputs. `fixed` returns whether
+    /// only `params` and `saga` may reach the leaf below these keys. The check ends with the first
+    /// fault that no user will be told about.
     pub(crate) fn template(
         &self,
         template: &Template,
@@ -152,28 +153,28 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// Whether another side's answer may be among the saga's params.
+    /// Returns whether the answer of a service may be among the saga's params.
     pub(crate) const fn params_are_of_another(&self) -> bool {
         self.given.of_another
     }
 
-    /// Whether the saga was accepted before.
+    /// Returns whether the saga was accepted before.
     pub(crate) const fn is_accepted(&self) -> bool {
         self.given.accepted
     }
 
-    /// The rule by which a child is checked.
+    /// Returns the function that checks a child saga.
     pub(crate) const fn check_child(&self) -> ChildCheck {
         self.given.check_child
     }
 
-    /// The work of all expressions so far.
+    /// Returns the work of all expressions so far.
     pub(crate) const fn work(&self) -> &'a Cell<u64> {
         self.given.work
     }
 
-    /// Counts the work of an expression, of what it reads as far as that is known. What passes the
-    /// limit is told once, and nothing is counted or tried from then on.
+    /// Counts the work of an expression, as far as the values that it reads are known. An excess of
+    /// the limit is reported once. After it, no expression is counted or tried.
     fn count(&self, path: &str, expression: &Expression, faults: &mut Vec<Fault>) {
         self.given.met.set(true);
         let before = self.work().get();
@@ -203,13 +204,14 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// What a template comes to where all that it reads is known already.
+    /// Returns the value of a template, if all that the template reads is already known.
     pub(crate) fn tried(&self, template: &Template) -> Option<Value> {
         let fixed = template.fields().iter().all(|field| field.expression.is_fixed());
         template.evaluate(&self.known.filter(|_| fixed && self.work().get() <= MAX_TOGETHER)?).ok()
     }
 
-    /// Values that an expression can be tried with already: it reads only what never changes.
+    /// Returns the values to try an expression with, if the expression reads only what never
+    /// changes.
     fn known_to(&self, expression: &Expression) -> Option<Scope<'a>> {
         self.known.filter(|_| expression.is_fixed() && self.work().get() <= MAX_TOGETHER)
     }
@@ -260,16 +262,17 @@ impl<'a> Reach<'a> {
     }
 }
 
-/// Whether an expression may stand in a spec, or in that of a child in it: told from its text,
-/// which is sooner done than to look for it, and may take for one what is none.
+/// Returns whether a spec, or the spec of a child in it, may hold an expression. The function
+/// searches the text of the spec, which takes less time than to check each field. So it may return
+/// true for a spec without expressions.
 #[must_use]
 pub fn may_have_expressions(spec: &SagaSpec) -> bool {
     let marks = ["${", "\"when\":", "\"expect\":", "\"until\":"];
     serde_json::to_string(spec).is_ok_and(|text| marks.iter().any(|mark| text.contains(mark)))
 }
 
-/// The names of the steps that the step with these dependencies depends on, directly or through
-/// others.
+/// Returns the names of the steps that a step with these dependencies depends on, directly or
+/// through other steps.
 pub(crate) fn upstream<'a>(depends_on: &[usize], steps: &'a [ValidStep]) -> BTreeSet<&'a str> {
     let (mut found, mut open) = (BTreeSet::new(), depends_on.to_vec());
     while let Some(step) = open.pop().and_then(|place| steps.get(place)) {
@@ -280,7 +283,7 @@ pub(crate) fn upstream<'a>(depends_on: &[usize], steps: &'a [ValidStep]) -> BTre
     found
 }
 
-/// Values by name that a step or the saga hands on.
+/// Parses and checks the outputs of a step or of the saga: values by name.
 pub(crate) fn outputs(
     values: Option<&Map<String, Value>>,
     path: &str,
@@ -292,7 +295,7 @@ pub(crate) fn outputs(
     Some(template)
 }
 
-/// What is wrong with parameters that are too large for expressions to read.
+/// Returns the fault of params that are too large for expressions to read.
 pub(crate) fn too_large(params: &Map<String, Value>) -> Option<Fault> {
     let bytes = serde_json::to_string(params).map_or(0, |text| text.len());
     let message = || {

@@ -1,9 +1,9 @@
-//! Time limits and retry policies: field by field the operation's own, then the default, then the
-//! built-in value.
+//! Time limits and retry policies. Each field is taken from the operation, else from the defaults
+//! of the saga, else from the built-in values.
 //!
 //! # Guarantees
-//! A fault is found where it is written, and once: the defaults are checked by themselves, whether
-//! anything uses them or not.
+//! Each fault is reported once, at the place where it is written: the defaults are checked alone,
+//! even if no operation uses them.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ const INITIAL_DELAY: Duration = Duration::from_secs(1);
 const MAX_DELAY: Duration = Duration::from_mins(1);
 const MAX_ATTEMPTS: i32 = 1_000_000;
 
-/// The policy where nothing is written.
+/// Returns the policy that applies if nothing is written.
 pub(crate) fn built_in(attempts: i32) -> Retry {
     effective(None, None, attempts, "", &mut Vec::new())
 }
 
-/// Checks the defaults by themselves.
+/// Checks the defaults of the saga alone.
 pub(crate) fn check_defaults(defaults: &Defaults, faults: &mut Vec<Fault>) {
     let Defaults { timeout, retry, compensation_retry } = defaults;
     check_duration(*timeout, "spec.defaults.timeout", faults);
@@ -30,7 +30,7 @@ pub(crate) fn check_defaults(defaults: &Defaults, faults: &mut Vec<Fault>) {
     check(compensation_retry.as_ref(), "spec.defaults.compensationRetry", faults);
 }
 
-/// Checks a time limit where it is written.
+/// Checks that a time limit is positive. `path` is the place where it is written.
 pub(crate) fn check_duration(written: Option<GoDuration>, path: &str, faults: &mut Vec<Fault>) {
     if let Some(written) = written.filter(|written| written.positive().is_none()) {
         faults.push(Fault::new(
@@ -40,7 +40,7 @@ pub(crate) fn check_duration(written: Option<GoDuration>, path: &str, faults: &m
     }
 }
 
-/// Checks a policy where it is written.
+/// Checks a retry policy at the place where it is written.
 fn check(policy: Option<&RetryPolicy>, path: &str, faults: &mut Vec<Fault>) {
     let Some(RetryPolicy { max_attempts, deadline, backoff }) = policy else { return };
     if max_attempts.is_some_and(|attempts| !(1..=MAX_ATTEMPTS).contains(&attempts)) {
@@ -60,8 +60,8 @@ fn check(policy: Option<&RetryPolicy>, path: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-/// The effective policy of an operation, whose own one is checked here. Of use only where there is
-/// no fault.
+/// Returns the effective policy of an operation, and checks the operation's own policy. The result
+/// is usable only if there is no fault.
 pub(crate) fn effective(
     own: Option<&RetryPolicy>,
     default: Option<&RetryPolicy>,
@@ -76,7 +76,7 @@ pub(crate) fn effective(
     if shorter(default.max_delay.filter(|_| own.max_delay.is_none()), own.initial_delay) {
         let message =
             "is longer than the maxDelay of spec.defaults: lower it, or set maxDelay here";
-        // The defaults can be changed.
+        // The fault is broken, because the defaults can still be changed.
         faults.push(Fault::broken(format!("{path}.backoff.initialDelay"), message));
     }
     if shorter(
@@ -112,7 +112,8 @@ pub(crate) fn effective(
     }
 }
 
-/// Whether both are set and right, and the first is the shorter one.
+/// Returns whether both delays are set and positive, and `max_delay` is shorter than
+/// `initial_delay`.
 fn shorter(max_delay: Option<GoDuration>, initial_delay: Option<GoDuration>) -> bool {
     let [max_delay, initial_delay] =
         [max_delay, initial_delay].map(|delay| delay.and_then(GoDuration::positive));

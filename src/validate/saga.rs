@@ -1,10 +1,10 @@
-//! From what a user wrote to a saga that cannot be wrong, or to all the reasons why it is.
+//! Turns what a user wrote into a valid saga, or into all reasons why the spec is not valid.
 //!
 //! # Guarantees
-//! Every rule that the schema holds is checked again here, since a CRD can be older than the
-//! operator, with the same words. All faults are found, not just the first; each names its field
-//! path and says what to write instead. Of very many only the first are told, and what it takes to
-//! find them is bounded, whatever the spec holds.
+//! Every rule of the schema is checked again here with the same words, since a CRD can be older
+//! than the operator. All faults are found, not just the first. Each fault names its field path and
+//! says what to write instead. If there are very many faults, only the first are reported, and the
+//! work of finding them is bounded for every spec.
 
 use std::{
     cell::Cell,
@@ -33,14 +33,14 @@ use crate::{
 };
 
 const MAX_PARALLEL: i32 = 64;
-/// The most retry requests that may be allowed.
+/// The most retry requests that a spec may allow.
 const MAX_RETRY_REQUESTS: i32 = 1000;
 
-/// Checks a spec and fills in what applies where it sets nothing.
+/// Checks a spec and fills in the defaults of fields that are not set.
 ///
 /// # Errors
-/// All faults of the spec, in the order of its fields; never empty. Of very many the first, and
-/// that there are more.
+/// Returns all faults of the spec, in the order of its fields. The list is never empty. If there
+/// are very many faults, the list holds the first of them, and a note that there are more.
 pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>> {
     validate_any(who, spec, false)
 }
@@ -68,10 +68,11 @@ fn validate_any(who: &SagaName, spec: &SagaSpec, accepted: bool) -> Result<Valid
     Err(faults)
 }
 
-/// A child as it would be, for a trial of what stands in it; `None` where it is not valid. Its
-/// name, its namespace and its UID are given.
+/// Returns the child saga as it will be created, to try its operations before it exists. `None` if
+/// the child is not valid. The caller gives the name, the namespace and the UID of the child.
 ///
-/// `params_known`: whether its params are its own by now; else expressions stand among them.
+/// `params_known` says whether the params hold their final values. Otherwise expressions stand
+/// among them.
 pub(crate) fn valid_child(
     (name, namespace, uid): (String, String, String),
     spec: &SagaSpec,
@@ -98,14 +99,14 @@ pub(crate) fn validate_as(
     if faults.is_empty() { Ok(saga) } else { Err(faults) }
 }
 
-/// The saga, which is of use as far as none of its faults is a broken one.
+/// Returns the saga and its faults. The saga is usable if none of its faults is broken.
 fn check_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> (ValidSaga, Vec<Fault>) {
     let mut faults = Vec::new();
     check_fields(who, spec, &mut faults);
     let defaults = spec.defaults.clone().unwrap_or_default();
     retry::check_defaults(&defaults, &mut faults);
     let params = spec.params.clone().unwrap_or_default();
-    // Nothing is tried over more than an expression may read.
+    // If the params are larger than an expression may read, no expression is tried.
     let too_large = read_scope::too_large(&params);
     let (met, before_steps) = (Cell::new(false), faults.len());
     let given = Params { known: given.known && too_large.is_none(), met: &met, ..given };
@@ -153,7 +154,7 @@ fn check_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> (ValidSaga, V
     (ValidSaga { params, ..saga }, faults)
 }
 
-/// What each field of a spec may hold by itself, but for those that have rules of their own.
+/// Checks each field of a spec alone, except the fields that have their own checks.
 fn check_fields(who: &SagaName, spec: &SagaSpec, faults: &mut Vec<Fault>) {
     let mut check = |ok: bool, path: &str, message: &str| {
         if !ok {
@@ -190,20 +191,21 @@ fn check_fields(who: &SagaName, spec: &SagaSpec, faults: &mut Vec<Fault>) {
     retry::check_duration(spec.timeout, "spec.timeout", faults);
 }
 
-/// Checks a spec as it is stored, which may not even be readable.
+/// Checks a spec as it is stored. It may be unreadable.
 ///
 /// # Errors
-/// All faults of the spec; where it cannot be read, that.
+/// Returns all faults of the spec. If the spec cannot be read, returns that fault.
 pub fn validate_stored(who: &SagaName, spec: &Part<SagaSpec>) -> Result<ValidSaga, Vec<Fault>> {
     validate_part(who, spec, false)
 }
 
-/// As [`validate_stored`], of a saga that was accepted, maybe by another version: a fault in what
-/// nobody can change any more is one that only this version finds, and stands among the saga's
-/// doubts.
+/// Checks a spec like [`validate_stored`], for a saga that was accepted, perhaps by another version
+/// of the operator. If the field of a fault can no longer be changed, only this version finds the
+/// fault: the fault becomes one of the saga's doubts.
 ///
 /// # Errors
-/// All faults, where no saga may run with one of them; where the spec cannot be read, that.
+/// Returns all faults, if no saga may run with one of them. If the spec cannot be read, returns
+/// that fault.
 pub fn validate_accepted(who: &SagaName, spec: &Part<SagaSpec>) -> Result<ValidSaga, Vec<Fault>> {
     validate_part(who, spec, true)
 }
@@ -232,7 +234,7 @@ fn validate_steps(
     let mut valid: Vec<ValidStep> = Vec::with_capacity(steps.len());
     let all: BTreeSet<_> = steps.iter().map(|step| step.name.as_str()).collect();
     for (place, step) in steps.iter().enumerate() {
-        // The saga is refused whatever else is found.
+        // The saga is refused already, so no more faults are needed.
         if are_enough(faults) || (given.work.get() > MAX_TOGETHER && !given.accepted) {
             break;
         }
@@ -256,7 +258,7 @@ fn validate_steps(
     valid
 }
 
-/// A step as it is run. `earlier`: the steps above it, as they are run. `all`: the names of all
+/// Returns a valid step. `earlier` holds the valid steps above it. `all` holds the names of all
 /// steps.
 fn checked_step(
     step: &Step,
@@ -268,8 +270,8 @@ fn checked_step(
     faults: &mut Vec<Fault>,
 ) -> ValidStep {
     let upstream = read_scope::upstream(&depends_on, earlier);
-    // What a step may never do cannot be tried: its values may be made for the case in which it
-    // does.
+    // The action of a step with `when` cannot be tried: the step may never run, and its values may
+    // exist only if it does.
     let known = Some(scope).filter(|_| step.when.is_none());
     let reach = Reach::action(&upstream, all, known, given);
     let always = Reach::action(&upstream, all, Some(scope), given);
@@ -288,8 +290,8 @@ fn checked_step(
             || lost(step.compensation.is_some(), compensation.is_some()),
         faults,
     );
-    // A missing operation has left its fault: the list is used only where there is none, but all
-    // that follows looks up its place.
+    // A missing operation has already added its fault. The list of steps is used only if there is
+    // no fault, but later checks find steps by their places in the list.
     let action = action.unwrap_or_else(|| {
         Operation::new(Work::Wait(Duration::ZERO), Duration::ZERO, retry::built_in(ACTION_ATTEMPTS))
     });
@@ -310,7 +312,8 @@ fn checked_step(
     }
 }
 
-/// What a step hands on, which only an answer or an object has.
+/// Parses the outputs of a step. Only an HTTP request, an apply and a wait for an object may
+/// declare outputs.
 fn outputs_of(
     step: &Step,
     action: Option<&Operation>,
@@ -338,7 +341,7 @@ fn outputs_of(
     outputs
 }
 
-/// What undoes a step.
+/// Returns the compensation of a step.
 fn compensation_of(
     step: &Step,
     defaults: &Defaults,
@@ -347,7 +350,7 @@ fn compensation_of(
     faults: &mut Vec<Fault>,
 ) -> Option<Operation> {
     let Some(compensation) = &step.compensation else {
-        // A child saga undoes itself.
+        // A child saga runs its own compensations.
         return step.saga.is_some().then(|| undo_saga(defaults, faults));
     };
     let Compensation { timeout, retry, pod, job, http, apply, delete, saga } = compensation;

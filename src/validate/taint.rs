@@ -1,14 +1,15 @@
-//! Which leaves decide what runs, and as whom and where: another side's answer may not reach them.
+//! The leaves that decide what runs, as which account and in which namespace. The answer of a
+//! service may not reach these leaves.
 //!
-//! A leaf is known by the keys on the way to it from its action on, each as a whole: a key may hold
-//! dots itself.
+//! A leaf is identified by the keys from its action to the leaf. Each key is compared as a whole,
+//! because a key may hold dots itself.
 
 use serde_json::Value;
 
 use crate::{api::GROUP, expression::template::budget::Fixed, model::saga::Work};
 
-/// Keys in an object at and below which stands what decides so. The `subjects` of a binding name
-/// accounts.
+/// The keys in an object at and below which a leaf decides what runs. The `subjects` of a binding
+/// name accounts.
 const OF_OBJECTS: &[&str] = &[
     "image",
     "images",
@@ -21,20 +22,20 @@ const OF_OBJECTS: &[&str] = &[
     "namespaces",
     "targetNamespace",
 ];
-/// The same in a pod's spec.
+/// The same keys in the spec of a Pod.
 pub(crate) const OF_PODS: Fixed = Fixed {
     names: &["image", "serviceAccountName", "serviceAccount", "namespace", "namespaces"],
     free: &[],
 };
 
-/// What is mere data in any object, whatever it is called.
+/// The paths that hold only data in every object, whatever the keys below them are called.
 const MARKS: &[&[&str]] = &[
     &["manifest", "metadata", "labels"],
     &["manifest", "metadata", "annotations"],
     &["manifest", "spec", "template", "metadata", "labels"],
     &["manifest", "spec", "template", "metadata", "annotations"],
 ];
-/// The same in a ConfigMap or a Secret.
+/// The paths that hold only data in a ConfigMap or a Secret.
 const DATA: &[&[&str]] = &[
     &["manifest", "metadata", "labels"],
     &["manifest", "metadata", "annotations"],
@@ -42,10 +43,10 @@ const DATA: &[&[&str]] = &[
     &["manifest", "stringData"],
     &["manifest", "binaryData"],
 ];
-/// The only part of a saga that another side's answer may reach, as it may in a child saga.
+/// The only part of an applied saga that the answer of a service may reach, as in a child saga.
 const PARAMS: &[&[&str]] = &[&["manifest", "spec", "params"]];
 
-/// What no other side may give within the object that is applied.
+/// Returns the fields that an object from a service may not bring into the applied object.
 pub(crate) fn of_manifest(manifest: &Value) -> Fixed {
     let field = |name: &str| manifest.get(name).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (field("apiVersion"), field("kind"));
@@ -57,15 +58,16 @@ pub(crate) fn of_manifest(manifest: &Value) -> Fixed {
     Fixed { names: OF_OBJECTS, free }
 }
 
-/// Whether it is a saga, or an expression says what it is.
+/// Returns whether the object is a saga. If an expression decides the kind, the object may be a
+/// saga.
 fn may_be_a_saga(version: &str, kind: &str) -> bool {
     let is_open = |text: &str| text.contains("${");
     (is_open(version) || version.split('/').next() == Some(GROUP))
         && (is_open(kind) || kind == "Saga")
 }
 
-/// Whether only `params` and `saga` may reach the leaf below these keys of an action, such as
-/// `template`, `spec`, `serviceAccountName`.
+/// Returns whether only `params` and `saga` may reach the leaf below these keys of an action, such
+/// as `template`, `spec`, `serviceAccountName`.
 pub(crate) fn is_fixed(work: &Work, keys: &[String]) -> bool {
     let whole: Vec<&str> = keys.iter().map(String::as_str).collect();
     let decides = |keys: &[&str], names: &[&str]| keys.iter().any(|key| names.contains(key));
@@ -82,11 +84,11 @@ pub(crate) fn is_fixed(work: &Work, keys: &[String]) -> bool {
         }
         Work::Apply(action) => {
             let fixed = of_manifest(&action.manifest);
-            // All else in a saga says what it does.
+            // Everything else in a saga decides what the saga does.
             !fixed.is_free(keys) && (fixed.free == PARAMS || decides(&whole, OF_OBJECTS))
         }
-        // A request may name whatever it likes in its body, and so may the params of a child: there
-        // it is told what may read them.
+        // An HTTP request may name anything in its body. So may the params of a child: the child's
+        // own check decides what may read them.
         Work::Http(_) | Work::Saga(_) | Work::UndoSaga => false,
         Work::Delete(_) | Work::Until(_) | Work::Approval(_) | Work::Wait(_) => {
             decides(&whole, OF_OBJECTS)
@@ -111,7 +113,7 @@ mod tests {
         is_fixed(&work, &keys(["manifest"].into_iter().chain(below.iter().copied())))
     }
 
-    /// `leaf`: keys without dots in them.
+    /// `leaf` is a path of keys without dots in them.
     fn fixed(manifest: &Value, leaf: &str) -> bool {
         fixed_below(manifest, &leaf.split('.').collect::<Vec<_>>())
     }
@@ -213,7 +215,7 @@ mod tests {
             &["spec", "selector", "matchLabels", "image.example.com/built-by"]
         ));
         assert!(!fixed_below(&object("v1", "ConfigMap"), &["data", "image.tag"]));
-        // What looks like the way to data is a key, and no way.
+        // `metadata.labels` and `data.x` are single keys here, not paths to data.
         assert!(
             fixed_below(&some, &["metadata.labels", "image"])
                 && fixed_below(&object("v1", "ConfigMap"), &["data.x", "image"])

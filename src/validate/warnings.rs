@@ -1,4 +1,4 @@
-//! What a saga is accepted with although it may come to harm.
+//! The warnings with which a saga is accepted although it may fail later.
 
 use crate::{
     expression::{program::Expression, reads::Variable, template::Template},
@@ -6,9 +6,9 @@ use crate::{
     model::saga::{Operation, ValidSaga},
 };
 
-/// What a person should mend before it matters: a compensation that fails where there are no
-/// outputs. It may run where nobody can tell what its action did, or where that failed, and a saga
-/// that is stuck then waits for a person.
+/// Returns the compensations that fail if there are no outputs, so that a user can correct them in
+/// time. A compensation may run although the outcome of its action is unknown, or although its
+/// action failed. If the compensation then fails, the saga is stuck until a user acts.
 #[must_use]
 pub fn warnings(saga: &ValidSaga) -> Vec<Fault> {
     let steps = saga.steps.iter().enumerate();

@@ -1,8 +1,8 @@
-//! What people may ask for, and in which words.
+//! The requests of users, and the texts of their annotations.
 //!
 //! # Guarantees
-//! A person speaks the truth: they settle an attempt only as it really came out, and only where
-//! nothing can change that any more.
+//! Users tell the truth: they settle an attempt only with its real outcome, and only if nothing can
+//! change that outcome any more.
 
 use super::{
     other_side, person,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::api::{Asked, Direction, RequestAction, StepPhase};
 
-/// What people may do now.
+/// Returns what users may do now.
 pub(super) fn asks(world: &World) -> Vec<Ask> {
     let object = world.object();
     if object.gone {
@@ -36,7 +36,7 @@ pub(super) fn asks(world: &World) -> Vec<Ask> {
     asks.retain(|ask| *ask != Ask::Delete || !object.deleting);
     for action in RequestAction::ALL {
         match action {
-            // Asked for where the saga is paused.
+            // A resume is offered above, if the saga is paused.
             RequestAction::Resume => {}
             RequestAction::Compensate | RequestAction::Cancel | RequestAction::Pause => {
                 asks.push(Ask::Request(action, None));
@@ -114,8 +114,8 @@ fn value(world: &World, action: RequestAction, step: Option<usize>) -> Option<St
     })
 }
 
-/// What a person may say, in truth, of the attempts of a step of which nobody else can tell:
-/// those before the one that is under way.
+/// Returns the outcome that a user can truthfully state for the uncertain attempts of a step. An
+/// attempt that is under way does not belong to them.
 fn word_on(world: &World, place: usize) -> Option<&'static str> {
     let status = world.status().steps.get(place)?;
     let direction =
@@ -127,7 +127,7 @@ fn word_on(world: &World, place: usize) -> Option<&'static str> {
     }
     let newest = record.active.as_ref().map(|_| Who { place, direction, number: record.attempt });
     let half_done = direction == Direction::Action && truth.in_effect;
-    // What an operator that stands still is yet to begin, nobody can speak of.
+    // Nobody can state the outcome of an attempt that a halted replica has yet to begin.
     let to_begin =
         |who: &Who| who.place == place && who.direction == direction && Some(*who) != newest;
     let begins = world.processes.iter().any(|process| process.to_begin().iter().any(to_begin));

@@ -1,19 +1,19 @@
-//! The wall clock of each operator, and what its operator knows of it.
+//! The wall clock of each replica, and what the replica knows of its clock.
 //!
 //! # Guarantees
-//! What an operator decides by, and writes down, are the instants that its own wall clock shows.
-//! How long it waits, and for how long it knows something, is by the time of the world, as by a
-//! monotonic clock. An operator compares its clock with the API server's as the real one does: by
-//! the stamp of its Lease, in whole seconds, when it renews that; in between, by its monotonic
-//! clock.
+//! A replica decides by the instants that its own wall clock shows, and writes those instants down.
+//! Its waits, and the time since it learned something, are measured by the simulated time, as by a
+//! monotonic clock. A replica compares its clock with the API server's as the real operator does:
+//! when it renews its Lease, by the stamp of the Lease in whole seconds; in between, by its
+//! monotonic clock.
 //!
 //! # Assumptions
-//! The API server's clock is the time of the world. A clock is wrong or is set, but runs at the
-//! right pace.
+//! The API server's clock shows the simulated time. A clock may be wrong or may be set, but it runs
+//! at the right speed.
 //!
 //! # Caveats
-//! Where no clock is wrong and none may be set, nothing is compared: all clocks are one. A call
-//! takes no time.
+//! If no clock is wrong and no clock may be set, nothing is compared: all clocks show the same
+//! time. A call takes no time.
 
 use std::time::{Duration, Instant};
 
@@ -36,22 +36,24 @@ use crate::{
     model::skew::Skew,
 };
 
-/// What the stamp in whole seconds, what clocks may be ahead untold, and what is told in whole
-/// seconds add to how far apart two clocks seem.
+/// The margin that three things add to the apparent distance of two clocks: the Lease stamp is in
+/// whole seconds, clocks may be ahead by a little that is not recorded, and what is recorded is in
+/// whole seconds.
 const UNSURE: Duration = Duration::from_secs(8);
 
-/// An instant so much later, or earlier.
+/// Returns the instant moved by `by`: later if `by` is positive, earlier if it is negative.
 fn shifted(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(at)
 }
 
-/// Whether clocks differ, or may.
+/// Returns whether the clocks differ or may come to differ.
 pub(super) fn has_clocks(rules: &Rules) -> bool {
     rules.clocks != [SignedDuration::ZERO; 2]
         || [Fault::SetAhead, Fault::SetBack].iter().any(|fault| rules.fault_kinds.contains(fault))
 }
 
-/// How far apart two clocks may ever be, or seem to be. Zero where they are one.
+/// Returns how far apart two clocks may ever be or seem to be. The value is zero if all clocks show
+/// the same time.
 pub(super) fn apart(rules: &Rules) -> Duration {
     if !has_clocks(rules) {
         return Duration::ZERO;
@@ -65,22 +67,22 @@ pub(super) fn clock(world: &World, number: usize) -> Clock {
     world.clocks.get(number).copied().unwrap_or_default()
 }
 
-/// What an operator's wall clock shows now.
+/// Returns what the wall clock of a replica shows now.
 pub(super) fn shown(world: &World, number: usize) -> Timestamp {
     shifted(world.now, clock(world, number).ahead)
 }
 
-/// When an operator's wall clock will show this, unless it is set.
+/// Returns when the wall clock of a replica will show `shown`, unless the clock is set.
 pub(super) fn when_shown(world: &World, number: usize, shown: Timestamp) -> Timestamp {
     shifted(shown, -clock(world, number).ahead)
 }
 
-/// The latest instant that any clock shows, or showed but for what went by since.
+/// Returns the latest instant that any clock shows, or would show if no clock had been set back.
 pub(super) fn latest_shown(world: &World) -> Timestamp {
     shifted(world.now, world.furthest)
 }
 
-/// What an operator knows of how far its clock may be from that of the API server.
+/// Returns what a replica knows of the distance between its clock and the API server's.
 pub(super) fn skew(world: &World, number: usize) -> Skew {
     if !has_clocks(&world.rules) {
         return Skew::default();
@@ -94,7 +96,7 @@ pub(super) fn skew(world: &World, number: usize) -> Skew {
     compared.skew((shown(world, number), look::instant(world, world.now))).towards_others()
 }
 
-/// Sets the clock of an operator's machine.
+/// Sets the clock of the machine of a replica forward or back.
 pub(super) fn set_clock(world: &mut World, number: usize, fault: Fault) -> Option<()> {
     let by = SignedDuration::try_from(world.rules.set_by).ok().filter(|by| !by.is_zero())?;
     let (now, down) = (world.now, world.processes.get(number)?.is_down());
@@ -108,7 +110,8 @@ pub(super) fn set_clock(world: &mut World, number: usize, fault: Fault) -> Optio
     Some(())
 }
 
-/// Every operator that renews its Lease has done so by now, where it had the time to.
+/// Records that each replica that renews its Lease has compared its clock by now, if it had the
+/// time to do so.
 pub(super) fn compare_clocks(world: &mut World) {
     let now = world.now;
     for (clock, process) in world.clocks.iter_mut().zip(&world.processes) {
@@ -119,8 +122,7 @@ pub(super) fn compare_clocks(world: &mut World) {
     }
 }
 
-/// Notes when the intents were really decided that an operator has just written which dated
-/// them wrongly.
+/// Records when the intents of the last write were really decided, if a wrong clock dated them.
 pub(super) fn date_intents(world: &mut World, before: &super::Object, ahead: SignedDuration) {
     if !has_clocks(&world.rules) {
         return;
@@ -134,13 +136,13 @@ pub(super) fn date_intents(world: &mut World, before: &super::Object, ahead: Sig
     world.dated.extend(new);
 }
 
-/// When the intent of an attempt was really decided.
+/// Returns when the intent of an attempt was really decided.
 pub(super) fn decided(world: &World, who: Who, active: &ActiveAttempt) -> Timestamp {
     world.dated.iter().find(|dated| dated.who == who).map_or(active.started_at.0, |dated| dated.at)
 }
 
-/// For how long ago an operator thinks that an intent was decided, as an instant of the world's
-/// time. An intent from the future is as old as one that was decided just now.
+/// Returns when an intent was decided in the opinion of a replica, in simulated time. An intent
+/// dated in the future counts as decided now.
 pub(super) fn thought(world: &World, number: usize, intended: Timestamp) -> Timestamp {
     if !has_clocks(&world.rules) {
         return intended;
@@ -150,7 +152,7 @@ pub(super) fn thought(world: &World, number: usize, intended: Timestamp) -> Time
     world.now.checked_sub(age).unwrap_or(Timestamp::MIN)
 }
 
-/// The instants after which an intent is too old for its child to be made.
+/// Returns the instants from which an intent is too old for the creation of its child.
 pub(super) fn too_old(world: &World) -> impl Iterator<Item = Timestamp> {
     let intents =
         world.object().active().filter_map(|(who, record)| Some((who, record.active.as_ref()?)));
@@ -159,7 +161,7 @@ pub(super) fn too_old(world: &World) -> impl Iterator<Item = Timestamp> {
     })
 }
 
-/// What counts of clocks and of the instants that they showed where one world is told from another.
+/// Writes the part of a fingerprint that covers the clock of a replica.
 pub(super) fn clock_into(world: &World, sink: &mut Sink<'_>, number: usize) {
     if has_clocks(&world.rules) {
         let Clock { ahead, set } = clock(world, number);
@@ -178,7 +180,7 @@ pub(super) fn ahead_into(world: &World, sink: &mut Sink<'_>, ahead: SignedDurati
     }
 }
 
-/// For how long ago a clock showed this, for as long as it matters.
+/// Writes how long ago a clock showed this instant, capped at the time for which it matters.
 pub(super) fn shown_into(world: &World, sink: &mut Sink<'_>, at: Timestamp, cap: Duration) {
     let apart = apart(&world.rules);
     sink.duration(
@@ -186,14 +188,15 @@ pub(super) fn shown_into(world: &World, sink: &mut Sink<'_>, at: Timestamp, cap:
     );
 }
 
-/// How long it takes until any clock shows this.
+/// Writes how long it takes at most until a clock shows this instant.
 pub(super) fn until_shown_into(world: &World, sink: &mut Sink<'_>, at: Timestamp) {
     sink.duration(
         between(world.now, later(at, apart(&world.rules))).saturating_add(Duration::from_micros(1)),
     );
 }
 
-/// For how long something has lasted that does not last on while the saga's clock stands still.
+/// Writes how long something has lasted. Time during which the saga's clock is stopped does not
+/// count.
 pub(super) fn stretch_into(
     world: &World,
     sink: &mut Sink<'_>,
@@ -212,7 +215,7 @@ pub(super) fn stretch_into(
     }
 }
 
-/// When an intent was really decided, where that is another instant than the one that it says.
+/// Writes when an intent was really decided, if the intent may state another instant.
 pub(super) fn dated_into(world: &World, sink: &mut Sink<'_>, who: Who, active: &ActiveAttempt) {
     if has_clocks(&world.rules) {
         sink.duration(
@@ -224,7 +227,7 @@ pub(super) fn dated_into(world: &World, sink: &mut Sink<'_>, who: Who, active: &
     }
 }
 
-/// The instant at which a clock that is as far ahead as may be showed this.
+/// Returns when a clock that is as far ahead as allowed showed this instant.
 fn earlier(world: &World, at: Timestamp) -> Timestamp {
     SignedDuration::try_from(apart(&world.rules)).map_or(at, |apart| shifted(at, -apart))
 }

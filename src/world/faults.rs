@@ -1,4 +1,4 @@
-//! What goes wrong with an operator.
+//! The faults of replicas: when they may happen, and what they do.
 
 use jiff::SignedDuration;
 
@@ -12,7 +12,7 @@ use super::{
     },
 };
 
-/// Whether a fault of this kind may happen now.
+/// Returns whether a fault of this kind may happen now.
 pub(super) fn may_happen(world: &World, fault: Fault) -> bool {
     let left = world.faults.len() < world.rules.faults;
     left && world.rules.fault_kinds.contains(&fault)
@@ -41,7 +41,7 @@ pub(super) fn strike(world: &mut World, number: usize, fault: Fault) -> Option<(
         Fault::Lapse => process::lapse(world, number, now)?,
         Fault::SetAhead | Fault::SetBack => clocks::set_clock(world, number, fault)?,
         Fault::Deafen => process::deafen(world, number)?,
-        // A look that has not begun cannot stand still, nor be refused anything.
+        // A reconcile that has not begun cannot be stalled, and nothing can be refused to it.
         Fault::Stall | Fault::Refuse => return None,
     }
     world.faults.push(fault);

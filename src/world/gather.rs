@@ -1,4 +1,5 @@
-//! What an operator sees of the attempts that the status calls active, in the engine's words.
+//! What a replica observes of the attempts that the status calls active, in the terms of the
+//! engine.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -28,11 +29,11 @@ use crate::{
     world::look::instant,
 };
 
-/// What is said of a request that its operator called off.
+/// The message for an HTTP request that its replica called off.
 pub(super) const CALLED_OFF: &str = "the operator lost its Lease before an answer came";
 
-/// The states of the attempts that the copy calls active. What this operator knows of others it
-/// forgets.
+/// Returns the states of the attempts that the copy calls active. The replica forgets what it knows
+/// of other attempts, unless its own HTTP request is under way.
 pub(super) fn gather(world: &mut World, number: usize, copy: &Arc<Object>) -> Observed {
     let mut observed = Observed::new();
     if let Some(process) = world.processes.get_mut(number) {
@@ -52,7 +53,7 @@ pub(super) fn gather(world: &mut World, number: usize, copy: &Arc<Object>) -> Ob
             Work::Pod(_) | Work::Job(_) if there::has_children(world) => {
                 look::child(world, number, who, active)
             }
-            // An object is made, seen and lost as a Pod is.
+            // An object is created, observed and lost as a Pod is.
             Work::Pod(_)
             | Work::Job(_)
             | Work::Apply(_)
@@ -60,7 +61,7 @@ pub(super) fn gather(world: &mut World, number: usize, copy: &Arc<Object>) -> Ob
             | Work::Saga(_)
             | Work::UndoSaga => pod(world, number, who, active),
             Work::Delete(_) => standing_or_going(world, number, who, active),
-            // States of the saga: there is nothing to be seen.
+            // These steps are states of the saga: there is nothing to observe.
             Work::Approval(_) | Work::Wait(_) => continue,
         };
         observed.insert(world.id(who), handing_on(world, who, state));
@@ -68,7 +69,7 @@ pub(super) fn gather(world: &mut World, number: usize, copy: &Arc<Object>) -> Ob
     observed
 }
 
-/// The same state; of an action that is done, with what its step hands on.
+/// Returns the state. If the action of a step succeeded, the state carries the outputs of the step.
 fn handing_on(world: &World, who: Who, state: ChildState) -> ChildState {
     let step = world.object().saga().steps.get(who.place);
     let Some(step) =
@@ -78,7 +79,7 @@ fn handing_on(world: &World, who: Who, state: ChildState) -> ChildState {
     };
     let given = world.rules.outputs.get(&step.name).cloned();
     let stand_in = |name: &str| (name.to_owned(), Value::String(format!("<{}.{name}>", step.name)));
-    // What a child saga hands on stands in its own spec.
+    // The outputs of a child saga are named in its own spec.
     let of_child = if let Work::Saga(action) = &step.action.work {
         action.spec.get("outputs").and_then(Value::as_object)
     } else {
@@ -125,7 +126,7 @@ fn request(
     }
 }
 
-/// A request that another operator was to send.
+/// Returns the state of an HTTP request that another replica was to send.
 fn elsewhere(world: &World, sender: &str, known: &Known, timeout: Duration) -> ChildState {
     if broken(Twin::Executor) {
         return gone("the operator that sent the request is gone");
@@ -183,7 +184,7 @@ fn pod(world: &mut World, number: usize, who: Who, active: &ActiveAttempt) -> Ch
     let (since, first) = *known.child.get_or_insert((now, pod));
     let another = written || first != pod;
     match trial.ended {
-        // The earlier Pod may have acted.
+        // The earlier Pod may have done its work.
         Some(Ending::No) if another => gone("an earlier Pod of this attempt vanished"),
         Some(ending) => told(End::Answered(ending), false),
         None => ChildState::Active {
@@ -195,8 +196,8 @@ fn pod(world: &mut World, number: usize, who: Who, active: &ActiveAttempt) -> Ch
     }
 }
 
-/// What is seen of an object that a step deletes: it stands, it is being deleted, or that came
-/// to an end.
+/// Returns the state of an object that a step deletes: the object exists, it is terminating, or its
+/// deletion has ended.
 fn standing_or_going(
     world: &mut World,
     number: usize,
@@ -225,19 +226,20 @@ fn standing_or_going(
     }
 }
 
-/// The number of the object that the step deletes, as it stands, or stood last, under its name.
+/// Returns the number of the object that the step deletes: the object that has its name now, or had
+/// it last.
 pub(super) fn standing(world: &World, who: Who) -> u32 {
     let [action, undo] = world.remade.get(who.place).copied().unwrap_or_default();
     if who.direction == Direction::Action { action } else { undo }
 }
 
-/// Whether the attempt deletes an object.
+/// Returns whether the attempt deletes an object.
 pub(super) fn deletes(world: &World, who: Who) -> bool {
     let step = world.object().saga().steps.get(who.place);
     step.and_then(|step| step.operation(who.direction)).is_some_and(Operation::deletes)
 }
 
-/// Somebody makes the object again that an attempt deleted.
+/// Creates an object again that an attempt deleted. A third party does this, not the operator.
 pub(super) fn remake(world: &mut World, who: Who) -> Option<()> {
     let object = standing(world, who);
     let gone = |trial: &super::state::trial::Trial| {
@@ -246,22 +248,22 @@ pub(super) fn remake(world: &mut World, who: Who) -> Option<()> {
     let may = deletes(world, who) && object < world.rules.remakes && world.trials.iter().any(gone);
     let [action, undo] = world.remade.get_mut(who.place).filter(|_| may)?;
     *(if who.direction == Direction::Action { action } else { undo }) += 1;
-    // Nothing watches it: who waits looks again by and by.
+    // No watch covers the object: a replica that waits reconciles again from time to time.
     process::trigger_all(world);
     Some(())
 }
 
-/// The UID of a Pod by its number.
+/// Returns the UID of a Pod by its number.
 pub(super) fn pod_uid(pod: u32) -> String {
     format!("pod-{pod}")
 }
 
-/// The number of a Pod by its UID.
+/// Returns the number of a Pod by its UID.
 pub(super) fn pod_number(uid: &str) -> Option<u32> {
     uid.strip_prefix("pod-")?.parse().ok()
 }
 
-/// An end in the engine's words.
+/// Returns the end of an attempt in the terms of the engine.
 fn told(end: End, request: bool) -> ChildState {
     let failed = |reached, last, exit_code| {
         let message = "the other side said no".into();
@@ -301,7 +303,7 @@ fn gone(message: &str) -> ChildState {
     ChildState::Unknown { message: message.into(), retry_after: None }
 }
 
-/// A request that its operator never sent and never will.
+/// Returns the state of an HTTP request that its replica never sent and never will.
 pub(super) fn never_sent() -> ChildState {
     ChildState::Failed(Failure {
         reached: Reached::Nothing,

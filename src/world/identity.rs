@@ -1,13 +1,14 @@
-//! When two worlds are the same world.
+//! The fingerprint of a world: it decides whether two worlds are the same.
 //!
 //! # Guarantees
-//! Worlds with equal fingerprints have the same future: instants count only relative to now and as
-//! long as they can still matter, versions only relative to each other, ids only by whose they are,
-//! and operators are alike: which of the two it happened to does not count.
+//! Worlds with equal fingerprints have the same future. Instants count only relative to now, and
+//! only while they can still matter. Versions count only relative to each other. Ids count only by
+//! their owner. The two replicas are interchangeable: the fingerprint does not depend on which
+//! replica something happened to.
 //!
 //! # Caveats
-//! Texts do not count: messages, reasons, the history of attempts. 128 bits, not proof against a
-//! forger.
+//! Texts do not count: messages, reasons, the history of attempts. The fingerprint has 128 bits and
+//! does not resist deliberate collisions.
 
 mod memory;
 mod status;
@@ -30,10 +31,10 @@ use super::{
 };
 use crate::clock::between;
 
-/// After this long it does not matter any more for how long a Pod is known.
+/// The age from which it does not matter how long a replica has known a Pod.
 const NOTED: Duration = Duration::from_secs(2);
 
-/// What tells this world from others.
+/// Returns the fingerprint of a world.
 #[must_use]
 pub fn fingerprint(world: &World) -> u128 {
     match *world.processes.as_slice() {
@@ -42,12 +43,12 @@ pub fn fingerprint(world: &World) -> u128 {
     }
 }
 
-/// The world with its operators in this order.
+/// Returns the hash of the world with its replicas in this order.
 fn seen_from(world: &World, order: &[usize]) -> u128 {
     let mut sink = Sink::new(order);
     status::object_into(world, &mut sink, world.object());
     for back in 1..=2 {
-        // A copy that nobody may decide from any more does not count.
+        // A copy that no replica may decide from any more does not count.
         match world.copies.back(back).filter(|copy| look::may_be_read(world, copy)) {
             Some(copy) => status::object_into(world, &mut sink, copy),
             None => sink.put(0),

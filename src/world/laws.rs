@@ -1,5 +1,5 @@
-//! What must hold in every world, after every write and for every effect, judged by what really
-//! happened and not by what the engine says.
+//! What must hold in every world, after every write and for every effect. The laws judge by what
+//! really happened, not by what the engine says.
 
 use super::state::law::{Broken, Law};
 mod begins;
@@ -17,7 +17,7 @@ pub(super) use self::{
     writes::{plan, write},
 };
 
-/// Notes that a law is broken unless it holds.
+/// Records that a law is broken, unless it holds.
 pub(super) fn must(broken: &mut Vec<Broken>, holds: bool, law: Law, what: impl FnOnce() -> String) {
     if !holds {
         broken.push(Broken::new(law, what()));

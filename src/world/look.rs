@@ -1,5 +1,4 @@
-//! One look of an operator at the saga: gather, plan, record, perform; and how it is halted in the
-//! middle.
+//! One reconcile of a replica: gather, plan, record, perform. Also the halt of a reconcile.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -34,7 +33,7 @@ use crate::{
     },
 };
 
-/// Whether this operator looks now at a copy so many versions old.
+/// Returns whether this replica may reconcile now, with a copy that is `staleness` versions old.
 pub(super) fn may_look(world: &World, number: usize, staleness: usize) -> bool {
     let process =
         world.processes.get(number).filter(|process| process.is_up() && process.triggered);
@@ -43,20 +42,20 @@ pub(super) fn may_look(world: &World, number: usize, staleness: usize) -> bool {
         && process.zip(copy).is_some_and(|(process, copy)| is_fresh(copy, process.floor))
 }
 
-/// Whether an operator that knows of this version decides from the copy.
+/// Returns whether a replica that knows the version `floor` decides from the copy.
 pub(super) fn is_fresh(copy: &Object, floor: u64) -> bool {
-    // Texts only where they matter.
+    // The texts of the versions are compared only if the numbers do not suffice.
     copy.version >= floor
         || freshness(Some(&floor.to_string()), &copy.version.to_string()) == Freshness::Fresh
 }
 
-/// Whether any operator would decide from the copy.
+/// Returns whether any replica would decide from the copy.
 pub(super) fn may_be_read(world: &World, copy: &Object) -> bool {
     world.processes.iter().any(|process| is_fresh(copy, process.floor))
 }
 
-/// Gathers and plans. `None` where nothing told the operator to look, or the copy is older than
-/// what it knows.
+/// Gathers the observations and makes the plan. Returns `None` if nothing triggered the replica, or
+/// if the copy is older than a version that the replica knows.
 pub(super) fn decide(
     world: &mut World,
     number: usize,
@@ -68,7 +67,7 @@ pub(super) fn decide(
     }
     let copy = Arc::clone(world.copies.back(staleness)?);
     let unread = !versions::view(world, number, &copy).versions.words.is_empty();
-    // Nothing is known of the attempts of a saga that cannot be read.
+    // If a saga cannot be read, nothing is known of its attempts.
     let children = if unread { Observed::new() } else { gather::gather(world, number, &copy) };
     let View { status, remains, versions } = versions::view(world, number, &copy);
     let executor = world.processes.get(number)?.executor;
@@ -104,7 +103,7 @@ pub(super) fn decide(
     let wake = plan.wake.map(|wake| clocks::when_shown(world, number, wake));
     if staleness == 0 {
         laws::plan(&copy, &seen, &plan, broken);
-        // Nothing but expressions could tell equal inputs apart.
+        // Only expressions could give two plans for equal inputs.
         let is_equal =
             !copy.saga().has_expressions() || crate::engine::plan(&copy.saga, &seen) == plan;
         laws::must(broken, is_equal, Law::Consistent, || "equal inputs give two plans".into());
@@ -114,7 +113,7 @@ pub(super) fn decide(
     let process = world.processes.get_mut(number)?;
     process.floor = process.floor.max(copy.version);
     process.wake = [wake, process.view.again].into_iter().flatten().min();
-    // An instant that has come by then is no reason to wait.
+    // If the instant of the wake-up has already come, the replica reconciles at once.
     process.triggered = staleness > 0 || wake.is_some_and(|wake| wake <= world.now);
     Some(Look { acts, cursor: Cursor { version: copy.version, written: None, executor, ahead } })
 }
@@ -151,7 +150,7 @@ pub(crate) fn act(world: &World, number: usize, effect: Effect) -> Option<Act> {
             })
         }
         Effect::Stop(id) => Act::Stop(world.who(&id)?),
-        // A child saga is played as a Pod is: there is nobody to be told anything.
+        // A child saga is simulated as a Pod: no saga exists that could be asked.
         Effect::Ask { .. } => return None,
         Effect::Sweep => Act::Sweep,
         Effect::Delete => Act::Delete,
@@ -160,7 +159,7 @@ pub(crate) fn act(world: &World, number: usize, effect: Effect) -> Option<Act> {
     })
 }
 
-/// Does what was decided, up to where it is halted.
+/// Performs the acts of a reconcile, up to the halt if there is one.
 pub(super) fn carry_out(
     world: &mut World,
     number: usize,
@@ -200,11 +199,11 @@ pub(super) fn carry_out(
             break;
         }
     }
-    // There is nothing there to be halted before.
+    // The reconcile has no act at the place of the halt.
     halt.is_none().then_some(())
 }
 
-/// The API server refuses to create a Pod.
+/// Refuses the creation of a Pod. Returns `None` if the attempt creates none or has already begun.
 fn refuse_creation(world: &mut World, number: usize, who: Who) -> Option<()> {
     const WAIT: Duration = Duration::from_secs(1);
     let now = world.now;
@@ -220,7 +219,7 @@ fn refuse_creation(world: &mut World, number: usize, who: Who) -> Option<()> {
     Some(())
 }
 
-/// A process that is frozen renews nothing.
+/// Ends the renewals of the Lease if the replica is frozen.
 pub(super) fn stand_still(world: &mut World, number: usize, how: Fault) {
     let now = world.now;
     let Some(executor) = world.processes.get(number).map(|process| process.executor) else {
@@ -231,7 +230,7 @@ pub(super) fn stand_still(world: &mut World, number: usize, how: Fault) {
     }
 }
 
-/// An operator that stood still goes on.
+/// Resumes a replica that was halted.
 pub(super) fn resume(
     world: &mut World,
     number: usize,
@@ -258,7 +257,7 @@ pub(super) fn resume(
     carry_out(world, number, Look { acts: rest, cursor }, None, happened, broken)
 }
 
-/// An instant of the virtual clock on the monotonic one.
+/// Returns the instant of the monotonic clock for an instant of the simulated time.
 pub(super) fn instant(world: &World, at: Timestamp) -> std::time::Instant {
     let dawn = Timestamp::from_second(super::state::world::DAWN).unwrap_or_default();
     world.rules.origin + between(dawn, at)

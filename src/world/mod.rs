@@ -1,34 +1,35 @@
-//! A simulated world around the real engine: one saga in an API server, one or two operators, Pods,
-//! requests, and clocks that go only where they are told to.
+//! A simulated world around the real engine: one saga in an API server, one or two replicas, Pods,
+//! HTTP requests, and clocks that advance only when a move advances them.
 //!
 //! ```text
-//!  World ── moves() ──► everything that may happen next
+//!  World ── moves() ──► every possible next move
 //!                         └── apply(&Move) ──► Step { world, happened, broken }
 //! ```
 //!
-//! Whoever holds a world chooses what happens: the model tries every [`Move`], a simulation takes
-//! [`World::fair_move`]. A world is a value: [`World::apply`] leaves it as it is and returns the
-//! next one, with what [`Happened`] on the way and which [`Law`] was broken by it.
+//! The caller chooses what happens: the model tries every [`Move`], and a simulation takes
+//! [`fair_move`]. A world is a value. [`apply`] leaves the world unchanged and
+//! returns the next world, what [`Happened`], and every [`Law`] that the move broke.
 //!
 //! # Guarantees
-//! Pure: equal worlds and equal moves give equal worlds. Decisions are the engine's own, and the
-//! rules of the shell are those of [`crate::engine`] and [`crate::objects`]; the world adds the
-//! faults. An operator looks at the saga only when something told it to: its object or a Pod of it
-//! changed, a request of its own came back, or its last plan asked for it. So a wake-up that is
-//! lost shows. Each operator has a wall clock of its own, which may be wrong and may be set; what
-//! it waits for and how long it knows something is by the time of the world, which the laws judge
-//! by. An operator may be of a later version than the other one.
+//! The functions are pure: equal worlds and equal moves give equal worlds. The engine makes the
+//! decisions, and the rules of the shell are those of [`crate::engine`] and [`crate::objects`]. The
+//! world adds the faults. A replica reconciles the saga only after a trigger: the saga or a Pod of
+//! the saga changed, an HTTP request of the replica was answered, or its last plan asked for a
+//! wake-up. So a lost wake-up becomes visible. Each replica has its own wall clock, which may be
+//! wrong and may be set. Waits, and the time since a replica learned something, are measured by the
+//! simulated time. The laws judge by the simulated time too. A replica may be of a later version
+//! than the other replica.
 //!
 //! # Assumptions
-//! The saga is valid, and nobody but the operators writes its status. What Pods and Jobs are
-//! assumed to be stands in `children`.
+//! The saga is valid, and only the replicas write its status. The module `children` says what is
+//! assumed of Pods and Jobs.
 //!
 //! # Caveats
-//! A look at the saga happens at one instant, unless it is halted. Effects of one plan leave one
-//! after the other. Reads other than of the saga are live. Events are lost only by an operator
-//! whose watches break, and then all of them, until it lists everything again; what it reads
-//! meanwhile is no older than the world allows. Unless the rules ask for them
-//! [as they are](Children::AsTheyAre), Pods are played by their numbers, and Jobs as Pods are.
+//! A reconcile happens at one instant unless it is halted. The effects of a plan are performed one
+//! after the other. Every read except that of the saga is live. Events are lost only by a replica
+//! whose watches break. Such a replica loses all events until it lists again, and what it reads
+//! meanwhile is no older than the rules allow. Unless the rules ask for [real Pods and
+//! Jobs](Children::AsTheyAre), Pods are simulated by their numbers, and Jobs are simulated as Pods.
 
 mod asks;
 mod children;

@@ -1,4 +1,4 @@
-//! What may happen next, and what it leads to.
+//! The possible moves, and the result of each move.
 
 use jiff::Timestamp;
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Everything that may happen next.
+/// Returns every move that may happen next.
 #[must_use]
 pub fn moves(world: &World) -> Vec<Move> {
     let mut moves = Vec::new();
@@ -31,7 +31,7 @@ pub fn moves(world: &World) -> Vec<Move> {
     moves
 }
 
-/// What a move leads to; `None` where it cannot happen.
+/// Returns the result of a move; `None` if the move cannot happen.
 #[must_use]
 pub fn apply(before: &World, next: &Move) -> Option<Step> {
     let mut step = Step { world: before.clone(), happened: Vec::new(), broken: Vec::new() };
@@ -69,7 +69,7 @@ pub fn apply(before: &World, next: &Move) -> Option<Step> {
     Some(settled(step))
 }
 
-/// Calls `visit` with everything that may happen next and what it leads to.
+/// Calls `visit` with every move that may happen next, and with its result.
 pub fn expand(world: &World, visit: &mut dyn FnMut(Move, Step)) {
     for (number, process) in world.processes.iter().enumerate() {
         match process.life {
@@ -115,7 +115,8 @@ fn visit_next(world: &World, next: Move, visit: &mut dyn FnMut(Move, Step)) {
     }
 }
 
-/// One look, carried out, and halted at every point at which it can be. It is decided once.
+/// Visits one reconcile without a halt, and the same reconcile halted at every possible place. The
+/// decision is made once.
 fn expand_look(world: &World, process: usize, staleness: usize, visit: &mut dyn FnMut(Move, Step)) {
     if !look::may_look(world, process, staleness) {
         return;
@@ -136,7 +137,7 @@ fn expand_look(world: &World, process: usize, staleness: usize, visit: &mut dyn 
         }
     };
     for how in Fault::HALTS.into_iter().filter(|how| faults::may_happen(world, *how)) {
-        // To crash before the first write is to crash before the look.
+        // A crash before the first write equals a crash before the reconcile.
         for after in usize::from(how == Fault::Crash)..length {
             go(decided.clone(), look.clone(), Some(Halt { how, after }));
         }
@@ -144,9 +145,10 @@ fn expand_look(world: &World, process: usize, staleness: usize, visit: &mut dyn 
     go(decided, look, None);
 }
 
-/// What happens where nothing goes wrong any more and nobody asks for anything: operators go
-/// on, look at the newest copy, attempts end well, then the clock goes on, and at last who
-/// hears of nothing lists all again. `None` where the world rests.
+/// Returns the next move if no further fault happens and no user asks for anything. In this order:
+/// halted replicas resume and crashed replicas restart, replicas reconcile with the newest copy,
+/// children proceed, attempts end well, the clock advances, and replicas with broken watches list
+/// again. Returns `None` if the world rests.
 #[must_use]
 pub fn fair_move(world: &World) -> Option<Move> {
     for (number, process) in world.processes.iter().enumerate() {
@@ -174,12 +176,13 @@ pub fn fair_move(world: &World) -> Option<Move> {
         Some(Move::End { who: trial.who, ending })
     });
     let deaf = || world.processes.iter().position(|process| process.deaf).map(Move::Relist);
-    // At last: what no watch tells, a timer does.
+    // A relist comes last: timers report what no watch reports.
     ends.into_iter().next().or_else(|| due(world).map(Move::Tick)).or_else(deaf)
 }
 
-/// The next instant at which something is due; `None` while an operator still has something to
-/// look at, and where nothing is due.
+/// Returns the next instant at which something is due. Returns `None` if nothing is due, or if
+/// something else has to happen first: a replica has a reconcile to do, a child is about to change,
+/// or an attempt is under way while the rules hold the clock.
 #[must_use]
 pub fn due(world: &World) -> Option<Timestamp> {
     if world.object().gone
@@ -194,7 +197,7 @@ pub fn due(world: &World) -> Option<Timestamp> {
     wakes.chain(fences(world)).filter(|at| *at > world.now).min()
 }
 
-/// The instants at which it begins to matter that an operator stands still.
+/// Returns the instants at which the halt of a replica begins to matter.
 fn fences(world: &World) -> Vec<Timestamp> {
     let mut fences = Vec::new();
     for process in &world.processes {
@@ -226,8 +229,8 @@ pub(super) fn tick(world: &mut World, until: Timestamp, due: Timestamp) -> Optio
     Some(())
 }
 
-/// The step after what does not matter any more is forgotten, and after a look at what must
-/// hold of every world.
+/// Returns the step after it forgot what no longer matters, and after the check of the laws that
+/// hold in every world.
 pub(super) fn settled(mut step: Step) -> Step {
     let Step { world, broken, .. } = &mut step;
     let read = [1, 2]

@@ -1,10 +1,10 @@
-//! The other side: Pods that run, requests under way, and what was really done.
+//! The service: Pods that run, HTTP requests under way, and what was really done.
 //!
-//! It knows its keys: what was done under a key is not done again, and what was undone under a key
-//! has no effect any more, later requests included. Nothing else is taken for granted of it: what
-//! was refused under a key may land, as long as an earlier request with that key is under way, and
-//! what was done may be refused when it is asked for again. A program whose exit code is final
-//! means that nothing was done under its key.
+//! The service knows its keys. What was done under a key is not done again. What was undone under a
+//! key has no effect any more, and later HTTP requests with that key have none either. Nothing else
+//! is assumed of the service. Work that was refused under a key may still be done while an earlier
+//! HTTP request with that key is under way. Work that was done may be refused when it is requested
+//! again. If the exit code of a program is permanent, nothing was done under its key.
 
 use super::{
     Happened,
@@ -21,7 +21,7 @@ use crate::{
     model::saga::{ValidStep, Work},
 };
 
-/// How this attempt may end now.
+/// Returns how this execution may end now.
 pub(super) fn endings(world: &World, trial: &Trial) -> impl Iterator<Item = Ending> {
     let (request, unheard) = (trial.pod.is_none(), trial.is_unheard());
     let allowed = if trial.who.direction == Direction::Action {
@@ -33,9 +33,9 @@ pub(super) fn endings(world: &World, trial: &Trial) -> impl Iterator<Item = Endi
     let known = truth.and_then(|truth| truth.key_done(trial.who.direction)) == Some(trial.key);
     let earlier = may_land_beside(world, trial);
     let (deletes, program) = (gather::deletes(world, trial.who), is_program(world, trial.who));
-    // A child that is played as it is ends by itself.
+    // A child that is simulated as a real object ends by its own turns.
     let runs = trial.runs() && !there::plays(world, trial.who);
-    // Who says that a failed program has done nothing is believed.
+    // If the step says that a failed program has done nothing, the world believes it.
     let halfway = trial.who.direction == Direction::Compensation
         || world
             .object()
@@ -47,17 +47,19 @@ pub(super) fn endings(world: &World, trial: &Trial) -> impl Iterator<Item = Endi
         let fits = match ending {
             Ending::Busy => request && !unheard && !known,
             Ending::Vanished(_) => !request && !deletes,
-            // A program knows what was done under its key, and does not say of that that it was
-            // not.
+            // A program knows what was done under its key, and does not report that work as not
+            // done.
             Ending::No => (request || !known) && !unheard,
-            // Where there is nothing that it could speak of it is a no like any other.
+            // If no earlier HTTP request with the key did the work or is under way, a 409 equals
+            // any other refusal.
             Ending::Conflict => request && !unheard && (known || earlier),
             Ending::Crash => program && halfway,
             Ending::Accepted(_) => request && !unheard,
             Ending::Done => !unheard,
             Ending::Unknown(_) => true,
         };
-        // What was done already is not done again: one way not to hear of it is enough.
+        // What was already done is not done again, so one variant of an end without an answer is
+        // enough.
         let again = matches!(
             ending,
             Ending::Unknown(false) | Ending::Vanished(false) | Ending::Accepted(false)
@@ -66,12 +68,13 @@ pub(super) fn endings(world: &World, trial: &Trial) -> impl Iterator<Item = Endi
     })
 }
 
-/// Whether another attempt with the same key is under way.
+/// Returns whether another execution with the same key is under way.
 fn may_land_beside(world: &World, trial: &Trial) -> bool {
     may_land(world, trial.who.place, trial.who.direction, trial.key, Some(trial.who))
 }
 
-/// Whether an attempt of the step is under way under this key, but for that one.
+/// Returns whether an execution of the step is under way under this key. The attempt `but` does not
+/// count.
 pub(super) fn may_land(
     world: &World,
     place: usize,
@@ -85,14 +88,14 @@ pub(super) fn may_land(
     world.trials.iter().any(|trial| of_the_key(trial) && trial.runs() && Some(trial.who) != but)
 }
 
-/// Whether the attempt runs a program.
+/// Returns whether the attempt runs a program: a Pod or a Job.
 pub(super) fn is_program(world: &World, who: Who) -> bool {
     let step = world.object().saga().steps.get(who.place);
     let operation = step.and_then(|step| step.operation(who.direction));
     operation.is_some_and(|operation| matches!(operation.work, Work::Pod(_) | Work::Job(_)))
 }
 
-/// Lets an attempt end. `None` where it cannot end so.
+/// Ends the execution of an attempt. Returns `None` if it cannot end so.
 pub(super) fn end(
     world: &mut World,
     who: Who,
@@ -156,7 +159,7 @@ pub(super) fn land(world: &mut World, trial: &Trial, ending: Ending, broken: &mu
     }
 }
 
-/// The key is remembered. A Pod that says no may have done half its work.
+/// Records the key of a refusal. A Pod that reports a failure may have done half of its work.
 pub(super) fn refuse(world: &mut World, trial: &Trial) {
     if let Some(truth) = world.truth.get_mut(trial.who.place) {
         match trial.who.direction {
@@ -176,8 +179,8 @@ pub(super) fn refuse(world: &mut World, trial: &Trial) {
     }
 }
 
-/// Forgets what cannot matter any more: the ends of attempts that are settled and that nobody
-/// will ask for again, and requests that nobody waits for and that would change nothing.
+/// Forgets what no longer matters: the ends of settled attempts that no replica will read again,
+/// and HTTP requests without a waiting replica that would change nothing.
 pub(super) fn forget_trials(world: &mut World) {
     let wanted: Vec<_> =
         world.processes.iter().flat_map(super::state::process::Process::to_begin).collect();

@@ -1,4 +1,4 @@
-//! What an operator does to the API server and to the other side, one act after the other.
+//! What a replica does to the API server and to the service, one act after the other.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::{
     model::saga::Work,
 };
 
-/// Does one thing. Returns whether what follows is done, too.
+/// Performs one act. Returns whether the acts after it are performed too.
 pub(super) fn carry_out_one(
     world: &mut World,
     number: usize,
@@ -85,8 +85,7 @@ pub(super) fn carry_out_one(
     }
 }
 
-/// Writes the status under the version that it was decided on. Returns whether that was still
-/// the newest.
+/// Writes the status if the version of the decision is still the newest. Returns whether it was.
 fn record(
     world: &mut World,
     number: usize,
@@ -113,7 +112,7 @@ fn record(
     written
 }
 
-/// Deletes the saga as it was read.
+/// Deletes the saga if it is still the version that was read.
 fn delete(world: &mut World, cursor: Cursor, happened: &mut Vec<Happened>) {
     if world.object().version == cursor.version && !world.object().gone {
         write(world, |object| {
@@ -124,8 +123,8 @@ fn delete(world: &mut World, cursor: Cursor, happened: &mut Vec<Happened>) {
     }
 }
 
-/// A write under the version that the decision was made on. Where another came first, the
-/// operator looks again.
+/// Writes to the saga if the version of the decision is still the newest. If another write came
+/// first, the replica reconciles again.
 fn patch(
     world: &mut World,
     number: usize,
@@ -140,8 +139,8 @@ fn patch(
         happened.push(Happened::Conflict(number));
     }
     if let Some(process) = world.processes.get_mut(number) {
-        // The watch brings its own write back; where another one came first, it tries again by
-        // itself.
+        // The watch reports the replica's own write. If another write came first, the replica
+        // retries automatically.
         process.triggered |= !fits || !process.deaf;
         if fits {
             process.floor = cursor.version;
@@ -150,7 +149,8 @@ fn patch(
     fits
 }
 
-/// Anybody writes the object; every operator is told.
+/// Writes the saga on behalf of anyone, and triggers every replica whose watches work. Returns the
+/// new version.
 pub(super) fn write(world: &mut World, change: impl FnOnce(&mut Object)) -> u64 {
     let version = world.copies.write(world.rules.staleness, change);
     process::trigger_all(world);
@@ -184,13 +184,13 @@ fn begin(
             create(world, number, start, fresh, happened, broken);
         }
         Work::Delete(_) => remove(world, number, start, fresh, happened, broken),
-        // States of the saga: nothing leaves for them.
+        // These steps are states of the saga: no effect is performed for them.
         Work::Approval(_) | Work::Wait(_) => {}
     }
 }
 
-/// Whether a live read shows that the attempt is active and that no child of it is known but
-/// the object that it deletes.
+/// Returns whether a live read shows that the attempt is active, and that no child of the attempt
+/// is known except the object that the attempt deletes.
 fn is_wanted(world: &World, number: usize, who: Who, object_to_go: Option<u32>) -> bool {
     let object = world.object();
     let known = object
@@ -214,7 +214,7 @@ fn send(
     let now = world.now;
     let Some(process) = world.processes.get_mut(number) else { return };
     if process.executor != cursor.executor {
-        // The tenure lapsed since the plan was made.
+        // The tenure lapsed after the plan was made.
         process.triggered = true;
         return;
     }
@@ -277,7 +277,7 @@ fn create(
     world.made = pod;
     let before = world.trials.iter().position(|trial| trial.who == who);
     match before {
-        // Somebody deleted the one before it.
+        // A third party deleted the earlier Pod.
         Some(place) => drop(world.trials.remove(place)),
         None => count_begun(world, who),
     }
@@ -294,11 +294,11 @@ fn create(
     if there::plays(world, who) {
         return perform::make(world, number, &start, pod);
     }
-    // The watch tells everybody.
+    // The watch reports the new Pod to every replica.
     process::trigger_all(world);
 }
 
-/// Deletes an object under its UID: what was made again since is not touched.
+/// Deletes an object by its UID. An object that was created again since then is not touched.
 fn remove(
     world: &mut World,
     number: usize,
@@ -342,7 +342,7 @@ fn count_begun(world: &mut World, who: Who) {
     *count = count.saturating_add(1);
 }
 
-/// Ends an attempt that is past its time.
+/// Stops an attempt that is past its time limit.
 fn stop(world: &mut World, number: usize, who: Who, happened: &mut Vec<Happened>) {
     let (now, wanted) = (
         world.now,

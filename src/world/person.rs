@@ -1,5 +1,4 @@
-//! What a person does to the saga, in words of their own, and the time that passes until they do
-//! it.
+//! User actions with any text, and the time that passes before them.
 
 use std::sync::Arc;
 
@@ -15,8 +14,8 @@ use super::{
 };
 use crate::clock::between;
 
-/// What comes of a deed; `None` where the saga is no more. Unlike
-/// [`crate::world::state::moves::Move::Ask`], it is always allowed.
+/// Returns the result of a user action; `None` if the saga no longer exists. Unlike
+/// [`crate::world::state::moves::Move::Ask`], a user action is always allowed.
 #[must_use]
 pub fn after(before: &World, deed: &Deed) -> Option<Step> {
     if before.object().gone {
@@ -33,8 +32,8 @@ pub fn after(before: &World, deed: &Deed) -> Option<Step> {
     Some(moves::settled(Step { world, happened: Vec::new(), broken: Vec::new() }))
 }
 
-/// The world at a later instant, also where nothing is due until then; `None` while an operator
-/// has something to look at, and where something is due before.
+/// Returns the world at a later instant, even if nothing is due until then. Returns `None` if a
+/// replica has a reconcile to do, or if something is due before that instant.
 #[must_use]
 pub fn at(before: &World, until: Timestamp) -> Option<Step> {
     let mut world = before.clone();
@@ -44,7 +43,7 @@ pub fn at(before: &World, until: Timestamp) -> Option<Step> {
     Some(moves::settled(Step { world, happened, broken: Vec::new() }))
 }
 
-/// Whether an operator has something to look at.
+/// Returns whether a replica has a reconcile to do.
 pub(super) fn is_busy(world: &World) -> bool {
     (0..world.processes.len()).any(|process| look::may_look(world, process, 0))
 }

@@ -1,4 +1,4 @@
-//! An operator: what it remembers, whether it goes on, and under which id it sends requests.
+//! A replica: its memory, its life, and the id under which it sends HTTP requests.
 
 use jiff::Timestamp;
 
@@ -12,21 +12,22 @@ use super::{
     },
 };
 
-/// An object changed: who watches it is told.
+/// Triggers every replica whose watches work: an object changed.
 pub(super) fn trigger_all(world: &mut World) {
     for process in &mut world.processes {
         process.triggered |= !process.deaf;
     }
 }
 
-/// An operator's watches break. `None` where they are broken, or where it watches nothing.
+/// Breaks the watches of a replica. Returns `None` if they are broken already, or if the replica is
+/// down and has no watches.
 pub(super) fn deafen(world: &mut World, number: usize) -> Option<()> {
     world.processes.get_mut(number).filter(|process| !process.is_down() && !process.deaf)?.deaf =
         true;
     Some(())
 }
 
-/// An operator whose watches broke lists all again, and looks.
+/// Lists all objects again for a replica whose watches broke, and triggers the replica.
 pub(super) fn relist(world: &mut World, number: usize) -> Option<()> {
     let process =
         world.processes.get_mut(number).filter(|process| process.is_up() && process.deaf)?;
@@ -34,15 +35,15 @@ pub(super) fn relist(world: &mut World, number: usize) -> Option<()> {
     Some(())
 }
 
-/// The Lease of an operator is not renewed any more. The others read it again and again: no
-/// watch tells them.
+/// Triggers the other replicas when the Lease of a replica is not renewed any more. They read that
+/// Lease repeatedly: no watch reports it.
 fn trigger_others(world: &mut World, but: usize) {
     for (number, process) in world.processes.iter_mut().enumerate() {
         process.triggered |= number != but;
     }
 }
 
-/// The operator hears how its request ended.
+/// Tells a replica how its HTTP request ended.
 pub(super) fn hear(world: &mut World, process: usize, who: Who, ending: Ending) {
     let now = world.now;
     let Some(process) = world.processes.get_mut(process) else { return };
@@ -52,7 +53,7 @@ pub(super) fn hear(world: &mut World, process: usize, who: Who, ending: Ending) 
     process.triggered = true;
 }
 
-/// The operator dies, with all it knows; nobody hears of its requests any more.
+/// Ends a process, with all that it knows. No replica waits for its HTTP requests any more.
 pub(super) fn crash(world: &mut World, number: usize) -> Option<()> {
     let now = world.now;
     let process = world.processes.get_mut(number).filter(|process| !process.is_down())?;
@@ -68,7 +69,7 @@ pub(super) fn crash(world: &mut World, number: usize) -> Option<()> {
     Some(())
 }
 
-/// Another process starts in its place, under a new id.
+/// Starts another process in the place of one that is down, under a new executor id.
 pub(super) fn restart(world: &mut World, number: usize) -> Option<()> {
     let (executor, stays) =
         (world.executors.len(), world.rules.later.is_some_and(|later| later.stays));
@@ -82,7 +83,8 @@ pub(super) fn restart(world: &mut World, number: usize) -> Option<()> {
     Some(())
 }
 
-/// The renewals of an operator's Lease are refused: its requests are aborted, a new id follows.
+/// Refuses the renewals of the Lease of a replica. Its HTTP requests are aborted, and a new
+/// executor id follows.
 pub(super) fn lapse(world: &mut World, number: usize, since: Timestamp) -> Option<()> {
     let next = world.executors.len();
     let process = world.processes.get_mut(number).filter(|process| process.is_up())?;

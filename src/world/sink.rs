@@ -1,4 +1,4 @@
-//! The hash behind a world's fingerprint.
+//! The hash behind the fingerprint of a world.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::api::Direction;
 /// A running hash of 128 bits.
 pub(super) struct Sink<'a> {
     sum: u128,
-    /// The operators' numbers, in the order in which they are taken.
+    /// The numbers of the replicas, in the order in which they are hashed.
     order: &'a [usize],
 }
 
 impl<'a> Sink<'a> {
-    /// The hash of nothing, with the operators in this order.
+    /// Returns the hash of nothing, with the replicas in this order.
     pub(super) const fn new(order: &'a [usize]) -> Self {
         Self { sum: 1, order }
     }

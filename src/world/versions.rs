@@ -1,14 +1,15 @@
-//! Two versions at work: what an operator of a later version writes into a status, and what one of
-//! this version reads of it.
+//! Two versions at work: what a replica of a later version writes into a status, and what a replica
+//! of this version reads of that status.
 //!
 //! # Guarantees
-//! What this version does not know, and what becomes of it where this version writes, is told by
-//! the code that the real operator reads and writes a saga with.
+//! The code by which the real operator reads and writes a saga decides what this version does not
+//! know, and what happens to the unknown parts when this version writes.
 //!
 //! # Assumptions
-//! The later version decides as this one does. It writes one field more, into the status and into
-//! that of each step that began, and, where the world allows it, one word more while the first
-//! attempt of an action is under way. The definition that is served has both.
+//! The later version decides as this version does. It writes one more field into the status, and
+//! into the status of each step that began. If the rules allow it, it also writes one more word
+//! while the first attempt of an action is under way. The definition that the API server serves has
+//! both.
 
 use std::sync::Arc;
 
@@ -26,22 +27,22 @@ use crate::{
 
 /// The field that only the later version knows.
 pub(super) const FIELD: &str = "dreamt";
-/// The word that only the later version knows: a saga is in this phase.
+/// The word that only the later version knows: a phase of the saga.
 const WORD: &str = "Dreaming";
 
-/// What an operator reads of a status.
+/// What a replica reads of a status.
 pub(super) struct View<'a> {
     pub(super) status: &'a Part<SagaStatus>,
     pub(super) remains: &'a SagaStatus,
     pub(super) versions: Versions<'a>,
 }
 
-/// Whether an operator is of the later version.
+/// Returns whether a replica is of the later version.
 pub(super) fn is_later(world: &World, number: usize) -> bool {
     world.processes.get(number).is_some_and(|process| process.later)
 }
 
-/// What an operator reads of a copy's status.
+/// Returns what a replica reads of the status of a copy.
 pub(super) fn view<'a>(world: &World, number: usize, copy: &'a Object) -> View<'a> {
     match copy.shared.as_deref().filter(|_| !is_later(world, number)) {
         Some(shared) => View {
@@ -55,13 +56,14 @@ pub(super) fn view<'a>(world: &World, number: usize, copy: &'a Object) -> View<'
     }
 }
 
-/// Whether an operator can read the status as it stands.
+/// Returns whether a replica can read the stored status.
 pub(super) fn can_read(world: &World, number: usize) -> bool {
     is_later(world, number)
         || world.object().shared.as_ref().is_none_or(|shared| !shared.is_strange())
 }
 
-/// The text of the status that an operator writes now; `None` where all are of one version.
+/// Returns the stored form of the status that a replica writes now; `None` if all replicas are of
+/// one version.
 pub(super) fn shared(world: &World, number: usize, status: &SagaStatus) -> Option<Arc<Shared>> {
     let later = world.rules.later?;
     let before = world.object().shared.as_deref();
@@ -77,7 +79,7 @@ pub(super) fn shared(world: &World, number: usize, status: &SagaStatus) -> Optio
     Some(Arc::new(Shared::new(text)))
 }
 
-/// What counts of two versions where one world is told from another.
+/// Writes the part of a fingerprint that covers the version of a replica.
 pub(super) fn version_into(world: &World, sink: &mut Sink<'_>, number: usize) {
     if world.rules.later.is_some() {
         sink.flag(is_later(world, number));
@@ -111,7 +113,8 @@ fn dream(text: &mut Value, status: &SagaStatus, word: bool) {
     }
 }
 
-/// What only the later version knows of a status: of the whole, and of the steps by their names.
+/// Returns what only the later version knows of a status. The keys are the names of the steps, and
+/// the empty name for the whole status.
 pub(super) fn unknown(text: &Value) -> Map<String, Value> {
     let of =
         |name: &str, value: &Value| value.get(FIELD).map(|field| (name.to_owned(), field.clone()));

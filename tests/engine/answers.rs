@@ -1,4 +1,4 @@
-//! The rules by which a step says itself what answers mean.
+//! The rules in which a step defines what answers mean.
 
 use saga_operator::api::{
     Direction::{Action, Compensation},
@@ -12,7 +12,7 @@ use crate::{
     world::World,
 };
 
-/// A charge with these rules, tried so often, and what refunds it.
+/// Returns the spec of a charge with these rules and this many attempts, and of its refund.
 fn spec(rules: &[(&str, &str)], attempts: u32) -> Value {
     let rules: Vec<_> =
         rules.iter().map(|(when, outcome)| json!({"when": when, "outcome": outcome})).collect();
@@ -35,7 +35,7 @@ fn rested(spec: Value, acts: Vec<Act>) -> World {
     world
 }
 
-/// How each attempt ended, how far the key moved, and whether the step is uncertain.
+/// Returns the outcome of each attempt, how far the key moved, and whether the step is uncertain.
 fn came_to(rules: &[(&str, &str)], acts: Vec<Act>) -> (Vec<Outcome>, i64, bool) {
     let world = rested(spec(rules, 3), acts);
     let action = world.step("charge").action.unwrap();
@@ -63,7 +63,7 @@ fn a_payment_that_is_declined_with_200_is_a_no_and_is_not_undone() {
         (SagaPhase::Compensated, 0, Some(vec![]))
     );
     assert_eq!(came_to(&rules, vec![says(200, "declined")]), (vec![Failed], 1, false));
-    // It is the author's word: it settles what an earlier attempt left open.
+    // A rule is the author's decision. A rule settles what an earlier attempt left open.
     assert_eq!(
         came_to(&rules, vec![unknown(), says(200, "declined")]),
         (vec![Unknown, Failed], 1, false)
@@ -72,7 +72,7 @@ fn a_payment_that_is_declined_with_200_is_a_no_and_is_not_undone() {
         came_to(&rules, vec![unknown(), says(402, "declined")]),
         (vec![Unknown, Failed], 1, false)
     );
-    // What no rule speaks of is as it is built in.
+    // The built-in meaning applies to an answer that no rule matches.
     assert_eq!(came_to(&rules, vec![says(200, "paid")]), (vec![Succeeded], 0, false));
     assert_eq!(
         came_to(&rules, vec![unknown(), says(402, "other")]),

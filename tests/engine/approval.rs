@@ -1,4 +1,4 @@
-//! Steps that wait for a person.
+//! Steps that wait for the approval of a user.
 
 use saga_operator::api::{Outcome, RequestAction, SagaPhase, StepPhase};
 
@@ -11,12 +11,13 @@ use crate::{
 
 use RequestAction::{Approve, Pause, Reject, Retry};
 
-/// A request, an approval after it, and a request after that.
+/// Returns a saga with an HTTP request, an approval after it, and an HTTP request after the
+/// approval.
 pub(crate) fn release() -> Draft {
     saga().http("build").undo().approval("ok").after(&["build"]).then_http("ship").undo()
 }
 
-/// The approval waits.
+/// Creates a world in which the approval `ok` waits.
 pub(crate) fn asks(draft: Draft) -> World {
     let mut world = World::with(draft);
     world.run_to_rest();
@@ -114,13 +115,13 @@ fn no_answer_within_its_time_is_a_no() {
         world.step("ok").message.as_deref(),
         Some("attempt 1 failed: no answer within its time")
     );
-    // Its time counts from the recorded instant, whoever looks.
+    // The time limit counts from the recorded instant, whichever process reconciles.
     let mut world = World::with(draft.clone());
     world.run_for(seconds(10));
     world.crash(seconds(3000));
     world.run_to_rest();
     assert_eq!(world.elapsed(), seconds(3600));
-    // The time limit of the defaults goes for approvals as for all else.
+    // The default time limit applies to approvals as to all other work.
     let mut defaults = no_retry();
     defaults.timeout = Some(duration("5m"));
     let mut world = World::with(saga().approval("ok").defaults(defaults));

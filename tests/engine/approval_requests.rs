@@ -1,4 +1,4 @@
-//! What else is asked for where an approval waits, was given, or was rejected.
+//! Other requests while an approval waits, and after an approval was given or rejected.
 
 use saga_operator::api::{Direction, RequestAction, SagaPhase, StepPhase};
 

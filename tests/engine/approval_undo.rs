@@ -1,4 +1,4 @@
-//! Approvals in a saga that turns back, or may not any more.
+//! Approvals in a saga that is undone, or that can no longer be undone.
 
 use saga_operator::api::{RequestAction, SagaPhase, StepPhase};
 
@@ -68,7 +68,7 @@ fn an_approval_can_be_the_point_of_no_return() {
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Failed, 0));
     assert!(world.refused(Compensate, "no").contains("the pivot ok is passed"));
-    // Rejected, or not answered yet, it is not passed.
+    // A pivot that was rejected, or not answered yet, is not passed.
     let mut world = asks(draft());
     world.demand(Reject, "ok");
     world.run_to_rest();
@@ -77,7 +77,7 @@ fn an_approval_can_be_the_point_of_no_return() {
     world.demand(Compensate, "no");
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["a"]));
-    // Skipped by request, it is.
+    // A pivot that was skipped by request is passed.
     let mut world = asks(draft());
     world.demand(Skip, "ok");
     assert!(world.refused(Compensate, "no").contains("the pivot ok is passed"));
@@ -93,7 +93,7 @@ fn a_compensation_of_an_approval_is_carried_out_where_it_was_given() {
         (world.phase(), world.undone(), world.still_in_effect().len()),
         (SagaPhase::Compensated, vec!["ok"], 0)
     );
-    // What was rejected, and what was not answered, has nothing to be undone.
+    // An approval that was rejected or not answered needs no undo.
     for answered in [true, false] {
         let mut world = asks(draft());
         if answered {
@@ -107,7 +107,7 @@ fn a_compensation_of_an_approval_is_carried_out_where_it_was_given() {
             (SagaPhase::Compensated, 0, 0)
         );
     }
-    // Where the compensation fails, the approval is in effect.
+    // If the compensation fails, the approval is in effect.
     let draft = saga().approval("ok").undo().undo_retry(attempts(1)).then_http("b").compensating();
     let mut world = asks(draft).fails("b", 1).undo_fails("ok", 1);
     world.demand(Approve, "ok");

@@ -1,4 +1,4 @@
-//! Cancelling: what is active is stopped, nothing is undone, and what is in effect is named.
+//! Cancelling. Active work is stopped, nothing is undone, and the steps in effect are named.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
 
 use RequestAction::{Cancel, Compensate, Retry};
 
-/// A Pod runs that never ends by itself, after a step that is done.
+/// Creates a world in which a Pod runs that never ends on its own, after a step that succeeded.
 pub(crate) fn pod_runs() -> World {
     let mut world = World::with(saga().http("a").undo().then_pod("b").undo().then_http("c"))
         .on("b", vec![never_ends()]);
@@ -43,8 +43,8 @@ fn every_saga_that_has_not_ended_is_cancelled_and_undoes_nothing() {
             world.run_to_rest();
         }
         assert_eq!(world.phase(), SagaPhase::Cancelled, "{scene}: {:?}", world.status());
-        // The Pod that was refused may be made by nobody; a compensation that was under way may
-        // have been carried out.
+        // A Pod whose creation was refused is not created after all. A compensation that was under
+        // way may have been carried out.
         assert_eq!(
             (world.sent().len(), world.undone().len()),
             (sent, undone),
@@ -54,7 +54,7 @@ fn every_saga_that_has_not_ended_is_cancelled_and_undoes_nothing() {
         assert_eq!((world.status().paused, world.status().current_steps), (None, None), "{scene}");
         assert_eq!(world.condition("Ready").as_deref(), Some("False/Cancelled"), "{scene}");
         assert_eq!(world.condition("Stalled").as_deref(), Some("True/Cancelled"), "{scene}");
-        // The watcher of every write asserts that what is in effect is named.
+        // The watcher of every write asserts that the steps in effect are named.
         let named = world.still_in_effect();
         let message = world.message();
         let told = if named.is_empty() {
@@ -158,7 +158,7 @@ fn the_undoing_stops_where_it_is_and_what_it_did_not_come_to_stays_in_effect() {
         (world.still_in_effect(), world.status().progress.as_deref()),
         (vec!["a".to_owned(), "b".to_owned()], Some("0/2"))
     );
-    // What was undone before is undone.
+    // A step that was undone before the cancel stays undone.
     let mut world = undoing();
     world.run_until(|world| world.is("a", StepPhase::Compensating));
     world.demand(Cancel, "enough");
@@ -278,7 +278,7 @@ fn nothing_that_was_asked_for_before_is_done_after_a_cancel() {
     world.demand(Cancel, "enough");
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Cancelled, 0));
-    // A retry that was to begin in the same look does not.
+    // A retry that was to begin in the same reconcile as the cancel does not begin.
     let mut world = World::with(saga().http("a").retry(attempts(2))).fails("a", 1);
     world.run_until(|world| world.is("a", StepPhase::Retrying));
     world.now += jiff::SignedDuration::from_secs(5);

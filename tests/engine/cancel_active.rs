@@ -1,4 +1,4 @@
-//! What becomes of attempts that are under way when their saga is cancelled.
+//! Attempts that are under way when their saga is cancelled.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ fn a_pod_that_was_refused_did_nothing_and_one_that_nobody_can_tell_of_may_have()
         (world.phase(), world.still_in_effect()),
         (SagaPhase::Cancelled, vec!["a".to_owned()])
     );
-    // The answer to its creation was lost: perhaps it was created.
+    // The answer to the creation was lost, so the child may exist.
     let mut world = World::with(draft).on("b", vec![succeeds().lost_first(40)]);
     world.run_until(|world| world.is("b", StepPhase::Running));
     world.demand(Cancel, "enough");

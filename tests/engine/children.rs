@@ -1,5 +1,5 @@
-//! Child sagas: what their phase means to the step that carries them through, and what they are
-//! told.
+//! Child sagas: what their phase means to the step that runs them, and the demands that they
+//! receive.
 
 use std::time::Duration;
 
@@ -208,7 +208,8 @@ fn a_child_that_is_held_is_asked_to_cancel_when_a_person_has_mended_it() {
     (family.child.held, family.child.message) = (false, String::new());
     family.look();
     assert_eq!(family.told().first(), Some(&Demand::Cancel));
-    // It was held again before it read this: it refused, and is asked once more when it is mended.
+    // The child is held again before it reads the demand. The child refuses the demand, and the
+    // parent asks again after the child is mended.
     family.child.held = true;
     family.look();
     assert_eq!(family.told(), []);

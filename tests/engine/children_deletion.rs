@@ -1,4 +1,4 @@
-//! Child sagas whose parent is deleted, and those that are deleted themselves.
+//! Child sagas whose parent is deleted, and child sagas that are deleted themselves.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ fn the_deletion_of_a_saga_turns_its_child_back() {
     assert!(!family.parent.finalizer, "nothing is in effect any more: {}", family.parent.raw);
 }
 
-/// The parent is deleted as it is: its child is told to go likewise, and when it has heard that the
-/// parent goes.
+/// Deletes the parent with the policy `Abandon`. The parent demands the same policy of its child,
+/// and removes its own finalizer when the child has taken over the policy.
 fn goes_once_its_child_was_told(family: &mut Family) {
     family.parent.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
     family.parent.delete();
@@ -92,7 +92,7 @@ fn a_child_that_is_deleted_after_it_completed_is_asked_to_undo_itself() {
     assert_eq!(family.told().first(), Some(&compensate("undo-1")));
 }
 
-/// A child that ended, as its own operator looks at it.
+/// Returns a child saga that ended, as its own operator sees it.
 fn ended_child() -> World {
     let mut child = World::with(saga().http("a").undo());
     child.parent_holds = true;
@@ -107,7 +107,7 @@ fn a_child_that_ended_keeps_its_finalizer_as_long_as_its_parent_does() {
     child.parent_holds = false;
     child.run_to_rest();
     assert!(!child.finalizer, "the parent let go");
-    // The parent is undone after its end.
+    // The parent is undone after its end, so the parent holds its child again.
     child.parent_holds = true;
     child.run_to_rest();
     assert!(child.finalizer, "the parent took hold again");
@@ -125,7 +125,7 @@ fn a_child_that_is_deleted_after_its_end_stays_and_is_undone_with_its_parent() {
         (child.phase(), child.undone(), child.gone),
         (SagaPhase::Compensated, vec!["a"], false)
     );
-    // Its parent has read how it ended.
+    // The parent has read the outcome of the child.
     child.parent_holds = false;
     child.run_to_rest();
     assert!(child.gone);

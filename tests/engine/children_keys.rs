@@ -1,12 +1,12 @@
-//! Child sagas that follow an earlier one of the same step, and go on with its keys.
+//! Child sagas that follow an earlier child of the same step, and continue with its keys.
 
 use saga_operator::api::{Direction, SagaPhase, StepPhase, names::ANNOTATION_KEYS};
 use serde_json::json;
 
 use crate::{saga::saga, script::not_reached, world::World};
 
-/// A child saga that follows an earlier one, which was refused twice under its first keys and then
-/// did the step.
+/// Creates a child saga that follows an earlier child. The earlier child was refused twice under
+/// its first keys, and then did the step.
 fn follower() -> World {
     let mut world = World::with(saga().http("a").undo().then_http("b").compensating());
     let keys =
@@ -19,7 +19,7 @@ fn follower() -> World {
 fn a_child_that_follows_an_earlier_one_goes_on_with_its_keys() {
     let mut world = follower();
     world.run_until(|world| world.is("a", StepPhase::Running));
-    // Whoever takes the annotation away, or writes another one, changes nothing any more.
+    // The annotation was already read. Removing or replacing it no longer changes anything.
     world.strip(ANNOTATION_KEYS);
     let mut world = world.fails("b", 1);
     world.run_to_rest();
@@ -40,7 +40,7 @@ fn what_the_earlier_child_may_have_done_is_undone_where_the_later_one_does_not_g
         (SagaPhase::Compensated, vec!["a"]),
         "nothing was sent now, and something may have been before"
     );
-    // Without an earlier one nothing was ever done.
+    // Without an earlier child, nothing was ever done.
     let mut world = World::with(saga().http("a").undo().then_http("b").compensating())
         .on("a", vec![not_reached()]);
     world.run_to_rest();

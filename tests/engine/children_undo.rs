@@ -1,4 +1,4 @@
-//! Child sagas on the way back: a step is undone by undoing its child.
+//! Child sagas during an undo: a step is undone by undoing its child.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Steps that wait for a circuit breaker: without an attempt, in their turn, and never for ever.
+//! Steps that wait for a circuit breaker. They wait without an attempt, keep their turn, and never
+//! wait for ever.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::{
     world::{DAWN, World},
 };
 
-/// The instant so many seconds after the world began.
+/// Returns the instant this many seconds after the world began.
 fn at(second: u64) -> Timestamp {
     later(Timestamp::from_second(DAWN).unwrap(), seconds(second))
 }
@@ -32,12 +33,13 @@ fn of(host: &str) -> Origin {
 }
 
 impl World {
-    /// The circuit of a host is open until so many seconds after the world began.
+    /// Opens the circuit of a host until this many seconds after the world began.
     pub(crate) fn opens(&mut self, host: &str, until: u64) {
         self.circuits.insert(of(host), Gate { left: 0, until: Some(at(until)) });
     }
 
-    /// It is half-open, and its probe is under way or not.
+    /// Makes the circuit of a host half-open. `left` is how many probes may begin: 0 while the
+    /// probe is under way.
     pub(crate) fn half_opens(&mut self, host: &str, left: usize) {
         self.circuits.insert(of(host), Gate { left, until: None });
     }
@@ -46,7 +48,7 @@ impl World {
         self.circuits.remove(&of(host));
     }
 
-    /// Time passes until the saga is looked at in this second, at which the circuit closes.
+    /// Runs until this second, at which the saga reconciles, and closes the circuit.
     fn closes_at(&mut self, host: &str, second: u64) {
         self.run_until(|world| world.now >= at(second));
         assert_eq!(
@@ -62,7 +64,7 @@ impl World {
     }
 }
 
-/// What a step says whose circuit is open.
+/// Returns the message of a step whose circuit is open.
 pub(crate) fn open(host: &str, until: &str) -> String {
     format!(
         "CircuitOpen: too many calls to http://{host}.shop.svc:80 ended unknown; tried again at \
@@ -70,7 +72,7 @@ pub(crate) fn open(host: &str, until: &str) -> String {
     )
 }
 
-/// All requests to one host, side by side.
+/// Sends all HTTP requests of a draft to one host, at most `most` at a time.
 fn to_one_host(mut draft: Draft, most: i32) -> Draft {
     for http in draft.0.steps.iter_mut().filter_map(|step| step.http.as_mut()) {
         http.url = "http://one.shop.svc/work".into();
@@ -173,7 +175,7 @@ fn half_open_one_request_goes_and_the_others_wait_for_it() {
         answers; tried again when that one has ended";
     assert_eq!((world.step_message("a").as_str(), world.sent().len()), (waits, 0));
     world.closes("one");
-    // Nobody tells: it asks by itself.
+    // No event enqueues the saga: the saga requeues itself.
     world.run_to_rest();
     assert_eq!(
         (world.phase(), world.sent_at("a", Direction::Action)),
@@ -243,7 +245,7 @@ fn an_attempt_that_is_written_already_is_begun_whatever_its_circuit_says() {
     let (nothing, executor) = (Observed::new(), world.executor());
     let written = plan(&world.saga, &world.seen(&nothing, &executor)).status;
     let Some(StatusWrite::Whole(status)) = written else { panic!("nothing is written") };
-    // Nothing left after the write: an error between the two.
+    // The status was written, but an error came before anything was sent.
     (world.finalizer, world.now) = (true, at(1));
     world.restore(json!(status));
     world.opens("a", 3600);

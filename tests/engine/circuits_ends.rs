@@ -1,4 +1,5 @@
-//! What ends the waiting for a circuit before that closes: a deadline, a timeout, or a person.
+//! The events that end the wait for a circuit before the circuit closes: a deadline, a timeout, or
+//! a request.
 
 use saga_operator::api::{Direction, SagaPhase, StepPhase};
 

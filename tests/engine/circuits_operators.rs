@@ -1,4 +1,4 @@
-//! Circuits as several operators tell of them, and as a clock does that was set.
+//! Circuits as several replicas report them, and circuits under a clock that was set.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn two_operators_whose_circuits_opened_at_different_instants_do_not_contradict_e
         (open("a", "2026-01-01T00:00:30.000Z"), writes),
         "an instant to come stands"
     );
-    // One whose circuit is closed, and which has no room.
+    // A replica whose circuit is closed, and which has no capacity, writes nothing either.
     world.closes("a");
     world.room.insert("a.shop.svc:80".into(), 0);
     world.run_for(Duration::ZERO);

@@ -1,4 +1,5 @@
-//! What flows between steps: params, outputs, `when`, and what a compensation knows of its action.
+//! The data that flows between steps: params, outputs, `when`, and what a compensation reads of its
+//! action.
 
 use saga_operator::{
     api::{
@@ -25,7 +26,8 @@ pub(crate) fn http(path: &str, body: Value) -> Value {
     json!({"method": "POST", "url": format!("http://shop/{path}"), "body": body})
 }
 
-/// Reserve, charge what was reserved, ship by a pod, thank with what the pod handed on.
+/// Returns a spec that reserves, charges what was reserved, ships by a Pod, and sends thanks with
+/// the outputs of the Pod.
 pub(crate) fn order() -> Value {
     json!({
         "params": {"order": "1042", "amount": 49.9},
@@ -176,7 +178,7 @@ fn a_compensation_knows_key_and_outcome_of_its_action() {
 fn an_expression_that_fails_fails_the_step_without_an_attempt_and_a_retry_evaluates_it_again() {
     let mut spec = order();
     spec["onFailure"] = json!("Hold");
-    // The pod hands nothing on.
+    // The Pod passes on no outputs.
     let mut world = world(spec).on("reserve-stock", vec![reserved()]).on("ship", vec![succeeds()]);
     world.run_to_rest();
     let thank = world.step("thank");
@@ -255,7 +257,8 @@ fn values_are_the_same_after_a_crash_at_any_move() {
         world = world.crash_at(fatal, seconds(1));
         world.run_to_rest();
         let tracking = world.status().outputs.and_then(|outputs| outputs.get("tracking").cloned());
-        // A request whose operator died is unknown, and this one is not tried again.
+        // The outcome of an HTTP request whose operator died is Unknown, and this step is not
+        // retried.
         let lost = world.phase() == SagaPhase::Compensated;
         assert!(lost || tracking == Some(json!("T-1")), "{fatal}: {}", world.message());
     }

@@ -1,4 +1,4 @@
-//! What is expected of an answer, and what may be taken from it.
+//! What a step expects of an answer, and which values a step may take from an answer.
 
 use saga_operator::api::{Direction::Action, Outcome, RequestAction, SagaPhase, StepPhase};
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ fn what_is_expected_of_an_answer_decides_whether_it_is_a_success() {
     assert_eq!(judged(fine, answers(200, &done).broken_off()).0, Outcome::Unknown);
 }
 
-/// What one request comes to, with these settings of its step: its outcome, and how far its key
+/// Returns the outcome of one HTTP request with these settings of its step, and how far its key
 /// moved.
 fn came_to(settings: &Value, act: Act) -> (Outcome, i64) {
     let mut step = json!({"name": "a", "http": http("a", json!({}))});

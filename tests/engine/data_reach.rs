@@ -1,4 +1,4 @@
-//! What an expression may not read, and what another side's answer may not decide.
+//! What an expression may not read, and what the answer of a service may not decide.
 
 use saga_operator::api::StepPhase;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! What a step deletes: its UID stands in the status before anything leaves, and what is made again
-//! under its name is left alone.
+//! Steps that delete an object. The UID of the object is in the status before any deletion is sent.
+//! An object that is created again under the same name is left alone.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use serde_json::json;
 
 use crate::{saga::Draft, script::seconds, world::World};
 
-/// What an operator does after one look.
+/// What an operator does in one reconcile.
 struct Look {
-    /// The status that it writes.
+    /// The status that the operator writes.
     writes: Option<SagaStatus>,
-    /// The UIDs under which it deletes.
+    /// The UID that each deletion is limited to.
     deletes: Vec<Option<String>>,
 }
 
-/// An attempt at a deletion whose intent was just written.
+/// Creates a world with an attempt at a deletion whose intent was just written.
 fn world() -> World {
     let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "old"});
     let spec: SagaSpec = serde_json::from_value(
@@ -40,7 +40,7 @@ fn world() -> World {
     world
 }
 
-/// One look by an operator that sees this; what it writes is stored.
+/// Reconciles once with this observation, and stores what the operator writes.
 fn look_at(world: &mut World, child: Option<&ChildState>, draining: bool) -> Look {
     let id = saga_operator::api::status::active_attempts(&world.status()).next().map(|(id, _)| id);
     let children: Observed = id.into_iter().zip(child.cloned()).collect();
@@ -80,7 +80,7 @@ fn going(uid: &str, age: Duration) -> ChildState {
     }
 }
 
-/// Nobody can look just now.
+/// Returns the observation while the object cannot be read.
 fn out_of_sight() -> ChildState {
     let detail = "the kinds of the cluster cannot be read just now".into();
     ChildState::Active { uid: None, age: Duration::ZERO, detail, trouble: None }
@@ -155,7 +155,7 @@ fn a_process_that_begins_nothing_any_more_writes_no_uid() {
 
 #[test]
 fn past_its_time_it_counts_as_in_effect_only_where_its_deletion_may_have_left() {
-    // What was noted, what is seen after its time, and what that means.
+    // Each row: the UID in the status, the observation after the time limit, and the outcome.
     let table = [
         (None, standing("first"), Some(Outcome::Failed)),
         (None, out_of_sight(), Some(Outcome::Failed)),
@@ -163,7 +163,7 @@ fn past_its_time_it_counts_as_in_effect_only_where_its_deletion_may_have_left() 
         (Some("first"), out_of_sight(), Some(Outcome::Unknown)),
         (Some("first"), standing("first"), Some(Outcome::Unknown)),
         (Some("first"), refused("first", seconds(10)), Some(Outcome::Failed)),
-        // Another operator may have asked for it just now.
+        // Another replica may have sent the deletion a moment ago.
         (Some("first"), refused("first", seconds(1)), None),
         (Some("first"), going("first", seconds(50)), Some(Outcome::Unknown)),
         (Some("first"), standing("second"), Some(Outcome::Succeeded)),

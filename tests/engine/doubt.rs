@@ -1,5 +1,6 @@
-//! What may have acted although nobody was told: a no proves nothing about it, and only its own
-//! undo, a success or a word on it settles it.
+//! Attempts that may have acted although no answer arrived. A later refusal proves nothing about
+//! such an attempt. Only its own undo, a success, or a request to settle it settles such an
+//! attempt.
 
 use saga_operator::{
     api::{
@@ -21,7 +22,7 @@ pub(crate) fn world(spec: Value) -> World {
     World::with(Draft(spec))
 }
 
-/// A charge that is tried three times, and what refunds it.
+/// Returns a charge of three attempts, and its refund.
 pub(crate) fn charge() -> Value {
     json!({
         "name": "charge",
@@ -63,7 +64,7 @@ pub(crate) fn still_in_effect(world: &World) -> Vec<String> {
     world.status().still_in_effect.unwrap_or_default()
 }
 
-/// What the newest refund was sent with.
+/// Returns what the newest refund was sent with.
 pub(crate) fn refund(world: &World) -> Value {
     let sent = world
         .other_side
@@ -111,7 +112,7 @@ fn what_a_no_left_uncertain_is_named_where_nothing_undoes_it() {
         (world.phase(), still_in_effect(&world)),
         (SagaPhase::Compensated, vec!["charge".to_owned()])
     );
-    // Also where the saga goes past it.
+    // The step is named also if the saga continues without it.
     let mut world = rested(json!({"steps": [step]}), vec![unknown_but_done(), says(402)]);
     world.demand(RequestAction::Skip, "charge");
     world.run_to_rest();

@@ -1,4 +1,4 @@
-//! Which request is sent again, under the same key, while an earlier attempt is in doubt.
+//! The HTTP request that is sent again, under the same key, while an earlier attempt is uncertain.
 
 use saga_operator::api::{Direction::Action, Outcome, RequestAction, SagaPhase};
 use serde_json::json;
@@ -39,7 +39,7 @@ fn a_conflict_at_a_first_attempt_is_a_no_and_the_next_attempt_has_another_key() 
         (world.phase(), world.keys("charge", Action)),
         (SagaPhase::Completed, vec!["0", "1"])
     );
-    // Neither does what was turned away, or never sent, make it doubtful.
+    // An attempt that was turned away, or never sent, does not make a conflict uncertain either.
     let world = rested(saga(&charge()), vec![turned_away(), says(409)]);
     assert_eq!(
         (record(&world, Action).failures, still_in_effect(&world), world.undone().len()),

@@ -1,4 +1,4 @@
-//! Programs of which nobody can tell what they did before they ended.
+//! Programs that ended without telling what they did.
 
 use saga_operator::{
     api::{
@@ -15,7 +15,7 @@ use crate::{
     world::World,
 };
 
-/// A pod that is tried three times, not after the exit code 3, and a pod that undoes it.
+/// Returns a Pod of three attempts that is not retried after exit code 3, and a Pod that undoes it.
 fn shipment() -> Value {
     json!({
         "name": "charge",
@@ -42,7 +42,7 @@ fn refunded_by_pod(world: &World) -> Vec<String> {
 fn a_program_that_crashed_may_have_done_its_work_and_its_key_stays() {
     for code in [1, 101, 137] {
         let crash = || says_no().with_exit_code(code);
-        // The next one is told by its key that the work was done.
+        // The key tells the next Pod that the work was done.
         let world = rested(saga(&shipment()), vec![crash().but_done(), crash()]);
         assert_eq!(
             (world.phase(), world.keys("charge", Action)),

@@ -1,4 +1,4 @@
-//! A person's word on what is in doubt: `saga.dev/settle`.
+//! The request that settles an uncertain step: `saga.dev/settle`.
 
 use saga_operator::{
     api::{
@@ -93,7 +93,7 @@ fn who_knows_that_it_was_done_has_the_saga_go_on_and_it_is_undone_like_any_other
         (world.phase(), refund(&world)),
         (SagaPhase::Compensated, json!({"key": KEY, "how": "Succeeded"}))
     );
-    // More than a step may hand on is refused as of a skipped one.
+    // Outputs larger than a step may pass on are refused, as they are for a skipped step.
     let mut world = rested(spec, acts());
     assert!(
         world
@@ -174,8 +174,8 @@ fn a_word_is_taken_only_while_the_step_is_uncertain_and_nothing_of_it_is_under_w
     let said = world.refused(RequestAction::Settle, "charge=Failed");
     assert!(said.contains("may have acted, with no attempt under way: none is now"), "{said}");
     assert!(world.refused(RequestAction::Settle, "charge").contains("what became of it"));
-    // While the second attempt is under way, and in the look in which that ends: the word was about
-    // the first.
+    // The request is refused while the second attempt is under way, and in the reconcile in which
+    // the second attempt ends: the request was about the first attempt.
     let during = |at: u64| {
         let mut world = world_of_two();
         world.run_until(|world| world.sent().len() == 2);
@@ -194,7 +194,7 @@ fn a_word_is_taken_only_while_the_step_is_uncertain_and_nothing_of_it_is_under_w
     );
 }
 
-/// The second of two attempts takes five seconds, and nobody can tell of either.
+/// Creates a world with two attempts of Unknown outcome. The second attempt takes five seconds.
 fn world_of_two() -> World {
     let mut step = charge();
     step["retry"] = json!({"maxAttempts": 2});

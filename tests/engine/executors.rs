@@ -1,4 +1,4 @@
-//! Requests of other processes, and requests that wait for room.
+//! HTTP requests of other processes, and HTTP requests that wait for capacity.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ fn what_waits_for_room_keeps_its_turn_and_lets_others_use_what_is_left() {
     world.room.insert("a.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
     assert_eq!(world.done(), ["b"]);
-    // A plain list is an order.
+    // A plain list is an order: no step begins before the steps in front of it.
     let mut world = World::with(saga().http("a").http("b"));
     world.room.insert("a.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
@@ -157,8 +157,8 @@ fn a_process_that_begins_nothing_leaves_the_words_to_one_that_does() {
     );
 }
 
-/// A request of which each attempt is called off by the operator itself, so many times, after it
-/// was sent.
+/// Runs an HTTP request whose first `times` attempts are called off by the operator itself, after
+/// they were sent.
 fn called_off(draft: Draft, times: usize) -> World {
     let mut world = World::with(draft).on("a", vec![succeeds().takes(seconds(20)); times + 1]);
     for attempt in 1..=times {

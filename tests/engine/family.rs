@@ -1,4 +1,4 @@
-//! A saga whose first step carries a child through, and the child as the cluster shows it.
+//! A saga whose first step runs a child saga, and the child as the cluster shows it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,15 +18,15 @@ use crate::{
     world::World,
 };
 
-/// A saga whose first step carries a child through, and that child as the cluster shows it.
+/// A saga whose first step runs a child saga, and that child as the cluster shows it.
 pub(crate) struct Family {
     pub(crate) parent: World,
     pub(crate) child: ChildSaga,
-    /// What the child was told, in order.
+    /// The demands that the child received, in order.
     pub(crate) told: Vec<Demand>,
 }
 
-/// A step named `tenant` that carries a child through.
+/// Adds a step named `tenant` that runs a child saga.
 pub(crate) fn with_child(mut draft: Draft) -> Draft {
     draft = draft.pod("tenant");
     let step = draft.0.steps.last_mut().unwrap();
@@ -47,7 +47,8 @@ impl Family {
         family
     }
 
-    /// Looks at the parent until nothing more comes of it. The child hears nothing by itself.
+    /// Reconciles the parent until nothing changes. The child does not answer demands
+    /// automatically.
     pub(crate) fn look(&mut self) {
         for _ in 0..9 {
             let child = |(id, _): (_, &_)| (id, ChildState::Saga(Arc::new(self.child.clone())));
@@ -83,7 +84,7 @@ impl Family {
         self.look();
     }
 
-    /// The same with steps that stay in effect.
+    /// Ends the child in this phase, with steps that stay in effect.
     pub(crate) fn child_ends(&mut self, phase: SagaPhase, still_in_effect: &[&str]) {
         self.child.still_in_effect =
             still_in_effect.iter().map(|step| (*step).to_owned()).collect();
@@ -107,7 +108,7 @@ impl Family {
         self.parent.step("tenant").message.unwrap_or_default()
     }
 
-    /// A saga that fails after its child is Completed, and turns back.
+    /// Creates a saga that fails after its child is Completed, and is then undone.
     pub(crate) fn that_turns_back() -> Self {
         let mut family = Self::of(with_child(saga()));
         family.child_is(SagaPhase::Completed);

@@ -1,4 +1,4 @@
-//! The way forward: order, slots, dependencies, and what it costs.
+//! The way forward: order, slots, dependencies, and the number of writes.
 
 use saga_operator::api::{Direction::Action, SagaPhase, StepPhase};
 
@@ -35,7 +35,7 @@ fn at_most_max_parallel_steps_run_at_once() {
         .on("a", vec![succeeds().takes(seconds(5))])
         .on("b", vec![succeeds().takes(seconds(2))]);
     world.run_to_rest();
-    // The slot that b leaves is taken by the next in list order.
+    // The next step in list order takes the slot that `b` frees.
     assert_eq!(
         ["a", "b", "c", "d"].map(|name| world.sent_at(name, Action)),
         [[0], [0], [2000], [3000]]

@@ -1,7 +1,7 @@
-//! What nobody would write: a hundred thousand specs, expressions, templates, URLs, durations and
-//! last words of Pods, made up from a seed.
+//! Input that nobody would write: a hundred thousand specs, expressions, templates, URLs, durations
+//! and termination messages of Pods, made from a seed.
 //!
-//! Each runs on a stack as small as those of the operator's workers. A failure prints the seed,
+//! Each case runs on a stack as small as that of an operator's worker. A failure prints the seed.
 //! `SAGA_SEED=<seed>` makes the same cases again.
 
 use std::{
@@ -26,10 +26,10 @@ use serde_json::{Map, Value, json};
 
 use crate::fuzz_texts::{expression, grown, soup, spoilt, template};
 
-/// The stack of a worker.
+/// The stack of a worker, in bytes.
 const STACK: usize = 2 << 20;
 
-/// A simple generator (xorshift), so that a seed makes the same cases for ever.
+/// A simple generator (xorshift). A seed always makes the same cases.
 pub(crate) struct Dice(u64);
 
 impl Dice {
@@ -53,7 +53,7 @@ impl Dice {
     }
 }
 
-/// Makes up cases on two threads with the stack of a worker, and tries each. The text of a case
+/// Makes cases on two threads with the stack of a worker, and checks each case. The text of a case
 /// that panics or fails is printed.
 pub(crate) fn cases(count: usize, make: fn(&mut Dice) -> Value, check: fn(&Value)) {
     let seed = std::env::var("SAGA_SEED")
@@ -110,7 +110,7 @@ fn with_scope<T>(look: impl FnOnce(&Scope<'_>) -> T) -> T {
     })
 }
 
-/// The bytes of all texts in a value, and of the rest of it as JSON.
+/// Returns the bytes of all texts in a value, plus the bytes of the rest as JSON.
 pub(crate) fn bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),

@@ -1,4 +1,4 @@
-//! Specs that nobody would write: one with everything in it, and things in it changed.
+//! Specs that nobody would write: one spec with every field, and random changes to it.
 
 use saga_operator::{
     api::{MAX_OUTPUTS, StoredSaga},
@@ -14,7 +14,7 @@ use crate::{
     world::World,
 };
 
-/// Sagas with everything in them that may hold an expression.
+/// Returns a spec with every field that may hold an expression.
 fn whole() -> Value {
     json!({
         "params": {"order": "1042", "amount": 49.9, "tags": ["gift"]},
@@ -123,7 +123,7 @@ fn whole() -> Value {
     })
 }
 
-/// One thing in a spec changed.
+/// Changes one value in a spec.
 fn changed(dice: &mut Dice, spec: &mut Value) {
     let mut places = Vec::new();
     let mut open = vec![(String::new(), &*spec)];

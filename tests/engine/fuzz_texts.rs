@@ -1,4 +1,4 @@
-//! Expressions and templates that nobody would write, made up by throwing dice.
+//! Expressions and templates that nobody would write, made at random.
 
 use saga_operator::expression::check::FUNCTIONS;
 
@@ -76,7 +76,7 @@ const SOUP: [&str; 30] = [
     " ", "\u{0}", "\u{feff}", "🦀", "ü", "${", "$${", "}", "$", "#", "//", "/*", "`", ";",
 ];
 
-/// An expression by the grammar.
+/// Returns a random expression that follows the grammar, nested at most `depth` deep.
 pub(crate) fn grown(dice: &mut Dice, depth: usize) -> String {
     if depth == 0 || dice.one_in(4) {
         return dice.pick(&WORDS).to_owned();
@@ -116,7 +116,7 @@ pub(crate) fn soup(dice: &mut Dice, most: usize) -> String {
     text
 }
 
-/// The same thing many times: what goes down into itself.
+/// Returns the same construct many times, so that the expression is deeply nested.
 fn repeated(dice: &mut Dice) -> String {
     let (open, close) = [
         ("(", ")"),
@@ -149,7 +149,7 @@ fn repeated(dice: &mut Dice) -> String {
     format!("{begin}{}{end}{}", open.repeat(times), close.repeat(times))
 }
 
-/// One or more letters of a text taken out, doubled, or put in.
+/// Removes, doubles or inserts one or more letters of a text.
 pub(crate) fn spoilt(dice: &mut Dice, text: &str) -> String {
     let mut letters: Vec<char> = text.chars().collect();
     for _ in 0..=dice.below(4) {
@@ -176,7 +176,7 @@ pub(crate) fn expression(dice: &mut Dice) -> String {
     }
 }
 
-/// A text with expressions in it.
+/// Returns a text with expressions in it.
 pub(crate) fn template(dice: &mut Dice) -> String {
     let mut text = String::new();
     for _ in 0..dice.below(5) {

@@ -1,9 +1,9 @@
 //! Sagas as GitOps tools read them: one golden object for every row of the table of states, written
 //! by the engine itself.
 //!
-//! `tests/gitops` gives these objects to kstatus and to Argo CD's scripts. `make generate` writes
-//! them anew; here they are compared. The other way round, what Argo CD's actions write is given to
-//! the engine, in the very situation in which somebody clicks.
+//! `tests/gitops` gives these objects to kstatus and to the scripts of Argo CD. `make generate`
+//! writes the objects anew; these tests compare them. In the other direction, these tests give the
+//! engine what the actions of Argo CD write, in the situation in which a user clicks the action.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -16,13 +16,15 @@ use crate::{
     world::{DAWN, World},
 };
 
-/// Set to anything, the golden files are written instead of compared.
+/// The variable that makes the tests write the golden files instead of comparing them, whatever its
+/// value.
 const WRITE: &str = "SAGA_WRITE_GOLDEN";
-/// What Argo CD puts on a hook, so that it does not go before its end was seen.
+/// The finalizer that Argo CD sets on a hook, so that the hook is not deleted before Argo CD has
+/// seen its end.
 const HOOK_FINALIZER: &str = "argocd.argoproj.io/hook-finalizer";
 const FIRST_LINE: &str = "# Written by the engine's tests: do not edit, run `make generate`.\n";
 
-/// The object as the API server hands it out.
+/// Returns the object as the API server returns it.
 fn object(name: &str, world: &World) -> Value {
     let dawn = jiff::Timestamp::from_second(DAWN).unwrap();
     let hook = world.deleting && !world.finalizer;
@@ -51,7 +53,7 @@ fn object(name: &str, world: &World) -> Value {
             metadata[field] = value;
         }
     }
-    // What the definition gives a saga that no operator has seen.
+    // The default status of the definition, for a saga that no operator has seen.
     let status =
         if world.raw.is_null() { json!({"observedGeneration": -1}) } else { world.raw.clone() };
     assert_eq!(name == "not-seen", world.raw.is_null());
@@ -65,7 +67,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/gitops")
 }
 
-/// Compares a file with what it should hold, or writes it.
+/// Compares a golden file with its wanted content, or writes the file.
 fn golden(file: &str, wanted: &Value) {
     let (path, text) =
         (folder().join(file), format!("{FIRST_LINE}{}", serde_saphyr::to_string(wanted).unwrap()));
@@ -93,7 +95,7 @@ fn the_golden_sagas_are_what_the_engine_writes() {
     }
 }
 
-/// What somebody could ask for of this saga, without a token.
+/// Returns what a user could request of this saga, without a token.
 fn wishes(world: &World, action: RequestAction) -> Vec<String> {
     if action.takes_reason() {
         return vec!["a reason".into()];
@@ -108,7 +110,7 @@ fn wishes(world: &World, action: RequestAction) -> Vec<String> {
     all.into_iter().chain(world.spec.steps.iter().map(|step| step.name.clone())).collect()
 }
 
-/// The same with a token.
+/// Adds a token to the value of a request.
 fn with_token(action: RequestAction, wish: &str) -> String {
     if action.takes_reason() { format!("@t1: {wish}") } else { format!("{wish}@t1") }
 }
@@ -130,7 +132,8 @@ fn what_the_engine_takes_in_each_state_is_written_down_for_the_buttons() {
     golden("accepted.yaml", &json!(taken));
 }
 
-/// The table of what Argo CD's actions write, which the Go tests hold against the scripts.
+/// Returns the table of what the actions of Argo CD write. The Go tests compare the table with the
+/// scripts.
 fn clicks() -> Vec<Value> {
     let text = std::fs::read_to_string(folder().join("clicks.yaml")).unwrap();
     serde_saphyr::from_str(&text.replace("TOKEN", "20260101T002000Z.1003")).unwrap()
@@ -151,7 +154,7 @@ fn what_the_buttons_of_argo_cd_write_is_understood_and_done() {
         let mut world = state(text("state"));
         let record = world.ask(action, text("writes"));
         assert_eq!(record.result, RequestResult::Accepted, "{click}: {}", record.message);
-        // It stays where it is, and is not done again.
+        // The annotation stays, and the request is not carried out again.
         let requests = world.status().requests.len();
         world.run_for(seconds(1));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Every state that a GitOps tool may find a saga in, and a saga in it.
+//! Every state in which a GitOps tool may find a saga, and a saga in that state.
 
 use saga_operator::{api::RequestAction, fault::Fault, model::input::Precheck};
 use serde_json::{Value, json};
@@ -12,10 +12,10 @@ use crate::{
 
 use RequestAction::{Cancel, Pause, Retry, Skip};
 
-/// A state's name, and a saga in it.
+/// The name of a state, and a function that creates a saga in that state.
 type State = (&'static str, fn() -> World);
 
-/// Every state that the page about GitOps names, in its order.
+/// Every state that the page about GitOps names, in the order of the page.
 pub(crate) const STATES: [State; 34] = [
     ("not-seen", || World::with(order())),
     ("edited", || {
@@ -100,7 +100,7 @@ pub(crate) const STATES: [State; 34] = [
     }),
     ("refused", || {
         let mut draft = order();
-        // To try it again is no attempt, and counts for none.
+        // A requested recheck is no attempt, and does not count as a requested retry.
         draft.0.max_retry_requests = Some(0);
         let mut world = World::with(draft);
         let fault = Fault::new(
@@ -131,7 +131,7 @@ pub(crate) const STATES: [State; 34] = [
     }),
 ];
 
-/// An order with values of every kind, which have to come through a script unchanged.
+/// Returns an order with params of every type, which a script must pass through unchanged.
 fn order() -> Draft {
     let mut draft =
         saga().http("reserve-stock").undo().then_http("charge-card").undo().then_pod("ship");
@@ -194,7 +194,7 @@ fn compensation_failed() -> World {
     )
 }
 
-/// A saga of which somebody changed the status by hand.
+/// Creates a saga whose status a user changed by hand.
 fn forged(pointer: &str, value: &Value) -> World {
     let mut world = running();
     let mut status = world.raw.clone();

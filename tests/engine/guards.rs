@@ -1,4 +1,5 @@
-//! Rules that hang on one comparison each, and show only where two rare things meet.
+//! Rules that depend on one comparison each, and have an effect only if two rare conditions
+//! coincide.
 
 use saga_operator::{
     api::{RequestAction, SagaPhase, SagaSpec, StepPhase},
@@ -37,7 +38,7 @@ fn a_retried_step_whose_when_failed_is_asked_again_whether_it_is_wanted() {
         },
     ]}))
     .unwrap();
-    // The first step hands nothing on, so that nobody can tell whether the second one is wanted.
+    // The first step passes on no outputs, so the `when` of the second step cannot be evaluated.
     let mut world = World::with(Draft(spec)).on("a", vec![succeeds()]);
     world.run_to_rest();
     assert!(world.is("b", StepPhase::Failed), "{}", world.message());
@@ -69,7 +70,7 @@ fn a_saga_hands_on_four_kibibytes_and_of_more_nothing() {
     assert_eq!(handed_on(4098 - frame), (false, true));
 }
 
-/// What a look at a world would count, although nothing happened since the last one.
+/// Returns what a reconcile of a world counts if nothing happened since the last reconcile.
 fn counted(world: &World) -> Tally {
     plan(&world.saga, &world.seen(&Observed::new(), &world.executor())).tally
 }

@@ -1,4 +1,4 @@
-//! What a person has to mend first: a spec that is not valid, a spec that changed, a status that
+//! What a user must mend first: a spec that is not valid, a spec that changed, a status that
 //! contradicts itself.
 
 use saga_operator::api::{DeletionPolicy, SagaPhase, StepPhase};
@@ -14,7 +14,7 @@ fn order() -> Draft {
     saga().http("a").undo().then_http("b").undo().timeout("1m").then_http("c").pivot()
 }
 
-/// A saga whose second step runs.
+/// Creates a saga whose second step runs.
 fn under_way() -> World {
     let mut world = World::with(order()).on("b", vec![succeeds().takes(seconds(30))]);
     world.run_until(|world| world.is("b", StepPhase::Running));
@@ -109,7 +109,7 @@ fn a_spec_that_turns_invalid_under_way_stops_everything_until_it_is_mended() {
     world.edit(|spec| spec.max_parallel = None);
     world.run_to_rest();
     assert_eq!(world.condition("Stalled").as_deref(), Some("True/StepFailed"));
-    // The process had died with the request.
+    // The HTTP request of step `b` was lost when the process died.
     assert_eq!((world.phase(), world.is("b", StepPhase::Failed)), (SagaPhase::Failed, true));
 }
 
@@ -309,7 +309,7 @@ fn a_request_that_differs_from_the_one_sent_with_its_key_is_not_sent() {
         "{}",
         world.message()
     );
-    // After a definite no the key is new, and with it the request may be.
+    // After a definite failure the key is new, so the HTTP request may differ.
     let mut world = World::with(draft).fails("a", 1);
     world.run_until(|world| world.is("a", StepPhase::Retrying));
     assert_eq!(world.step("a").action.unwrap().request_hash, None);

@@ -1,4 +1,4 @@
-//! What a Job is to the engine: what a pod is, under another name.
+//! Jobs as the engine treats them: the same as Pods, under another name.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn world(spec: Value) -> World {
     World::with(Draft(spec))
 }
 
-/// A Job of one container with these fields.
+/// Returns a Job of one container with these fields.
 fn job(fields: &Value) -> Value {
     let mut container = json!({"name": "step", "image": "ship:1"});
     container.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());

@@ -1,4 +1,4 @@
-//! Deleting, abandoning, and the finalizer.
+//! Deletion, abandonment, and the finalizer.
 
 use saga_operator::api::{DeletionPolicy, Direction, SagaPhase, StepPhase};
 
@@ -18,7 +18,8 @@ fn deleting_a_saga_that_began_nothing_lets_it_go() {
     world.run_to_rest();
     world.delete();
     assert!(world.gone);
-    // Also where the finalizer was set and the process died before the first intent was written.
+    // The saga is deleted also if the finalizer was set and the process died before the first
+    // intent was written.
     let mut world = World::with(order()).crash_at(1, seconds(1));
     assert!(world.look().is_err() && world.finalizer && world.writes == 0);
     world.delete();
@@ -170,8 +171,8 @@ fn a_completed_saga_goes_when_it_is_deleted() {
 #[test]
 fn the_finalizer_is_set_before_the_first_intent_and_taken_off_right_after_the_end() {
     let mut world = World::with(order()).crash_at(1, seconds(0));
-    // The watcher of every effect asserts that the finalizer stands; here: it stands even before
-    // the status does.
+    // The watcher of every effect asserts that the finalizer is set. This test asserts that the
+    // finalizer is set even before the status is written.
     assert!(world.look().is_err());
     assert!(world.finalizer && world.writes == 0);
     world.run_until(|world| world.is("c", StepPhase::Running));
@@ -220,7 +221,7 @@ fn what_settles_last_in_a_saga_that_is_deleted_is_undone_as_well() {
     world.delete();
     world.run_to_rest();
     assert_eq!((world.gone, world.done(), world.undone()), (true, vec!["a", "b"], vec!["b", "a"]));
-    // Past its pivot nothing can be undone: then all that is done is as it should be.
+    // After its pivot nothing can be undone. The saga then ends as Completed.
     let mut world = World::with(saga().http("a").undo().then_pod("b").pivot());
     world.run_until(|world| world.is("b", StepPhase::Running));
     world.delete();

@@ -1,4 +1,5 @@
-//! The engine alone, in a world that keeps the rules of the shell: stories, properties and attacks.
+//! Tests of the engine alone, in a world that follows the rules of the shell: stories, properties
+//! and attacks.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

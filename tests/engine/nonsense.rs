@@ -1,5 +1,5 @@
-//! A status that nobody ever wrote: edited by hand, restored from elsewhere, written by another
-//! version.
+//! Statuses that no operator of this version wrote: edited by hand, restored from elsewhere, or
+//! written by another version.
 
 use proptest::{prelude::*, sample::Index};
 use saga_operator::{
@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 
 use crate::{properties::for_all, random::Case, random_made::case, script::seconds, world::World};
 
-/// One thing that someone does to a stored status.
+/// One change that a user makes to a stored status.
 #[derive(Clone, Debug)]
 enum Mutation {
     Set(Index, Value),
     Delete(Index),
-    /// Copies one value over another.
+    /// Copies one value over another value.
     Copy(Index, Index),
-    /// Takes an item out of a list, or puts it in twice.
+    /// Removes an item from a list, or duplicates the item.
     Item(Index, bool),
 }
 
@@ -79,7 +79,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-/// The pointers to all values below one.
+/// Collects the pointers to a value and to all values in it.
 fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(fields) => fields.iter().map(|(name, field)| (name.clone(), field)).collect(),
@@ -174,7 +174,8 @@ fn state() -> impl Strategy<Value = Option<ChildState>> {
     ]
 }
 
-/// A saga at some point of its life, what is done to its status, and what is then seen.
+/// A saga at some point of its life, the changes to its status, and the observations after the
+/// changes.
 #[derive(Clone, Debug)]
 struct Forgery {
     case: Case,
@@ -209,7 +210,7 @@ impl Forgery {
         world
     }
 
-    /// Something for every active attempt.
+    /// Returns the observations of the active attempts. An attempt may have none.
     fn children(&self, status: &SagaStatus) -> Observed {
         let ids = active_attempts(status).map(|(id, _)| id);
         ids.zip(self.states.iter().cycle())
@@ -251,7 +252,8 @@ fn a_forged_status_gives_a_legal_plan_or_is_held() {
             }
         };
         if matches!(write, StatusWrite::Verdict(_)) && stored.status != world.stored.status {
-            // What could not be read first was in the old conditions, which the verdict replaced.
+            // The part that could not be read was in the old conditions, and the verdict replaced
+            // them.
             return Ok(());
         }
         let held = |status: &SagaStatus| {
@@ -289,7 +291,8 @@ fn a_forged_status_gives_a_legal_plan_or_is_held() {
 fn a_saga_with_a_forged_status_comes_to_rest_as_well() {
     for_all(60, forgery(), |forgery| {
         let mut world = forgery.world();
-        // The world's own asserts: no panic, no endless change, no look asked for at once.
+        // The world itself asserts the absence of panics, endless changes and endless immediate
+        // requeues.
         world.run_until(|_| false);
         Ok(())
     });

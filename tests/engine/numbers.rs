@@ -1,8 +1,8 @@
-//! How the API server reads and writes numbers, values that have them, and expressions that read
-//! those.
+//! How the API server reads and writes numbers, values that contain numbers, and expressions that
+//! read such values.
 //!
-//! The model is that of `sigs.k8s.io/json` and the `encoding/json` of Go, as far as numbers go;
-//! `tests/apiserver/numbers.rs` holds it against a real API server.
+//! The model follows `sigs.k8s.io/json` and the `encoding/json` of Go, as far as numbers are
+//! concerned. `tests/apiserver/numbers.rs` compares the model with a real API server.
 
 use proptest::{prelude::*, sample::select};
 use saga_operator::{
@@ -21,14 +21,15 @@ enum Held {
     Double(f64),
 }
 
-/// `convertNumber`: an integer where the text is one of 64 bits, else a double.
+/// Reads a number as `convertNumber` does: an integer if the text is a 64-bit integer, otherwise a
+/// double.
 fn held(text: &str) -> Held {
     let integer = if text.contains(['.', 'e', 'E']) { None } else { text.parse().ok() };
     integer.map_or_else(|| Held::Double(text.parse().expect("a number")), Held::Integer)
 }
 
-/// `encoding/json`: a double in its shortest digits, with an exponent only where it is very small
-/// or large.
+/// Writes a number as `encoding/json` does: a double in its shortest digits, with an exponent only
+/// if the double is very small or very large.
 fn written(held: Held) -> String {
     match held {
         Held::Integer(integer) => integer.to_string(),
@@ -39,10 +40,11 @@ fn written(held: Held) -> String {
     }
 }
 
-/// The value that is read back where this one is written.
+/// Returns the value that is read back after this value was written.
 pub fn stored(value: &Value) -> Value {
     match value {
-        // Written by us, kept in etcd, read from there, and written to us.
+        // The operator writes the number, etcd keeps it, and the API server reads it and writes it
+        // to the operator.
         Value::Number(number) => {
             serde_json::from_str(&written(held(&written(held(&number.to_string())))))
                 .expect("a number")
@@ -55,7 +57,7 @@ pub fn stored(value: &Value) -> Value {
     }
 }
 
-/// Numbers as other programs write them, and those at the edges.
+/// Generates numbers as other programs write them, and numbers at the limits.
 #[expect(clippy::cast_precision_loss, reason = "doubles of any size are wanted")]
 fn number() -> impl Strategy<Value = Value> {
     let double = prop_oneof![
@@ -110,7 +112,7 @@ pub fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Expressions that read a value in every way in which its type could show.
+/// Expressions that read a value in every way that could reveal its type.
 pub const READERS: [&str; 28] = [
     "${steps.a.outputs.v}",
     "${steps.a.outputs}",
@@ -142,7 +144,7 @@ pub const READERS: [&str; 28] = [
     "${size(steps.a.outputs.v)}",
 ];
 
-/// What each of the readers makes of this value.
+/// Returns the result of each expression of `READERS` for this value.
 pub fn read(value: &Value) -> Vec<Result<Value, String>> {
     let params = Map::new();
     let steps = [StepStatus {

@@ -1,5 +1,5 @@
-//! Everything outside the status: Pods, requests under way, what a process remembers, and what was
-//! really done.
+//! Everything outside the status: Pods, HTTP requests under way, the memory of a process, and the
+//! work that was really done.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -25,14 +25,14 @@ use crate::script::{Act, End, succeeds};
 struct Child {
     act: Act,
     uid: Option<String>,
-    /// When it ends by itself.
+    /// When the child ends on its own.
     ends: Option<Timestamp>,
-    /// Whether that end is its time limit.
+    /// Whether the child ends at its time limit.
     cut: bool,
     stopped: Option<Timestamp>,
 }
 
-/// What a process remembers of an attempt; gone with the process.
+/// What a process remembers of an attempt. The memory is lost with the process.
 #[derive(Clone, Debug)]
 struct Known {
     pub(crate) first_read: Timestamp,
@@ -48,22 +48,22 @@ pub struct Sent {
     pub key: String,
     pub at: Timestamp,
     pub executor: String,
-    /// What is done.
+    /// The work of the attempt.
     pub work: Work,
 }
 
-/// What came of performing an effect.
+/// The result of performing an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Performed {
     /// Nothing changed.
     Nothing,
     /// Something changed.
     Something,
-    /// The answer was lost: the shell looks again after a second.
+    /// The answer was lost. The shell reconciles again after a second.
     Lost,
 }
 
-/// Whom an effect is for.
+/// The attempt that an effect begins.
 pub struct Call<'a> {
     pub identity: &'a Identity,
     pub in_process: bool,
@@ -71,7 +71,7 @@ pub struct Call<'a> {
     /// Whether even a failed attempt leaves something behind.
     pub leaves_half: bool,
     pub executor: &'a str,
-    /// What is done.
+    /// The work of the attempt.
     pub work: &'a Work,
 }
 
@@ -84,23 +84,23 @@ pub struct OtherSide {
     memory: BTreeMap<AttemptId, Known>,
     keys_done: BTreeSet<String>,
     created: usize,
-    /// What the API server says on top of what it has to say.
+    /// Text that the API server puts in front of its messages.
     pub talk: String,
-    /// What keeps every child from going on.
+    /// The trouble that keeps every child from making progress.
     pub trouble: Option<Trouble>,
-    /// Steps that did, in truth, something that is not undone.
+    /// Steps whose work was really done and is not undone.
     pub in_effect: BTreeSet<String>,
     /// Everything that was sent or created, in order.
     pub sent: Vec<Sent>,
 }
 
 impl OtherSide {
-    /// The next attempts of a step go like this; after them, all succeed.
+    /// Sets the acts of the next attempts of a step. The attempts after them succeed.
     pub fn script(&mut self, step: &str, direction: Direction, acts: Vec<Act>) {
         self.scripts.entry((step.into(), direction)).or_default().extend(acts);
     }
 
-    /// The process dies: its requests and its memory with it.
+    /// Ends the process: its HTTP requests and its memory are lost.
     pub fn forget(&mut self) {
         self.requests.clear();
         self.memory.clear();
@@ -150,8 +150,8 @@ impl OtherSide {
         Performed::Something
     }
 
-    /// What the attempt does to the world. The other side knows its keys: what was done is not done
-    /// twice, and is answered with success.
+    /// Applies the work of an attempt. The service remembers keys: it does not repeat work that was
+    /// done, and answers with success.
     fn land(&mut self, mut act: Act, call: &Call<'_>) -> Act {
         let Identity { attempt, key, .. } = call.identity;
         let no = matches!(&act.end, End::Fails(failure) if failure.reached == Reached::Answer);
@@ -227,7 +227,7 @@ impl OtherSide {
         Performed::Something
     }
 
-    /// The Lease of the process lapses, or it is told to stop: what it sent is called off.
+    /// Calls off what the process sent, as if its Lease expired or the process was told to stop.
     pub fn call_off(&mut self) {
         for id in std::mem::take(&mut self.requests).into_keys() {
             let known = self.memory.get_mut(&id).expect("what was sent is known");
@@ -243,7 +243,7 @@ impl OtherSide {
         self.memory.entry(id.clone()).or_insert_with(fresh);
     }
 
-    /// What the process sees of an attempt.
+    /// Returns what the process observes of an attempt.
     pub fn look(
         &mut self,
         now: Timestamp,
@@ -258,7 +258,7 @@ impl OtherSide {
             return end.clone();
         }
         if active.executor.as_deref().is_some_and(|sender| sender != executor) {
-            // A process that died is known to be gone after the term of its Lease.
+            // After the term of its Lease, a process counts as dead.
             let left = executor_lease::TERM.saturating_sub(between(known.first_read, now));
             let message = "the operator that sent the request is gone".into();
             let gone = left.is_zero().then_some(ChildState::Unknown { message, retry_after: None });
@@ -281,7 +281,7 @@ impl OtherSide {
         ChildState::Absent(Absence { seen, refused, known_for: between(*first_read, now) })
     }
 
-    /// Whether succeeded Pods still exist.
+    /// Returns whether succeeded Pods still exist.
     pub fn leftovers(&self, now: Timestamp) -> bool {
         self.pods.values().any(|child| has_succeeded(child, now))
     }
@@ -290,7 +290,7 @@ impl OtherSide {
         self.pods.retain(|_, child| !has_succeeded(child, now));
     }
 
-    /// When the next child ends or goes, by itself or because it was stopped.
+    /// Returns when the next child ends on its own or disappears because it was stopped.
     pub fn next_event(&self, now: Timestamp) -> Option<Timestamp> {
         let children = self.pods.values().chain(self.requests.values());
         children
@@ -309,14 +309,14 @@ fn gone_at(stopped: Timestamp) -> Timestamp {
     later(stopped, Duration::from_secs(1))
 }
 
-/// Whether a Pod is not there any more.
+/// Returns whether a Pod no longer exists.
 fn is_gone(child: &Child, now: Timestamp) -> bool {
     let vanished = child.act.end == End::Vanishes && child.ends.is_some_and(|ends| ends <= now);
     let ended = child.ends.is_some_and(|ends| ends <= now);
     vanished || (!ended && child.stopped.is_some_and(|stopped| gone_at(stopped) <= now))
 }
 
-/// What a child does that goes on.
+/// Returns the message of a child that has not ended.
 fn does(trouble: Option<Trouble>) -> &'static str {
     trouble.map_or("it runs", Trouble::as_str)
 }

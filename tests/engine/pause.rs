@@ -1,4 +1,4 @@
-//! Pausing and resuming by request, beside `spec.suspend`.
+//! Pausing and resuming by request, in addition to `spec.suspend`.
 
 use saga_operator::api::{Direction, RequestAction, RequestResult, SagaPhase, StepPhase};
 
@@ -11,7 +11,7 @@ use crate::{
 
 use RequestAction::{Approve, Pause, Reject, Resume, Retry, Skip};
 
-/// The second of three steps is under way for nine seconds.
+/// Creates a world in which the second of three steps is under way for nine seconds.
 pub(crate) fn in_the_middle() -> World {
     let mut world = World::with(order()).on("b", vec![succeeds().takes(seconds(9))]);
     world.run_until(|world| world.is("b", StepPhase::Running));
@@ -61,7 +61,7 @@ fn a_pause_outlives_the_process() {
     assert_eq!((world.phase(), world.sent().len()), (SagaPhase::Paused, 2));
 }
 
-/// How many attempts were begun, whether or not they left already.
+/// Returns how many attempts began, whether or not they were sent already.
 fn intents(world: &World) -> i64 {
     let steps = world.status().steps;
     steps
@@ -206,7 +206,7 @@ fn pause_and_suspend_are_two_flags_and_both_have_to_be_off() {
     world.demand(Resume, "back");
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed);
-    // The other way round.
+    // The same in the other order.
     let mut world = in_the_middle();
     world.suspend();
     world.demand(Pause, "lunch");

@@ -1,4 +1,4 @@
-//! Pausing on the way back, and where the way back begins.
+//! Pausing during an undo, and at the moment an undo begins.
 
 use saga_operator::api::{Direction::Compensation, RequestAction, SagaPhase, StepPhase};
 

@@ -1,4 +1,4 @@
-//! The point of no return.
+//! The pivot: the point after which a saga is not undone.
 
 use saga_operator::api::{SagaPhase, StepPhase};
 
@@ -48,7 +48,7 @@ fn an_uncertain_pivot_holds() {
         world.run_to_rest();
         assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Failed, 0));
     }
-    // Also while it would be tried again.
+    // The same holds while the pivot waits for a retry.
     let draft = saga()
         .http("pay")
         .pivot()

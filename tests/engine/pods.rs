@@ -1,4 +1,4 @@
-//! What pods alone have: exit codes that are final, and troubles while they wait.
+//! What only Pods have: exit codes that are permanent, and troubles while they wait.
 
 use saga_operator::{
     api::{
@@ -21,7 +21,8 @@ fn world(spec: Value) -> World {
     World::with(Draft(spec))
 }
 
-/// One pod, and what undoes it: each is tried three times, but not after the exit codes 3 and 64.
+/// Returns a Pod and a Pod that undoes it. Each has three attempts, and none after the exit codes 3
+/// and 64.
 fn picky() -> Value {
     let pod = json!({"image": "ship:1", "finalExitCodes": [3, 64]});
     let retry = json!({"maxAttempts": 3});
@@ -72,7 +73,7 @@ fn without_an_exit_code_nothing_is_final() {
     assert_eq!(world.sent_at("ship", Action).len(), 3);
 }
 
-/// A pod that runs for ten minutes, three seconds after it began.
+/// Creates a world with a Pod that runs for ten minutes, three seconds after the Pod began.
 fn running() -> World {
     let mut world =
         World::with(saga().pod("ship")).on("ship", vec![succeeds().takes(seconds(600))]);
@@ -81,7 +82,7 @@ fn running() -> World {
     world
 }
 
-/// Lets the pod say this for the reason of that trouble, and tells how many writes that made.
+/// Sets the trouble of the Pod and its message. Returns how many writes followed.
 fn says(world: &mut World, trouble: Option<Trouble>, talk: &str) -> usize {
     let before = world.writes;
     world.other_side.trouble = trouble;

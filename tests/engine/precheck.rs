@@ -1,4 +1,4 @@
-//! A saga that could not come to its end is refused before its first step.
+//! The precheck: a saga that could not reach its end is refused before its first step.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ fn a_refused_saga_answers_requests_and_goes_when_it_is_deleted() {
     assert!(world.gone);
 }
 
-/// Whether the shell is to try the saga without what it remembers.
+/// Returns whether the shell must check the saga again without the cached result.
 fn is_to_be_tried_anew(world: &World) -> bool {
     asks_to_check_again(&world.stored.asked, world.stored.handled, &world.status())
 }

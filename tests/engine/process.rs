@@ -1,4 +1,4 @@
-//! A process that dies or is about to end, and clocks that jump.
+//! Processes that die or are about to end, and clocks that jump.
 
 use saga_operator::{
     api::{
@@ -58,7 +58,7 @@ fn an_intent_whose_age_no_clock_tells_is_unknown_once_it_has_been_known_for_thir
 #[test]
 fn an_intent_whose_pod_never_existed_is_begun_again_within_thirty_seconds_and_unknown_after() {
     let draft = saga().pod("a").timeout("1h");
-    // Moves: the finalizer, the status, and then the process dies before the Pod is created.
+    // The moves are the finalizer and the status. Then the process dies, before the Pod is created.
     let mut world = World::with(draft.clone()).crash_at(2, seconds(29));
     world.run_to_rest();
     assert_eq!(
@@ -73,7 +73,7 @@ fn an_intent_whose_pod_never_existed_is_begun_again_within_thirty_seconds_and_un
         "{}",
         world.message()
     );
-    // The same where the answers to the creation get lost one after the other.
+    // The same holds if the creations are lost one after the other.
     let mut world = World::with(draft.clone()).on("a", vec![succeeds().lost_first(28)]);
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed);

@@ -1,8 +1,8 @@
-//! What holds of every saga: random graphs, random outcomes, people who interfere, and a process
+//! What holds for every saga: random graphs, random outcomes, users who interfere, and a process
 //! that dies at any moment.
 //!
-//! A failure prints the smallest case and the seed; `SAGA_SEED=<seed>` runs the same cases again,
-//! `SAGA_CASES=<n>` more of them.
+//! A failure prints the smallest case and the seed. `SAGA_SEED=<seed>` runs the same cases again,
+//! `SAGA_CASES=<n>` runs more of them.
 
 use std::{
     cell::Cell,
@@ -23,7 +23,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// Runs so many cases and prints the seed where one fails.
+/// Runs this many cases. If a case fails, prints the seed.
 pub fn for_all<S: Strategy>(
     cases: u32,
     strategy: S,
@@ -50,8 +50,8 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Keeps this thread's panics from being printed: a case that fails is run many times while it is
-/// made smaller.
+/// Suppresses or restores the messages of panics on this thread. A case that fails runs many times
+/// while it is reduced.
 fn quiet(on: bool) {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -65,7 +65,7 @@ fn quiet(on: bool) {
     QUIET.set(on);
 }
 
-/// Keys are repeated only after an attempt that the other side did not definitely refuse.
+/// Asserts that a key is repeated only after an attempt that the service did not definitely refuse.
 fn keys_move_with_definite_answers(world: &World) {
     for step in &world.status().steps {
         for direction in [Direction::Action, Direction::Compensation] {
@@ -81,7 +81,7 @@ fn keys_move_with_definite_answers(world: &World) {
     }
 }
 
-/// An attempt leaves once, except where nobody could tell whether it had.
+/// Asserts that an attempt is sent once, unless a crash left open whether it was sent.
 fn attempts_leave_in_order(world: &World) {
     let mut last: std::collections::BTreeMap<(&str, Direction), i64> =
         std::collections::BTreeMap::new();
@@ -97,7 +97,7 @@ fn attempts_leave_in_order(world: &World) {
     }
 }
 
-/// No forward attempt leaves after the first undo.
+/// Asserts that no action is sent after the first compensation.
 fn the_way_back_is_one_way(world: &World) {
     let first_undo = world
         .other_side
@@ -118,8 +118,8 @@ fn success_is_written_once(world: &World) {
     assert!(world.succeeded.iter().all(|it| seen.insert(it)), "{:?}", world.succeeded);
 }
 
-/// Whatever waits for a person was answered, and whatever was paused was resumed: the saga has
-/// ended, or a person has to look at it.
+/// Asserts that the saga ended or needs a user, after every approval was answered and every pause
+/// was resumed.
 fn nothing_is_left_waiting(world: &World) {
     let ended = |phase: SagaPhase| {
         phase.is_terminal() || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed)
@@ -129,8 +129,8 @@ fn nothing_is_left_waiting(world: &World) {
     assert!(world.gone || !world.status().steps.iter().any(waits), "{:?}", world.status());
 }
 
-/// A request is answered once, whatever dies meanwhile. (One that is overwritten before anybody saw
-/// it is answered by its successor.)
+/// Asserts that a request is answered once, whatever dies meanwhile. If a request is overwritten
+/// before any process has seen it, the answer to its successor answers it.
 fn requests_are_answered_once(world: &World, asks: usize) {
     let newest =
         world.status().requests.iter().map(|record| record.number).max().unwrap_or_default();

@@ -1,5 +1,4 @@
-//! Random sagas, and how they are carried through: with the outcomes, people and crashes that
-//! belong to them.
+//! Random sagas, and how they run: with the outcomes, users and crashes that belong to them.
 
 use std::time::Duration;
 
@@ -11,14 +10,14 @@ use crate::{
     world::World,
 };
 
-/// What a step of a random saga does.
+/// The work of a step in a random saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Pod,
     Http,
-    /// Waits for a person, so many seconds at most where that is limited.
+    /// Waits for a user, for at most this many seconds if a limit is given.
     Approval(Option<u8>),
-    /// Waits for so many seconds.
+    /// Waits for this many seconds.
     Wait(u8),
 }
 
@@ -26,7 +25,7 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub struct Sketch {
     pub(crate) kind: Kind,
-    /// One bit for each earlier step.
+    /// One bit for each earlier step: whether this step depends on the earlier step.
     pub(crate) after: u16,
     pub(crate) undo: Option<bool>,
     pub(crate) pivot: bool,
@@ -38,7 +37,7 @@ pub struct Sketch {
     pub(crate) undo_acts: Vec<Act>,
 }
 
-/// What people do besides asking.
+/// What users do apart from requests.
 #[derive(Clone, Copy, Debug)]
 pub enum Meddling {
     Delete,
@@ -46,11 +45,11 @@ pub enum Meddling {
     Unsuspend,
     Policy(OnFailure),
     Parallel(i32),
-    /// The process is told to end, and another one starts a while later.
+    /// The process is told to end, and another process starts a while later.
     Restart,
-    /// Params change, and change back a while later.
+    /// The params change, and change back a while later.
     Change,
-    /// Takes away the number up to which requests are handled.
+    /// Removes the annotation with the number up to which requests are handled.
     Strip,
 }
 
@@ -62,7 +61,8 @@ pub struct Case {
     /// The timeout of the saga, in seconds.
     pub(crate) within: Option<u8>,
     pub(crate) crashes: Vec<(usize, u64)>,
-    /// What people ask for once the status was written so many times.
+    /// The requests of users, each with the number of status writes after which the request is
+    /// made.
     pub(crate) asks: Vec<(usize, RequestAction, String)>,
     pub(crate) meddling: Vec<(usize, Meddling)>,
 }
@@ -123,7 +123,7 @@ impl Case {
         world
     }
 
-    /// The world when all is over, and how many requests were made in it.
+    /// Runs the saga to its end. Returns the world and how many requests were made.
     pub(crate) fn run(&self) -> (World, usize) {
         let (mut world, mut asked) = (self.world(), self.asks.len());
         let asks = self.asks.iter().map(|(at, action, value)| (*at, Err((*action, value))));
@@ -155,8 +155,8 @@ impl Case {
         (world, asked)
     }
 
-    /// Answers approvals, two with yes and the third with no, until none waits any more. Returns
-    /// how many were answered.
+    /// Answers the approvals that wait, until none is left: approves two, rejects the third, and so
+    /// on. Returns how many were answered.
     fn answer_what_waits(&self, world: &mut World) -> usize {
         for nth in 0..=self.steps.len() {
             let waiting = |step: &&StepStatus| step.phase == StepPhase::Waiting;

@@ -1,4 +1,4 @@
-//! How random sagas are made up.
+//! How random sagas are generated.
 
 use proptest::prelude::*;
 use saga_operator::api::{OnFailure, RequestAction};

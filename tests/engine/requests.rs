@@ -1,4 +1,4 @@
-//! What people ask for by annotation: what is answered, and when.
+//! Requests that users make by annotation: what is answered, and when.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) const RETRY: &str = "saga.dev/retry";
 pub(crate) const SKIP: &str = "saga.dev/skip";
 pub(crate) const COMPENSATE: &str = "saga.dev/compensate";
 
-/// A saga of three steps whose second one failed, so that it waits.
+/// Creates a saga of three steps whose second step failed, so that the saga waits.
 pub(crate) fn held() -> World {
     let mut world =
         World::with(saga().http("a").undo().then_http("b").undo().then_http("c")).fails("b", 1);
@@ -26,7 +26,7 @@ pub(crate) fn held() -> World {
     world
 }
 
-/// A saga whose only compensation failed.
+/// Creates a saga whose only compensation failed.
 pub(crate) fn stuck() -> World {
     let draft = saga()
         .http("a")
@@ -52,7 +52,7 @@ pub(crate) fn last(world: &World) -> RequestRecord {
     world.status().requests.last().cloned().expect("a record")
 }
 
-/// How many requests were accepted, refused and ignored.
+/// Returns how many requests were accepted, refused and ignored.
 pub(crate) fn results(world: &World) -> [usize; 3] {
     let count =
         |result| world.status().requests.iter().filter(|record| record.result == result).count();
@@ -213,7 +213,7 @@ fn while_a_saga_is_deleted_its_compensations_can_be_retried_and_skipped() {
 
 #[test]
 fn what_the_table_allows_is_accepted_and_nothing_else_is() {
-    // One world for each phase of a step, forward and backward.
+    // One world with a step in each phase for the way forward, and one for the undo.
     let forward = || {
         let draft = saga()
             .http("done")

@@ -1,4 +1,5 @@
-//! Two requests and more at once: in every situation, the order says what comes of them.
+//! Two or more requests at once. In every situation, the order of the requests determines the
+//! result.
 
 use saga_operator::api::{RequestAction, RequestResult, SagaPhase, StepPhase};
 
@@ -17,7 +18,8 @@ fn two_requests_at_once_are_answered_in_their_order_in_every_situation() {
         for (place, first) in RequestAction::ALL.into_iter().enumerate() {
             for second in RequestAction::ALL.into_iter().skip(place + 1) {
                 let mut world = make();
-                // Written the other way round: the order is that of the operator.
+                // The annotations are written in the opposite order. The order of the answers is
+                // that of the operator.
                 let answers =
                     world.ask_together(&[(second, value_for(second)), (first, value_for(first))]);
                 let order: Vec<_> = answers.iter().map(|(action, _)| *action).collect();
@@ -36,7 +38,8 @@ fn two_requests_at_once_are_answered_in_their_order_in_every_situation() {
     }
 }
 
-/// A scene, what is asked for together, and what is accepted of it in the order of the answers.
+/// A scene: its name, its world, the two requests, which of them are accepted in the order of the
+/// answers, and a check of the world.
 type Pair<'a> = (&'a str, fn() -> World, [Wanted<'a>; 2], [bool; 2], fn(&World) -> bool);
 
 fn failed_and_more() -> World {

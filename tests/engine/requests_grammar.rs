@@ -1,11 +1,11 @@
-//! The values of annotations by which people ask: any text is recorded or ignored.
+//! The values of request annotations: any text is recorded or ignored.
 
 use proptest::prelude::*;
 use saga_operator::api::{RequestAction, RequestResult};
 
 use crate::{properties::for_all, requests::held, saga::saga, world::World};
 
-/// Texts as they are found on objects: names, lists, tokens, JSON, and anything at all.
+/// Generates texts as they occur on objects: names, lists, tokens, JSON, and arbitrary text.
 fn value() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         Just("a"),
@@ -31,7 +31,7 @@ fn value() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Whether it is one step with an object of outputs.
+/// Returns whether the text is one step with an object of outputs.
 fn is_with_outputs(named: &str) -> bool {
     let object = |text: &str| {
         serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok()
@@ -41,7 +41,7 @@ fn is_with_outputs(named: &str) -> bool {
         .is_some_and(|(name, outputs)| ["b", "c"].contains(&name.trim()) && object(outputs))
 }
 
-/// The token by the grammar, found in another way than the operator's.
+/// Returns the token by the grammar, found in a different way than the operator finds it.
 fn token(action: RequestAction, value: &str) -> Option<&str> {
     let value = value.trim();
     let token = if action.takes_reason() {
@@ -55,7 +55,7 @@ fn token(action: RequestAction, value: &str) -> Option<&str> {
     })
 }
 
-/// What stands behind the token of a reason.
+/// Returns the text after the token of a reason.
 fn reason<'a>(value: &'a str, token: &str) -> &'a str {
     value.trim()[token.len() + 1..].trim_start_matches(':').trim_start()
 }
@@ -86,7 +86,7 @@ fn any_value_is_recorded_or_ignored_as_the_grammar_says() {
                     token.is_some_and(|token| !reason(&value, token).starts_with('@'))
                         || !value.trim().starts_with('@')
                 }
-                // Nothing is uncertain or paused, and nothing waits for an approval.
+                // No step is uncertain, the saga is not paused, and no approval waits.
                 RequestAction::Settle
                 | RequestAction::Resume
                 | RequestAction::Reject

@@ -1,4 +1,4 @@
-//! What people ask for is done once: tokens, numbers, and values that an applied manifest holds.
+//! Requests are carried out once: tokens, numbers, and values that an applied manifest holds.
 
 use saga_operator::api::{HANDLED, RequestResult, SagaPhase};
 
@@ -109,8 +109,8 @@ fn what_was_refused_in_a_manifest_is_not_carried_out_because_the_manifest_no_lon
             ask(&mut world, RETRY, "b").message.contains("an applied manifest holds this value"),
             "in round {round}"
         );
-        // Somebody who may not ask takes away what says that a manifest holds it; the value stays
-        // as it is.
+        // A user who may not make requests removes the record of the applied manifest. The value of
+        // the request stays as it is.
         world.held_in_git = false;
         world.annotate("example.com/note", "no longer applied");
         world.run_to_rest();
@@ -132,8 +132,8 @@ fn nor_is_it_where_another_value_stood_there_meanwhile() {
     let mut world = held();
     world.held_in_git = true;
     ask(&mut world, RETRY, "b");
-    // Somebody asks with a token, for nothing; the tool puts its value back, which was refused
-    // already.
+    // A user makes a request with a token, for a step that does not exist. The tool then restores
+    // its own value, which was already refused.
     ask(&mut world, RETRY, "nobody@t1");
     assert_eq!(ask(&mut world, RETRY, "b").value, "nobody@t1");
     world.held_in_git = false;
@@ -144,7 +144,7 @@ fn nor_is_it_where_another_value_stood_there_meanwhile() {
         "{refused:?}"
     );
     assert_eq!(world.phase(), SagaPhase::Failed);
-    // That was once: whatever else is asked for in between, it may be asked for again.
+    // The refusal holds once. The value may be requested again, whatever was requested in between.
     ask(&mut world, RETRY, "nobody");
     assert_eq!(ask(&mut world, RETRY, "b").result, RequestResult::Accepted);
 }

@@ -1,4 +1,4 @@
-//! What people ask for by annotation: to try steps again.
+//! Requests that users make by annotation: to retry steps.
 
 use saga_operator::api::{HANDLED, RequestResult, SagaPhase, StepPhase};
 

@@ -1,4 +1,4 @@
-//! What people ask for by annotation: to go on without a step, or without its compensation.
+//! Requests that users make by annotation: to skip a step or its compensation.
 
 use saga_operator::api::{RequestResult, SagaPhase, StepPhase};
 
@@ -51,7 +51,7 @@ fn a_step_skipped_while_nobody_knows_whether_it_was_done_is_named_at_the_end() {
         (world.phase(), world.still_in_effect()),
         (SagaPhase::Completed, vec!["b".to_owned()])
     );
-    // The same where the saga is undone: a skipped step is not.
+    // The same holds if the saga is undone: a skipped step is not undone.
     let mut world =
         World::with(draft.compensating()).on("b", vec![unknown_but_done()]).fails("c", 1);
     world.run_until(|world| world.is("b", StepPhase::Retrying));

@@ -1,4 +1,4 @@
-//! What people ask for by annotation: to undo a saga.
+//! Requests that users make by annotation: to undo a saga.
 
 use saga_operator::api::{OnFailure, RequestResult, SagaPhase, StepPhase};
 

@@ -1,4 +1,4 @@
-//! Attempts: how often, when, and under which key.
+//! Attempts: how many, when, and under which key.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     world::World,
 };
 
-/// When the attempts of a step begin that takes no time and always says no, in milliseconds.
+/// Returns when the attempts of a step begin that takes no time and always fails, in milliseconds.
 fn begins(draft: Draft) -> Vec<i64> {
     let mut world = World::with(draft).on("a", times(20, &says_no().takes(Duration::ZERO)));
     world.run_to_rest();
@@ -56,7 +56,7 @@ fn without_a_policy_an_action_is_tried_once_and_a_compensation_ten_times() {
         World::with(draft).fails("b", 1).on_undo("a", times(20, &says_no().takes(Duration::ZERO)));
     world.run_to_rest();
     assert_eq!(world.sent_at("b", Action).len(), 1);
-    // One second, doubling to the cap of a minute.
+    // The delay begins at one second and doubles up to one minute.
     assert_eq!(
         world.sent_at("a", Compensation),
         [2, 3, 5, 9, 17, 33, 65, 125, 185, 245].map(|second| second * 1000)
@@ -124,7 +124,8 @@ fn what_the_other_side_wants_waited_for_is_waited_for_beyond_max_delay() {
     let mut world = World::with(draft).on("a", vec![turned_away().and_wants(seconds(300))]);
     world.run_to_rest();
     assert_eq!(world.sent_at("a", Action), [0, 301_000]);
-    // An unknown outcome may carry it too; a wait shorter than the own delay changes nothing.
+    // An Unknown outcome may carry a wait too. A wait shorter than the delay of the policy changes
+    // nothing.
     let draft = saga().http("a").retry(attempts(3).always("10s"));
     let mut world = World::with(draft)
         .on("a", vec![unknown().and_wants(seconds(30)), unknown().and_wants(seconds(3))]);
@@ -254,7 +255,7 @@ fn what_the_other_side_says_cannot_make_the_status_too_large() {
         world = world.on(&format!("{place:063}"), times(5, &says_no().saying(&talk)));
         world = world.on_undo(&format!("{place:063}"), times(6, &says_no().saying(&talk)));
     }
-    // The watcher of every write knows the bounds.
+    // The watcher of every write asserts the length limits.
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::CompensationFailed);
     assert!(!world.step(&last).message.unwrap().contains(char::is_control));

@@ -1,4 +1,4 @@
-//! How long attempts go on: the deadline of all of them, and the time limit of each.
+//! How long attempts continue: the deadline of all attempts, and the time limit of each attempt.
 
 use saga_operator::api::{Direction::Action, SagaPhase, StepPhase};
 
@@ -13,7 +13,7 @@ fn the_deadline_ends_the_budget_before_an_attempt_that_would_begin_after_it() {
     let mut world =
         World::with(saga().http("a").retry(attempts(9).always("4s").deadline("11s"))).fails("a", 9);
     world.run_to_rest();
-    // Attempts at 0, 5 and 10; a fourth would begin at 15.
+    // The attempts begin at 0, 5 and 10 seconds. A fourth attempt would begin at 15 seconds.
     assert_eq!(world.sent_at("a", Action), [0, 5000, 10_000]);
     assert_eq!(world.elapsed(), seconds(11));
     assert!(
@@ -35,7 +35,7 @@ fn the_deadline_cuts_an_attempt_that_is_running() {
     let pod = saga().pod("a").retry(attempts(9).deadline("7s"));
     let mut world = World::with(pod).on("a", vec![never_ends()]);
     world.run_to_rest();
-    // Stopped at the deadline, gone a second later.
+    // The Pod is stopped at the deadline, and disappears one second later.
     assert_eq!(
         (world.phase(), world.elapsed(), world.sent().len()),
         (SagaPhase::Failed, seconds(8), 1)
@@ -44,8 +44,8 @@ fn the_deadline_cuts_an_attempt_that_is_running() {
 
 #[test]
 fn the_deadline_ends_a_step_that_found_no_slot_in_time() {
-    // A step keeps its slot while it waits: only where maxParallel is lowered meanwhile does it
-    // find none.
+    // A step keeps its slot while it waits. It finds no slot only if maxParallel is lowered
+    // meanwhile.
     let draft = saga()
         .http("a")
         .retry(attempts(3).always("2s").deadline("5s"))
@@ -75,7 +75,7 @@ fn nothing_begins_in_the_look_that_finds_a_passed_deadline() {
     world.run_until(|world| {
         world.is("a", StepPhase::Retrying) && world.is("b", StepPhase::Retrying)
     });
-    // Nobody looks until both are due.
+    // No process reconciles until both steps are due.
     world.crash(seconds(60));
     world.run_to_rest();
     assert_eq!((world.phase(), world.sent().len()), (SagaPhase::Failed, 2));
@@ -92,7 +92,8 @@ fn the_deadline_stands_still_while_the_saga_is_suspended() {
     assert_eq!((world.phase(), world.sent().len()), (SagaPhase::Paused, 1));
     world.unsuspend();
     world.run_to_rest();
-    // One of eleven seconds was used: attempts at once, 5 seconds later, and no fourth.
+    // One of eleven seconds was used. Attempts follow at once and 5 seconds later, but no fourth
+    // attempt.
     assert_eq!(world.sent_at("a", Action), [0, 1_001_000, 1_006_000]);
 }
 

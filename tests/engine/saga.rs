@@ -1,4 +1,4 @@
-//! Sagas written down in one line each.
+//! Sagas written in one line each.
 
 use saga_operator::api::{
     ApprovalAction, Backoff, BackoffType, Compensation, Defaults, DeletionPolicy, GoDuration,
@@ -6,11 +6,11 @@ use saga_operator::api::{
 };
 use serde_json::json;
 
-/// A spec under construction: verbs without a name speak of the step named last.
+/// A spec under construction. Methods without a name apply to the step that was named last.
 #[derive(Clone, Debug)]
 pub struct Draft(pub SagaSpec);
 
-/// A saga without steps, with every default.
+/// Creates a saga without steps, with every default.
 pub fn saga() -> Draft {
     Draft(SagaSpec {
         service_account_name: None,
@@ -44,13 +44,13 @@ impl Draft {
         self
     }
 
-    /// A request after the step named last.
+    /// Adds an HTTP request after the step that was named last.
     pub fn then_http(self, name: &str) -> Self {
         let before = self.last_name();
         self.http(name).after(&[&before])
     }
 
-    /// A container after the step named last.
+    /// Adds a container after the step that was named last.
     pub fn then_pod(self, name: &str) -> Self {
         let before = self.last_name();
         self.pod(name).after(&[&before])
@@ -61,14 +61,14 @@ impl Draft {
         self
     }
 
-    /// Undone by a request.
+    /// Compensates the last step by an HTTP request.
     pub fn undo(mut self) -> Self {
         let http = Some(request(&format!("undo-{}", self.last_name())));
         self.last().compensation = Some(Compensation { http, ..Compensation::default() });
         self
     }
 
-    /// Undone by a container.
+    /// Compensates the last step by a container.
     pub fn undo_by_pod(mut self) -> Self {
         let pod = Some(container(&format!("undo-{}", self.last_name())));
         self.last().compensation = Some(Compensation { pod, ..Compensation::default() });
@@ -105,14 +105,14 @@ impl Draft {
         self
     }
 
-    /// The step named last only asks.
+    /// Makes the last step a GET without a body, which changes nothing.
     pub fn asking(mut self) -> Self {
         let http = self.last().http.as_mut().expect("http() first");
         (http.method, http.body) = (HttpMethod::Get, None);
         self
     }
 
-    /// A step that waits for a person.
+    /// Adds a step that waits for a user.
     pub fn approval(mut self, name: &str) -> Self {
         self.0.steps.push(Step {
             name: name.into(),
@@ -122,7 +122,7 @@ impl Draft {
         self
     }
 
-    /// A step that waits for so long.
+    /// Adds a step that waits for this duration.
     pub fn wait(mut self, name: &str, text: &str) -> Self {
         self.0.steps.push(Step {
             name: name.into(),
@@ -132,13 +132,13 @@ impl Draft {
         self
     }
 
-    /// The timeout of the saga.
+    /// Sets the timeout of the saga.
     pub fn within(mut self, text: &str) -> Self {
         self.0.timeout = Some(duration(text));
         self
     }
 
-    /// Deleted so many seconds after its end.
+    /// Deletes the saga this many seconds after its end.
     pub fn ttl(mut self, seconds: i32) -> Self {
         self.0.ttl_seconds_after_finished = Some(seconds);
         self
@@ -149,7 +149,7 @@ impl Draft {
         self
     }
 
-    /// `onFailure: Compensate`.
+    /// Sets `onFailure: Compensate`.
     pub fn compensating(mut self) -> Self {
         self.0.on_failure = Some(OnFailure::Compensate);
         self
@@ -179,12 +179,12 @@ impl Draft {
     }
 }
 
-/// So many attempts, the built-in backoff.
+/// Returns a policy of this many attempts, with the built-in backoff.
 pub fn attempts(most: i32) -> RetryPolicy {
     RetryPolicy { max_attempts: Some(most), ..RetryPolicy::default() }
 }
 
-/// Verbs for a policy.
+/// The methods that change a retry policy.
 pub trait Policy: Sized {
     fn with(self, change: impl FnOnce(&mut Backoff)) -> Self;
     fn deadline(self, text: &str) -> Self;
@@ -251,7 +251,7 @@ fn container(name: &str) -> PodAction {
     PodAction { image: Some(format!("registry.example.com/{name}:1")), ..PodAction::default() }
 }
 
-/// Every operation is tried once.
+/// Returns defaults under which every operation has one attempt.
 pub fn no_retry() -> Defaults {
     Defaults { timeout: None, retry: Some(attempts(1)), compensation_retry: Some(attempts(1)) }
 }

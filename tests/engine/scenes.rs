@@ -1,4 +1,4 @@
-//! A saga in every situation in which somebody may ask for something, and verbs for the asking.
+//! A saga in every situation in which a user may make a request, and methods that make requests.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::{
     world::World,
 };
 
-/// What is asked for, and the value.
+/// A request: its action and its value.
 pub type Wanted<'a> = (RequestAction, &'a str);
 
 impl World {
-    /// Asks for something; the answer stands before time goes on.
+    /// Makes a request. Returns its answer, which is written before time advances.
     pub fn ask(&mut self, action: RequestAction, value: &str) -> RequestRecord {
         assert_eq!(
             self.ask_together(&[(action, value)]).len(),
@@ -24,8 +24,8 @@ impl World {
         self.status().requests.last().cloned().expect("an answer")
     }
 
-    /// Asks for several things in one look, and tells what came of them, in the order of the
-    /// answers.
+    /// Makes several requests in one reconcile. Returns each action and whether it was accepted, in
+    /// the order of the answers.
     pub fn ask_together(&mut self, wanted: &[Wanted<'_>]) -> Vec<(RequestAction, bool)> {
         let before = self.newest_request();
         for (action, value) in wanted {
@@ -40,14 +40,15 @@ impl World {
         self.status().requests.iter().map(|record| record.number).max().unwrap_or_default()
     }
 
-    /// Asks for what has to be accepted.
+    /// Makes a request that must be accepted. Returns the message of the answer.
     pub fn demand(&mut self, action: RequestAction, value: &str) -> String {
         let record = self.ask(action, value);
         assert_eq!(record.result, RequestResult::Accepted, "{record:?}");
         record.message
     }
 
-    /// Asks for what has to be refused, which changes nothing that anybody can see.
+    /// Makes a request that must be refused and must not change the phase, the progress or the
+    /// steps. Returns the message of the answer.
     pub fn refused(&mut self, action: RequestAction, value: &str) -> String {
         let before = self.status();
         let record = self.ask(action, value);
@@ -61,10 +62,10 @@ impl World {
     }
 }
 
-/// A situation: what it is called, and how it comes about.
+/// A situation: its name, and a function that creates it.
 pub type Scene = (&'static str, fn() -> World);
 
-/// Every situation, at least one for each phase of a saga, forward and backward.
+/// Every situation: at least one for each phase of a saga, on the way forward and during an undo.
 pub const SCENES: [Scene; 33] = [
     ("new", || World::with(order())),
     ("not accepted", || rested(saga().http("a").parallel(0))),
@@ -183,7 +184,7 @@ pub const SCENES: [Scene; 33] = [
     }),
 ];
 
-/// A value that asks for something in any of the scenes, where its step is named b.
+/// Returns a value for a request in any of the scenes, in which the step concerned is named b.
 pub const fn value_for(action: RequestAction) -> &'static str {
     match action {
         RequestAction::Settle => "b=Failed",
@@ -192,7 +193,7 @@ pub const fn value_for(action: RequestAction) -> &'static str {
     }
 }
 
-/// Three requests, of which two can be undone.
+/// Returns a saga of three HTTP requests, of which two can be undone.
 pub fn order() -> Draft {
     saga().http("a").undo().then_http("b").undo().then_http("c")
 }
@@ -212,7 +213,7 @@ pub fn rested_with(mut world: World) -> World {
     world
 }
 
-/// A step is under way that takes a quarter of a minute.
+/// Creates a world in which a step is under way that takes fifteen seconds.
 fn running(draft: Draft, step: &str) -> World {
     until(World::with(draft).on(step, vec![succeeds().takes(seconds(15))]), |world| {
         world.is(step, StepPhase::Running)
@@ -228,12 +229,12 @@ fn paused(mut world: World) -> World {
     rested_with(world)
 }
 
-/// The second of three steps failed, and the saga waits.
+/// Creates a world in which the second of three steps failed and the saga waits.
 pub fn failed() -> World {
     rested_with(World::with(order()).fails("b", 1))
 }
 
-/// A step failed while an approval waits.
+/// Creates a world in which a step failed while an approval waits.
 pub fn failed_beside(approval: &str) -> World {
     let draft = saga()
         .http("a")
@@ -248,7 +249,7 @@ pub fn failed_beside(approval: &str) -> World {
     world
 }
 
-/// The saga's time passed, and no step failed.
+/// Creates a world in which the saga timed out and no step failed.
 pub fn timed_out() -> World {
     let draft = saga().http("a").undo().then_http("b").undo().then_http("c").within("10s");
     let world = rested_with(World::with(draft).on("a", vec![succeeds().takes(seconds(10))]));
@@ -256,7 +257,7 @@ pub fn timed_out() -> World {
     world
 }
 
-/// A compensation is under way that takes a while.
+/// Creates a world in which a compensation of twenty seconds is under way.
 pub fn undoing() -> World {
     let draft = saga().http("a").undo().then_http("b").undo().then_http("c").compensating();
     until(
@@ -265,7 +266,7 @@ pub fn undoing() -> World {
     )
 }
 
-/// The only thing that was to be undone could not be.
+/// Creates a world in which the only step to undo could not be undone.
 pub fn compensation_failed() -> World {
     let draft = saga()
         .http("a")

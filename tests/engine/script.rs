@@ -1,22 +1,22 @@
-//! What the other side does with each attempt.
+//! What the simulated service or child does with each attempt.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use saga_operator::model::observation::{Answer, Failure, Reached};
 use serde_json::Value;
 
-/// One attempt as the other side plays it.
+/// The course of one attempt.
 #[derive(Clone, Debug)]
 pub struct Act {
-    /// From its begin to its end.
+    /// The time from the begin of the attempt to its end.
     pub takes: Duration,
-    /// How it ends.
+    /// How the attempt ends.
     pub end: End,
-    /// Whether it does its work although nobody hears of it.
+    /// Whether the attempt does its work although no answer arrives.
     pub lands: bool,
-    /// How often the API server refuses to create the child before it does.
+    /// How many times the API server refuses to create the child before it creates the child.
     pub refusals: u32,
-    /// How often the creation gets lost before it arrives.
+    /// How many times the creation is lost before it arrives.
     pub drops: u32,
 }
 
@@ -24,18 +24,18 @@ pub struct Act {
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {
     Succeeds,
-    /// A container that ends well and hands this on.
+    /// A container that succeeds and passes on these outputs.
     HandsOn(Value),
     Answers(Answer),
     Fails(Failure),
     Unknown {
         retry_after: Option<Duration>,
     },
-    /// Someone deletes the Pod.
+    /// A user deletes the Pod.
     Vanishes,
-    /// Runs until it is stopped. A request stops itself at its limit.
+    /// Runs until it is stopped. An HTTP request ends itself at its time limit.
     Never,
-    /// A request that does not even end itself at its limit.
+    /// An HTTP request that does not end even at its time limit.
     Stuck,
     /// No node takes the Pod.
     NeverStarts,
@@ -56,17 +56,17 @@ fn fails(reached: Reached) -> Act {
     }))
 }
 
-/// It is done.
+/// The work is done.
 pub fn succeeds() -> Act {
     Act { lands: true, ..act(End::Succeeds) }
 }
 
-/// It is done, and hands this on.
+/// The work is done, and the container passes on these outputs.
 pub fn hands_on(outputs: Value) -> Act {
     Act { lands: true, ..act(End::HandsOn(outputs)) }
 }
 
-/// The other side answers so.
+/// The service answers with this status and this body. The work is done if the status is below 300.
 pub fn answers(status: u16, body: &Value) -> Act {
     let (body, text) = (body.clone(), body.to_string());
     let headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
@@ -76,12 +76,12 @@ pub fn answers(status: u16, body: &Value) -> Act {
     }
 }
 
-/// A definite no: an exit code, a final answer.
+/// A definite failure: an exit code, or a final answer.
 pub fn says_no() -> Act {
     fails(Reached::Answer)
 }
 
-/// Turned away without a look: 401, 429.
+/// The service turns the attempt away without reading it: 401, 429.
 pub fn turned_away() -> Act {
     fails(Reached::Door)
 }
@@ -91,19 +91,19 @@ pub fn not_reached() -> Act {
     fails(Reached::Nothing)
 }
 
-/// Evicted before it started.
+/// The Pod was evicted before it started.
 pub fn disrupted() -> Act {
     let mut act = not_reached();
     act.failure().disrupted = true;
     act
 }
 
-/// Nobody can tell, and nothing was done.
+/// The outcome is Unknown, and the work was not done.
 pub fn unknown() -> Act {
     act(End::Unknown { retry_after: None })
 }
 
-/// Nobody can tell, and it was done.
+/// The outcome is Unknown, and the work was done.
 pub fn unknown_but_done() -> Act {
     Act { lands: true, ..unknown() }
 }
@@ -124,7 +124,7 @@ pub fn stuck() -> Act {
     act(End::Stuck)
 }
 
-/// The same act so many times.
+/// Returns the same act this many times.
 pub fn times(count: usize, act: &Act) -> Vec<Act> {
     vec![act.clone(); count]
 }
@@ -135,7 +135,7 @@ impl Act {
         self
     }
 
-    /// No further attempt is to be made.
+    /// Makes the failure permanent: no retry follows.
     pub fn finally(mut self) -> Self {
         self.failure().last = true;
         self
@@ -158,13 +158,13 @@ impl Act {
         self
     }
 
-    /// A container that ends by itself with this exit code.
+    /// Makes the failure that of a container that ends on its own with this exit code.
     pub fn with_exit_code(mut self, code: i32) -> Self {
         self.failure().exit_code = Some(code);
         self
     }
 
-    /// The failure's message.
+    /// Sets the message of the failure.
     pub fn saying(mut self, message: &str) -> Self {
         self.failure().message = message.into();
         self
@@ -180,7 +180,7 @@ impl Act {
         self
     }
 
-    /// The body of the answer breaks off.
+    /// Cuts off the body of the answer.
     pub fn broken_off(mut self) -> Self {
         let End::Answers(answer) = &mut self.end else { panic!("it does not answer") };
         answer.whole = false;

@@ -1,4 +1,4 @@
-//! What there is to see of a world.
+//! What can be seen of a world.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use saga_operator::{
 use crate::world::{DAWN, World};
 
 impl World {
-    /// The status; where it cannot be read, what the operator wrote into it.
+    /// Returns the status. If the status cannot be read, returns its message and conditions only.
     pub fn status(&self) -> SagaStatus {
         self.stored.status.clone().unwrap_or_else(|_| self.stored.remains.clone())
     }
@@ -28,12 +28,12 @@ impl World {
         self.status().steps.iter().any(|step| step.name == name && step.phase == phase)
     }
 
-    /// The steps whose actions succeeded, in order.
+    /// Returns the steps whose actions succeeded, in order.
     pub fn done(&self) -> Vec<&str> {
         self.in_direction(Direction::Action)
     }
 
-    /// The steps whose compensations succeeded, in order.
+    /// Returns the steps whose compensations succeeded, in order.
     pub fn undone(&self) -> Vec<&str> {
         self.in_direction(Direction::Compensation)
     }
@@ -46,12 +46,12 @@ impl World {
             .collect()
     }
 
-    /// Everything that was sent or created: `charge/action/1`, in order.
+    /// Returns everything that was sent or created, in order, in the form `charge/action/1`.
     pub fn sent(&self) -> Vec<String> {
         self.other_side.sent.iter().map(|sent| sent.attempt.to_string()).collect()
     }
 
-    /// When the attempts of a step began, in milliseconds since the world began.
+    /// Returns when the attempts of a step began, in milliseconds since the world began.
     pub fn sent_at(&self, step: &str, direction: Direction) -> Vec<i64> {
         let sent = self
             .other_side
@@ -61,7 +61,7 @@ impl World {
         sent.map(|sent| sent.at.as_millisecond() - DAWN * 1000).collect()
     }
 
-    /// The last part of the keys under which a step's attempts were sent.
+    /// Returns the last part of the keys under which the attempts of a step were sent.
     pub fn keys(&self, step: &str, direction: Direction) -> Vec<&str> {
         let sent = self
             .other_side
@@ -75,7 +75,7 @@ impl World {
         self.status().still_in_effect.expect("stillInEffect")
     }
 
-    /// `status/reason` of a condition.
+    /// Returns `status/reason` of a condition.
     pub fn condition(&self, kind: &str) -> Option<String> {
         let status = self.status();
         let found = status.conditions.iter().find(|condition| condition.type_ == kind)?;

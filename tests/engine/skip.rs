@@ -1,4 +1,4 @@
-//! A step is not skipped where others read what it was to hand on, unless that is given.
+//! A step whose outputs other steps read is skipped only if the request gives the outputs.
 
 use saga_operator::api::{
     RequestAction, RequestRecord, RequestResult, SagaPhase, SagaSpec, StepPhase,
@@ -11,7 +11,7 @@ use crate::{
     world::World,
 };
 
-/// A saga that stands still because its step `charge` failed.
+/// Creates a saga that is held because its step `charge` failed.
 fn held(later: Value) -> World {
     let mut steps = vec![
         json!({"name": "stock", "pod": {"image": "stock:1"}}),
@@ -100,7 +100,7 @@ fn what_is_asked_for_first_or_read_as_a_whole_asks_for_nothing() {
             record.message
         );
     }
-    // A step that is not wanted without it reads nothing.
+    // A step whose `when` is false without the outputs reads nothing.
     let mut guarded = pod("ship", &["charge"], "${steps.charge.outputs.id}");
     guarded["when"] = json!("has(steps.charge.outputs.id)");
     let mut world = held(json!([guarded]));
@@ -130,7 +130,7 @@ fn who_is_skipped_too_or_done_already_reads_nothing() {
     );
     let accepted = ask(&mut world, "charge,ship,mail");
     assert_eq!((accepted.result, world.phase()), (RequestResult::Accepted, SagaPhase::Completed));
-    // One after the other: the reader first.
+    // The steps are skipped one after the other, and the step that reads comes first.
     let mut world = held(later);
     for name in ["mail", "ship", "charge"] {
         assert_eq!(ask(&mut world, name).result, RequestResult::Accepted, "{name}");

@@ -1,4 +1,4 @@
-//! The outputs that a person gives to a step that is skipped.
+//! The outputs that a user gives to a step that is skipped.
 
 use saga_operator::api::{RequestAction, SagaPhase};
 
@@ -11,7 +11,7 @@ use crate::{
 
 use RequestAction::Skip;
 
-/// A saga whose steps failed one beside the other, so that each can be skipped.
+/// Creates a saga whose parallel steps all failed, so that each can be skipped.
 fn many_failed(count: usize) -> World {
     let mut draft = saga();
     for place in 0..count {
@@ -25,7 +25,7 @@ fn many_failed(count: usize) -> World {
     world
 }
 
-/// One step and outputs of so many bytes.
+/// Returns a request value of one step and outputs of this many bytes.
 fn outputs(step: &str, bytes: usize) -> String {
     let text = "x".repeat(bytes - r#"{"a":""}"#.len());
     format!(r#"{step}={{"a":"{text}"}}"#)
@@ -45,7 +45,8 @@ fn the_outputs_of_a_skipped_step_are_kept() {
             serde_json::json!({"tracking": "T-1", "parts": [1, 2.5, {"deep": null}]})
         )
     );
-    // Also of a step that has not begun, and of one that waits; none where none are given.
+    // The same holds for a step that has not begun, and for a step that waits. A step has no
+    // outputs if none are given.
     let mut world = two_approvals();
     world.demand(Skip, r"b={}@t1");
     world.demand(Skip, "d");

@@ -1,4 +1,5 @@
-//! What applies where a spec sets nothing, how large a saga may be, and what is warned of.
+//! The values that apply if a spec sets nothing, the size limits of a saga, and the warnings about
+//! a spec.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub(crate) fn check(spec: &Value) -> Result<ValidSaga, Vec<String>> {
     validate(&who(), &spec).map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 
-/// A valid spec with one value set.
+/// Returns a valid spec with one value set.
 pub(crate) fn with(pointer: &str, value: Value) -> Value {
     let mut spec = json!({"steps": [
         {
@@ -169,7 +170,7 @@ fn an_escaped_brace_is_a_literal_one() {
     assert_eq!(pod.args, Some(vec!["${HOME}".into(), "$PATH".into()]));
 }
 
-/// What a saga is warned of whose first step has this compensation.
+/// Returns the warnings about a saga whose first step has this compensation.
 fn warned(compensation: Value) -> Vec<String> {
     let mut spec = with("/steps/0/compensation", compensation);
     spec["steps"][0]["outputs"] = json!({"id": "${response.body.id}"});

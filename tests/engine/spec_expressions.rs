@@ -1,10 +1,12 @@
-//! Expressions that are too much work together, or too many, and where they may stand.
+//! Expressions that are too much work together, or too many, and the places where expressions may
+//! stand.
 
 use serde_json::{Value, json};
 
 use crate::spec::check;
 
-/// Requests whose bodies hold this expression so often.
+/// Returns a first HTTP request, and one after it for each number: its body holds the expression
+/// that many times.
 fn asking(expression: &str, often: &[usize]) -> Vec<Value> {
     let first = json!({
         "name": "first", "http": {"method": "GET", "url": "http://a.shop.svc/x"},
@@ -22,7 +24,7 @@ fn asking(expression: &str, often: &[usize]) -> Vec<Value> {
 
 #[test]
 fn expressions_that_are_too_much_work_together_are_refused_where_they_come_to_that() {
-    // Each is nearly all the work that one expression may be, whatever it reads.
+    // Each expression is nearly all the work that one expression may be, whatever it reads.
     for heavy in [
         "'x'.matches('[a-z]{80}')",
         "params.x.matches('[a-z]{80}')",
@@ -44,7 +46,7 @@ fn expressions_that_are_too_much_work_together_are_refused_where_they_come_to_th
                 "{one}"
             );
         }
-        // What stands in a child is tried together with its parent.
+        // The expressions of a child saga count together with those of its parent.
         let child = json!({
             "name": "child",
             "saga": {"spec": {"params": {"x": "a"}, "steps": asking(heavy, &[40])}},
@@ -59,7 +61,7 @@ fn expressions_that_are_too_much_work_together_are_refused_where_they_come_to_th
             ),
             "{found:?}"
         );
-        // No step behind it is looked at any more: the saga is refused whatever it holds.
+        // The steps after this step are not checked. The saga is refused whatever they hold.
         let mut more = spec(&[3000]);
         more["steps"].as_array_mut().unwrap().push(json!({"name": "Not a name", "approval": {}}));
         assert_eq!(check(&more).unwrap_err().len(), 1);
@@ -74,12 +76,12 @@ fn as_many_expressions_as_a_large_saga_holds_are_no_matter() {
     assert!(check(&spec).is_ok(), "{:?}", check(&spec).unwrap_err().first());
 }
 
-/// Requests of so many expressions each, one after the other.
+/// Returns the faults of a spec whose HTTP requests hold the expression these many times.
 fn in_all(expression: &str, params: &Value, often: &[usize]) -> Vec<String> {
     check(&json!({"params": params, "steps": asking(expression, often)})).unwrap_err()
 }
 
-/// Params of so many small fields, which are `1`.
+/// Returns params of this many small fields, each of them `1`.
 fn fields(count: usize) -> Value {
     (0..count).map(|nth| (format!("f{nth}"), json!(1))).collect::<serde_json::Map<_, _>>().into()
 }
@@ -89,19 +91,19 @@ const TOO_MANY_FAULTS: &str =
 
 #[test]
 fn nothing_is_tried_over_params_that_are_too_large_and_that_is_told_once() {
-    // Were they read, each expression would be a fault of its own.
+    // If the params were read, each expression would be a fault of its own.
     let found = in_all("params.there.is.none", &fields(78_000), &[300; 2]);
     let [one] = found.as_slice() else { panic!("{found:?}") };
     assert!(
         one.starts_with("spec.params: has ") && one.ends_with("it may have at most 32768"),
         "{one}"
     );
-    // Where nothing reads them they may be large.
+    // If no expression reads the params, they may be large.
     assert!(
         check(&json!({"params": fields(78_000), "steps": [{"name": "a", "pod": {"image": "a"}}]}))
             .is_ok()
     );
-    // A child's params are its own.
+    // The params of a child saga are checked separately.
     let child = json!({"params": fields(78_000), "steps": asking("params.there.is.none", &[10])});
     let found = check(&json!({"steps": [{"name": "a", "saga": {"spec": child}}]})).unwrap_err();
     assert!(
@@ -115,7 +117,8 @@ fn nothing_is_tried_over_params_that_are_too_large_and_that_is_told_once() {
 
 #[test]
 fn an_expression_that_is_not_evaluated_counts_with_what_it_reads() {
-    // Within 32 KiB as they are written, and more than an expression may read as it counts them.
+    // The params are within 32 KiB as they are written, but more than an expression may read as it
+    // counts them.
     let found = in_all("steps.first.outputs.x + params.f1", &fields(3000), &[2500]);
     let [one] = found.as_slice() else { panic!("{found:?}") };
     assert!(

@@ -1,4 +1,4 @@
-//! The faults of a spec: each says where it is and what to write instead.
+//! The faults of a spec: each fault says where it is and what to write instead.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::{
     spec_faults_of_work::{Case, key, of_pods, of_requests, trusting},
 };
 
-/// What can be wrong with the saga itself and with what its steps have in common.
+/// Returns what can be wrong with the saga itself and with the common parts of its steps.
 fn of_the_saga() -> Vec<Case> {
     vec![
         ("/idempotencyPrefix", json!("a/b"), "spec.idempotencyPrefix: must have 1 to 63 letters"),

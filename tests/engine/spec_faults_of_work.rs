@@ -1,15 +1,15 @@
-//! What can be wrong with the Pods and requests of a spec, and what is said of it.
+//! The faults of the Pods and HTTP requests of a spec, and their messages.
 
 use serde_json::{Value, json};
 
-/// A template of one container with these fields.
+/// Returns a template of one container with these fields.
 fn template(fields: &Value) -> Value {
     let mut container = json!({"name": "step", "image": "ship:1"});
     container.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     json!({"spec": {"containers": [container]}})
 }
 
-/// Where a value is set, the value, and what is said of it.
+/// The pointer at which a value is set, the value, and the fault that follows.
 pub(crate) type Case = (&'static str, Value, &'static str);
 
 fn header(name: &str, value: &str) -> Value {
@@ -32,7 +32,7 @@ pub(crate) fn trusting(scheme: &str, ca: Value) -> Value {
     })
 }
 
-/// What can be wrong with Pods.
+/// Returns what can be wrong with Pods.
 pub(crate) fn of_pods() -> Vec<Case> {
     vec![
         ("/steps/1/pod/image", json!(""), "spec.steps[1].pod.image: must name an image"),
@@ -171,7 +171,7 @@ pub(crate) fn of_pods() -> Vec<Case> {
     ]
 }
 
-/// What can be wrong with requests.
+/// Returns what can be wrong with HTTP requests.
 pub(crate) fn of_requests() -> Vec<Case> {
     vec![
         (

@@ -118,6 +118,6 @@ fn a_deadline_that_stood_still_goes_on_from_where_it_stood_after_a_deletion() {
     world.run_for(seconds(1000));
     world.delete();
     world.run_to_rest();
-    // One of eleven seconds was used: a third attempt at six seconds is within them.
+    // One of eleven seconds was used. A third attempt at six seconds is within the deadline.
     assert_eq!((world.undone(), world.sent_at("a", Compensation).len()), (vec!["a"], 3));
 }

@@ -1,4 +1,4 @@
-//! The timeout of a saga: how long it may go forward.
+//! The timeout of a saga: how long a saga may go forward.
 
 use saga_operator::api::{Outcome, RequestAction, SagaPhase, StepPhase};
 
@@ -15,7 +15,7 @@ pub(crate) fn takes(count: u64) -> Act {
     succeeds().takes(seconds(count))
 }
 
-/// Three requests within ten seconds.
+/// Returns a saga of three HTTP requests with a timeout of ten seconds.
 pub(crate) fn order() -> Draft {
     saga().http("a").undo().then_http("b").undo().then_http("c").within("10s")
 }
@@ -107,7 +107,7 @@ fn a_step_that_waits_for_its_next_attempt_fails() {
         world.step("b").message.as_deref(),
         Some("the saga's timeout of 10s passed; attempt 1 failed: no")
     );
-    // Where it may have happened, it is undone.
+    // If the attempt may have acted, the step is undone.
     let mut world = World::with(draft.compensating()).on("b", vec![unknown()]);
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["b", "a"]));
@@ -153,7 +153,7 @@ fn it_may_be_changed_while_the_saga_runs() {
     world.run_until(|world| world.is("b", StepPhase::Running));
     world.edit(|spec| spec.timeout = Some(duration("5s")));
     world.run_to_rest();
-    // The request was given its own time when it was sent, and is aborted at the new end.
+    // The HTTP request was sent with its own time limit, and is aborted at the new end.
     assert_eq!((world.phase(), world.elapsed()), (SagaPhase::Failed, seconds(5)));
     let mut world = World::with(saga().pod("b").within("10s")).on("b", vec![takes(25)]);
     world.run_for(seconds(5));
@@ -207,7 +207,7 @@ fn a_request_that_does_not_end_itself_is_aborted_at_the_sagas_time() {
         World::with(saga().http("a").timeout("10m").within("10s")).on("a", vec![stuck()]);
     world.run_to_rest();
     assert_eq!((world.phase(), world.elapsed()), (SagaPhase::Failed, seconds(10)));
-    // The same goes for the deadline of a budget.
+    // The same holds for the retry deadline.
     let draft = saga().http("a").timeout("10m").retry(attempts(2).deadline("10s"));
     let mut world = World::with(draft).on("a", vec![stuck()]);
     world.run_to_rest();

@@ -1,4 +1,4 @@
-//! The timeout of a saga stands still while the saga does.
+//! The timeout of a saga stands still while the saga stands still.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ fn it_stands_still_while_the_saga_is_failed() {
         (SagaPhase::Failed, Some("False/StepFailed"))
     );
     let resumed = world.elapsed();
-    // Two of ten seconds were used when it failed: a skip gives no fresh ones.
+    // Two of ten seconds were used before the failure. A skip does not restart the timeout.
     world.demand(Skip, "b");
     world.run_to_rest();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The ways out of a saga that timed out: on, with fresh time, and back.
+//! The ways out of a saga that timed out: continuing with a fresh timeout, and an undo.
 
 use std::time::Duration;
 
@@ -47,8 +47,7 @@ fn a_saga_that_timed_out_has_other_ways_out() {
         world.run_to_rest();
         assert_eq!(world.phase(), phase);
     }
-    // What is skipped is done with; the saga's time is over all the same, but where nothing is left
-    // to be done.
+    // A skipped step is settled. The saga stays timed out unless no step is left to be done.
     let mut world = timed_out();
     world.demand(Skip, "b");
     world.run_to_rest();
@@ -85,11 +84,11 @@ fn where_a_failure_compensates_so_does_the_timeout() {
         (SagaPhase::Compensated, vec!["b", "a"], 0)
     );
     assert!(world.message().contains("the saga's timeout of 10s passed"), "{}", world.message());
-    // Also where nothing was active.
+    // The same holds if no attempt was active.
     let mut world = World::with(order().compensating()).on("a", vec![takes(10)]);
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["a"]));
-    // After a pivot it holds.
+    // After a pivot the saga is held instead.
     let draft = saga()
         .http("a")
         .undo()
@@ -122,7 +121,7 @@ fn there_is_no_timeout_on_the_way_back() {
         (SagaPhase::Compensated, vec!["a"], None)
     );
     assert!(world.elapsed() > Duration::from_hours(3));
-    // Not in CompensationFailed either, and not for an undo that was asked for late.
+    // The timeout applies neither in CompensationFailed nor to an undo that was requested late.
     let draft =
         saga().http("a").undo().undo_retry(attempts(1)).then_http("b").compensating().within("10s");
     let mut world = World::with(draft).fails("b", 1).undo_fails("a", 1);
@@ -158,7 +157,7 @@ fn a_retry_gives_a_fresh_one() {
         (world.phase(), world.keys("c", Direction::Action)),
         (SagaPhase::Completed, vec!["0", "0"])
     );
-    // Also while the saga runs.
+    // The same holds while the saga runs.
     let draft = saga().http("a").retry(attempts(3).always("8s")).then_http("b").within("10s");
     let mut world = World::with(draft).fails("a", 1).on("b", vec![takes(9)]);
     world.run_for(seconds(5));

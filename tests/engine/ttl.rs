@@ -1,4 +1,4 @@
-//! An ended saga that is deleted after a while.
+//! Ended sagas that are deleted after a while.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::{
 
 use RequestAction::{Cancel, Compensate, Retry};
 
-/// The saga ends, and how long it then stood until it was gone; `None` where it never is.
+/// Runs the saga to its end. Returns how long the ended saga existed, or `None` if it is never
+/// deleted.
 fn stood(mut world: World) -> Option<Duration> {
     world.run_until(|world| world.status().phase.is_some_and(SagaPhase::is_terminal));
     let ended = world.elapsed();
@@ -86,7 +87,7 @@ fn it_counts_from_the_recorded_end_whoever_looks() {
 }
 
 impl World {
-    /// Until the saga has ended and its finalizer is off.
+    /// Runs until the saga has ended and its finalizer is removed.
     fn run_to_rest_but_for_its_end(&mut self) {
         self.run_until(|world| {
             world.status().phase.is_some_and(SagaPhase::is_terminal) && !world.finalizer
@@ -108,7 +109,7 @@ fn an_edit_after_the_end_counts() {
         (true, seconds(50), writes + 1),
         "that it was edited is told once"
     );
-    // Taken away in time, the saga is kept.
+    // If the setting is removed in time, the saga is kept.
     let mut world = World::with(order().ttl(150));
     world.run_to_rest_but_for_its_end();
     world.edit(|spec| spec.ttl_seconds_after_finished = None);
@@ -156,7 +157,7 @@ fn a_request_is_answered_before_the_saga_goes() {
 fn a_saga_that_is_being_deleted_already_is_not_deleted_again() {
     let mut world = World::with(order().ttl(60));
     world.run_until(|world| world.status().phase == Some(SagaPhase::Completed) && !world.finalizer);
-    // Somebody else's finalizer keeps it.
+    // The finalizer of another program keeps the saga.
     world.deleting = true;
     world.run_for(seconds(1000));
     assert!(!world.gone);

@@ -1,4 +1,4 @@
-//! The way back: its order, and what ends it.
+//! The undo of a saga: its order, and what ends it.
 
 use saga_operator::api::{Direction::Compensation, SagaPhase, StepPhase};
 
@@ -85,7 +85,7 @@ fn among_the_free_the_one_that_settled_last_goes_first() {
 
 #[test]
 fn the_clock_says_nothing_about_the_order() {
-    // The clock is set back by an hour between two settlements.
+    // The clock is set back by an hour between the settling of two steps.
     let draft = saga().http("a").undo().http("b").undo().http("c").compensating();
     let mut world = World::with(draft).fails("c", 1);
     world.run_until(|world| world.is("a", StepPhase::Completed));
@@ -218,7 +218,7 @@ fn a_compensation_that_fails_for_good_waits_for_a_person_after_all_independent_o
     let mut world = World::with(draft).fails("end", 1).undo_fails("bad", 2);
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::CompensationFailed);
-    // root waits for bad for ever: it is in effect, as bad is.
+    // The undo of `root` waits for `bad` for ever. Both are in effect.
     assert_eq!(world.still_in_effect(), ["root", "bad"]);
     assert_eq!(
         (world.undone(), world.status().progress.as_deref()),
@@ -255,8 +255,8 @@ fn a_compensation_past_its_deadline_gives_its_slot_to_the_next() {
         .fails("d", 1)
         .undo_fails("c", 1)
         .on_undo("b", vec![succeeds().takes(seconds(20))]);
-    // A waiting compensation keeps its slot: only where maxParallel is lowered meanwhile does it
-    // find none.
+    // A compensation keeps its slot while it waits. It finds no slot only if maxParallel is lowered
+    // meanwhile.
     world.run_until(|world| {
         world.step("c").compensation.is_some_and(|record| record.active.is_none())
     });

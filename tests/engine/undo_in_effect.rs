@@ -1,4 +1,4 @@
-//! Which steps are in effect, and so have to be undone or are named.
+//! Which steps are in effect, and therefore must be undone or are named.
 
 use saga_operator::api::SagaPhase;
 
@@ -108,7 +108,7 @@ fn an_uncertain_step_is_undone_even_where_failed_ones_are_not() {
         world.run_to_rest();
         assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["a"]));
     }
-    // Whatever a later attempt is told under the same key.
+    // The step stays uncertain whatever a later attempt under the same key is answered.
     let draft = saga().http("a").undo().retry(attempts(2)).compensating();
     for later in [says_no(), turned_away()] {
         let mut world = World::with(draft.clone()).on("a", vec![unknown(), later]);

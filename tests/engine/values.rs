@@ -1,5 +1,5 @@
-//! Values before they are stored and after: the API server gives 100.0 back as 100, and nobody may
-//! notice.
+//! Values before and after they are stored. The API server returns 100.0 as 100, and that
+//! difference must have no effect.
 
 use proptest::prelude::*;
 use saga_operator::{
@@ -22,7 +22,8 @@ pub(crate) fn world(spec: Value) -> World {
     World::with(Draft(spec))
 }
 
-/// A step that asks, and one that sends what it was told until it is answered.
+/// Creates a world with a step that reads a value, and a step that sends that value until the
+/// service answers.
 pub(crate) fn told_on(body: Value) -> World {
     world(json!({
         "params": {"labels": {"d": 1, "b": 2, "c": 3, "a": 4, "f": 5, "e": 6}},
@@ -39,7 +40,7 @@ pub(crate) fn told_on(body: Value) -> World {
     }))
 }
 
-/// The bodies that a step's requests had.
+/// Returns the bodies of the HTTP requests of a step.
 pub(crate) fn bodies(world: &World, step: &str) -> Vec<Value> {
     let of = world.other_side.sent.iter().filter(|sent| sent.attempt.step == step);
     let body = |work: &Work| {
@@ -121,7 +122,7 @@ fn a_retry_sends_what_was_sent_first_where_it_goes_through_a_map() {
     }
 }
 
-/// What another version calls a hash is nothing to compare with; one of ours still is.
+/// A hash of another version is not compared. A hash of this version is compared.
 #[test]
 fn a_request_is_compared_with_a_hash_of_our_own_making_alone() {
     for (prefix, phase) in [("v1:", SagaPhase::Failed), ("v2:", SagaPhase::Completed)] {
@@ -188,8 +189,8 @@ fn a_thousand_evaluations_over_a_map_are_equal() {
     ] {
         let expression = Expression::parse(text).unwrap();
         let first = expression.evaluate(&scope).unwrap();
-        // Each after the first is no more likely to differ than the first: two orders in a hundred
-        // looks would be seen.
+        // If the result could come in two orders, a hundred evaluations would show both, because
+        // each evaluation after the first is as likely to differ.
         for _ in 0..if text == "params.m.map(k, k)" { 1_000 } else { 100 } {
             assert_eq!(expression.evaluate(&scope).as_ref(), Ok(&first), "{text}");
         }
@@ -197,7 +198,7 @@ fn a_thousand_evaluations_over_a_map_are_equal() {
             assert_eq!(first, json!(sorted));
         }
     }
-    // A list takes no map: which of its keys would come first, nobody says.
+    // A list and a map cannot be added, because the order of the keys would be undefined.
     let error = Expression::parse("[1] + params.m").unwrap().evaluate(&scope).unwrap_err();
     assert_eq!(error, "${[1] + params.m}: add does not take list and map");
 }

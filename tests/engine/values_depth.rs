@@ -1,4 +1,4 @@
-//! Values that are nested too deep: they are not taken, so that every status can be read again.
+//! Values that are nested too deep. They are refused, so that every status can be read again.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::{
     values::{bodies, told_on, world},
 };
 
-/// A value nested so deep.
+/// Returns a value nested this deep.
 fn nested(depth: usize) -> Value {
     (1..depth).fold(
         json!(1),
@@ -33,8 +33,8 @@ fn nested(depth: usize) -> Value {
     )
 }
 
-/// Where the step is that was handed a value of this depth in an answer, by a Pod, or by a child
-/// saga.
+/// Returns the phases of the saga and of a step that received a value of this depth from an answer,
+/// a Pod, or a child saga.
 fn handed(depth: usize, origin: &str) -> (SagaPhase, StepStatus) {
     let value = nested(depth - 1);
     let a = match origin {
@@ -168,14 +168,15 @@ fn a_skip_takes_numbers_as_they_are_stored_and_nothing_that_is_too_deep() {
     assert!(refused.message.contains("nested deeper than 32 times"), "{}", refused.message);
 }
 
-/// What anybody may answer, hand on or give: any value, of any depth, and what is no JSON object.
+/// Generates what an answer, a container or a user may give: an object with any value, of any
+/// depth.
 fn any_outputs() -> impl Strategy<Value = Value> {
     let deep = (1..126_usize).prop_map(nested);
     prop_oneof![3 => value(), 1 => deep].prop_map(|value| json!({"v": value}))
 }
 
-/// Whatever is handed on from wherever, and given by whomever, the status that is written of it can
-/// be read again, and comes to the same.
+/// Whatever outputs are passed on or given, the status that records them can be read again and is
+/// unchanged.
 #[test]
 fn every_status_that_is_written_can_be_read_again() {
     for_all(
@@ -201,7 +202,7 @@ fn every_status_that_is_written_can_be_read_again() {
                 .on("a", vec![answers(200, &answer)])
                 .on("b", vec![hands_on(handed)])
                 .on("c", vec![last]);
-            // The world refuses a status that does not read back as it was written.
+            // The world panics if a status does not read back as it was written.
             world.run_to_rest();
             for name in ["a", "b", "c"] {
                 if world.is(name, StepPhase::Failed) {

@@ -1,4 +1,5 @@
-//! Two versions at work: what this one does not know holds; what was accepted stays accepted.
+//! Two versions at work. What this version does not know holds the saga; what was accepted stays
+//! accepted.
 
 use std::collections::BTreeMap;
 
@@ -19,14 +20,14 @@ fn order() -> Draft {
     saga().http("a").undo().then_http("b").undo().timeout("1m").then_http("c").pivot()
 }
 
-/// A saga whose second step runs.
+/// Creates a saga whose second step runs.
 pub(crate) fn under_way() -> World {
     let mut world = World::with(order()).on("b", vec![succeeds().takes(seconds(30))]);
     world.run_until(|world| world.is("b", StepPhase::Running));
     world
 }
 
-/// The schema of the status of this version, without these fields.
+/// Returns the schema of the status of this version, without these fields.
 fn schema_without(pointers: &[&str]) -> Value {
     let definition = serde_json::to_value(crd::definition().unwrap()).unwrap();
     let mut schema = definition
@@ -178,7 +179,7 @@ fn what_only_tells_something_is_not_needed() {
 
 #[test]
 fn what_the_definition_takes_away_is_not_written_again_and_again() {
-    // The world's own assert: nothing changes something every time it is looked at.
+    // The world itself asserts that reconciling does not change something every time.
     for pause in [true, false] {
         let mut world = under_way();
         world.serve(&schema_without(&[
@@ -203,8 +204,8 @@ fn what_the_definition_takes_away_is_not_written_again_and_again() {
 #[test]
 fn a_fault_that_only_this_version_finds_is_a_warning() {
     let mut world = under_way();
-    // A name that is no DNS label, more attempts than are allowed, and an expression that reads a
-    // step that need not be done.
+    // The spec has more attempts than are allowed, and an expression that reads a step that need
+    // not be done.
     world.was_accepted_with(|spec| {
         let retry = json!({"maxAttempts": 2_000_000});
         spec.steps[2].retry = serde_json::from_value(retry).unwrap();

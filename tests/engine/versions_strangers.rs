@@ -1,4 +1,4 @@
-//! What another version wrote into a status stays there.
+//! What another version wrote into a status stays in the status.
 
 use proptest::prelude::*;
 use saga_operator::api::SagaPhase;
@@ -50,8 +50,8 @@ fn fields_of_another_version_stay_to_the_end() {
     assert_eq!(world.writes, writes, "what another version wrote is no difference");
 }
 
-/// Puts fields that no version knows into the objects of a status that may have such, as often as
-/// there are places for them.
+/// Adds a field that no version knows to each object of a status that may hold one and for which
+/// `places` yields true. Returns how many fields were added.
 fn with_strangers(value: &mut Value, places: &mut impl Iterator<Item = bool>, path: &str) -> usize {
     const FREE: [&str; 2] = ["outputs", "conditions"];
     match value {
@@ -77,8 +77,8 @@ fn with_strangers(value: &mut Value, places: &mut impl Iterator<Item = bool>, pa
     }
 }
 
-/// The strangers of a status, by where each stands: the names of steps and the numbers of attempts,
-/// not their places.
+/// Collects the unknown fields of a status by their paths. A path names steps, attempts and
+/// requests by their names and numbers, not by their positions.
 fn strangers(value: &Value, path: &str, found: &mut Map<String, Value>) {
     match value {
         Value::Object(fields) => {
@@ -106,8 +106,8 @@ fn strangers(value: &Value, path: &str, found: &mut Map<String, Value>) {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
-    /// Wherever another version put something, at whatever moment: all writes from then on keep it,
-    /// as long as what it stands in is there.
+    /// Wherever and whenever another version adds a field, all later writes keep the field as long
+    /// as the object around it exists.
     #[test]
     fn strangers_anywhere_survive_every_write(
         places in proptest::collection::vec(any::<bool>(), 1..40),

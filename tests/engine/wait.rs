@@ -1,4 +1,4 @@
-//! Steps that wait for a while, and the rules of a spec that has them.
+//! Steps that wait for a while, and the rules of a spec with such steps.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn nap() -> Draft {
     saga().http("a").undo().wait("nap", "10m").after(&["a"]).then_http("b")
 }
 
-/// The wait began one second after the saga did.
+/// Creates a world in which a wait began one second after the saga.
 fn naps() -> World {
     let mut world = World::with(nap());
     world.run_until(|world| world.is("nap", StepPhase::Waiting));
@@ -199,7 +199,7 @@ fn a_spec_that_could_not_come_to_a_good_end_is_refused() {
     let wait = |duration: &str| json!({"for": duration});
     for (step, defaults, expected) in [
         (json!({"wait": wait("10m"), "timeout": "9m"}), &none, vec![too_long]),
-        // A default is for what can fail to end.
+        // A default time limit applies only to work that can fail to end, so not to a wait.
         (json!({"wait": wait("10m")}), &json!({"timeout": "9m59s"}), vec![]),
         (json!({"wait": wait("10m"), "timeout": "10m"}), &json!({"timeout": "1m"}), vec![]),
         (json!({"wait": wait("1000h")}), &none, vec![]),

@@ -1,4 +1,4 @@
-//! What must hold at every plan, every write, every effect and at every rest, in every test.
+//! What must hold at every plan, every write, every effect and every rest, in every test.
 
 use saga_operator::{
     api::{
@@ -21,7 +21,9 @@ use crate::{
     world::World,
 };
 
-/// A second look at what the plan wrote, with the same eyes, writes nothing and begins nothing.
+/// Asserts the invariants of a plan. Also asserts that a second reconcile after the write, with the
+/// same observations, writes nothing and begins only attempts whose children are absent or whose
+/// objects still stand.
 pub fn plan(world: &World, seen: &Seen<'_>, plan: &Plan) {
     if let Some(saga) = world.saga.as_ref().ok().filter(|_| world.trusted) {
         assert_eq!(
@@ -50,11 +52,10 @@ pub fn plan(world: &World, seen: &Seen<'_>, plan: &Plan) {
     }
 }
 
-/// The stored status after a write.
+/// Asserts what must hold of the stored status after a write.
 pub fn write(world: &World, before: &SagaStatus) {
     let status = world.status();
-    // What was forged in an ended saga stands, where the write says no more than that its spec was
-    // seen.
+    // Forged conditions of an ended saga stay if the write only records that the spec was seen.
     if world.trusted || without_generation(before) != without_generation(&status) {
         conditions(&status, world);
     }
@@ -72,7 +73,7 @@ pub fn write(world: &World, before: &SagaStatus) {
     ends(world, &status);
 }
 
-/// A status but for the generation of the spec that it speaks of.
+/// Returns a status without the generation of the spec that the status is about.
 fn without_generation(status: &SagaStatus) -> SagaStatus {
     let mut status = SagaStatus { observed_generation: None, ..status.clone() };
     for condition in &mut status.conditions {
@@ -81,7 +82,7 @@ fn without_generation(status: &SagaStatus) -> SagaStatus {
     status
 }
 
-/// An effect that is about to leave.
+/// Asserts what must hold of an attempt that is about to begin.
 pub fn begin(world: &World, identity: &Identity, place: usize) {
     let status = world.status();
     let id = &identity.attempt;
@@ -111,9 +112,9 @@ pub fn begin(world: &World, identity: &Identity, place: usize) {
     }
 }
 
-/// A saga rests only where it is done, or waits for a person.
+/// Asserts that a saga rests only if it has ended or waits for a user.
 pub fn rest(world: &World) {
-    // One of another version rests for this one wherever it stands.
+    // A saga whose status has words of another version rests for this version in any state.
     if world.gone
         || world.stored.strangers.as_ref().is_some_and(|strangers| !strangers.words.is_empty())
     {

@@ -1,4 +1,4 @@
-//! What must hold of every status that is stored: its conditions, lengths, budgets and ends.
+//! What must hold of every stored status: its conditions, lengths, budgets and ends.
 
 use saga_operator::api::{
     Direction, DirectionStatus, RequestAction, SagaPhase, SagaStatus, StepPhase, StepStatus,
@@ -9,7 +9,7 @@ use crate::world::World;
 
 const DIRECTIONS: [Direction; 2] = [Direction::Action, Direction::Compensation];
 
-/// Design 6: what kstatus and Argo CD read.
+/// Asserts the conditions that kstatus and Argo CD read (design 6).
 pub(crate) fn conditions(status: &SagaStatus, world: &World) {
     let of = |kind: &str| status.conditions.iter().find(|condition| condition.type_ == kind);
     let (reconciling, stalled, ready) =
@@ -74,8 +74,8 @@ pub(crate) fn records(
     })
 }
 
-/// The lengths that the schema takes: a longer text would make the API server refuse every write of
-/// the saga.
+/// Asserts the lengths of the schema. With a longer text, the API server would refuse every write
+/// of the saga.
 pub(crate) fn bounds(status: &SagaStatus) {
     let within =
         |text: &Option<String>, most| text.as_ref().is_none_or(|text| text.chars().count() <= most);
@@ -130,7 +130,7 @@ pub(crate) fn budgets(world: &World, status: &SagaStatus) {
     }
 }
 
-/// Whether a step is a request that changes nothing, and nothing was written to undo it.
+/// Returns whether a step is an HTTP request that changes nothing and has no compensation.
 fn only_asks(world: &World, name: &str) -> bool {
     let step = world.spec.steps.iter().find(|step| step.name == name).expect("the step");
     step.compensation.is_none() && step.http.as_ref().is_some_and(|http| http.method.only_asks())
@@ -229,7 +229,7 @@ pub(crate) fn ends(world: &World, status: &SagaStatus) {
     assert_eq!(status.completed_at.is_some(), status.phase.is_some_and(SagaPhase::is_terminal));
 }
 
-/// Whether the saga cannot go on before a person mended it.
+/// Returns whether the saga cannot continue until a user mends it.
 pub(crate) fn held(status: &SagaStatus) -> bool {
     let holds = ["InvalidSpec", "SpecChanged", "InvalidStatus", "UnknownField"];
     status

@@ -1,4 +1,4 @@
-//! What must hold of the attempts that a write begins: the order of the way back.
+//! What must hold of the attempts that a write begins: the order of the undo.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub(crate) fn attempts_begun_by_the_write(world: &World, before: &SagaStatus, af
         let step =
             world.spec.steps.iter().find(|step| step.name == id.step).expect("a step of the spec");
         match id.direction {
-            // What it must wait for is the engine's own invariant.
+            // An invariant of the engine itself covers what an action must wait for.
             Direction::Action => {}
             Direction::Compensation => {
                 assert!(step.compensation.is_some());
@@ -67,8 +67,8 @@ pub(crate) fn attempts_begun_by_the_write(world: &World, before: &SagaStatus, af
     );
 }
 
-/// Among the steps that are free to be undone and were not begun yet, none settled later than one
-/// that begins.
+/// Asserts that no step that is free to be undone, and whose undo has not begun, settled later than
+/// a step whose undo begins.
 fn latest_first(world: &World, before: &SagaStatus, after: &SagaStatus, begun: &BTreeSet<&str>) {
     let sequence =
         |name: &str| after.steps.iter().find(|step| step.name == name)?.action.as_ref()?.sequence;
@@ -121,10 +121,10 @@ fn latest_first(world: &World, before: &SagaStatus, after: &SagaStatus, begun: &
     }
 }
 
-/// The steps that depend on one, directly or through others.
+/// Returns the steps that depend on a step, directly or through other steps.
 fn dependants(steps: &[Step], name: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    // A step depends only on earlier ones: one walk down the list finds all.
+    // A step depends only on earlier steps, so one pass over the list finds all.
     for step in steps {
         if step.depends_on.iter().flatten().any(|needed| needed == name || found.contains(needed)) {
             found.insert(step.name.clone());

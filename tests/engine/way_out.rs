@@ -1,4 +1,4 @@
-//! Every request in every situation, and the ways out of each.
+//! Every request in every situation, and the ways out of each situation.
 
 use saga_operator::{
     api::{DeletionPolicy, RequestAction, RequestResult, SagaPhase, StepPhase},
@@ -12,7 +12,7 @@ use crate::{
 
 use RequestAction::{Approve, Reject, Resume, Retry, Skip};
 
-/// What a status says apart from the answers to requests.
+/// Returns the parts of a status other than the answers to requests.
 fn told(world: &World) -> impl PartialEq + std::fmt::Debug + use<> {
     let status = world.status();
     let times =
@@ -110,7 +110,7 @@ fn in_every_situation_each_step_may_be_named_by_what_the_table_says_and_by_nothi
             }
         }
     }
-    // The scenes hold every case of the table.
+    // The scenes cover every case of the table.
     for action in [Reject, Approve, Skip, Retry] {
         for backward in [false, true] {
             for phase in allowed::in_step_phases(action, backward) {
@@ -135,7 +135,7 @@ fn whatever_was_asked_for_the_saga_comes_to_rest_and_can_be_let_go() {
             world.delete();
             world.run_to_rest();
             if !world.gone {
-                // Only what a person has to look at keeps a saga that is deleted.
+                // Only a saga that needs a user stays after its deletion was requested.
                 let stuck = world.phase() == SagaPhase::CompensationFailed;
                 assert!(stuck, "{scene}, {action}: {:?}", world.status());
                 world.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));

@@ -1,5 +1,5 @@
-//! Shapes of one step whose Pods and Jobs are as they are in an API server, where others act on
-//! them and meddle.
+//! Shapes of one step whose Pods and Jobs behave as in an API server. Users and nodes interfere
+//! with them.
 
 use std::time::Instant;
 
@@ -12,15 +12,15 @@ use serde_json::json;
 
 use crate::shapes::{Kind, Shape, Steps, dags, saga};
 
-/// What is tried of one step.
+/// The properties of a shape with one step.
 #[derive(Clone, Copy, Debug)]
 struct Trial {
     jobs: bool,
-    /// Whether exit code 0 always means done.
+    /// Whether exit code 0 always means that the work was done.
     finishes: bool,
-    /// How often somebody meddles.
+    /// The maximum number of interferences by a user or a node.
     meddles: usize,
-    /// How often the operator crashes.
+    /// The maximum number of crashes of the operator.
     crashes: usize,
     attempts: u32,
     undo: bool,
@@ -90,7 +90,7 @@ impl Trial {
     }
 }
 
-/// All of them, what is small first.
+/// Returns all shapes, small ones first.
 pub fn all() -> Vec<Shape> {
     let mut trials = Vec::new();
     for one in [Trial::pod, Trial::job] {

@@ -1,9 +1,9 @@
-//! What a whole run leaves behind for `docs/reliability.md`.
+//! The results of a whole run, for `docs/reliability.md`.
 
 use serde_json::json;
 
-/// Writes `build/model.json`: how many states were tried, how many laws were broken, and how many
-/// twins there are and were noticed.
+/// Writes `build/model.json`: the number of explored states, the number of broken laws, the number
+/// of mutants, and the number of killed mutants.
 pub fn leave(states: usize, violations: usize, twins: usize, killed: usize) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/build");
     let date = today();

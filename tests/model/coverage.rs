@@ -1,5 +1,5 @@
-//! In which phase of the saga which request was made and which fault happened: a table without an
-//! empty cell that can be reached.
+//! Counts which request and which fault occurred in which phase of the saga. In the table, every
+//! reachable cell must be filled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +8,10 @@ use saga_operator::{
     world::{self, Ask, Fault, Meddling, World},
 };
 
-/// A phase, what a person did, and what went wrong.
+/// A phase, a request of a user, and a fault.
 type Cell = (Option<SagaPhase>, Option<Ask>, Option<Fault>);
 
-/// How many worlds there were in each cell, and how somebody meddled with children in any of them.
+/// The number of worlds in each cell, and the interferences with children in any of the worlds.
 #[derive(Default)]
 pub struct Coverage(BTreeMap<Cell, u64>, BTreeSet<Meddling>);
 
@@ -33,7 +33,8 @@ impl Coverage {
         self.1.extend(other.1);
     }
 
-    /// The cells that can be reached and were not, and how nobody meddled.
+    /// Returns the reachable cells that were not reached, and the interferences that never
+    /// occurred.
     pub fn empty(&self) -> Vec<String> {
         let all = Meddling::OF_PODS.iter().chain(&Meddling::OF_JOBS);
         let mut empty: Vec<_> =
@@ -55,7 +56,7 @@ impl Coverage {
         empty
     }
 
-    /// The table: a line for each phase and request, a column for each fault.
+    /// Returns the table: a line for each phase and request, a column for each fault.
     pub fn table(&self) -> String {
         let mut lines = vec![format!(
             "{:<20}{:<12}{}",
@@ -95,8 +96,8 @@ fn faults() -> impl Iterator<Item = Option<Fault>> {
     std::iter::once(None).chain(Fault::ALL.map(Some))
 }
 
-/// Whether a saga after this request can be in this phase, here where there is one request, and a
-/// valid saga.
+/// Returns whether a saga can be in this phase after this request and this fault. Each saga is
+/// valid and gets at most one request.
 fn may_be(phase: Option<SagaPhase>, ask: Option<Ask>, fault: Option<Fault>) -> bool {
     use RequestAction as A;
     use SagaPhase as P;
@@ -105,17 +106,17 @@ fn may_be(phase: Option<SagaPhase>, ask: Option<Ask>, fault: Option<Fault>) -> b
         None | Some(Ask::Suspend | Ask::Unsuspend | Ask::Delete) => None,
     };
     match (phase, action) {
-        // A creation is refused only after the first write.
+        // A create is refused only after the first status write.
         (None, _) if fault == Some(Fault::Refuse) => false,
-        // A rejected step fails: it takes another request for the saga to be Completed. A valid
-        // saga begins at once; a pause comes first only after its first request; who resumes has
-        // paused.
+        // A rejected step fails, and only another request could complete the saga. A valid saga
+        // starts immediately, unless its first request is a pause. A resume is possible only after
+        // a pause, so a resume is never the first request.
         (Some(P::Completed), Some(A::Reject)) | (Some(P::Pending), _) | (_, Some(A::Resume)) => {
             false
         }
         (Some(P::Paused), _) => ask == Some(Ask::Suspend) || action == Some(A::Pause),
         (Some(P::Cancelled), _) => action == Some(A::Cancel),
-        // Only a step that waits is approved or rejected, and only one that was tried is settled.
+        // Approve and Reject need a waiting step, and Settle needs a step that was attempted.
         (None, _) => !matches!(action, Some(A::Approve | A::Reject | A::Settle)),
         (Some(_), _) => true,
     }

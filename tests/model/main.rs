@@ -1,9 +1,10 @@
-//! The model: every world that small sagas can come to, under one request and one fault at any
-//! point, with a second operator and old copies.
+//! The model: explores every world (state) that small sagas can reach, with one request and one
+//! fault at any point, with a second replica and with old copies of objects.
 //!
-//! `model` tries the shapes of `make model`, `model --full` those of `make model-full`;
-//! `--only TEXT` those whose names hold the text; `--random` only the random sagas, and with
-//! `SAGA_SEED=7` or `SAGA_SEED=small-7` only that one; `--sweeps` only the sweeps.
+//! `model` explores the shapes of `make model`. `model --full` explores the shapes of `make
+//! model-full`. `--only TEXT` explores only the shapes whose names contain the text. `--random`
+//! runs only the random sagas. With `SAGA_SEED=7` or `SAGA_SEED=small-7`, `--random` runs only the
+//! saga of this seed. `--sweeps` runs only the sweeps.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -41,9 +42,10 @@ use saga_operator::api::SagaPhase;
 use search::Found;
 use shapes::Shape;
 
-/// How many ways to what must not be are told of one shape.
+/// The maximum number of reported violations per shape.
 const TOLD: usize = 2;
-/// How many random sagas `make model` tries, large and small; `make model-full` ten times as many.
+/// The number of random sagas of `make model`, large and small. `make model-full` runs ten times as
+/// many.
 const RANDOM: [(Size, &str, u64); 2] = [
     (Size::Large, "5 to 64 steps", 10_000),
     (Size::Small, "1 to 4 steps, everything at once", 100_000),
@@ -79,7 +81,7 @@ fn main() -> ExitCode {
     }
     let beyond = if after("--only").is_none() { at_random(full) + swept() } else { 0 };
     let violations = found.violations.len() + beyond;
-    // A broken rule is caught only by what the whole engine keeps to.
+    // A mutant can only be killed if the unchanged engine breaks no law.
     let hunts = cfg!(feature = "twins") && after("--only").is_none() && violations == 0;
     let (twins, survivors) = if hunts { twins::hunt() } else { (0, Vec::new()) };
     let killed = twins - survivors.len();
@@ -93,7 +95,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(!(violations == 0 && survivors.is_empty() && empty.is_empty())))
 }
 
-/// The random sagas, or the one that the environment names. Returns how many of them broke a law.
+/// Runs the random sagas, or the one saga that `SAGA_SEED` names. Returns the number of violations.
 fn at_random(full: bool) -> usize {
     match std::env::var("SAGA_SEED") {
         Ok(seed) => match seed.parse() {
@@ -112,8 +114,8 @@ fn at_random(full: bool) -> usize {
     }
 }
 
-/// So many random sagas. Returns how many of them broke a law, and how many ends none of them came
-/// to.
+/// Runs the given number of random sagas. Returns the number of violations, plus the number of
+/// terminal phases that no saga reached.
 fn wandered(size: Size, what: &str, sagas: u64) -> usize {
     let started = Instant::now();
     let tried = random::run(size, sagas);
@@ -127,7 +129,7 @@ fn wandered(size: Size, what: &str, sagas: u64) -> usize {
     told(&format!("sagas of {what}"), &tried, started) + never.len()
 }
 
-/// Tells what came of random sagas. Returns how many of them broke a law.
+/// Prints the results of random sagas. Returns the number of violations.
 fn told(what: &str, tried: &Tried, started: Instant) -> usize {
     let ends =
         tried.ends.iter().map(|(phase, count)| format!("{} {count}", phase.unwrap_or("gone")));
@@ -138,7 +140,7 @@ fn told(what: &str, tried: &Tried, started: Instant) -> usize {
     violations
 }
 
-/// The sweeps. Returns how many of their runs broke a law or ended as they should not.
+/// Runs the sweeps. Returns the number of runs that broke a law or ended in the wrong state.
 fn swept() -> usize {
     let (started, sweeps::Swept { sagas, runs, violations }) = (Instant::now(), sweeps::run());
     println!(
@@ -149,7 +151,7 @@ fn swept() -> usize {
     violations.len()
 }
 
-/// Every shape, two at a time.
+/// Explores every shape, two shapes at a time.
 fn explore(shapes: &[Shape]) -> Found {
     let (next, all, started) = (AtomicUsize::new(0), Mutex::new(Found::default()), Instant::now());
     std::thread::scope(|scope| {

@@ -1,12 +1,12 @@
-//! Worlds of which there are too many: one way through each of them, the saga, what may happen to
-//! it and the moves all by a seed.
+//! Random walks through worlds that are too many for a full search. A seed determines the saga, the
+//! faults and requests that are possible, and the moves. Each saga gets one walk.
 //!
-//! Large sagas have any graph and any policy. Small ones are those of the search, with everything
-//! at once that is searched there two or three at a time: the product of it has more worlds than a
-//! machine holds.
+//! Large sagas have any graph and any policy. Small sagas are those of the search. The search tries
+//! two or three kinds of events at a time. The walk allows all kinds at the same time. The product
+//! of all kinds has more worlds than fit into the memory of a machine.
 //!
 //! # Guarantees
-//! A seed makes the same saga and the same moves again.
+//! The same seed creates the same saga and the same moves.
 
 mod dice;
 
@@ -32,15 +32,15 @@ use saga_operator::{
 use self::dice::Dice;
 use crate::walk::Walk;
 
-/// How many of the last moves of a way are told where it breaks a law.
+/// The maximum number of last moves that are reported for a walk that breaks a law.
 const TOLD: usize = 30;
-/// How many ways to what must not be are told.
+/// The maximum number of reported violations.
 const MOST: usize = 3;
-/// How often a move is drawn before the world goes on fairly: most that are drawn cannot happen
-/// just now.
+/// The number of random draws of a move before the walk makes the fair move instead. Most drawn
+/// moves are not possible at that time.
 const DRAWS: usize = 40;
 
-/// How large the sagas are.
+/// The size of the sagas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// 5 to 64 steps.
@@ -49,7 +49,7 @@ pub enum Size {
     Small,
 }
 
-/// What makes a saga and a way through its world: `7`, or `small-7`.
+/// Determines a saga and a walk through its worlds. The text form is `7` or `small-7`.
 #[derive(Clone, Copy, Debug)]
 pub struct Seed {
     pub size: Size,
@@ -76,17 +76,17 @@ impl FromStr for Seed {
     }
 }
 
-/// What came of all the sagas.
+/// The results of all sagas.
 #[derive(Default)]
 pub struct Tried {
     pub sagas: usize,
     pub moves: usize,
-    /// How many sagas rest in each phase; `None`: they are gone.
+    /// The number of sagas that rest in each phase. `None` stands for deleted sagas.
     pub ends: BTreeMap<Option<&'static str>, usize>,
     pub violations: Vec<String>,
 }
 
-/// The sagas of so many seeds from 0, on two threads.
+/// Runs the sagas of the seeds from 0 to `sagas - 1`, on two threads.
 pub fn run(size: Size, sagas: u64) -> Tried {
     let (next, all) = (AtomicU64::new(0), Mutex::new(Tried::default()));
     std::thread::scope(|scope| {
@@ -117,12 +117,12 @@ pub fn run(size: Size, sagas: u64) -> Tried {
     all.into_inner().unwrap()
 }
 
-/// The phase in which the saga rests; `None` where it is gone.
+/// Returns the phase in which the saga rests; `None` if the saga is deleted.
 fn end(walk: &Walk) -> Option<&'static str> {
     walk.world.status().phase.filter(|_| !walk.world.object().gone).map(SagaPhase::as_str)
 }
 
-/// One saga again, with its spec and all its moves told.
+/// Runs one saga again, and prints its spec and all its moves.
 pub fn replay(seed: Seed) -> Tried {
     let walk = wander(seed);
     println!("{:#?}\n{}", walk.world.object().saga(), walk.story(usize::MAX));
@@ -130,7 +130,7 @@ pub fn replay(seed: Seed) -> Tried {
     Tried { sagas: 1, moves: walk.moves.len(), ends: BTreeMap::from([(end(&walk), 1)]), violations }
 }
 
-/// A saga and one way through its world.
+/// Creates a saga and walks through its worlds.
 fn wander(seed: Seed) -> Walk {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.number.to_le_bytes());
@@ -148,7 +148,7 @@ fn wander(seed: Seed) -> Walk {
             (0..DRAWS).any(|_| dice.draw(&walk, well).is_some_and(|drawn| walk.take(drawn)));
         let moved = drawn
             || world::fair_move(&walk.world).is_some_and(|fair| walk.take(fair))
-            // Only a person can move a world that rests.
+            // In a world that rests, only a user can cause a move.
             || (0..DRAWS)
                 .any(|_| dice.ask(&walk.world).is_some_and(|ask| walk.take(Move::Ask(ask))));
         if !moved {

@@ -1,4 +1,4 @@
-//! Breadth first through every world that a shape can come to.
+//! A breadth-first search through every world that a shape can reach.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,7 +9,7 @@ use saga_operator::world::{self, Broken, Law, Move, World};
 
 use crate::{coverage::Coverage, shapes::Shape, show};
 
-/// A fingerprint is a hash already.
+/// A hasher for fingerprints. A fingerprint is already a hash, so this hasher only folds it.
 #[derive(Default)]
 pub struct Folded(u64);
 
@@ -29,15 +29,15 @@ pub type Known = HashMap<u128, u32, BuildHasherDefault<Folded>>;
 pub struct Found {
     pub states: usize,
     pub depth: usize,
-    /// The shortest ways to what must not be.
+    /// The shortest paths to violations.
     pub violations: Vec<String>,
-    /// The laws that were broken, the nearest first.
+    /// The broken laws, in the order of their distance from the start.
     pub laws: Vec<Law>,
     pub coverage: Coverage,
 }
 
-/// What is kept of a world: where it came from, and where a run without further faults goes from
-/// it.
+/// The stored data of a world: its predecessor, the move that led to it, and its successor in a run
+/// without further faults.
 struct Node {
     from: u32,
     by: Move,
@@ -47,7 +47,7 @@ struct Node {
 
 const NOWHERE: u32 = u32::MAX;
 
-/// Every world of a shape, until so many are found that must not be.
+/// Explores every world of a shape, until `most` violations are found.
 pub fn search(shape: &Shape, most: usize) -> Found {
     let mut found = Found::default();
     let mut known = Known::default();
@@ -107,7 +107,7 @@ pub fn search(shape: &Shape, most: usize) -> Found {
     found
 }
 
-/// A world from which a run without further faults never comes to rest.
+/// Returns a world from which a run without further faults never comes to rest, if there is one.
 fn never_rests(nodes: &[Node]) -> Option<u32> {
     let mut rests = vec![0_u8; nodes.len()];
     for start in 0..nodes.len() {
@@ -132,7 +132,7 @@ fn never_rests(nodes: &[Node]) -> Option<u32> {
     None
 }
 
-/// The shortest path to a world, and what is wrong with it.
+/// Returns the text of the shortest path to a world, and of the violations there.
 fn story(
     shape: &Shape,
     nodes: &[Node],

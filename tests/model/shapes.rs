@@ -1,4 +1,5 @@
-//! The sagas that are tried, and what may happen to each: together they are what the model covers.
+//! The sagas that the model explores, and the events that are possible for each. Together they are
+//! the coverage of the model.
 
 mod extent;
 mod families;
@@ -16,7 +17,7 @@ use saga_operator::{
 
 use self::families::Shapes;
 
-/// One saga with what may happen to it.
+/// A saga, with the rules about the events that are possible.
 #[derive(Clone, Debug)]
 pub struct Shape {
     pub name: String,
@@ -24,7 +25,7 @@ pub struct Shape {
     pub rules: Rules,
 }
 
-/// The shapes of `make model`: a million worlds and more, in minutes.
+/// Returns the shapes of `make model`: more than a million worlds, in minutes.
 pub fn quick() -> Vec<Shape> {
     let mut shapes = Shapes(Vec::new());
     let (both, calm) = ([false, true], Extent::default());
@@ -56,19 +57,19 @@ pub fn quick() -> Vec<Shape> {
     shapes.all(3, &[true], &[1], calm);
     shapes.all(3, &[false], &[1], request);
     shapes.all(3, &[false], &[1], fault);
-    // Pods and Jobs as they are, with who acts on them.
+    // Pods and Jobs as in an API server, with users and nodes that interfere.
     shapes.0.extend(crate::children::all());
     shapes.0
 }
 
-/// Adds the shapes of which each has few worlds.
+/// Adds the shapes that have few worlds each.
 fn cheap_and_special(shapes: &mut Shapes) {
     let calm = Extent::default();
     let (request, fault) = (Extent { requests: 1, ..calm }, Extent { faults: 1, ..calm });
     shapes.all(1, &[false], &[1, 2], Extent { wide: true, ..calm });
     shapes.all(1, &[false], &[1, 2], request);
     shapes.all(1, &[false], &[1, 2], fault);
-    // What is cheap and special first: a rule that is broken shows early.
+    // The cheap and special shapes come first, so that a broken rule is found early.
     shapes.all(1, &[false], &[1], Extent { requests: 2, ..calm });
     shapes.all(1, &[false], &[1], Extent { tokens: true, faults: 1, staleness: 1, ..request });
     shapes.all(1, &[false], &[1], Extent { faults: 1, ..request });
@@ -79,17 +80,19 @@ fn cheap_and_special(shapes: &mut Shapes) {
     shapes.values(Extent { faults: 1, ..request });
 }
 
-/// Adds the shapes in which Pods and objects are made late or again.
+/// Adds the shapes in which Pods and objects are created late or again.
 fn made_and_deleted(shapes: &mut Shapes) {
     let calm = Extent::default();
     let request = Extent { requests: 1, ..calm };
-    // What one operator was refused another one may still create: it takes two faults.
+    // If a create of one replica was refused, another replica may still create the child. This
+    // situation needs two faults.
     shapes.only(
         1,
         Steps::Pods,
         Extent { faults: 2, operators: 2, once: &[Fault::Stall, Fault::Refuse], ..request },
     );
-    // What is deleted may be made again: by whom, and when, its UID was written decides.
+    // A deleted object can be created again. The rules depend on who writes the UID of the object,
+    // and when.
     shapes.only(1, Steps::Deletes, Extent { faults: 1, ..request });
     shapes.only(
         1,
@@ -106,22 +109,23 @@ fn made_and_deleted(shapes: &mut Shapes) {
             ..calm
         },
     );
-    // A creation that was decided in time leaves too late: the operator that made the Pod before it
-    // must be gone, and a look stand still.
+    // A create that was decided in time is sent too late. For this situation, the operator that
+    // created the Pod earlier must be gone, and a reconcile must stall.
     shapes.only(
         1,
         Steps::Pods,
         Extent { wide: true, faults: 2, once: &[Fault::Crash, Fault::Stall], ..request },
     );
-    // Which exit codes say that nothing was done: another attempt of the same work, or a request
-    // for it, tells.
+    // Final exit codes say that no work was done. A second attempt of the same work, or a request
+    // for it, shows whether the operator uses them correctly.
     shapes.only(1, Steps::FinalPods, Extent { wide: true, ..request });
     shapes.pods_again(Extent { wide: true, ..request });
 }
 
-/// The shapes of `make model-full`: those, four steps, and more at once. Everything at once is
-/// searched with one step, and with two that send requests; beyond, it has more worlds than a
-/// machine holds, and is wandered through by seed instead.
+/// Returns the shapes of `make model-full`: the shapes of `make model`, sagas of four steps, and
+/// more events at the same time. All kinds of events at the same time are searched for sagas of one
+/// step, and for sagas of two steps that send HTTP requests. Larger sagas have more worlds than fit
+/// into the memory of a machine. The random walks cover them instead.
 pub fn full() -> Vec<Shape> {
     let mut shapes = Shapes(quick());
     let calm = Extent::default();

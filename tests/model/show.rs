@@ -1,11 +1,11 @@
-//! Moves and what happened, in words.
+//! The text form of moves and events.
 
 use saga_operator::{
     api::{StepPhase, StepStatus},
     world::{Happened, Move, World},
 };
 
-/// Of so many steps only those are told that are not Pending.
+/// The number of steps from which on the steps in `Pending` are omitted.
 const MANY: usize = 5;
 
 pub fn line(world: &World, next: &Move, happened: &[Happened]) -> String {

@@ -1,8 +1,8 @@
-//! Every step fails, and every answer is lost, once and for good: over the examples and over every
-//! graph of four steps.
+//! Sweeps over the examples and over every graph of four steps. Every step fails, and every answer
+//! is lost, once and permanently.
 //!
-//! People do what is to be done: they approve, ask for a retry where the saga is to go on, and for
-//! the undo where it is to go back.
+//! The simulated users do what is necessary. They approve. They request a retry if the saga has to
+//! go forward, and a compensation if the saga has to go back.
 
 use std::{
     sync::{
@@ -26,11 +26,11 @@ use crate::{
     walk::Walk,
 };
 
-/// How many of the last moves of a run are told.
+/// The maximum number of last moves that are reported for a run.
 const TOLD: usize = 60;
-/// How many runs that went wrong are told.
+/// The maximum number of reported violations.
 const MOST: usize = 3;
-/// More than people ever have to ask for in one run.
+/// The limit of requests in a run. It is higher than any run needs.
 const REQUESTS: usize = 40;
 
 #[derive(Default)]
@@ -40,10 +40,10 @@ pub struct Swept {
     pub violations: Vec<String>,
 }
 
-/// A run to its end.
+/// A finished run.
 struct Run {
     walk: Walk,
-    /// The world when it first rested in `CompensationFailed`.
+    /// The world when the saga first rested in `CompensationFailed`.
     stuck: Option<World>,
 }
 
@@ -93,7 +93,7 @@ fn sagas() -> Vec<(String, ValidSaga)> {
     sagas
 }
 
-/// The sagas of the examples.
+/// Returns the sagas of the examples.
 fn examples() -> Vec<(String, ValidSaga)> {
     let mut sagas = Vec::new();
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).unwrap() {
@@ -140,13 +140,14 @@ impl Sweep<'_> {
         }
     }
 
-    /// An action that has trouble once.
+    /// Checks runs in which an action has trouble once.
     fn forward(&mut self, trouble: Trouble) {
         let run = self.play(&[trouble], RequestAction::Retry);
         let goes_on = self.budget(trouble.place, Direction::Action, trouble.ending) > 1
             || self.saga.on_failure == OnFailure::Hold;
         let lost = trouble.ending == Ending::Unknown(true);
-        // A pivot that is passed, or may be, holds: then a person asks for a retry.
+        // If the pivot is in effect, or may be in effect, the saga holds. A user then requests a
+        // retry.
         let held = (0..self.saga.steps.len())
             .any(|place| self.saga.steps[place].pivot && (lost || place != trouble.place));
         let undone = !(goes_on || held && phase(&run) == Some(SagaPhase::Completed));
@@ -160,11 +161,11 @@ impl Sweep<'_> {
         }
     }
 
-    /// An action that fails for good, and then each compensation that follows from it: once, for
-    /// good, and with a lost answer.
+    /// Checks runs in which an action fails permanently. Then checks runs in which, in addition,
+    /// one of the resulting compensations fails once, fails permanently, or has a lost answer.
     fn backward(&mut self, trouble: Trouble) {
         let calm = self.play(&[trouble], RequestAction::Compensate);
-        // Past the pivot the undo is refused, and a retry goes on.
+        // After the pivot, a compensation is refused, and a retry continues the saga.
         let held = (0..self.saga.steps.len())
             .any(|place| self.saga.steps[place].pivot && place != trouble.place);
         let undone = !(held && phase(&calm) == Some(SagaPhase::Completed));
@@ -207,7 +208,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// Whoever need not wait for the compensation that failed is undone nevertheless.
+    /// Checks that a failed compensation blocks only the compensations that must wait for it. All
+    /// other steps of the undo set are undone.
     fn rest_is_undone(&mut self, run: &Run, troubles: &[Trouble], undo: &[usize]) {
         let Some(stuck) = &run.stuck else { return };
         let failed = troubles[1].place;
@@ -222,15 +224,15 @@ impl Sweep<'_> {
         }
     }
 
-    /// Whether a step depends on an earlier one, directly or through others.
+    /// Returns whether a step depends on an earlier step, directly or through other steps.
     fn depends(&self, later: usize, earlier: usize) -> bool {
         let depends_on = &self.saga.steps[later].depends_on;
         depends_on.contains(&earlier)
             || depends_on.iter().any(|between| self.depends(*between, earlier))
     }
 
-    /// How many attempts that end so there are before a person has to ask: the definite no of a
-    /// request is final.
+    /// Returns the number of attempts with this ending before a user must send a request. A
+    /// definite failure of an HTTP request is permanent.
     fn budget(&self, place: usize, direction: Direction, ending: Ending) -> i64 {
         let Some(operation) = self.saga.steps[place].operation(direction) else { return 0 };
         if ending == Ending::No && matches!(operation.work, Work::Http(_)) {
@@ -240,10 +242,11 @@ impl Sweep<'_> {
         }
     }
 
-    /// A run with these troubles; where the saga is Failed, people ask for `wanted`.
+    /// Plays a run with these troubles. If the saga is Failed, the users request `wanted`.
     fn play(&mut self, troubles: &[Trouble], wanted: RequestAction) -> Run {
         self.swept.runs += usize::from(!troubles.is_empty());
-        // What the container of an example hands on, which no other step's spec tells.
+        // The outputs of the container of an example. No spec of another step contains these
+        // outputs.
         let outputs = [(
             "ship".to_owned(),
             json!({"tracking": "T-1"}).as_object().cloned().unwrap_or_default(),
@@ -263,7 +266,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// A run ends in this phase, with everything done or everything undone.
+    /// Checks that a run ends in the expected phase, with everything done or everything undone.
     fn ends(&mut self, run: &Run, troubles: &[Trouble], expected: SagaPhase) {
         let broken = run.walk.broken.first().map(|broken| format!("{:?}", broken.law));
         self.check(broken.is_none(), run, troubles, || broken.clone().unwrap_or_default());
@@ -280,7 +283,8 @@ impl Sweep<'_> {
         });
     }
 
-    /// The operation in trouble began so often, each time under the same key.
+    /// Checks that the operation with the trouble began `times` times, each time with the key
+    /// number 0.
     fn one_key(&mut self, run: &Run, troubles: &[Trouble], times: usize) {
         let Trouble { place, direction, .. } = troubles[0];
         let began = run

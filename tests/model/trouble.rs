@@ -1,4 +1,4 @@
-//! What goes wrong in a run, and what people do about it.
+//! The troubles of a run, and the reactions of the users.
 
 use saga_operator::{
     api::{Direction, RequestAction, SagaPhase, StepPhase},
@@ -6,18 +6,18 @@ use saga_operator::{
     world::{Ask, Ending, Move, World},
 };
 
-/// What the other side does to an operation of one step.
+/// The ending that the service causes for the operation of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub place: usize,
     pub direction: Direction,
     pub ending: Ending,
-    /// The attempts up to this number end so.
+    /// The attempts up to this number have this ending.
     pub up_to: i64,
 }
 
-/// The fair move, or the trouble that comes instead. Who is asked for an approval answers before
-/// time passes.
+/// Returns the fair move, or the trouble that replaces it. Before time passes, a user answers a
+/// waiting approval.
 pub fn meddle(world: &World, troubles: &[Trouble], fair: Move) -> Move {
     match fair {
         Move::End { who, .. } => {
@@ -43,7 +43,7 @@ pub fn meddle(world: &World, troubles: &[Trouble], fair: Move) -> Move {
     }
 }
 
-/// A step that waits for an approval.
+/// Returns the place of a step that waits for an approval.
 fn awaited(world: &World) -> Option<usize> {
     let steps = world.object().saga().steps.iter().zip(&world.status().steps);
     steps.into_iter().position(|(step, status)| {
@@ -51,8 +51,8 @@ fn awaited(world: &World) -> Option<usize> {
     })
 }
 
-/// The answer to a step that waits for one: approved, after one that is in trouble was rejected
-/// once.
+/// Returns the answer to a step that waits for an approval. If the step has a trouble, the user
+/// rejects it once and approves it afterwards. Otherwise, the user approves it.
 fn answer(world: &World, troubles: &[Trouble]) -> Option<Ask> {
     let place = awaited(world)?;
     let reject = Ask::Request(RequestAction::Reject, Some(place));
@@ -66,7 +66,7 @@ fn answer(world: &World, troubles: &[Trouble]) -> Option<Ask> {
     })
 }
 
-/// What a person asks for where the world rests; `None` where there is nothing to be done.
+/// Returns the request of a user in a world that rests; `None` if no request is useful.
 pub fn person(world: &World, troubles: &[Trouble], wanted: RequestAction) -> Option<Ask> {
     if let Some(answer) = answer(world, troubles) {
         return Some(answer);

@@ -1,4 +1,4 @@
-//! The engine with one rule broken, again and again: each time the model has to notice.
+//! Mutants: the engine with one rule broken. For each mutant, the model must find a violation.
 
 use std::{
     process::{Command, Stdio},
@@ -9,11 +9,11 @@ use saga_operator::mutants::Twin;
 
 use crate::shapes::Shape;
 
-/// Twins that only show on a real API server; the chaos suite kills them.
+/// Mutants that are only visible on a real API server. The chaos suite kills them.
 const ELSEWHERE: [Twin; 2] = [Twin::Adopt, Twin::Tenure];
 
-/// Where a twin is to show, if it shows anywhere: in shapes whose names hold the text. It is looked
-/// for there first.
+/// The shapes in which a mutant must be visible: those whose names contain the text. They are
+/// searched first.
 #[cfg(feature = "twins")]
 const SHOWS_IN: [(Twin, &str); 27] = [
     (Twin::ZeroIsDone, AS_IT_IS),
@@ -54,7 +54,7 @@ const LATER: &str = "Later {";
 #[cfg(feature = "twins")]
 const PIVOT: &str = "in order, pivot";
 
-/// How many twins there are, and the names of those that survive.
+/// Returns the number of mutants, and the names of the survivors.
 pub fn hunt() -> (usize, Vec<&'static str>) {
     let twins: Vec<_> = Twin::ALL.iter().filter(|twin| !ELSEWHERE.contains(twin)).collect();
     let (next, survivors) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -72,7 +72,8 @@ pub fn hunt() -> (usize, Vec<&'static str>) {
     (twins.len(), survivors.into_inner().unwrap())
 }
 
-/// A rule is broken for a whole process: each twin lives in one of its own.
+/// Runs the mutant in a new process, because a rule is broken for a whole process. Returns whether
+/// the mutant was killed.
 fn is_killed(name: &str) -> bool {
     let program = std::env::current_exe().unwrap();
     let ran =
@@ -81,7 +82,7 @@ fn is_killed(name: &str) -> bool {
     ran.status.success()
 }
 
-/// This process breaks the rule, and says whether the model notices.
+/// Breaks the rule in this process. Returns whether the model finds a violation.
 #[cfg(feature = "twins")]
 pub fn live(name: &str, shapes: &[Shape]) -> bool {
     let Some(twin) = Twin::ALL.iter().find(|twin| twin.as_str() == name) else {

@@ -1,20 +1,20 @@
-//! One way through a world, move by move, up to where it rests.
+//! A walk through worlds, move by move, until a world rests.
 
 use saga_operator::world::{self, Broken, Happened, Law, Move, Rules, Who, World};
 
 use crate::show;
 
-/// After so many moves of a run without further faults it counts as one that never comes to rest:
-/// an attempt takes some six.
+/// The number of moves, without further faults, after which a run counts as one that never comes to
+/// rest. An attempt takes about six moves.
 const MOST_FAIR: usize = 20_000;
 
-/// A way through a world, with what was found on it.
+/// A walk, with the violations that were found.
 pub struct Walk {
     first: World,
     pub world: World,
     pub moves: Vec<Move>,
     pub broken: Vec<Broken>,
-    /// The attempts that left an operator, each with the last part of its idempotency key.
+    /// The attempts that an operator began, each with the last part of its idempotency key.
     pub began: Vec<(Who, i64)>,
 }
 
@@ -30,7 +30,7 @@ impl Walk {
         }
     }
 
-    /// Makes a move; `false` where it cannot happen.
+    /// Makes a move. Returns `false` if the move is not possible.
     pub fn take(&mut self, next: Move) -> bool {
         let Some(step) = world::apply(&self.world, &next) else { return false };
         self.world = step.world;
@@ -44,8 +44,8 @@ impl Walk {
         true
     }
 
-    /// Goes on without further faults and requests until the world rests, or a law is broken.
-    /// `instead` may choose another move than the fair one.
+    /// Makes moves without further faults and requests until the world rests or a law is broken.
+    /// `instead` may replace the fair move by another move.
     pub fn rest(&mut self, mut instead: impl FnMut(&World, Move) -> Move) {
         for _ in 0..MOST_FAIR {
             if !self.broken.is_empty() {
@@ -69,7 +69,7 @@ impl Walk {
         });
     }
 
-    /// The last moves of the way, and what is wrong at its end.
+    /// Returns the text of the last `most` moves of the walk, and of the violations at its end.
     pub fn story(&self, most: usize) -> String {
         let left_out = self.moves.len().saturating_sub(most);
         let mut world = self.first.clone();

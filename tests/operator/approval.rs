@@ -1,5 +1,5 @@
-//! Steps that only wait, for a person or for a while: how a person learns that an answer is wanted,
-//! and what comes of it.
+//! Tests of steps that only wait, for an approval or for a time: how a user learns that an approval
+//! is wanted, and what the answer causes.
 
 use saga_operator::api::{Outcome, RequestResult, Saga, SagaPhase, StepPhase};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::stand::{
     Stand, checkout_with, condition, message, outcomes, post, records, scope, step, still_in_effect,
 };
 
-/// A checkout that asks a person between the charge and the shipment.
+/// Returns a checkout that asks for an approval between the charge and the shipment.
 fn checkout_with_approval(more: &Value) -> Value {
     let mut spec = checkout_with(more);
     let steps = spec["steps"].as_array_mut().unwrap();
@@ -23,7 +23,7 @@ fn checkout_with_approval(more: &Value) -> Value {
     spec
 }
 
-/// A saga that waits for the answer, with the operator running.
+/// Starts the operator and returns a saga that waits for an approval.
 async fn asking(name: &str, more: &Value) -> (Stand, Saga) {
     let mut stand = Stand::new(name).await;
     stand.start();
@@ -32,7 +32,7 @@ async fn asking(name: &str, more: &Value) -> (Stand, Saga) {
     (stand, saga)
 }
 
-/// How often the saga told that it asks for an approval.
+/// Returns the number of events that say that the saga awaits an approval.
 async fn times_asked(stand: &Stand) -> usize {
     stand
         .events("order")
@@ -67,7 +67,7 @@ async fn a_person_types_what_the_event_says_and_the_saga_goes_on() {
         (event.type_.as_deref(), event.note.as_deref(), message(&saga)),
         (Some("Normal"), Some(says.as_str()), says.as_str())
     );
-    // Nothing of it is a matter of time.
+    // An approval without a time limit needs no later reconcile: the saga is not written again.
     stand.meanwhile("other").await;
     assert_eq!(
         stand.sagas().get("order").await.unwrap().metadata.resource_version,
@@ -106,7 +106,7 @@ async fn what_was_rejected_is_held_or_undone_as_the_saga_says() {
         [""; 0],
         "a person decides what becomes of it"
     );
-    // The person thinks better of it: asked once more, and approved.
+    // The user asks for a retry of the rejected step: the step asks again and is approved.
     stand.ask("order", "saga.dev/retry=release");
     stand.step_reaches("order", "release", StepPhase::Waiting).await;
     stand.ask("order", "saga.dev/approve=release");
@@ -203,7 +203,8 @@ async fn an_approval_that_nobody_gives_within_its_time_fails_its_step_also_acros
     stand.apply("order", &steps("1h")).await;
     for name in ["late", "order"] {
         stand.step_reaches(name, "release", StepPhase::Waiting).await;
-        // It follows the write, and would be lost with the process.
+        // The event follows the status write. If the process is killed before the event is sent,
+        // the event is lost.
         stand.event(name, "AwaitingApproval").await;
     }
     stand.kill();

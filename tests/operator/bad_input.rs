@@ -1,4 +1,5 @@
-//! What people get wrong, or edit by hand: each harms its own saga only, and says what to do.
+//! Tests of mistakes by users and of edits by hand: each mistake affects its own saga only, and the
+//! message says what to do.
 
 use kube::{
     ResourceExt,
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::stand::{Stand, checkout, checkout_with, condition, message, scope};
 
-/// The checkout, suspended before its first step.
+/// Creates the checkout suspended, and waits until the saga is paused before its first step.
 async fn suspended(stand: &Stand, name: &str, spec: Value) -> Saga {
     let mut spec = spec;
     spec["suspend"] = json!(true);
@@ -80,7 +81,7 @@ async fn an_expression_that_nobody_meant_is_not_accepted_and_no_other_saga_suffe
         ["Accepted", "Ready"].map(|kind| condition(&refused, kind)),
         ["False/InvalidSpec", "False/InvalidSpec"]
     );
-    // All that is wrong, each with its place.
+    // The message names every mistake, each with its path.
     for words in ["spec.steps[1].http.body.notes[1]", "spec.steps[2].pod.args[0]", "$${"] {
         assert!(message(&refused).contains(words), "{words}: {}", message(&refused));
     }
@@ -90,13 +91,13 @@ async fn an_expression_that_nobody_meant_is_not_accepted_and_no_other_saga_suffe
             && stand.pods_of("order").await.is_empty()
     );
     stand.event("order", "InvalidSpec").await;
-    // It did nothing: it goes without ado.
+    // The saga did nothing, so its deletion needs no compensation.
     stand.delete("order").await;
     stand.gone("order").await;
 }
 
-/// Writes nonsense into the status of a suspended checkout and lets it go on: it stops, harms no
-/// other saga, and completes once its status is restored.
+/// Writes nonsense into the status of a suspended checkout and ends the suspension. The saga stops,
+/// affects no other saga, and completes once its status is restored.
 async fn is_stopped_until_restored(stand: &mut Stand, name: &str, nonsense: &Value, words: &str) {
     let before = suspended(stand, name, checkout()).await;
     stand.patch_status(name, nonsense).await.unwrap();
@@ -107,7 +108,7 @@ async fn is_stopped_until_restored(stand: &mut Stand, name: &str, nonsense: &Val
     stand.meanwhile(&format!("{name}-other")).await;
     assert!(stand.shop.entries(Some(&scope(&before))).is_empty(), "{name}: nothing starts");
     assert!(stand.lives(), "{name}");
-    // What was there, whole: a merge would leave what the nonsense added.
+    // The earlier status is restored as a whole: a merge patch would keep what the nonsense added.
     let mut restored = stand.sagas().get(name).await.unwrap();
     restored.status = before.status;
     stand.sagas().replace_status(name, &PostParams::default(), &restored).await.unwrap();
@@ -160,7 +161,7 @@ async fn a_status_that_was_edited_into_nonsense_stops_its_saga_until_it_is_resto
     for (name, nonsense, words) in &stories {
         is_stopped_until_restored(&mut stand, name, nonsense, words).await;
     }
-    // What the schema knows to be nonsense never gets in.
+    // The API server refuses nonsense that violates the schema.
     let saga = suspended(&stand, "schema", checkout()).await;
     for nonsense in
         [json!({"phase": 7}), json!({"settled": "seven"}), json!({"steps": [{"name": "a"}]})]
@@ -169,19 +170,19 @@ async fn a_status_that_was_edited_into_nonsense_stops_its_saga_until_it_is_resto
     }
 }
 
-/// The steps of the checkout, in a phase that they never came to.
+/// Returns statuses for the steps of the checkout, in a phase that the steps never reached.
 fn steps(phase: &str) -> Value {
     json!(
         ["reserve-stock", "charge-card", "ship"].map(|name| json!({"name": name, "phase": phase}))
     )
 }
 
-/// The steps of the checkout, all of them done.
+/// Returns statuses for the steps of the checkout, all of them completed.
 fn done_steps() -> Value {
     json!(["reserve-stock", "charge-card", "ship"].map(done))
 }
 
-/// The steps of the checkout, of which one alone is done.
+/// Returns statuses for the steps of the checkout, of which only `only` is completed.
 fn done_after(only: &str) -> Value {
     json!(["reserve-stock", "charge-card", "ship"].map(|name| if name == only {
         done(name)
@@ -211,7 +212,7 @@ async fn what_was_accepted_and_is_changed_stops_its_saga_until_it_is_restored() 
     });
     let before = suspended(&stand, "order", spec).await;
     let raw = serde_json::to_value(&before.spec).unwrap();
-    // The schema's own rules see nearly all.
+    // The rules of the schema refuse nearly every change.
     for (pointer, value, words) in [
         (
             "/steps/0/http/url",
@@ -236,7 +237,8 @@ async fn what_was_accepted_and_is_changed_stops_its_saga_until_it_is_restored() 
         let refusal = replace_spec(&stand, &changed).await.unwrap_err().to_string();
         assert!(refusal.contains(words), "{pointer}: {refusal}");
     }
-    // A renamed key at the top of a free-form object gets through. The pinned hash sees it.
+    // The schema accepts a renamed key at the top level of a free-form object. The pinned hash of
+    // the spec detects the change.
     let mut changed = raw.clone();
     changed["steps"][2]["pod"]["resources"] = json!({"limits": {"cpu": "1m"}});
     changed["suspend"] = json!(false);
@@ -257,7 +259,7 @@ async fn what_was_accepted_and_is_changed_stops_its_saga_until_it_is_restored() 
     assert_eq!(stand.shop.summary(&scope(&saga)).done, ["reserve-stock", "charge-card"]);
 }
 
-/// Puts a spec in place of the whole one of the saga `order`.
+/// Replaces the whole spec of the saga `order`.
 async fn replace_spec(stand: &Stand, spec: &Value) -> Result<Saga, kube::Error> {
     let patch =
         serde_json::from_value(json!([{"op": "replace", "path": "/spec", "value": spec}])).unwrap();

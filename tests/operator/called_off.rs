@@ -1,5 +1,5 @@
-//! Requests that the operator itself calls off after they left: nobody can tell what they did, and
-//! no author pays for it.
+//! Tests of HTTP requests that the operator itself aborts after they were sent: the outcome is
+//! unknown, and the attempt does not count against the retry budget of the author.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, api::DeleteParams};
@@ -11,18 +11,18 @@ use crate::{
     stand::{Stand, outcomes, post_by_gate, scope, step, still_in_effect},
 };
 
-/// What ends the requests under way.
+/// The event that ends the HTTP requests in flight.
 #[derive(Clone, Copy, PartialEq)]
 enum Blow {
     /// Somebody deletes the Lease of the operator.
     Lapse,
-    /// SIGTERM, and no answer comes for as long as it waits.
+    /// SIGTERM; no answer arrives before the drain time ends.
     Stop,
     /// SIGKILL.
     Kill,
 }
 
-/// A charge that is tried so often; its answer is kept back.
+/// Returns a saga with one charge that has this many attempts. The gate keeps back the answer.
 fn charge(attempts: u32) -> Value {
     let retry =
         json!({"maxAttempts": attempts, "backoff": {"initialDelay": "50ms", "maxDelay": "200ms"}});
@@ -37,12 +37,12 @@ fn action(saga: &Saga) -> DirectionStatus {
     step(saga, "charge-card").action.clone().unwrap()
 }
 
-/// The calls of a saga, as the shop saw them.
+/// Returns the kinds of a saga's calls, in the order in which the shop received them.
 fn calls(stand: &Stand, saga: &Saga) -> Vec<Kind> {
     stand.shop.entries(Some(&scope(saga))).into_iter().map(|entry| entry.kind).collect()
 }
 
-/// Somebody deletes the Lease under which the saga's request was sent.
+/// Deletes the Lease under which the HTTP request of the saga was sent.
 async fn lapse(stand: &Stand, saga: &str) {
     let executor = action(&stand.sagas().get(saga).await.unwrap())
         .active
@@ -52,8 +52,9 @@ async fn lapse(stand: &Stand, saga: &str) {
     leases.delete(&format!("saga-executor-{executor}"), &DeleteParams::default()).await.unwrap();
 }
 
-/// Two charges, one that may be tried once and one that may be tried twice, are under way when this
-/// happens. Returns both when the second one is under way again and the first one has failed.
+/// Starts two charges, with one attempt and with two attempts, and causes the event `blow` while
+/// both are in flight. Returns both sagas when the second charge is in flight again and the first
+/// one has failed.
 async fn struck(name: &str, blow: Blow) -> (Stand, Saga, Saga) {
     let mut stand = Stand::new(name).await;
     stand.start_draining("1s");
@@ -88,7 +89,7 @@ async fn what_the_operator_calls_off_costs_nothing_where_it_may_be_repeated_or_i
         let twice = stand.reaches("twice", SagaPhase::Completed).await;
         assert_eq!(outcomes(&twice, "charge-card"), [Outcome::Unknown, Outcome::Succeeded]);
         assert_eq!(calls(&stand, &twice), [Kind::Done, Kind::Repeat], "under the same key");
-        // A shop without keys would have charged once, as the shop that knows them.
+        // A shop that does not know idempotency keys would also have charged the card once.
         assert_eq!(
             (outcomes(&once, "charge-card"), calls(&stand, &once)),
             (vec![Outcome::Unknown], vec![Kind::Done]),

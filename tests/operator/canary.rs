@@ -1,5 +1,5 @@
-//! A value from a Secret never appears in what the operator shows: status, events, logs with all
-//! spans and fields, metrics, probes.
+//! Tests that a value from a Secret never appears in what the operator shows: status, events, logs
+//! with all spans and fields, metrics, probes.
 
 use std::net::SocketAddr;
 
@@ -16,10 +16,11 @@ use crate::{
     stand::{Stand, ask, message, scope, step},
 };
 
-/// What every value of the Secret holds, and nothing else.
+/// The text that every value of the Secret contains and that appears nowhere else.
 const CANARY: &str = "c4naryB1rd";
 
-/// The Secret of these tests: a token, what no header can be, and what is no certificate.
+/// Returns the Secret of these tests: a token, a value that no header can hold, and a value that is
+/// not a certificate.
 fn secret() -> Value {
     let certificate =
         format!("-----BEGIN CERTIFICATE-----\n{CANARY}!\n-----END CERTIFICATE-----\n");
@@ -33,7 +34,7 @@ fn secret() -> Value {
     })
 }
 
-/// One step of a saga that acts as the account `keeper`, tried once.
+/// Returns a saga with this step alone. The saga acts as the account `keeper` and has one attempt.
 fn one(step: &Value) -> Value {
     let mut step = step.clone();
     step["name"] = json!("one");
@@ -45,18 +46,18 @@ fn key(key: &str) -> Value {
     json!({"name": "payments", "key": key})
 }
 
-/// The texts in which the canary shows: as it is, and in base64 wherever it begins within a group
-/// of three bytes.
+/// Returns the texts that would reveal the canary: the canary as it is, and its base64 form at each
+/// of the three offsets within a group of three bytes.
 fn forms() -> Vec<String> {
     let within = |before: usize| {
         let text = STANDARD_NO_PAD.encode(format!("{}{CANARY}", "x".repeat(before)));
-        // What stands at the ends depends on what stands beside it.
+        // The base64 characters at both ends depend on the neighboring bytes, so they are cut off.
         text[(before * 8).div_ceil(6)..(before + CANARY.len()) * 8 / 6].to_owned()
     };
     [CANARY.to_owned()].into_iter().chain((0..3).map(within)).collect()
 }
 
-/// Everything that anybody is shown, by where.
+/// Returns everything that a user can see, with the place where it is shown.
 async fn everything(stand: &Stand, [metrics, health]: [SocketAddr; 2]) -> Vec<(String, String)> {
     let log = std::fs::read_to_string(stand.log()).unwrap();
     assert!(log.contains(r#""level":"TRACE""#), "the log says all there is");
@@ -106,8 +107,8 @@ fn the_forms_of_the_canary_are_found_in_the_midst_of_other_text() {
     assert_eq!(within(format!("x{CANARY}y")), 1);
 }
 
-/// Requests: a token that is sent and refused once, a value that no header can hold, and an
-/// authority that is none.
+/// Checks HTTP requests: a token that is sent and refused once, a value that no header can hold,
+/// and a certificate authority that is not a certificate.
 async fn requests(stand: &Stand) {
     stand
         .shop
@@ -144,8 +145,8 @@ async fn requests(stand: &Stand) {
     fails(stand, "authority", "is malformed").await;
 }
 
-/// Answers whom a request says it is from, in escapes of JSON that hide it from whoever does not
-/// read them.
+/// Starts a service that answers with the `Authorization` header that it received, written in JSON
+/// escapes. The escapes hide the value from any filter that does not decode JSON.
 async fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -162,8 +163,8 @@ async fn echo() -> SocketAddr {
     address
 }
 
-/// Requests to a service that repeats what it was sent: one hands that on, and one tells it in its
-/// message.
+/// Checks HTTP requests to a service that repeats what it received: one step passes the value to
+/// its outputs, and one step shows the value in its message.
 async fn echoes(stand: &Stand) {
     let headers = json!([{"name": "Authorization", "valueFrom": {"secretKeyRef": key("token")}}]);
     let mut request =
@@ -178,8 +179,8 @@ async fn echoes(stand: &Stand) {
     fails(stand, "tells", "{\"sent\":\"[hidden]\"}").await;
 }
 
-/// Objects: a Secret that is waited for, one that is applied, and expressions over what it holds
-/// that fail.
+/// Checks objects: a Secret that a step waits for, a Secret that a step applies, and expressions
+/// over the content of a Secret that fail.
 async fn objects(stand: &Stand) {
     let reference = json!({"apiVersion": "v1", "kind": "Secret", "name": "payments"});
     let reads = json!({"token": "${object.data.token}", "all": "${object.data}"});
@@ -211,8 +212,8 @@ async fn objects(stand: &Stand) {
     fails(stand, "compares", "until it holds").await;
 }
 
-/// Pods: one that fails with the Secret in its environment, and one that prints its environment, of
-/// which its message shows nothing.
+/// Checks Pods: one fails with the Secret in its environment; one prints its environment, and its
+/// message shows nothing of the Secret.
 async fn pods(stand: &Stand) {
     let from = json!([{"name": "TOKEN", "valueFrom": {"secretKeyRef": key("token")}}]);
     let mut quiet = pod("test -n \"$TOKEN\" && echo it is there && exit 3");

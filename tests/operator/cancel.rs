@@ -1,5 +1,5 @@
-//! A person ends a saga where it stands: what is active is stopped, nothing is undone, and what is
-//! left in effect is told.
+//! Tests of the request to cancel: what is active is stopped, nothing is undone, and the status
+//! names what is still in effect.
 
 use saga_operator::api::{Outcome, RequestResult, SagaPhase, StepPhase};
 use serde_json::json;
@@ -43,13 +43,13 @@ async fn a_request_that_is_under_way_is_given_up_and_may_have_happened() {
     );
     let ended = stand.is_let_go("order").await;
     stand.answer("order", 1).await;
-    // The answer comes after all, and changes nothing.
+    // The late answer changes nothing.
     stand.gate.open();
     stand.meanwhile("other").await;
     let saga = stand.sagas().get("order").await.unwrap();
     assert_eq!((&saga.status, &step(&saga, "ship").action), (&ended.status, &None));
     assert_eq!(stand.shop.entries(Some(&scope(&saga))).len(), 2);
-    // Whatever else is asked for comes too late.
+    // Every later request is refused.
     for (number, request) in
         [(2, "saga.dev/cancel=again"), (3, "saga.dev/compensate=undo it"), (4, "saga.dev/retry=*")]
     {
@@ -143,7 +143,7 @@ async fn an_undo_that_is_cancelled_leaves_what_is_not_undone_yet() {
     stand.shop_sees("the refund", |entries| entries.iter().any(refunded)).await;
     stand.ask("order", "saga.dev/cancel=the customer keeps it");
     let saga = stand.reaches("order", SagaPhase::Cancelled).await;
-    // Whether the card was refunded nobody here can tell.
+    // The operator cannot know whether the card was refunded.
     assert_eq!(still_in_effect(&saga), ["reserve-stock", "charge-card"]);
     stand.is_let_go("order").await;
     stand.gate.open();

@@ -1,5 +1,5 @@
-//! Child sagas on a real cluster: created as the account of their parent, carried through, undone,
-//! and told to follow.
+//! Tests of child sagas on a real cluster: the operator creates them as the account of their
+//! parent, runs them, has them compensated, and cancels them with their parent.
 
 mod again;
 mod meddled;
@@ -20,14 +20,15 @@ use crate::{
     stand::{PATIENCE, Stand, outcomes, post, step, still_in_effect},
 };
 
-/// What a parent's account needs: the child, and what it is asked for.
+/// The rights that the account of a parent needs: to create and patch the child, and to make
+/// requests of it.
 const ALL: [&str; 4] = ["create", "patch", "compensate", "cancel"];
 
 async fn stand_with(name: &str, verbs: &[&str]) -> Stand {
     keeper::stand_with(name, ("saga.dev", "sagas"), verbs).await
 }
 
-/// A tenant: a database for its name, then its first user. Both can be undone.
+/// Returns the spec of a tenant: a database, then its first user. Both steps can be undone.
 fn tenant(user: &Value) -> Value {
     json!({
         "params": {"tenant": "${params.tenant}"},
@@ -45,7 +46,7 @@ fn tenant(user: &Value) -> Value {
     })
 }
 
-/// A parent whose first step is a tenant, and whose second one may fail.
+/// Returns a parent whose first step is a tenant. The second step may fail.
 fn parent(child: &Value, second: &Value) -> Value {
     let backoff = json!({"initialDelay": "50ms", "maxDelay": "200ms"});
     let mut tell = json!({"name": "tell", "dependsOn": ["tenant"]});
@@ -70,7 +71,7 @@ fn mail() -> Value {
     })
 }
 
-/// The only child there is.
+/// Returns the only child that exists.
 async fn child(stand: &Stand) -> Saga {
     let found = async {
         loop {
@@ -91,7 +92,7 @@ async fn child_name(stand: &Stand) -> String {
     child(stand).await.metadata.name.unwrap()
 }
 
-/// What the shop did and undid, as `service/direction`.
+/// Returns what the shop did and undid, as `service/direction`.
 fn done(stand: &Stand) -> Vec<String> {
     let told = |entry: &Entry| format!("{}/{:?}", entry.service, entry.direction).to_lowercase();
     stand.shop.entries(None).iter().map(told).collect()
@@ -115,11 +116,11 @@ async fn a_child_is_carried_through_as_its_parents_account_and_hands_its_outputs
     let mails: Vec<_> =
         stand.shop.entries(None).into_iter().filter(|entry| entry.service == "mail").collect();
     assert_eq!(mails.len(), 1);
-    // Its parent may have to undo it no more, and told it so.
+    // The parent can no longer ask for compensation, so the child has no finalizer.
     stand.is_let_go(&name).await;
     stand.delete("onboarding").await;
     stand.gone("onboarding").await;
-    // With its parent, by the garbage collector.
+    // The garbage collector deletes the child with its parent.
     stand.gone(&name).await;
 }
 

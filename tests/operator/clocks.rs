@@ -1,4 +1,4 @@
-//! Time limits that change while a request is under way, and clocks that differ.
+//! Tests of time limits that change while an HTTP request is in flight, and of clocks that differ.
 
 use jiff::{Timestamp, ToSpan};
 use kube::Api;
@@ -10,7 +10,8 @@ use crate::{
     stand::{Stand, outcomes, post_by_gate, scope, step},
 };
 
-/// One request under the default time limit; its answer is kept back.
+/// Returns a saga with one HTTP request under the default time limit. The gate keeps back the
+/// answer.
 fn charge(timeout: &str) -> Value {
     json!({
         "defaults": {"timeout": timeout},
@@ -18,7 +19,7 @@ fn charge(timeout: &str) -> Value {
     })
 }
 
-/// More than half a minute is how long another operator waits beyond a time limit.
+/// Another replica waits for more than 30 seconds beyond a time limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_under_way_keeps_its_time_limit_for_any_operator_when_the_default_is_lowered() {
     let mut stand = Stand::new("lowered").await;
@@ -45,8 +46,8 @@ async fn a_request_under_way_keeps_its_time_limit_for_any_operator_when_the_defa
     assert_eq!(calls, [Kind::Done]);
 }
 
-/// A saga whose operator wrote the intent of its pod so many seconds ago and died, and whose clock
-/// was a minute ahead of the API server's.
+/// Creates a saga as an operator left it that died `age` seconds after it wrote the intent of its
+/// Pod. The clock of that operator was one minute ahead of the clock of the API server.
 async fn left_by_a_clock_ahead(stand: &Stand, name: &str, age: i64) {
     let pod = json!({"image": "saga.dev/examples/busybox:1", "command": ["true"]});
     stand.apply(name, &json!({"steps": [{"name": "work", "pod": pod}]})).await;

@@ -1,4 +1,4 @@
-//! What the operator costs the API server, counted in its audit log.
+//! Tests that count the calls of the operator to the API server, by the audit log.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,11 +11,11 @@ use crate::stand::{PATIENCE, Stand, setting};
 /// The user of the operator's kubeconfig.
 const OPERATOR: &str = "system:serviceaccount:saga-system:saga-operator";
 
-/// What the operator did in a namespace: `verb resource[/subresource]` and how often, watches left
-/// out.
+/// Returns the calls of the operator in a namespace: `verb resource[/subresource]` and the number
+/// of calls. Watches are left out.
 async fn calls(stand: &Stand) -> BTreeMap<String, usize> {
-    // The log is written before the answer is sent, but for large answers: read it until two
-    // readings agree.
+    // The API server writes the log before it sends the answer, except for large answers. So the
+    // log is read until two readings agree.
     let agree = async {
         let mut before = BTreeMap::new();
         loop {
@@ -38,7 +38,7 @@ fn read(stand: &Stand) -> BTreeMap<String, usize> {
         let text = |pointer: &str| {
             entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
-        // The caches' own list and watch are of the whole namespace: they name no object.
+        // The list and watch calls of the caches cover the whole namespace: they name no object.
         let of_cache = text("/verb") == "watch"
             || (text("/verb") == "list" && text("/requestURI").contains("limit="));
         if text("/user/username") != OPERATOR
@@ -71,7 +71,7 @@ fn chain(steps: usize, work: &Value) -> Value {
     json!({"steps": steps})
 }
 
-/// Carries a saga through until its finalizer is off, and says what that cost.
+/// Runs a saga until its finalizer is removed. Returns the saga and the calls that it caused.
 async fn carry_through(stand: &Stand, name: &str, spec: &Value) -> (Saga, BTreeMap<String, usize>) {
     let before = calls(stand).await;
     stand.apply(name, spec).await;
@@ -97,7 +97,8 @@ async fn a_chain_of_n_requests_costs_n_plus_one_status_writes_and_no_reads() {
     for steps in [1, 3, 7] {
         let (_, spent) =
             carry_through(&stand, &format!("chain-{steps}"), &chain(steps, &work)).await;
-        // Apart from the steps: the finalizer comes and goes, and the end is told.
+        // Besides the writes of the steps: the finalizer is added and removed, and one event
+        // reports the end.
         let expected =
             [("create events", 1), ("patch sagas", 2), ("update sagas/status", steps + 1)];
         assert_eq!(
@@ -117,7 +118,8 @@ async fn a_pod_costs_one_create_and_one_more_write_only_if_it_lives_longer_than_
             "pod": {"image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", command]},
         });
         let (saga, mut spent) = carry_through(&stand, name, &chain(2, &work)).await;
-        // On a busy machine a short Pod can live long, too: what counts is how long it did.
+        // On a busy machine a short Pod can live long. The expected number of writes depends on how
+        // long the Pod actually lived.
         let longer_than = |seconds: i64| {
             let attempts = saga
                 .status
@@ -134,7 +136,8 @@ async fn a_pod_costs_one_create_and_one_more_write_only_if_it_lives_longer_than_
         let noted = spent.remove("update sagas/status").unwrap() - 3;
         assert!((longer_than(3)..=longer_than(2)).contains(&noted), "{name}: {noted} writes more");
         assert!(noted <= 2 && (name != "long" || noted == 2), "{name}: {noted} writes more");
-        // Equal Pods are tried once: the second saga's differ from the first one's.
+        // Equal Pods share one dry run. The Pods of the second saga differ from the Pods of the
+        // first saga.
         let expected = [
             ("create events", 1),
             ("create pods", 2),

@@ -1,4 +1,4 @@
-//! The operator is killed at any moment: nothing is done twice, nothing is lost.
+//! Tests that kill the operator at any moment: nothing is done twice, and nothing is lost.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,15 +10,15 @@ use crate::{
     stand::{Stand, scope},
 };
 
-/// How often the operator is killed.
+/// The number of times that the operator is killed.
 const ROUNDS: u64 = 20;
-/// Namespaces, each with an operator of its own, that share the rounds.
+/// The number of namespaces, each with its own operator, that share the rounds.
 const LANES: u64 = 4;
-/// How often the operator is asked to stop.
+/// The number of times that the operator is asked to stop.
 const STOPS: u64 = 12;
 
-/// Twenty checkouts, half of which fail at the last step and are undone; in each the operator is
-/// killed once, at a moment that the seed chooses. The ledger judges.
+/// Runs twenty checkouts. Half of them fail at the last step and are undone. In each checkout the
+/// operator is killed once, at a moment that the seed chooses. The ledger of the shop is checked.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_a_random_moment_of_a_checkout_nothing_is_done_twice_and_nothing_is_lost() {
     let seed = seed();
@@ -41,7 +41,7 @@ async fn killed_at_a_random_moment_of_a_checkout_nothing_is_done_twice_and_nothi
 async fn one_round(stand: &mut Stand, seed: u64, round: u64) {
     let fails = round % 2 == 1;
     let name = format!("order-{round}");
-    // Calls take a while, so that many moments lie inside one.
+    // Each call takes a while, so that many of the chosen moments fall into a call.
     stand
         .shop
         .behave(&json!([{"match": {}, "then": [{"delay": "150ms", "forever": true}]}]))
@@ -52,7 +52,7 @@ async fn one_round(stand: &mut Stand, seed: u64, round: u64) {
         "round {round}: killed after {moment:?}, {}",
         if fails { "fails" } else { "completes" }
     );
-    // The moment is the perturbation, not a wait for something.
+    // The sleep chooses the moment of the kill. It does not wait for anything.
     tokio::time::sleep(moment).await;
     stand.kill();
     stand.start();
@@ -62,9 +62,9 @@ async fn one_round(stand: &mut Stand, seed: u64, round: u64) {
     judge(stand, &saga, fails);
 }
 
-/// Sagas of one and of many short calls, while the operator is asked to stop again and again: every
-/// call ends and is recorded, none is made twice. No call has a second attempt: an outcome that is
-/// lost shows as a failed saga.
+/// Runs sagas of one and of many short calls while the operator is asked to stop repeatedly. Every
+/// call ends and is recorded, and no call is made twice. No call has a second attempt: a lost
+/// outcome would show as a failed saga.
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_to_stop_at_any_moment_the_operator_loses_no_outcome() {
     let seed = seed();
@@ -80,12 +80,12 @@ async fn asked_to_stop_at_any_moment_the_operator_loses_no_outcome() {
     let mut names = vec!["chain".to_owned()];
     for round in 0..STOPS {
         stand.start();
-        // A saga's first intent is written while nothing else may be under way.
+        // The first intent of a saga must be written while no other saga is active.
         stand.meanwhile(&format!("started-{round}")).await;
         let name = format!("single-{round}");
         stand.apply(&name, &json!({"steps": [{"name": "step-0", "http": call}]})).await;
         names.push(name);
-        // The moment is the perturbation, not a wait for something.
+        // The sleep chooses the moment of the stop. It does not wait for anything.
         tokio::time::sleep(Duration::from_millis(scramble(seed, round) % 40)).await;
         stand.ask_to_stop();
         assert_eq!(stand.stopped().await, Some(0));
@@ -102,8 +102,8 @@ async fn asked_to_stop_at_any_moment_the_operator_loses_no_outcome() {
     }
 }
 
-/// The ledger is right: all done, or all undone in reverse order; a call was repeated only after an
-/// Unknown, with the same key.
+/// Asserts that the ledger is correct: either everything is done, or everything is undone in
+/// reverse order. A call is repeated only after an Unknown outcome, and with the same key.
 pub fn judge(stand: &Stand, saga: &Saga, fails: bool) {
     let scope = scope(saga);
     let summary = stand.shop.summary(&scope);
@@ -142,7 +142,8 @@ pub fn judge(stand: &Stand, saga: &Saga, fails: bool) {
     }
 }
 
-/// A checkout whose last step is a Pod; it fails there at will, and is undone.
+/// Returns a checkout whose last step is a Pod. If `fails` is set, the Pod fails and the checkout
+/// is undone.
 pub fn checkout(fails: bool) -> Value {
     let call = |path: &str| {
         json!({
@@ -179,7 +180,8 @@ pub fn checkout(fails: bool) -> Value {
     })
 }
 
-/// What chooses the moments; a failed run can be repeated with it.
+/// Returns the seed that chooses the moments. The seed is printed, so that a failed run can be
+/// repeated with it.
 pub fn seed() -> u64 {
     let seed = std::env::var("SAGA_TEST_SEED")
         .ok()
@@ -189,7 +191,7 @@ pub fn seed() -> u64 {
     seed
 }
 
-/// A number that the seed and the round choose.
+/// Returns a number that depends only on the seed and the round.
 pub fn scramble(seed: u64, round: u64) -> u64 {
     // SplitMix64's finaliser: Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
     // OOPSLA 2014.

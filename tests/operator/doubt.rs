@@ -1,5 +1,5 @@
-//! What may have acted although no answer came: on a real API server, with requests that land late
-//! and answers that prove nothing.
+//! Tests of attempts that may have acted although no answer arrived, on a real API server: HTTP
+//! requests that take effect late, and answers that prove nothing.
 
 use saga_operator::api::{
     Direction, DirectionStatus, Outcome, RequestResult, Saga, SagaPhase, StepPhase,
@@ -12,7 +12,8 @@ use crate::{
     stand::{Stand, message, outcomes, post, scope, step, still_in_effect},
 };
 
-/// A charge that is tried twice within two seconds each, known to the shop by the saga's name.
+/// Returns a saga with one charge that has two attempts of two seconds each. The shop knows the
+/// charge by the name of the saga.
 fn charge(name: &str, more: &Value) -> Value {
     let mut step = json!({
         "name": "charge-card", "http": post("/payments/charges"), "timeout": "2s",
@@ -26,7 +27,7 @@ fn charge(name: &str, more: &Value) -> Value {
     json!({"idempotencyPrefix": name, "onFailure": "Compensate", "steps": [step]})
 }
 
-/// What the shop does with a saga's charges, one after the other.
+/// Returns the rule for what the shop does with the charges of a saga, one after the other.
 fn rule(name: &str, then: &Value) -> Value {
     json!({"match": {"scope": name, "direction": "action"}, "then": then})
 }
@@ -62,7 +63,7 @@ async fn a_charge_that_lands_after_a_no_is_undone_or_named() {
         assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Unknown, second], "{name}");
         assert_eq!((action(&saga).failures, action(&saga).uncertain), (0, true), "{name}");
         assert_eq!(step(&saga, "charge-card").phase, StepPhase::Compensated, "{name}");
-        // The shop remembers what it has undone: what lands now has no effect.
+        // The shop remembers what it has undone: a charge that arrives now has no effect.
         let overtaken = |entry: &Entry| entry.scope == name && entry.kind == Kind::Overtaken;
         stand.shop_sees("the late charge", |entries| entries.iter().any(overtaken)).await;
         let summary = stand.shop.summary(name);
@@ -72,7 +73,7 @@ async fn a_charge_that_lands_after_a_no_is_undone_or_named() {
                 && still_in_effect(&saga).is_empty(),
             "{name}: {summary:?}"
         );
-        // Where nothing undoes it, it is named.
+        // If no compensation undoes the charge, `stillInEffect` names it.
         let bare = format!("{name}-bare");
         let saga = stand.reaches(&bare, SagaPhase::Compensated).await;
         let done = |entry: &Entry| entry.scope == bare && entry.kind == Kind::Done;

@@ -1,4 +1,4 @@
-//! The way forward and the way back, told over HTTP, with the shop's ledger as the judge.
+//! Tests of actions and compensations over HTTP. The ledger of the shop is checked.
 
 mod held;
 mod secrets;
@@ -12,7 +12,8 @@ use crate::{
     stand::{Stand, checkout_with, condition, message, outcomes, post, post_by_gate, scope, step},
 };
 
-/// One step whose requests the shop knows by the saga's name, tried so often.
+/// Returns a saga with one step of this many attempts. The shop knows its HTTP requests by the name
+/// of the saga.
 fn one_call(name: &str, attempts: u32) -> Value {
     json!({
         "idempotencyPrefix": name,
@@ -25,12 +26,12 @@ fn one_call(name: &str, attempts: u32) -> Value {
     })
 }
 
-/// The keys under which the shop was asked, in order.
+/// Returns the keys of the HTTP requests that the shop received, in order.
 fn keys(stand: &Stand, saga: &Saga) -> Vec<String> {
     stand.shop.entries(Some(&scope(saga))).into_iter().map(|entry| entry.key).collect()
 }
 
-/// How long a step's action took from its first intent to its last outcome.
+/// Returns the time between the first intent and the last outcome of a step's action.
 fn took(saga: &Saga, name: &str) -> SignedDuration {
     let attempts = &step(saga, name).direction(Direction::Action).unwrap().attempts;
     attempts.last().unwrap().settled_at.0.duration_since(attempts[0].started_at.0)
@@ -107,7 +108,7 @@ async fn what_may_have_happened_is_asked_again_under_the_same_key() {
             "{name}: {summary:?}"
         );
     }
-    // The silent one had its two seconds, and not much more.
+    // The silent service had its two seconds, and not much more.
     let silent = stand.sagas().get("silent").await.unwrap();
     let limit =
         step(&silent, "charge-card").direction(Direction::Action).unwrap().attempts[0].clone();
@@ -173,7 +174,7 @@ async fn a_definite_no_is_final_and_a_busy_shop_is_given_the_time_it_asks_for() 
         assert_eq!(keys(&stand, &saga).len(), 1, "{name}");
         assert!(message(&saga).contains(&code.to_string()), "{}", message(&saga));
     }
-    // `maxDelay` is 100 ms: the shop's word counts for more.
+    // `maxDelay` is 100 ms. The `Retry-After` of the shop takes precedence.
     let saga = stand.reaches("patient", SagaPhase::Completed).await;
     assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Failed, Outcome::Succeeded]);
     assert!(
@@ -193,7 +194,7 @@ async fn as_many_steps_run_at_once_as_the_saga_allows_and_no_more() {
         .map(|name| json!({"name": name, "http": post_by_gate("/mail/messages")}))
         .into();
     stand.apply("order", &json!({"maxParallel": 3, "steps": work})).await;
-    // No answer came yet: the three are under way at once.
+    // No answer has arrived yet: the three HTTP requests are in flight at once.
     stand.shop_sees("three calls", |entries| entries.len() == 3).await;
     stand.meanwhile("other").await;
     let saga = stand.sagas().get("order").await.unwrap();
@@ -244,7 +245,7 @@ async fn a_checkout_that_somebody_touches_all_the_time_goes_on_and_nothing_happe
     assert!(saga.metadata.annotations.unwrap().contains_key("touched"));
 }
 
-/// A checkout whose card is charged with a token from a Secret, by an account of its own.
+/// Returns a checkout that charges the card with a token from a Secret, under its own account.
 pub fn checkout_with_token() -> Value {
     let mut spec = checkout_with(&json!({"serviceAccountName": "order-saga"}));
     spec["steps"][1]["http"]["headers"] = json!([{
@@ -253,7 +254,7 @@ pub fn checkout_with_token() -> Value {
     }]);
     spec["steps"][1]["retry"] =
         json!({"maxAttempts": 1000, "backoff": {"type": "None", "initialDelay": "200ms"}});
-    // What comes of a Secret that is missing when the step runs.
+    // The tests check a Secret that is missing when the step runs, so the precheck is skipped.
     spec["steps"][1]["precheck"] = json!("Skip");
     spec
 }

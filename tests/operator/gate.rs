@@ -1,5 +1,5 @@
-//! A way to the shop that keeps back the answers: what was asked is done, but the one who asked
-//! waits, for as long as a test wants.
+//! A second way to the shop that keeps back the answers: the shop does what was asked, and the
+//! caller waits until a test opens the gate.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A closed gate.
+    /// Creates a closed gate.
     pub async fn before(shop: SocketAddr) -> Self {
         let listener = TcpListener::bind((shop.ip(), 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -29,7 +29,7 @@ impl Gate {
         Self { address, open }
     }
 
-    /// Lets all answers through, those that were kept back and those to come.
+    /// Lets all answers through: those that were kept back, and all later ones.
     pub fn open(&self) {
         self.open.send_replace(true);
     }
@@ -39,7 +39,7 @@ async fn pass(caller: TcpStream, shop: SocketAddr, mut opened: watch::Receiver<b
     let Ok(shop) = TcpStream::connect(shop).await else { return };
     let ((mut from_caller, mut to_caller), (mut from_shop, mut to_shop)) =
         (caller.into_split(), shop.into_split());
-    // Either side may go away: the other then notices.
+    // Either side may close its connection. The other side then notices the closed connection.
     tokio::spawn(async move { copy(&mut from_caller, &mut to_shop).await });
     if opened.wait_for(|open| *open).await.is_ok() {
         let _ = copy(&mut from_shop, &mut to_caller).await;

@@ -1,6 +1,6 @@
-//! A second manager beside the operator, as GitOps tools are: it takes annotations away, puts them
-//! back, applies and replaces the whole object. Whatever it does, what was asked for once is done
-//! once.
+//! Tests with a second manager beside the operator, as GitOps tools are: the tool removes
+//! annotations, adds them again, and applies and replaces the whole object. Whatever the tool does,
+//! each request is performed once.
 
 use kube::{
     ResourceExt,
@@ -16,11 +16,11 @@ use crate::{
 
 use RequestResult::{Accepted, Refused};
 
-/// The field manager of a tool that applies from the server's side, such as Flux.
+/// The field manager of a tool that uses server-side apply, such as Flux.
 const TOOL: &str = "kustomize-controller";
 
-/// Applies a manifest as Flux does: what managers whose names begin with `kubectl` have set becomes
-/// its own first, so that what its manifest does not say is taken away.
+/// Applies a manifest as Flux does: the tool first takes over the fields of managers whose names
+/// begin with `kubectl`. So the apply removes what its manifest does not contain.
 async fn sync(stand: &Stand, manifest: &Value) {
     let sagas = stand.api_of(manifest);
     loop {
@@ -41,7 +41,8 @@ async fn sync(stand: &Stand, manifest: &Value) {
     sagas.patch("order", &PatchParams::apply(TOOL).force(), &Patch::Apply(manifest)).await.unwrap();
 }
 
-/// The managed fields with one entry of the tool's for all that it and kubectl have set.
+/// Returns the managed fields with one entry of the tool for all fields that the tool and kubectl
+/// have set.
 fn taken_over(live: &DynamicObject) -> Vec<Value> {
     let entries = serde_json::to_value(live.managed_fields()).unwrap();
     let (taken, mut others): (Vec<_>, Vec<_>) =
@@ -75,7 +76,7 @@ async fn replace(stand: &Stand, manifest: &Value) {
     let sagas = stand.api_of(manifest);
     loop {
         object.metadata.resource_version = sagas.get("order").await.unwrap().resource_version();
-        // The finalizer is no tool's to take away: it comes from the live object.
+        // A tool must not remove the finalizer, so the finalizer is copied from the live object.
         object.metadata.finalizers = sagas.get("order").await.unwrap().metadata.finalizers;
         match sagas
             .replace(
@@ -91,14 +92,14 @@ async fn replace(stand: &Stand, manifest: &Value) {
     }
 }
 
-/// All that the operator would do by now was done.
+/// Waits until the operator has had time to do all that it would do, and returns the saga.
 async fn settled(stand: &Stand) -> Saga {
     stand.meanwhile("between").await;
     stand.remove("between").await;
     stand.sagas().get("order").await.unwrap()
 }
 
-/// A saga that failed once, applied by the tool, with the operator running.
+/// Starts the operator and lets the tool apply a saga. Returns when the saga has failed once.
 async fn synced(name: &str) -> Stand {
     let mut stand = Stand::new(name).await;
     stand.start();
@@ -153,8 +154,8 @@ async fn a_command_taken_away_before_anybody_saw_it_is_lost_but_for_one_under_ou
         "the tool takes away what kubectl has set"
     );
     stand.thaw();
-    // What the operator was told meanwhile is old: it would have had to write under a version that
-    // is no more.
+    // The events that the operator receives now are outdated. A write would have to name a resource
+    // version that is no longer current.
     let saga = settled(&stand).await;
     assert_eq!((records(&saga).len(), charges(&stand, &saga)), (0, 1));
     stand.freeze();
@@ -186,7 +187,8 @@ async fn a_token_in_git_is_acted_on_once_however_often_it_is_taken_away_and_put_
     sync(&stand, &asking).await;
     answered(&stand, 1).await;
     for _ in 0..2 {
-        // Applied again; taken away by a person and put back; taken out of Git and put back.
+        // The manifest is applied again. Then a user removes the annotation and the tool adds it
+        // again. Then the annotation is removed from Git and added again.
         sync(&stand, &asking).await;
         stand.kubectl(&["annotate", "saga/order", "saga.dev/retry-"]);
         settled(&stand).await;
@@ -223,8 +225,8 @@ async fn a_plain_value_in_git_is_refused_once_and_a_token_from_elsewhere_is_take
             .message
             .contains(r#"write saga.dev/retry: "*@TOKEN" there"#)
     );
-    // As a button of Argo CD asks: a merge patch with a token of its own, twice. The tool puts the
-    // plain value back in between.
+    // The value is written as a button of Argo CD writes it: a merge patch with its own token,
+    // twice. In between, the tool restores the plain value.
     for (token, number) in [("20260101T002000Z.7", 2), ("20260101T002001Z.9", 3)] {
         stand
             .patch("order", &json!({"metadata": {"annotations": {RETRY: format!("*@{token}")}}}))
@@ -250,7 +252,8 @@ async fn a_replacement_of_the_whole_object_repeats_no_request_and_loses_no_count
     taken_away(&stand, "1").await;
     settled(&stand).await;
     for known in [1, 2] {
-        // Without any annotation, the count of what was handled goes, too, and comes back.
+        // A replacement without annotations also removes the number of handled requests. The
+        // operator writes the number again.
         replace(&stand, &bare).await;
         let saga = taken_away(&stand, "1").await;
         assert_eq!(records(&saga).len(), known);
@@ -263,7 +266,7 @@ async fn a_replacement_of_the_whole_object_repeats_no_request_and_loses_no_count
             (vec![Accepted; 2], 3, Some("charge-card@1"))
         );
     }
-    // What a person asks for now is new.
+    // A request that a user makes now is new.
     stand.kubectl(&["annotate", "--overwrite", "saga/order", "saga.dev/retry=charge-card"]);
     let saga = taken_away(&stand, "3").await;
     assert_eq!((records(&saga).len(), annotation(&saga, HANDLED)), (3, Some("3")));
@@ -294,7 +297,7 @@ async fn a_finished_saga_that_is_edited_in_git_says_that_the_change_was_seen() {
     stand.kubectl(&["wait", "--for=condition=Ready", "saga/order", "--timeout=30s"]);
 }
 
-/// What needs a node.
+/// Tests that need a node.
 mod pods {
     use kube::api::DeleteParams;
     use saga_operator::api::Outcome;

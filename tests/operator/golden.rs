@@ -1,12 +1,12 @@
-//! What a person on call sees of a saga that stands still, with nothing but kubectl: the step, the
-//! attempt, the shop's words, what to type.
+//! Tests of what an on-call user sees of a stopped saga with kubectl alone: the step, the attempt,
+//! the message of the shop, and the command to type.
 
 use saga_operator::api::SagaPhase;
 use serde_json::json;
 
 use crate::stand::{Stand, checkout};
 
-/// The rows of `kubectl describe` whose values are another's in every run.
+/// The rows of `kubectl describe` whose values differ in every run.
 const VARYING: [&str; 14] = [
     "Creation Timestamp",
     "Resource Version",
@@ -24,7 +24,8 @@ const VARYING: [&str; 14] = [
     "Executor",
 ];
 
-/// The same text in every run: what varies is `…`, runs of blanks within a line are one blank.
+/// Returns the text in a form that is the same in every run: varying values become `…`, and runs of
+/// blanks within a line become one blank.
 fn golden(stand: &Stand, text: &str) -> String {
     let text = text
         .replace(&stand.namespace, "NAMESPACE")
@@ -37,7 +38,7 @@ fn golden(stand: &Stand, text: &str) -> String {
     };
     let (mut events, others): (Vec<_>, Vec<_>) =
         text.lines().map(line).partition(|line| is_event(line));
-    // They come in the order of their names, which are hashes.
+    // Events are listed in the order of their names, which are hashes.
     events.sort();
     [others, events].concat().join("\n") + "\n"
 }
@@ -46,7 +47,7 @@ fn is_event(line: &str) -> bool {
     ["Warning ", "Normal "].iter().any(|kind| line.trim_start().starts_with(kind))
 }
 
-/// An event, or a row of the list, without its age.
+/// Returns an event, or a row of the list, without its age.
 fn without_age(line: &str) -> String {
     let place = if is_event(line) { 2 } else { 5 };
     let row = is_event(line) || line.starts_with("order-");
@@ -59,7 +60,7 @@ fn without_age(line: &str) -> String {
 async fn one_look_at_a_held_saga_says_what_failed_why_and_what_to_type() {
     let mut stand = Stand::new("look").await;
     stand.start();
-    // The card is not charged at once, and then not at all.
+    // The card is declined for a temporary reason first, and then permanently.
     let then = json!([{"answer": 503}, {"answer": 402, "forever": true}]);
     stand.shop.behave(&json!([{"match": {"service": "payments"}, "then": then}])).unwrap();
     stand.apply("order-1043", &checkout()).await;
@@ -75,7 +76,7 @@ async fn one_look_at_a_held_saga_says_what_failed_why_and_what_to_type() {
         "describe",
         golden(&stand, &stand.kubectl(&["describe", "saga", "order-1043"]))
     );
-    // By its short name and its category, too; and by phase on the server.
+    // The saga is also found by its short name and by its category. The server selects by phase.
     assert!(
         stand.kubectl(&["get", "sg"]).contains("order-1043")
             && stand.kubectl(&["get", "sagas.saga.dev"]).contains("order-1043")

@@ -1,4 +1,5 @@
-//! Jobs as the hands of a saga: how they end, what gets in their way, and that none is made twice.
+//! Tests of Jobs as the children of a saga: how they end, what prevents them from ending, and that
+//! no Job is created twice.
 
 mod troubles;
 
@@ -16,7 +17,7 @@ use crate::{
     stand::{Stand, outcomes, post, scope, step, still_in_effect},
 };
 
-/// A Job of one container that runs this, with more in its spec.
+/// Returns a Job with one container that runs this command. `more` is added to its spec.
 pub fn job_with(command: &str, more: &Value) -> Value {
     let container = json!({"name": "step", "image": IMAGE, "command": ["/bin/sh", "-c", command]});
     let mut spec = json!({
@@ -30,7 +31,7 @@ pub fn job(command: &str) -> Value {
     job_with(command, &json!({}))
 }
 
-/// One step, undone by a request where it is to be undone, of a saga that turns back by itself.
+/// Returns a saga with one step and `onFailure: Compensate`. An HTTP request undoes the step.
 pub fn one_step(work: &Value, more: &Value) -> Value {
     let mut step = json!({
         "name": "ship", "job": work, "compensation": {"http": post("/shipping/cancellations")},
@@ -43,7 +44,7 @@ pub fn jobs(stand: &Stand) -> Api<Job> {
     Api::namespaced(stand.client.clone(), &stand.namespace)
 }
 
-/// The name of the Job of a step's attempt.
+/// Returns the name of the Job of a step's attempt.
 pub fn job_of(saga: &Saga, step: &str, direction: Direction, number: i64) -> String {
     job_name(
         &saga.name_any(),
@@ -52,7 +53,7 @@ pub fn job_of(saga: &Saga, step: &str, direction: Direction, number: i64) -> Str
     )
 }
 
-/// The Jobs of a saga.
+/// Returns the Jobs of a saga.
 pub async fn all_of(stand: &Stand, saga: &str) -> Vec<Job> {
     jobs(stand)
         .list(&ListParams::default().labels(&format!("saga.dev/saga={saga}")))
@@ -61,7 +62,7 @@ pub async fn all_of(stand: &Stand, saga: &str) -> Vec<Job> {
         .items
 }
 
-/// How the last attempt of a step's action ended, in words.
+/// Returns the message of the last attempt of the action of `ship`.
 pub fn words(saga: &Saga) -> String {
     step(saga, "ship")
         .action
@@ -94,7 +95,7 @@ async fn a_job_that_completes_hands_on_the_word_of_its_pod() {
             {"name": "check", "dependsOn": ["ship"], "pod": check},
         ],
     });
-    // The pod's end decides: the Job itself may say so later.
+    // The end of the pod decides the outcome. The Job itself may report the end later.
     let saga = stand.apply("order", &saga).await;
     let saga_after = stand.reaches("order", SagaPhase::Completed).await;
     assert_eq!(outcomes(&saga_after, "ship"), [Outcome::Succeeded]);
@@ -212,7 +213,7 @@ async fn a_job_that_works_past_its_time_is_deleted_with_its_pods_and_undone() {
         "{}",
         words(&saga)
     );
-    // It settled only when nothing of it was left.
+    // The attempt settled only after its Job and its pods were gone.
     assert!(all_of(&stand, "order").await.is_empty());
     assert!(stand.pods_of("order").await.is_empty());
 }

@@ -1,13 +1,13 @@
-//! A namespace with an account of its own for the steps of its sagas, as which the operator may
-//! act.
+//! A namespace with its own account for the steps of its sagas. The operator may impersonate that
+//! account.
 
 use serde_json::{Value, json};
 use tokio::{task::yield_now, time::timeout};
 
 use crate::stand::{PATIENCE, Stand};
 
-/// A stand whose operator runs and may act as the account `keeper`, which may do this to these
-/// resources of an API group.
+/// Starts a stand whose operator may impersonate the account `keeper`. The account has these verbs
+/// for these resources of an API group.
 pub async fn stand_with(name: &str, resources: (&str, &str), verbs: &[&str]) -> Stand {
     let mut stand = Stand::new(name).await;
     keeper(&stand, resources, verbs).await;
@@ -15,11 +15,11 @@ pub async fn stand_with(name: &str, resources: (&str, &str), verbs: &[&str]) -> 
     stand
 }
 
-/// Lets the operator act as the account `keeper`, which may do this to these resources of an API
-/// group.
+/// Lets the operator impersonate the account `keeper`. The account has these verbs for these
+/// resources of an API group.
 pub async fn keeper(stand: &Stand, (group, resource): (&str, &str), verbs: &[&str]) {
     let namespace = stand.namespace.clone();
-    // Server-side apply of what is not there yet asks for create, too.
+    // Server-side apply of an object that does not exist also needs the right to create.
     let verbs: Vec<_> = verbs
         .iter()
         .flat_map(|verb| if *verb == "patch" { vec!["patch", "create"] } else { vec![*verb] })
@@ -78,8 +78,8 @@ pub async fn keeper(stand: &Stand, (group, resource): (&str, &str), verbs: &[&st
     .await;
 }
 
-/// Waits until an account of the stand's namespace may do this to a resource: the API server's
-/// authorizer learns of roles a moment later.
+/// Waits until an account of the stand's namespace has this verb for a resource: the API server's
+/// authorizer learns of role changes a moment later.
 pub async fn may(stand: &Stand, account: &str, verb: &str, resource: &str) {
     may_as(stand, &format!("system:serviceaccount:{}:{account}", stand.namespace), verb, resource)
         .await;
@@ -106,7 +106,7 @@ async fn may_as(stand: &Stand, user: &str, verb: &str, resource: &str) {
         .unwrap_or_else(|_| panic!("{user} may not {verb} {resource}, whatever its Role says"));
 }
 
-/// Lets the account `keeper` do this to these resources of an API group, too.
+/// Gives the account `keeper` these verbs for these resources of an API group as well.
 pub async fn keeper_may_also(stand: &Stand, (group, resource): (&str, &str), verbs: &[&str]) {
     let object = |kind: &str, more: (&str, Value)| {
         let about = json!({"name": format!("keeper-{resource}"), "namespace": stand.namespace});

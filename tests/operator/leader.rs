@@ -1,5 +1,5 @@
-//! Several operators of which one leads: the others stand by, and one takes over when it dies,
-//! stops, freezes or loses the Lease.
+//! Tests of several replicas with leader election: one leads, and the others stand by. A standby
+//! takes over when the leader dies, stops, freezes or loses the Lease.
 
 use std::net::SocketAddr;
 
@@ -22,19 +22,19 @@ use crate::{
     stand::{Stand, ask, outcomes, scope, step},
 };
 
-/// What an operator logs when it becomes the leader, and when it is it no more.
+/// The log messages of a replica that becomes the leader, and of one that stops being the leader.
 const LEADS: &str = "this operator leads from now on";
 const LEADS_NO_MORE: &str = "this operator leads no more";
 
-/// A stand with an operator that leads and another one that stands by, ready; and where they tell
-/// their metrics.
+/// Starts a stand with a replica that leads and a ready replica that stands by. Returns the
+/// addresses of their metrics.
 async fn leader_and_other(name: &str) -> (Stand, [SocketAddr; 2]) {
     let mut stand = Stand::new(name).await;
     let both = start_both(&mut stand).await;
     (stand, both)
 }
 
-/// The same on a stand that is there already.
+/// Starts both replicas on an existing stand.
 async fn start_both(stand: &mut Stand) -> [SocketAddr; 2] {
     let first = stand.start_electing(false);
     stand.logs(LEADS).await;
@@ -44,14 +44,14 @@ async fn start_both(stand: &mut Stand) -> [SocketAddr; 2] {
     [first, second]
 }
 
-/// A saga in whose midst the leader waits for an answer.
+/// Creates a saga and returns it when the leader waits for the answer to the charge.
 async fn order(stand: &Stand) -> Saga {
     let saga = stand.apply("order", &checkout_in_the_middle()).await;
     stand.shop_has_done(&saga, "charge-card").await;
     saga
 }
 
-/// A metric without labels.
+/// Returns the value of a metric without labels.
 async fn metric(operator: SocketAddr, name: &str) -> u64 {
     let metrics = ask(operator, "/metrics").await;
     let line = metrics
@@ -61,7 +61,7 @@ async fn metric(operator: SocketAddr, name: &str) -> u64 {
     line.trim().parse().unwrap()
 }
 
-/// Whether an operator says that it leads, and how many sagas it looked at.
+/// Returns whether a replica reports that it leads, and how many reconciles it has finished.
 async fn leads_and_looked(operator: SocketAddr) -> (bool, u64) {
     (
         metric(operator, "saga_operator_leader ").await == 1,
@@ -69,7 +69,7 @@ async fn leads_and_looked(operator: SocketAddr) -> (bool, u64) {
     )
 }
 
-/// The Lease for which the operators of this stand stand.
+/// Returns the API and the name of the leader Lease of this stand.
 fn lease(stand: &Stand) -> (Api<Lease>, String) {
     (
         Api::namespaced(stand.client.clone(), "saga-system"),
@@ -77,7 +77,7 @@ fn lease(stand: &Stand) -> (Api<Lease>, String) {
     )
 }
 
-/// What the shop saw of a saga.
+/// Returns what the shop saw of a saga, in order.
 fn ledger(stand: &Stand, saga: &Saga) -> Vec<(String, Kind)> {
     stand
         .shop
@@ -149,13 +149,14 @@ async fn who_loses_the_lease_lets_its_requests_end_begins_nothing_and_stands_aga
     stand.logs(LEADS_NO_MORE).await;
     assert!(!leads_and_looked(operator).await.0);
     stand.gate.open();
-    // One write carries an outcome and what begins next: nothing does.
+    // One write carries an outcome and the next intent. The write here carries no intent: nothing
+    // begins.
     let saga = stand.step_reaches("order", "charge-card", StepPhase::Completed).await;
     assert_eq!(
         (outcomes(&saga, "charge-card"), step(&saga, "ship").phase),
         (vec![Outcome::Succeeded], StepPhase::Pending)
     );
-    // Whoever took the Lease is not heard of again.
+    // The other holder never renews the Lease.
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     judge(&stand, &saga, false);
     assert!(stand.lives() && leads_and_looked(operator).await.0);

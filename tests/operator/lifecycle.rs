@@ -1,5 +1,5 @@
-//! Sagas that are deleted, and operators that stop or die: nothing is forgotten and nothing happens
-//! twice.
+//! Tests of sagas that are deleted, and of operators that stop or die: nothing is lost, and nothing
+//! happens twice.
 
 mod deleted;
 
@@ -12,14 +12,14 @@ use crate::{
     stand::{Stand, checkout, checkout_with, message, outcomes, post_by_gate, scope, step},
 };
 
-/// The checkout with the charge's answer kept back.
+/// Returns the checkout with a gate that keeps back the answer to the charge.
 pub fn checkout_in_the_middle() -> Value {
     let mut spec = checkout();
     spec["steps"][1]["http"] = post_by_gate("/payments/charges");
     spec
 }
 
-/// Has the shop refuse one service for good.
+/// Lets the shop refuse one service permanently.
 fn refuse(stand: &Stand, service: &str, direction: &str) {
     let rule = json!({
         "match": {"service": service, "direction": direction},
@@ -32,7 +32,7 @@ fn note(event: &Event) -> &str {
     event.note.as_deref().unwrap_or_default()
 }
 
-/// Asserts that the ledger shows these steps done, and these undone, in this order.
+/// Asserts that the ledger shows these steps done and these steps undone, in this order.
 fn assert_ledger(stand: &Stand, saga: &Saga, done: &[&str], undone: &[&str]) {
     let summary = stand.shop.summary(&scope(saga));
     assert_eq!((&summary.done, &summary.undone), (&to_strings(done), &to_strings(undone)));
@@ -111,7 +111,7 @@ async fn a_call_whose_operator_was_killed_is_made_again_under_the_same_key() {
     let key = format!("{}/charge-card/action/0", scope(&saga));
     assert_eq!(charges, [(Kind::Done, key.clone()), (Kind::Repeat, key)]);
     assert_ledger(&stand, &saga, &["reserve-stock", "charge-card", "ship"], &[]);
-    // Where no attempt is left, what may have happened is undone.
+    // If no attempt is left, what may have happened is undone.
     let saga = stand.reaches("last-attempt", SagaPhase::Compensated).await;
     assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Unknown]);
     assert_ledger(
@@ -132,7 +132,7 @@ async fn pods_outlive_their_operator_and_the_next_one_adopts_them() {
     let steps: Vec<_> =
         ["one", "two", "three"].map(|name| json!({"name": name, "pod": work})).into();
     let saga = stand.apply("order", &json!({"maxParallel": 2, "steps": steps})).await;
-    // The first two wait for the shop's answer.
+    // The first two Pods wait for the shop's answer.
     for name in ["one", "two"] {
         stand.shop_has_done(&saga, name).await;
     }
@@ -143,7 +143,7 @@ async fn pods_outlive_their_operator_and_the_next_one_adopts_them() {
         stand.sagas().get("order").await.unwrap().status.unwrap().current_steps.as_deref(),
         Some("one,two")
     );
-    // One ends while no operator looks.
+    // The Pods end while no operator runs.
     stand.kill();
     stand.gate.open();
     stand.pods_end("order", 2).await;

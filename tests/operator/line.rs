@@ -1,4 +1,4 @@
-//! The line between operators and the API server, which can be cut.
+//! The connection between operators and the API server, which a test can cut.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -11,12 +11,12 @@ use tokio::{
 
 use crate::stand::{Stand, setting};
 
-/// A line to the API server.
+/// A connection to the API server. The value `true` means that data passes.
 pub struct Line(watch::Sender<bool>);
 
 impl Line {
-    /// Operators of this stand that are started from now on reach the API server by this line
-    /// alone.
+    /// Creates a connection. Operators of this stand that are started later reach the API server by
+    /// this connection alone.
     pub async fn of(stand: &mut Stand) -> Self {
         let mut kubeconfig =
             Kubeconfig::read_from(setting("SAGA_TEST_OPERATOR_KUBECONFIG")).unwrap();
@@ -42,12 +42,12 @@ impl Line {
         Self(whole)
     }
 
-    /// Nothing goes through any more.
+    /// Cuts the connection: no more data passes.
     pub fn cut(&self) {
         self.0.send_replace(false);
     }
 
-    /// What is sent from now on goes through.
+    /// Restores the connection: data that is sent later passes.
     pub fn mend(&self) {
         self.0.send_replace(true);
     }

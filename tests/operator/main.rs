@@ -1,7 +1,8 @@
-//! The operator as a process, on a real cluster, with the sample shop as the judge.
+//! Tests of the operator as a process, on a real cluster, with the ledger of the sample shop as the
+//! evidence.
 //!
-//! Needs a cluster and the operator's rights in it: `make test` brings both. Each test has a
-//! namespace and an operator of its own, so that all of them can run side by side.
+//! The tests need a cluster and the operator's rights in it: `make test` provides both. Each test
+//! has its own namespace and its own operator, so that all tests can run in parallel.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,4 +1,4 @@
-//! A namespace that goes, with what the compensations of its sagas need.
+//! Tests of a terminating namespace that holds what the compensations of its sagas need.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ fn secret() -> Value {
     })
 }
 
-/// A stand whose account may read Secrets although its namespace goes, with a saga that waits for a
-/// person, and whose compensation needs a Secret that is gone.
+/// Returns a stand with a saga that waits for an approval. Its compensation needs a Secret that no
+/// longer exists. The account of the saga may read Secrets although its namespace is terminating.
 async fn without_its_secret(name: &str) -> Stand {
     let mut stand = Stand::new(name).await;
     stand
@@ -78,7 +78,7 @@ async fn a_saga_whose_secret_went_with_its_namespace_does_not_hold_it_up() {
     let took = begun.elapsed();
     take_rights_back(&stand);
     assert!(took < Duration::from_secs(30), "it held its namespace up for {took:?}");
-    // Where no event can be, the log says what stays.
+    // If no event can be written, the log says what is still in effect.
     stand.logs("still in effect: reserve-stock").await;
 }
 

@@ -1,5 +1,5 @@
-//! Objects that steps apply, delete and wait for, each as the saga's own ServiceAccount and with
-//! nothing but its rights.
+//! Tests of objects that steps apply, delete and wait for. Each step acts as the ServiceAccount of
+//! the saga, with no rights but those of the account.
 
 mod whose;
 
@@ -11,11 +11,11 @@ use crate::{
     stand::{Stand, message, names_its_child, outcomes, step, still_in_effect},
 };
 
-/// What the account of a test may do.
+/// The verbs that the account of a test has.
 const ALL: [&str; 3] = ["get", "patch", "delete"];
 
-/// A namespace in which the operator may act as the account `keeper`, which may do this to
-/// ConfigMaps.
+/// Starts a stand whose operator may impersonate the account `keeper`. The account has these verbs
+/// for ConfigMaps.
 async fn stand_with(name: &str, verbs: &[&str]) -> Stand {
     keeper::stand_with(name, ("", "configmaps"), verbs).await
 }
@@ -28,7 +28,7 @@ fn reference(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name})
 }
 
-/// Each step is tried when it runs, and not before.
+/// Returns a saga of these steps. The precheck is skipped: each step is checked when it runs.
 fn spec(steps: &Value) -> Value {
     let mut steps = steps.clone();
     for step in steps.as_array_mut().unwrap() {
@@ -37,7 +37,7 @@ fn spec(steps: &Value) -> Value {
     json!({"serviceAccountName": "keeper", "params": {"colour": "blue"}, "steps": steps})
 }
 
-/// The object as it stands.
+/// Returns the object as it is, or `None` if it does not exist.
 async fn read(stand: &Stand, name: &str) -> Option<Value> {
     let object = stand.api_of(&config_map(name, &json!({}))).get_opt(name).await.unwrap()?;
     Some(serde_json::to_value(object).unwrap())
@@ -109,7 +109,7 @@ async fn what_was_applied_is_undone_by_deleting_it_again() {
     assert_eq!((read(&stand, "made").await, read(&stand, "odd").await), (None, None));
     let broken = said(&saga, "break");
     assert!(broken.contains(".dat") && outcomes(&saga, "break") == [Outcome::Failed], "{broken}");
-    // There was nothing to delete, and nothing undoes that.
+    // There was nothing to delete, and nothing undoes the deletion.
     assert_eq!(still_in_effect(&saga), ["gone"]);
 }
 
@@ -132,7 +132,7 @@ async fn each_right_that_the_account_lacks_is_named_and_nothing_is_done_as_the_o
             format!("system:serviceaccount:{}:keeper may not {missing} ConfigMap", stand.namespace);
         assert!(said(&saga, "one").contains(&wanted), "{missing} {action}: {}", said(&saga, "one"));
         assert!(read(&stand, "there").await.is_some(), "{missing} {action}");
-        // Only who may not look does not see that it was applied.
+        // If the account may not get the object, it cannot see that the apply succeeded.
         assert_eq!(
             read(&stand, "made").await.is_some(),
             missing == "get" && one["apply"].is_object() && was_applied(&saga),

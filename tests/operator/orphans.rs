@@ -1,5 +1,5 @@
-//! Children that lost what ties them to their saga, and Jobs that went without their pods, or do
-//! not go.
+//! Tests of children that lost the owner reference or the labels of their saga, and of Jobs that
+//! are deleted without their pods or that are not removed.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -15,13 +15,13 @@ use crate::{
     stand::{Stand, names_its_child, outcomes, scope, still_in_effect},
 };
 
-/// Takes the owner off an object.
+/// Removes the owner references of an object.
 fn takes_owner_off(stand: &Stand, object: &str) {
     let patch = json!([{"op": "remove", "path": "/metadata/ownerReferences"}]).to_string();
     stand.kubectl(&["patch", object, "--type=json", "-p", &patch]);
 }
 
-/// Begins a saga whose step asks the shop, and waits until its status names the child.
+/// Creates a saga whose step calls the shop, and waits until the status names the child.
 async fn begins(stand: &Stand, name: &str, spec: &Value) -> Saga {
     let saga = stand.apply(name, spec).await;
     stand.shop_has_done(&saga, "ship").await;
@@ -62,7 +62,7 @@ async fn the_next_operator_knows_an_orphan_by_its_uid_hears_of_its_end_and_can_s
     );
     is_gone(&stand, &pod_of(&late, "ship", Direction::Action, 1)).await;
     stand.gate.open();
-    // Their time limit is an hour away: what tells of their end is their label.
+    // The time limit of an hour has not passed. Their label lets the operator see their end.
     for name in ["pod", "job"] {
         let saga = stand.reaches(name, SagaPhase::Completed).await;
         assert_eq!(outcomes(&saga, "ship"), [Outcome::Succeeded], "{name}");
@@ -70,7 +70,7 @@ async fn the_next_operator_knows_an_orphan_by_its_uid_hears_of_its_end_and_can_s
     }
 }
 
-/// Takes a Job from its pods, which run on.
+/// Deletes a Job without its pod, which continues to run. Returns the pod.
 async fn leaves_its_pods(stand: &Stand, saga: &Saga) -> Pod {
     stand.kubectl(&[
         "delete",
@@ -122,7 +122,7 @@ async fn a_job_that_goes_without_its_pods_ends_with_them_and_one_that_goes_with_
     for pod in &left[3..] {
         is_gone(&stand, pod).await;
     }
-    // With its pods, before or after them: the pod was told to go.
+    // The Job and its pod are deleted in either order: the pod received SIGTERM.
     let foreground = stand.reaches("foreground", SagaPhase::Compensated).await;
     assert_eq!(outcomes(&foreground, "ship"), [Outcome::Unknown]);
     assert!(
@@ -148,7 +148,7 @@ async fn the_next_operator_finds_the_pods_of_a_job_that_is_gone_and_waits_for_th
     let saga = begins(&stand, "order", &jobs::one_step(&job(&waits()), &json!({}))).await;
     stand.kill();
     let pod = leaves_its_pods(&stand, &saga).await;
-    // To the watch it is not there.
+    // Without these labels the watch does not show the pod.
     stand.kubectl(&[
         "label",
         "pod",
@@ -190,7 +190,8 @@ async fn a_job_that_somebody_keeps_though_it_is_deleted_ends_when_nothing_of_it_
         .patch(&name, &PatchParams::default(), &keep(json!(["tests.example.com/keep"])))
         .await
         .unwrap();
-    // In the background its pods would go after it, which means never.
+    // With background deletion, the pods are deleted after the Job is removed. This Job is never
+    // removed.
     jobs(&stand).delete(&name, &DeleteParams::background()).await.unwrap();
     stand.ask("order", "saga.dev/cancel=the wrong parcel");
     let saga = stand.reaches("order", SagaPhase::Cancelled).await;

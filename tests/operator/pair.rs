@@ -1,7 +1,6 @@
-//! Two operators that work on the same sagas, one of which may freeze or die.
+//! Tests of two operators that work on the same sagas. One of them may freeze or die.
 //!
-//! The moments are chosen by `SAGA_TEST_SEED`, which is printed: with the same one, they are the
-//! same again.
+//! `SAGA_TEST_SEED` chooses the moments and is printed. The same seed gives the same moments.
 
 use std::time::Duration;
 
@@ -14,16 +13,17 @@ use crate::{
     stand::{Stand, post, post_by_gate, records, scope, still_in_effect},
 };
 
-/// How often an operator is frozen, and for how long: well past every term.
+/// The number of times that an operator is frozen, and for how long: well beyond the term of every
+/// Lease.
 const FREEZES: u64 = 10;
 const FROZEN: Duration = Duration::from_secs(20);
-/// How often an operator is killed.
+/// The number of times that an operator is killed.
 const KILLS: u64 = 20;
-/// How many checkouts two healthy operators carry through.
+/// The number of checkouts that two healthy operators run.
 const CHECKOUTS: u64 = 20;
-/// How often two healthy operators are asked for each thing.
+/// The number of times that each kind of request is made of two healthy operators.
 const REQUESTS: usize = 5;
-/// Rounds run side by side, each with operators of its own.
+/// The number of rounds that run in parallel, each with its own operators.
 const LANES: u64 = 5;
 
 /// What happens to the first operator after a while.
@@ -33,8 +33,8 @@ enum Blow {
     Kill,
 }
 
-/// Runs rounds side by side; in each a blow meets one of two operators at a random moment of a
-/// checkout.
+/// Runs rounds in parallel. In each round, the event `blow` happens to one of two operators at a
+/// random moment of a checkout.
 async fn rounds(blow: Blow, count: u64) {
     let seed = seed();
     let lanes = (0..LANES).map(|lane| {
@@ -56,7 +56,7 @@ async fn rounds(blow: Blow, count: u64) {
 async fn one_round(stand: &mut Stand, blow: Blow, seed: u64, round: u64) {
     let fails = round % 2 == 1;
     let name = format!("order-{round}");
-    // Calls take a while, so that many moments lie inside one.
+    // Each call takes a while, so that many of the chosen moments fall into a call.
     stand
         .shop
         .behave(&json!([{"match": {}, "then": [{"delay": "150ms", "forever": true}]}]))
@@ -64,7 +64,7 @@ async fn one_round(stand: &mut Stand, blow: Blow, seed: u64, round: u64) {
     stand.apply(&name, &checkout(fails)).await;
     let moment = Duration::from_millis(scramble(seed, round) % 3000);
     println!("round {round}: after {moment:?}, {}", if fails { "fails" } else { "completes" });
-    // Moment and length of the blow are the perturbation, not a wait for something.
+    // The sleeps choose the moment and the length of the event. They do not wait for anything.
     tokio::time::sleep(moment).await;
     match blow {
         Blow::Kill => {
@@ -78,7 +78,7 @@ async fn one_round(stand: &mut Stand, blow: Blow, seed: u64, round: u64) {
         }
     }
     stand.reaches(&name, if fails { SagaPhase::Compensated } else { SagaPhase::Completed }).await;
-    // Whoever woke up has had the time to do wrong.
+    // The operator that resumed has had the time to do something wrong.
     stand.meanwhile(&format!("after-{round}")).await;
     let saga = stand.sagas().get(&name).await.unwrap();
     judge(stand, &saga, fails);
@@ -117,7 +117,7 @@ async fn two_healthy_operators_call_nothing_twice() {
     }
 }
 
-/// Both see every request at the same time.
+/// Both operators see every request at the same time.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_operators_act_once_on_each_request() {
     let mut stand = Stand::new("asked").await;
@@ -153,7 +153,7 @@ async fn two_operators_act_once_on_each_request() {
             (outcomes(&saga).collect::<Vec<_>>(), still_in_effect(&saga)),
             (vec![Outcome::Unknown], vec!["charge-card"])
         );
-        // Whoever was slower has had the time to do it once more.
+        // The slower operator has had the time to perform the request a second time.
         stand.meanwhile(&format!("after-{round}")).await;
         for name in [&approve, &pause, &cancel] {
             let answer = stand.answer(name, 1).await;
@@ -171,7 +171,7 @@ async fn two_operators_act_once_on_each_request() {
     }
 }
 
-/// How all attempts of a saga ended.
+/// Returns the outcomes of all attempts of a saga.
 fn outcomes(saga: &Saga) -> impl Iterator<Item = Outcome> {
     let steps = saga.status.iter().flat_map(|status| &status.steps);
     let records = steps.flat_map(|step| [&step.action, &step.compensation]).flatten();

@@ -1,5 +1,5 @@
-//! A person holds a saga up for a while: what is active settles, nothing begins, and no clock but
-//! those of attempts goes on.
+//! Tests of the request to pause: what is active settles, nothing begins, and all clocks stop
+//! except those of attempts.
 
 use saga_operator::api::{Outcome, RequestResult, SagaPhase, StepPhase};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::stand::{
     Stand, checkout, checkout_with, condition, message, outcomes, post_by_gate, scope, step,
 };
 
-/// The checkout with the charge's answer kept back.
+/// Returns the checkout with a gate that keeps back the answer to the charge.
 fn checkout_in_the_middle(more: &Value) -> Value {
     let mut spec = checkout_with(more);
     spec["steps"][1]["http"] = post_by_gate("/payments/charges");
@@ -167,7 +167,7 @@ async fn the_timeout_of_a_saga_stands_still_while_it_is_paused_and_goes_on_after
         stand.ask(name, "saga.dev/pause=wait");
         stand.reaches(name, SagaPhase::Paused).await;
     }
-    // The clock of this story: longer than the timeout.
+    // This saga measures the time of the test: longer than the timeout.
     stand.apply("clock", &json!({"steps": [{"name": "tick", "wait": {"for": "12s"}}]})).await;
     stand.reaches("clock", SagaPhase::Completed).await;
     for name in names {
@@ -175,8 +175,8 @@ async fn the_timeout_of_a_saga_stands_still_while_it_is_paused_and_goes_on_after
         assert_eq!(saga.status.as_ref().unwrap().phase, Some(SagaPhase::Paused), "{name}");
         assert_eq!(step(&saga, "charge-card").phase, StepPhase::Waiting, "{name}");
     }
-    // Answered while it is paused: the step is done, and the next one waits for the end of the
-    // pause.
+    // The approval is given during the pause: the step completes, and the next step waits for the
+    // end of the pause.
     stand.ask("resumed", "saga.dev/approve=charge-card");
     let saga = stand.step_reaches("resumed", "charge-card", StepPhase::Completed).await;
     assert_eq!(
@@ -187,7 +187,7 @@ async fn the_timeout_of_a_saga_stands_still_while_it_is_paused_and_goes_on_after
         stand.ask(name, "saga.dev/resume=go");
     }
     stand.reaches("resumed", SagaPhase::Completed).await;
-    // The rest of the time passes.
+    // The rest of the timeout passes.
     let saga = stand.reaches("too-long", SagaPhase::Failed).await;
     assert_eq!(
         (outcomes(&saga, "charge-card"), condition(&saga, "Stalled")),
@@ -199,7 +199,7 @@ async fn the_timeout_of_a_saga_stands_still_while_it_is_paused_and_goes_on_after
         message(&saga)
     );
     stand.event("too-long", "TimedOut").await;
-    // A person gives it another ten seconds.
+    // A request to retry gives the saga another ten seconds.
     stand.ask("too-long", "saga.dev/retry=*");
     stand.step_reaches("too-long", "charge-card", StepPhase::Waiting).await;
     stand.ask("too-long", "saga.dev/approve=charge-card");

@@ -1,4 +1,5 @@
-//! Pods as the hands of a saga: who they know they are, how they end, and what gets in their way.
+//! Tests of Pods as the children of a saga: what they know of their attempt, how they end, and what
+//! prevents them from ending.
 
 mod troubles;
 
@@ -20,14 +21,14 @@ use crate::stand::{
 };
 
 pub const IMAGE: &str = "saga.dev/examples/busybox:1";
-/// Ends as soon as it is told to, and not with 0.
+/// Sleeps until SIGTERM, and then exits at once with a code other than 0.
 pub const SLEEP: &str = "trap 'exit 143' TERM; sleep 300 & wait";
 
 pub fn pod(command: &str) -> Value {
     json!({"image": IMAGE, "command": ["/bin/sh", "-c", command]})
 }
 
-/// A command that asks the shop for a shipment, or to take it back.
+/// Returns a command that asks the shop for a shipment, or for its cancellation.
 pub fn ask(path: &str) -> String {
     format!(
         "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --header \
@@ -35,12 +36,12 @@ pub fn ask(path: &str) -> String {
     )
 }
 
-/// The same, answered once the gate is open.
+/// Returns the same command for the gate: the answer arrives once the gate is open.
 pub fn ask_by_gate(path: &str) -> String {
     ask(path).replace("SHOP", "GATE")
 }
 
-/// One step, undone by a request where it is to be undone, of a saga that turns back by itself.
+/// Returns a saga with one step and `onFailure: Compensate`. An HTTP request undoes the step.
 pub fn one_step(work: &Value, more: &Value) -> Value {
     let mut step = json!({
         "name": "ship", "pod": work, "compensation": {"http": post("/shipping/cancellations")},
@@ -49,7 +50,7 @@ pub fn one_step(work: &Value, more: &Value) -> Value {
     json!({"onFailure": "Compensate", "steps": [step]})
 }
 
-/// The name of the Pod of a step's attempt.
+/// Returns the name of the Pod of a step's attempt.
 pub fn pod_of(saga: &Saga, step: &str, direction: Direction, number: i64) -> String {
     child_name(
         &saga.name_any(),
@@ -58,7 +59,7 @@ pub fn pod_of(saga: &Saga, step: &str, direction: Direction, number: i64) -> Str
     )
 }
 
-/// What a Pod wrote to its termination log.
+/// Returns the lines that a Pod wrote to its termination log.
 fn said(pod: &Pod) -> Vec<String> {
     let containers = pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap();
     let end = containers[0].state.as_ref().unwrap().terminated.as_ref().unwrap();
@@ -68,7 +69,7 @@ fn said(pod: &Pod) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_attempt_knows_who_it_is_and_one_after_an_exit_code_goes_on_under_the_same_key() {
     let mut stand = Stand::with_pods("identity").await;
-    // Whoever enforces the restricted standard need not change anything.
+    // A namespace that enforces the restricted standard needs no change of the saga.
     let label = Patch::Merge(
         json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}),
     );
@@ -94,7 +95,7 @@ async fn every_attempt_knows_who_it_is_and_one_after_an_exit_code_goes_on_under_
     });
     stand.shop.behave(&json!([{"match": {"service": "mail"}, "then": [{"answer": 422}]}])).unwrap();
     let saga = stand.apply("order", &saga).await;
-    // The shop's answer is kept back: the saga is in the middle.
+    // The shop's answer is kept back: the saga is still running.
     stand.shop_sees("the mail", |entries| !entries.is_empty()).await;
     let between = stand.pods_of("order").await;
     assert_eq!(between.len(), 2, "what succeeded stays while the saga runs");
@@ -142,7 +143,7 @@ async fn a_final_exit_code_is_not_tried_again_and_any_other_is() {
 async fn the_last_word_of_a_container_is_handed_on_to_the_steps_after_it() {
     let mut stand = Stand::with_pods("hands-on").await;
     stand.start();
-    // More than any message shows, and not in ASCII.
+    // The outputs are longer than any message shows, and not ASCII.
     let tell =
         r#"printf '{"to": {"city": "Köln 東京"}, "filler": "%01000d"}' 0 > /dev/termination-log"#;
     let check = json!({"image": IMAGE, "command": ["/bin/sh", "-c", "[ \"$0\" = 'Köln 東京' ] && [ \
@@ -165,7 +166,7 @@ async fn the_last_word_of_a_container_is_handed_on_to_the_steps_after_it() {
 async fn a_pod_that_fails_is_told_of_by_the_end_of_its_log() {
     let mut stand = Stand::with_pods("log").await;
     stand.start();
-    // All in one stream: of two nobody knows which line comes first.
+    // Everything goes to one stream: the order of lines from two streams is not defined.
     let work =
         pod("exec >&2; for n in $(seq 60); do echo trying once more; done; echo there is no such \
          order; exit 3");
@@ -183,7 +184,7 @@ async fn a_pod_that_fails_is_told_of_by_the_end_of_its_log() {
 async fn a_pod_that_works_past_its_time_is_ended_and_undone_since_it_may_have_done_its_work() {
     let mut stand = Stand::with_pods("timeout").await;
     stand.start();
-    // Five seconds from the intent on: time enough to start and to ask the shop.
+    // Six seconds from the intent leave time to start and to call the shop.
     let work = pod(&format!("{}; {SLEEP}", ask("/shipping/shipments")));
     let saga = stand.apply("order", &one_step(&work, &json!({"timeout": "6s"}))).await;
     stand.shop_has_done(&saga, "ship").await;
@@ -204,7 +205,7 @@ async fn a_pod_that_works_past_its_time_is_ended_and_undone_since_it_may_have_do
         .duration_since(record.attempts[0].started_at.0)
         .as_secs_f64();
     assert!((5.9..30.0).contains(&took), "{took}");
-    // Nothing runs any more: either it is gone, or it has ended.
+    // Nothing runs any more: the Pod is either gone or has ended.
     let left = stand.pods().get_opt(&pod_of(&saga, "ship", Direction::Action, 1)).await.unwrap();
     assert!(left.is_none_or(|pod| pod.status.unwrap().phase.as_deref() == Some("Failed")));
 }
@@ -270,7 +271,7 @@ async fn a_pod_that_runs_when_its_saga_is_cancelled_is_gone_and_what_it_did_stay
     assert!(stand.pods_of("order").await.is_empty(), "nothing is begun again");
 }
 
-/// Waits until a Pod does not exist any more: nothing of it runs.
+/// Waits until a Pod no longer exists: none of its containers runs.
 pub async fn is_gone(stand: &Stand, pod: &str) {
     let gone =
         timeout(PATIENCE, await_condition(stand.pods(), pod, |pod: Option<&Pod>| pod.is_none()))
@@ -278,7 +279,7 @@ pub async fn is_gone(stand: &Stand, pod: &str) {
     assert!(gone.is_ok(), "{pod} is still there");
 }
 
-/// Whether a saga's message, if it has one by now, holds all of these words.
+/// Returns whether a saga's message contains all of these words. A missing message is empty.
 pub fn tells(saga: &Saga, words: &[&str]) -> bool {
     let told =
         saga.status.as_ref().and_then(|status| status.message.as_deref()).unwrap_or_default();

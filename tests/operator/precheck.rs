@@ -1,4 +1,4 @@
-//! A saga whose last step cannot work is refused before its first one runs.
+//! Tests that a saga whose last step cannot work is refused before its first step runs.
 
 use saga_operator::api::{Outcome, RequestAction, RequestResult, Saga, SagaPhase};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::{
     stand::{Stand, condition, message, outcomes, post, records},
 };
 
-/// A reservation, and then the step in question.
+/// Returns a saga of a reservation, followed by the step under test.
 fn after_a_reservation(step: &Value) -> Value {
     let mut last = json!({"name": "last", "dependsOn": ["reserve-stock"]});
     last.as_object_mut().unwrap().extend(step.as_object().unwrap().clone());

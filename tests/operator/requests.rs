@@ -1,4 +1,4 @@
-//! Requests by annotation, as people and Git make them: with kubectl, on a real API server.
+//! Tests of requests by annotation, as users and Git make them: with kubectl, on a real API server.
 
 mod manifests;
 mod refused;
@@ -12,7 +12,8 @@ use crate::stand::{
 
 pub const RETRY: &str = "saga.dev/retry";
 
-/// A checkout that stands still because the shop refuses its cards, with the operator running.
+/// Starts the operator and returns a stand whose checkout failed because the shop refuses its
+/// cards.
 pub async fn held(name: &str) -> Stand {
     let mut stand = Stand::new(name).await;
     stand.start();
@@ -39,8 +40,8 @@ pub fn annotation<'a>(saga: &'a Saga, key: &str) -> Option<&'a str> {
     saga.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
-/// Waits until so many requests are answered and nothing of them is left to be taken away; returns
-/// the saga.
+/// Waits until this many requests are answered and no annotation of them is left to be removed.
+/// Returns the saga.
 pub async fn answered(stand: &Stand, count: i64) -> Saga {
     let newest = |saga: &Saga| records(saga).last().map(|record| record.number);
     stand
@@ -48,7 +49,7 @@ pub async fn answered(stand: &Stand, count: i64) -> Saga {
         .await
 }
 
-/// Waits until the number up to which plain requests are taken away is this one.
+/// Waits until the saga's annotation says that plain requests up to this number are handled.
 pub async fn taken_away(stand: &Stand, handled: &str) -> Saga {
     stand
         .until("order", &format!("handled up to {handled}"), |saga| {
@@ -57,7 +58,7 @@ pub async fn taken_away(stand: &Stand, handled: &str) -> Saga {
         .await
 }
 
-/// The manifest of the checkout with these annotations, as it would stand in Git.
+/// Returns the manifest of the checkout with these annotations, as Git would contain it.
 pub fn manifest(stand: &Stand, annotations: &Value) -> Value {
     let text = checkout().to_string().replace("SHOP", &format!("http://{}", stand.shop_address));
     let metadata =
@@ -68,7 +69,7 @@ pub fn manifest(stand: &Stand, annotations: &Value) -> Value {
     })
 }
 
-/// How often the card was asked for.
+/// Returns the number of HTTP requests that asked for the charge.
 pub fn charges(stand: &Stand, saga: &Saga) -> usize {
     stand
         .shop
@@ -158,7 +159,8 @@ async fn a_step_is_skipped_with_the_outputs_it_would_have_had() {
     stand.ask("order", &format!("saga.dev/skip=charge-card={outputs}"));
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     let skipped = step(&saga, "charge-card");
-    // As they were taken, which is as the API server gives them back.
+    // The outputs are stored as the request gave them, in the form in which the API server returns
+    // them.
     let stored = as_stored(outputs);
     assert_eq!(stored["cents"].to_string(), "4990");
     assert_eq!(
@@ -201,7 +203,7 @@ async fn an_undo_that_failed_is_tried_again_after_the_shop_is_mended_or_left_in_
             "{stuck:?}"
         );
     }
-    // Not mended yet: it fails again, under the next number.
+    // The cause is not corrected yet: the compensation fails again, under the next number.
     stand.ask("order", "saga.dev/retry=charge-card");
     stand.answer("order", 1).await;
     let again = |saga: &Saga| {

@@ -1,12 +1,13 @@
-//! As many requests at once to one host as may be, and no more: the others wait without an attempt.
+//! Tests that at most the allowed number of HTTP requests to one host are in flight at once, and
+//! that the others wait without an attempt.
 
 use saga_operator::api::{SagaPhase, limits::MAX_CALLS_PER_HOST};
 use serde_json::json;
 
 use crate::stand::{Stand, message, outcomes, post_by_gate};
 
-/// Sagas, and requests that each wants to send at once: more than there is room for, and so many
-/// that one saga gets a part of what it wants.
+/// The number of sagas, and the number of HTTP requests that each saga wants to send at once.
+/// Together they exceed the capacity, and one saga gets only a part of its requests.
 const SAGAS: usize = 6;
 const EACH: usize = 7;
 
@@ -23,7 +24,7 @@ async fn no_more_requests_are_under_way_to_one_host_than_may_be_and_the_others_f
     stand
         .shop_sees("as many requests as may be", |entries| entries.len() >= MAX_CALLS_PER_HOST)
         .await;
-    // To another host there is room.
+    // There is capacity for another host.
     stand.meanwhile("elsewhere").await;
     let elsewhere = 3;
     assert_eq!(stand.shop.entries(None).len(), MAX_CALLS_PER_HOST + elsewhere);

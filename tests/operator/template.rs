@@ -1,4 +1,5 @@
-//! Pods in full: what runs first, what runs beside, and what a namespace does not allow.
+//! Tests of Pods with a full template: init containers, containers beside the step, and what a
+//! namespace does not allow.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -24,7 +25,7 @@ async fn enforce(stand: &Stand, standard: &str) {
         .unwrap();
 }
 
-/// A container of a template.
+/// Returns a container of a template.
 fn container(name: &str, command: &str) -> Value {
     json!({
         "name": name, "image": IMAGE, "command": ["/bin/sh", "-c", command],
@@ -32,7 +33,7 @@ fn container(name: &str, command: &str) -> Value {
     })
 }
 
-/// A template with what runs first, and what runs then.
+/// Returns a template with an init container and the containers that run after it.
 fn template(init: &Value, containers: &Value) -> Value {
     json!({"template": {
         "metadata": {"labels": {"app": "ship"}, "annotations": {"example.com/owner": "logistics"}},
@@ -93,7 +94,7 @@ async fn what_a_template_runs_first_may_fail_in_its_stead_and_is_undone_since_it
 async fn a_step_killed_by_a_signal_beside_what_never_ends_is_not_waited_for_to_its_time_limit() {
     let mut stand = Stand::with_pods("signal").await;
     stand.start();
-    // One second of grace: an end from outside would show soon.
+    // The grace period is one second: an end from outside would show soon.
     let with_proxy = |command: &str| {
         let proxy =
             json!({"name": "proxy", "image": IMAGE, "command": ["/bin/sh", "-c", "sleep 3000"]});

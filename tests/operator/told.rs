@@ -1,4 +1,4 @@
-//! Programs that exit with 0 when they are told to go, and those that were done before.
+//! Tests of programs that exit with 0 on SIGTERM, and of programs that had finished before.
 
 use std::time::Duration;
 
@@ -23,30 +23,32 @@ use crate::{
 
 const KEEPER: &str = "tests.example.com/keep";
 
-/// A program that does this, and then ends with 0 as soon as it is told to go. A signal that comes
-/// before its trap would be lost.
+/// Returns a program that does this work, and then exits with 0 on SIGTERM. The trap is set first:
+/// a signal before the trap would be lost.
 fn yields(work: &str) -> String {
     format!("trap 'exit 0' TERM; {work}; sleep 300 & wait")
 }
 
-/// The same, and before it ends it does this.
+/// Returns the same program. On SIGTERM, it first runs `last`.
 fn leaves(work: &str, last: &str) -> String {
     format!("leave() {{ {last}; exit 0; }}; trap leave TERM; {work}; sleep 300 & wait")
 }
 
-/// The same work, with the word of its author that exit code 0 always means done.
+/// Returns the same work with `finishesOnSigterm`: its author says that exit code 0 always means
+/// done.
 fn finishes(mut work: Value) -> Value {
     work["finishesOnSigterm"] = json!(true);
     work
 }
 
-/// The same work, with all the time that a busy machine may need until it is let go.
+/// Returns the same work with a grace period that is long enough for a busy machine.
 fn finishes_late(mut work: Value) -> Value {
     work["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(PATIENCE.as_secs());
     work
 }
 
-/// The saga went on as after an unknown outcome: what it may have done is undone.
+/// Asserts that the saga continued as after an Unknown outcome: what the step may have done is
+/// undone.
 async fn is_unknown_and_undone(stand: &Stand, name: &str) {
     let saga = stand.reaches(name, SagaPhase::Compensated).await;
     assert_eq!(
@@ -68,13 +70,13 @@ fn is(condition: &str, job: Option<&Job>) -> bool {
     conditions.into_iter().flatten().any(|known| known.type_ == condition && known.status == "True")
 }
 
-/// Whether the job controller has let go of the Job's pods, as it was told to.
+/// Returns whether the Job controller has suspended the Job.
 fn is_suspended(job: Option<&Job>) -> bool {
     is("Suspended", job)
 }
 
-/// Whether the job controller has taken the Job's only pod for failed, although that may run on for
-/// a while.
+/// Returns whether the Job controller has counted the only pod of the Job as failed. That pod may
+/// continue to run for a while.
 fn is_to_fail(job: Option<&Job>) -> bool {
     is("FailureTarget", job)
 }
@@ -124,10 +126,10 @@ async fn a_job_told_to_end_is_not_done_by_how_its_pods_then_end_but_a_drain_is_i
     stand.start();
     let command = yields(&ask("/shipping/shipments"));
     let work = job(&command);
-    // Else a pod counts as failed as soon as it is deleted.
+    // Otherwise a pod counts as failed as soon as it is deleted.
     let waits = job_with(&command, &json!({"podReplacementPolicy": "Failed"}));
-    // It ends once that is so: a pod that is seen to have ended with 0 counts, whoever told it to
-    // go.
+    // The program ends only after the Job controller has counted its pod as failed. The program may
+    // do its work meanwhile.
     let late = finishes_late(job(&leaves(
         &ask("/shipping/shipments"),
         &ask_by_gate("/shipping/shipments"),
@@ -171,7 +173,8 @@ async fn a_job_told_to_end_is_not_done_by_how_its_pods_then_end_but_a_drain_is_i
     for name in ["drained-and-counted", "finishes"] {
         is_done(&stand, name).await;
     }
-    // It would go on with another pod, and its first one is forgotten.
+    // After the suspension, the Job would continue with another pod. Its first pod is no longer
+    // known.
     let saga = stand.sagas().get("suspended").await.unwrap();
     let job = job_of(&saga, "ship", Direction::Action, 1);
     timeout(PATIENCE, await_condition(jobs::jobs(&stand), &job, is_suspended))
@@ -186,7 +189,8 @@ async fn a_job_told_to_end_is_not_done_by_how_its_pods_then_end_but_a_drain_is_i
     );
 }
 
-/// A pod that ends with 0 once the gate is open, and stays although it is deleted then.
+/// Creates a saga whose Pod exits with 0 once the gate is open. A finalizer keeps the Pod although
+/// it is deleted.
 async fn kept_pod(stand: &Stand, name: &str) -> Saga {
     let saga =
         stand.apply(name, &one_step(&pod(&ask_by_gate("/shipping/shipments")), &json!({}))).await;
@@ -218,7 +222,7 @@ async fn a_pod_that_ended_just_before_its_deletion_is_done_where_both_are_seen_i
     let mut stand = Stand::with_pods("before").await;
     stand.start();
     let saga = kept_pod(&stand, "order").await;
-    // It sees both at once, and in their order.
+    // The operator sees the end and the deletion at once, and in their order.
     stand.freeze();
     stand.gate.open();
     stand.pods_end("order", 1).await;
@@ -248,7 +252,7 @@ async fn of_a_pod_whose_end_nobody_saw_the_instants_say_whether_it_was_deleted_c
         .finished_at
         .unwrap()
         .0;
-    // Ten seconds may be two clocks'.
+    // Ten seconds may be the difference between two clocks.
     while Timestamp::now().duration_since(ended).as_secs() < 12 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

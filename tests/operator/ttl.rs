@@ -1,4 +1,5 @@
-//! Sagas that ended go by themselves after a while, where they say so.
+//! Tests of `ttlSecondsAfterFinished`: sagas that set it are deleted automatically some time after
+//! their end.
 
 use saga_operator::api::SagaPhase;
 use serde_json::json;
@@ -39,7 +40,7 @@ async fn what_ended_goes_after_its_time_with_its_pods_and_what_waits_for_a_perso
     stand.reaches("kept", SagaPhase::Completed).await;
     stand.ask("cancelled", "saga.dev/cancel=enough");
     stand.reaches("cancelled", SagaPhase::Cancelled).await;
-    // It is a matter of the record, not of the process.
+    // The record decides, not the memory of the process.
     stand.kill();
     stand.start();
     for name in ["completed", "compensated", "cancelled"] {
@@ -54,7 +55,7 @@ async fn what_ended_goes_after_its_time_with_its_pods_and_what_waits_for_a_perso
             "{name}"
         );
     }
-    // Said afterwards, it counts from its end.
+    // If the field is set after the end, the time still counts from the end.
     stand.patch("kept", &json!({"spec": {"ttlSecondsAfterFinished": 1}})).await.unwrap();
     stand.gone("kept").await;
 }
@@ -75,7 +76,7 @@ async fn what_is_asked_to_be_kept_or_undone_in_time_does_not_go() {
     stand.patch("undone", &json!({"spec": {"ttlSecondsAfterFinished": null}})).await.unwrap();
     stand.ask("undone", "saga.dev/compensate=returned");
     let undone = stand.reaches("undone", SagaPhase::Compensated).await;
-    // The last of the three ended last.
+    // This saga was the last of the three to end.
     stand.gone("gone").await;
     stand.meanwhile("other").await;
     assert_eq!(
@@ -91,7 +92,8 @@ async fn what_is_asked_to_be_kept_or_undone_in_time_does_not_go() {
     }
 }
 
-/// What it knows of the sagas is from before it froze: the API server refuses what rests on that.
+/// The knowledge of the frozen operator is from before the freeze. The API server refuses a
+/// deletion that is based on an outdated version.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_wakes_up_late_deletes_nothing_that_was_changed_meanwhile() {
     let mut stand = Stand::new("late").await;
@@ -110,8 +112,8 @@ async fn an_operator_that_wakes_up_late_deletes_nothing_that_was_changed_meanwhi
     for name in &kept {
         stand.patch(name, &json!({"spec": {"ttlSecondsAfterFinished": 86400}})).await.unwrap();
     }
-    // The last of them ended last: when another operator has deleted it, the time of the others had
-    // passed, too.
+    // This saga was the last to end. When another replica has deleted it, the time of the other
+    // sagas has passed too.
     stand.start_second();
     stand.gone("gone").await;
     stand.thaw();

@@ -1,4 +1,5 @@
-//! Values that are other ones once the API server has had them, and those that no status can hold.
+//! Tests of values that the API server stores in another form, and of values that no status can
+//! hold.
 
 use saga_operator::api::{RequestResult, Saga, SagaPhase, StepPhase};
 use serde_json::{Value, json};
@@ -10,12 +11,13 @@ use crate::{
     stand::{Stand, message, names_its_child, outcomes, post, scope, step, still_in_effect},
 };
 
-/// A request whose body is this one.
+/// Returns an HTTP request with this body.
 fn post_body(path: &str, body: &Value) -> Value {
     json!({"method": "POST", "url": format!("SHOP{path}"), "body": body})
 }
 
-/// Has the shop answer the requests for stock with this body, and the first ones for a payment so.
+/// Lets the shop answer the requests for stock with this body, and the first requests for a payment
+/// as `payments` says.
 fn behave(stand: &Stand, stock: &str, payments: &Value) {
     let then = |service: &str, then: Value| {
         json!({
@@ -26,7 +28,8 @@ fn behave(stand: &Stand, stock: &str, payments: &Value) {
     stand.shop.behave(&json!([then("stock", say), then("payments", payments.clone())])).unwrap();
 }
 
-/// A saga that asks for stock, and sends this to the payments until it is answered.
+/// Returns a saga that asks for stock, and sends this body to the payment service until it is
+/// answered.
 fn told_on(body: &Value) -> Value {
     let backoff = json!({"initialDelay": "50ms", "maxDelay": "200ms"});
     json!({
@@ -173,7 +176,7 @@ async fn an_object_that_is_named_by_a_number_is_one_object_and_is_undone() {
     }
 }
 
-/// A value nested so deep, as text.
+/// Returns a value that is nested this deep, as text.
 fn nested(depth: usize) -> String {
     format!("{}1{}", r#"{"a":"#.repeat(depth - 1), "}".repeat(depth - 1))
 }
@@ -240,7 +243,8 @@ async fn last_words_of_a_pod_and_outputs_of_a_skip_that_are_nested_too_deep_are_
     }
 }
 
-/// A checkout whose shipment, and the undo of whose invoice, read what the payment hands on.
+/// Returns a checkout in which the shipment, and the compensation of the invoice, read the output
+/// of the payment.
 fn reading() -> Value {
     json!({"steps": [
         {
@@ -303,7 +307,7 @@ async fn a_skip_that_leaves_out_what_others_read_is_refused_and_one_that_gives_i
     stand.ask("order", r#"saga.dev/skip=pay={"id":"C-1","slip":null}"#);
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     assert_eq!(stand.shop.summary(&scope(&saga)).done, ["ship", "bill", "note"]);
-    // Who reads is skipped first, and then nobody does.
+    // The steps that read the output are skipped first. Then no step reads the output.
     stand.apply("second", &reading()).await;
     stand.reaches("second", SagaPhase::Failed).await;
     for (number, value) in [(1, "ship,bill"), (2, "pay")] {

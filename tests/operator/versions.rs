@@ -1,7 +1,8 @@
-//! Two versions at work: this operator and a later one (`src/api/next.rs`), this definition and a
-//! later one, in every order.
+//! Tests of two versions at work: this operator and a later one (`src/api/next.rs`), this
+//! definition and a later one, in every order.
 //!
-//! The definition is one for all tests: those that change it take turns, and only ever add to it.
+//! All tests share one definition. The tests that change the definition take turns, and they only
+//! add to it.
 
 mod every_phase;
 mod served;
@@ -17,18 +18,18 @@ use tokio::time::{sleep, timeout};
 use self::served::Served;
 use crate::stand::{PATIENCE, Stand, ask, condition, message, post, scope};
 
-/// How long nothing may be written where nothing is to be written: the time it would take to do
-/// wrong.
+/// The time in which nothing may be written if there is nothing to write. A wrong write would
+/// happen within this time.
 const QUIET: Duration = Duration::from_mins(1);
 
-/// The saga as it is stored, whatever of it this version knows.
+/// Returns the saga as it is stored, including the parts that this version does not know.
 async fn raw(stand: &Stand, name: &str) -> Value {
     let sagas: Api<DynamicObject> =
         stand.api_of(&json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga"}));
     serde_json::to_value(sagas.get(name).await.unwrap()).unwrap()
 }
 
-/// Waits until a stored saga is as wanted.
+/// Waits until a stored saga satisfies a condition.
 async fn stored(stand: &Stand, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let reached = async {
         loop {
@@ -46,7 +47,7 @@ fn noted(saga: &Value) -> Option<&str> {
     saga.pointer("/status/noted").and_then(Value::as_str)
 }
 
-/// A counter of an operator.
+/// Returns the value of a counter of an operator.
 async fn counted(operator: SocketAddr, series: &str) -> usize {
     let text = ask(operator, "/metrics").await;
     let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -85,7 +86,8 @@ async fn an_operator_before_its_definition_takes_no_new_saga_and_writes_nothing_
         message(&refused)
     );
     stand.event("new", "DefinitionTooOld").await;
-    // What was accepted goes on, and what the API server takes away is written once at most.
+    // A saga that was accepted continues. The operator writes what the API server removes at most
+    // once.
     let before = writes(&[next]).await;
     sleep(QUIET / 4).await;
     let written = writes(&[next]).await - before;
@@ -113,7 +115,7 @@ async fn what_another_version_accepted_goes_on_although_this_one_would_refuse_it
     ]});
     stand.apply("new", &early).await;
     let old = stand.apply("old", &early).await;
-    // As that version left it.
+    // The status is as the earlier version left it.
     let hash = serde_json::from_value::<StoredSaga>(json!(old)).unwrap().spec_hash;
     let steps =
         json!([{"name": "first", "phase": "Pending"}, {"name": "second", "phase": "Pending"}]);

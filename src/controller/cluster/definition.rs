@@ -1,15 +1,15 @@
-//! What the definition that the API server serves takes away, or refuses, of the status that this
-//! operator writes.
+//! The fields of the status that the served definition (the CRD of sagas) drops or refuses,
+//! although this operator writes them.
 //!
 //! # Guarantees
-//! What is known rests on what the API server publishes of the definition, which every account may
-//! read. It is looked for before the first saga, now and then, and as soon as the answer to a write
-//! lacks something. It is said in the log when it is first known and whenever it changes; a saga
-//! that waited for another definition is then looked at.
+//! What is known rests on the OpenAPI schema that the API server publishes, which every account may
+//! read. The operator reads the schema before the first saga, periodically, and as soon as the
+//! answer to a write lacks a field. The operator logs the result when it is first known and
+//! whenever it changes. After a change, the sagas that waited for another definition are enqueued.
 //!
 //! # Caveats
-//! Where it cannot be read, it counts as one that takes all: what it takes away all the same is
-//! then written again and again.
+//! A definition that cannot be read counts as complete. If it drops a field nevertheless, the
+//! operator writes that field again and again.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -26,14 +26,15 @@ use crate::{
     model::versions::Served,
 };
 
-/// How often it is looked for.
+/// How often the definition is read.
 const AGAIN: Duration = Duration::from_mins(10);
-/// How often where the one that is served lacks something: somebody will apply another one.
+/// How often the definition is read while it lacks something, because a user is expected to apply
+/// another one.
 const AGAIN_LACKING: Duration = Duration::from_secs(10);
-/// How often for the sake of an answer.
+/// The least time between the last read and a read that the answer to a write causes.
 const DOUBTED_AGAIN: Duration = Duration::from_secs(1);
 
-/// The definition as last seen.
+/// The served definition as last read.
 pub struct Definition {
     client: Client,
     known: Mutex<Known>,
@@ -42,26 +43,27 @@ pub struct Definition {
 #[derive(Default)]
 struct Known {
     served: Option<Arc<Served>>,
-    /// Whether it was ever seen.
+    /// Whether the definition was ever read.
     seen: bool,
     looked: Option<Instant>,
 }
 
 impl Definition {
-    /// Nothing is known before [`Self::look`] had an answer.
+    /// Creates an empty record. Nothing is known until [`Self::look`] receives an answer.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client, known: Mutex::default() }
     }
 
-    /// The definition that is served, where it lacks something.
+    /// Returns the served definition if it lacks something, or `None` if it lacks nothing or was
+    /// never read.
     #[must_use]
     pub fn served(&self) -> Option<Arc<Served>> {
         self.lock().served.clone()
     }
 
-    /// Looks once. Without an answer, what was known stays. Returns whether it is another one than
-    /// before.
+    /// Reads the definition once. If the read fails, the known definition stays. Returns whether
+    /// the definition changed; the first successful read counts as a change.
     pub async fn look(&self) -> bool {
         self.lock().looked = Some(Instant::now());
         let served = match self.read().await {
@@ -85,14 +87,14 @@ impl Definition {
         changed
     }
 
-    /// Looks because the answer to a write lacks something of it, unless it was looked for just
-    /// now.
+    /// Reads the definition because the answer to a write lacks a field, unless the last read began
+    /// less than a second ago. Returns whether the definition changed.
     pub async fn doubt(&self) -> bool {
         let recent = self.lock().looked.is_some_and(|looked| looked.elapsed() < DOUBTED_AGAIN);
         !recent && self.look().await
     }
 
-    /// Looks now and then, and says when it is another one. Never returns.
+    /// Reads the definition periodically and calls `changed` after each change. Never returns.
     pub async fn keep(&self, changed: impl Fn()) {
         loop {
             sleep(AGAIN_LACKING).await;
@@ -120,7 +122,7 @@ impl Definition {
     }
 }
 
-/// The schema of the status in what is published of the group.
+/// Returns the schema of the status of sagas from the published schema of the group.
 fn status_of(published: &Value) -> Option<&Value> {
     let schemas = published.pointer("/components/schemas")?.as_object()?;
     let is_saga = |schema: &&Value| {
@@ -163,7 +165,8 @@ mod tests {
     use super::*;
     use crate::api::crd;
 
-    /// What an API server publishes that serves the definition of this version, changed.
+    /// Returns what an API server publishes if it serves the definition of this version with
+    /// `change` applied.
     fn published(change: impl Fn(&mut Value)) -> Value {
         let definition = serde_json::to_value(crd::definition().unwrap()).unwrap();
         let mut schema =
@@ -228,7 +231,7 @@ mod tests {
         let tell = || _ = told.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let keep = definition.keep(tell);
         tokio::pin!(keep);
-        // It is kept from before it was seen for the first time.
+        // `keep` starts before the definition was read for the first time.
         tokio::time::timeout(AGAIN_LACKING + Duration::from_secs(1), &mut keep).await.unwrap_err();
         assert!(definition.served().is_some());
         *answers.lock().unwrap() = (200, published(|_| ()));

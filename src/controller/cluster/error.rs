@@ -1,33 +1,33 @@
-//! What can go wrong in a reconcile. A normal state is never an error.
+//! The errors of a reconcile. A normal state is never an error.
 
 use thiserror::Error;
 
 use crate::{service::metrics::ReconcileResult, text::bounded_line};
 
-/// Why a reconcile ended early. The saga is looked at again; nothing is lost.
+/// The reason why a reconcile ended early. The saga is requeued, and nothing is lost.
 #[derive(Debug, Error)]
 pub enum Error {
     /// A call to the Kubernetes API failed.
     #[error("cannot {doing}")]
     Api {
-        /// What was being done: `write the status`.
+        /// The operation that failed, such as `write the status`.
         doing: &'static str,
-        /// What the API server or the connection said.
+        /// The error of the API server or of the connection.
         #[source]
         source: kube::Error,
     },
-    /// The reconcile panicked; only this saga is harmed.
+    /// The reconcile panicked. Only this saga is affected.
     #[error("the reconcile panicked: {0}")]
     Panic(String),
 }
 
 impl Error {
-    /// Wraps a failed call.
+    /// Returns a function that wraps the error of a failed call.
     pub fn api(doing: &'static str) -> impl FnOnce(kube::Error) -> Self {
         move |source| Self::Api { doing, source }
     }
 
-    /// How a reconcile that ended with it is counted.
+    /// Returns the label under which a reconcile that ended with this error is counted.
     #[must_use]
     pub const fn outcome(&self) -> ReconcileResult {
         match self {
@@ -37,13 +37,13 @@ impl Error {
     }
 }
 
-/// The HTTP status of a failed call, where the API server answered.
+/// Returns the HTTP status of a failed call, or `None` if the API server did not answer.
 #[must_use]
 pub const fn code(error: &kube::Error) -> Option<u16> {
     if let kube::Error::Api(status) = error { Some(status.code) } else { None }
 }
 
-/// Whether another write came first.
+/// Returns whether the call failed because another write came first.
 #[must_use]
 pub fn is_conflict(error: &kube::Error) -> bool {
     matches!(
@@ -52,14 +52,14 @@ pub fn is_conflict(error: &kube::Error) -> bool {
     )
 }
 
-/// Whether the object is not there.
+/// Returns whether the object does not exist.
 #[must_use]
 pub const fn is_not_found(error: &kube::Error) -> bool {
     matches!(code(error), Some(404))
 }
 
 impl Error {
-    /// Whether the API server refused the call for want of a right.
+    /// Returns whether the API server refused the call because a right is missing.
     #[must_use]
     pub const fn is_forbidden(&self) -> bool {
         matches!(self, Self::Api { source, .. } if matches!(code(source), Some(403)))
@@ -69,8 +69,8 @@ impl Error {
 /// The most characters of one cause in a line.
 const MAX_CAUSE: usize = 400;
 
-/// An error with all its causes in one line. Of what the API server answered only its message: the
-/// rest would fill a page.
+/// Returns an error with all its causes in one line. An answer of the API server contributes only
+/// its code and message, because the rest would fill a page.
 #[must_use]
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = String::new();
@@ -87,7 +87,7 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     line
 }
 
-/// What the API server answered, where the error is an answer.
+/// Returns the code and message of the API server if the error is an answer with a message.
 fn answer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let status = error
         .downcast_ref::<kube::Error>()

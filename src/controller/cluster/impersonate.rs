@@ -1,12 +1,15 @@
-//! The accounts of sagas, in whose name the operator reads and writes.
+//! The accounts of sagas, which the operator impersonates when it reads and writes objects.
 
 use std::fmt;
 
 use serde_json::Value;
 
-use crate::api::{ApplyAction, ObjectRef};
+use crate::{
+    api::{ApplyAction, ObjectRef},
+    model::saga::ValidSaga,
+};
 
-/// One object, as one account.
+/// One object, and the account that the operator impersonates to access it.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub(crate) account: Account<'a>,
@@ -17,13 +20,14 @@ pub(crate) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// The object that is named.
+    /// Returns the target for the object that `object` names.
     pub(crate) fn of(account: Account<'a>, object: &'a ObjectRef) -> Self {
         let ObjectRef { api_version, kind, name, namespace } = object;
         Self { account, api_version, kind, name, namespace: namespace.as_deref() }
     }
 
-    /// The object that is applied.
+    /// Returns the target for the object that `action` applies. A field that the manifest lacks is
+    /// empty.
     pub(crate) fn applied(account: Account<'a>, action: &'a ApplyAction) -> Self {
         let text = |pointer: &str| action.manifest.pointer(pointer).and_then(Value::as_str);
         let [api_version, kind, name] = ["/apiVersion", "/kind", "/metadata/name"]
@@ -35,16 +39,22 @@ impl<'a> Target<'a> {
 /// A `ServiceAccount`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account<'a> {
-    /// Its namespace, which is the saga's.
+    /// The namespace of the account, which is the namespace of the saga.
     pub namespace: &'a str,
-    /// Its name.
+    /// The name of the account.
     pub name: &'a str,
 }
 
 impl fmt::Display for Account<'_> {
-    /// The user name that the API server gives a `ServiceAccount`:
+    /// Writes the user name that the API server gives a `ServiceAccount`:
     /// `system:serviceaccount:shop:order-saga`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "system:serviceaccount:{}:{}", self.namespace, self.name)
     }
+}
+
+/// Returns the target for a child saga of this name, with the account of its parent `saga`.
+pub(crate) fn target<'a>(saga: &'a ValidSaga, name: &'a str, api_version: &'a str) -> Target<'a> {
+    let account = Account { namespace: &saga.namespace, name: &saga.service_account };
+    Target { account, api_version, kind: "Saga", name, namespace: Some(&saga.namespace) }
 }

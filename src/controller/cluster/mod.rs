@@ -1,5 +1,4 @@
-//! The API server as this process sees it: reads, writes as another account, and what its refusals
-//! mean.
+//! Calls to the API server: reads, writes as another account, and the meaning of refusals.
 
 pub mod definition;
 pub mod error;

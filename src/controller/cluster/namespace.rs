@@ -1,9 +1,9 @@
-//! What it means that a namespace is being deleted: nothing new can begin there, and the operator's
-//! rights may go before its sagas have.
+//! The deletion of a namespace, as it affects sagas. Nothing new can begin in a terminating
+//! namespace, and the operator's rights there may be deleted before the sagas are.
 //!
 //! # Guarantees
-//! Only a live read says that a namespace goes. One that may not be read goes not, as far as the
-//! operator knows.
+//! Only a live read decides that a namespace is terminating. A namespace that the operator may not
+//! read (403) counts as not terminating.
 
 use std::time::Duration;
 
@@ -25,16 +25,17 @@ use crate::{
     objects::child::{DELETION_POLL, WATCH_LAG, is_late},
 };
 
-/// How often it is looked whether the namespace of a deleted saga that stands still goes, too,
-/// since nothing of the saga tells; and how often a saga is looked at of which no watch tells any
-/// more.
+/// How often the operator reads the namespace of a stalled saga that is being deleted, because no
+/// watch reports the deletion of the namespace. Also how often a saga is requeued if its watches no
+/// longer report.
 pub(crate) const NAMESPACE_POLL: Duration = Duration::from_mins(1);
 
-/// Whether a deleted saga that stands still has a namespace that is being deleted; `None` where the
-/// saga is no such one.
+/// Returns whether the namespace of a stalled saga that is being deleted is terminating. Returns
+/// `None` if the saga is not being deleted or is not stalled. A saga with an unreadable status
+/// counts as stalled.
 ///
 /// # Errors
-/// Where the live read of the namespace failed.
+/// If the live read of the namespace failed.
 pub(crate) async fn terminating(
     context: &Context,
     saga: &StoredSaga,
@@ -48,15 +49,15 @@ pub(crate) async fn terminating(
     namespace_goes(context, namespace(saga)).await.map(Some)
 }
 
-/// Whether a namespace is being deleted.
+/// Returns whether a namespace is terminating.
 ///
 /// # Errors
-/// Where the live read failed.
+/// If the live read failed. A 403 is not an error.
 pub(crate) async fn namespace_goes(context: &Context, namespace: &str) -> Result<bool, Error> {
     let api: kube::Api<Namespace> = kube::Api::all(context.client.clone());
     match api.get_opt(namespace).await {
         Ok(read) => Ok(read.is_some_and(|read| read.metadata.deletion_timestamp.is_some())),
-        // An operator with older rights does everything else.
+        // An operator that was installed without this right can still do everything else.
         Err(source) if code(&source) == Some(403) => {
             tracing::warn!(
                 namespace,
@@ -69,9 +70,10 @@ pub(crate) async fn namespace_goes(context: &Context, namespace: &str) -> Result
     }
 }
 
-/// The state of a child that the operator may not look at any more, since the deletion of the
-/// namespace took its rights. The namespace takes the child along, too: it is given the time for
-/// that which one has that is being deleted.
+/// Returns the state of a child that the operator may no longer read, because the deletion of the
+/// namespace removed the operator's rights. The deletion of the namespace also deletes the child,
+/// so the child gets the same time to end as any terminating child. The duration is the time until
+/// the next poll.
 pub(crate) fn out_of_sight<K: Child>(
     context: &Context,
     namespace: &str,
@@ -79,7 +81,7 @@ pub(crate) fn out_of_sight<K: Child>(
     child: Option<&str>,
     gone: Option<ChildState>,
 ) -> (ChildState, Option<Duration>) {
-    // What is remembered of a Job's pods may be old, too.
+    // If the watch of Pods is barred, the remembered state of a Job's pods may be out of date.
     let old = |told: &ChildState| {
         matches!(told, ChildState::Active { .. }) && context.barred.is(namespace, Watched::Pod)
     };

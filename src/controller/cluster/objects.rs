@@ -1,16 +1,17 @@
-//! Objects of any kind, read and written as the account that a saga acts as.
+//! Objects of any kind, which the operator reads and writes as the account of a saga.
 //!
 //! # Guarantees
-//! - The API server decides with the rights of the account, never with the operator's own: each
-//!   call here impersonates it.
-//! - What is applied carries an annotation that names the attempt, so that any process can tell
-//!   later whether it was applied. Where that is gone, it is known by its UID, or by its fields and
-//!   their manager. It carries no owner: it outlives the saga.
-//! - What a Secret holds is taken out of it before anybody else sees it: its keys stay.
-//! - An object is deleted under a UID: one that is made again under its name is left alone.
+//! - The API server decides with the rights of the account, never with the rights of the operator:
+//!   each call to an object impersonates the account.
+//! - An applied object carries an annotation that names the attempt, so that any process can tell
+//!   later whether the attempt applied the object. If the annotation is gone, the object is
+//!   recognised by its UID, or by its fields and their manager. An applied object carries no owner,
+//!   so it outlives the saga.
+//! - The values of a Secret are removed before any other code reads the object. Its keys stay.
+//! - A delete names a UID. An object that was created again under the same name is not deleted.
 //!
 //! # Caveats
-//! Which kinds there are is looked up as the operator; every account may do that.
+//! The operator looks up kinds under its own account. Every account may do that.
 
 use std::{
     collections::HashMap,
@@ -41,14 +42,14 @@ use crate::{
     text::bounded_line,
 };
 
-/// The field manager of what is applied.
+/// The field manager of applied objects.
 const MANAGER: &str = "saga.dev";
-/// For how long a kind is not looked up again.
+/// How long a looked-up kind is remembered.
 const KNOWN_FOR: Duration = Duration::from_mins(10);
-/// How many kinds are remembered.
+/// The most kinds that are remembered.
 const MOST_KINDS: usize = 512;
 
-/// A kind, and whether its objects stand in namespaces.
+/// A kind, and whether its objects are namespaced.
 type Known = (ApiResource, bool);
 
 /// Reads and writes objects as the accounts of sagas.
@@ -58,18 +59,20 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// Calls go through `client`, the operator's own.
+    /// Creates a client for objects. Calls go through `client`, the operator's own client.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client, kinds: Mutex::default() }
     }
 
-    /// The object as it stands, without `metadata.managedFields`; `None` where it is not there.
+    /// Reads the object, without `metadata.managedFields`. Returns `None` if the object does not
+    /// exist.
     pub(crate) async fn get(&self, target: Target<'_>) -> Result<Option<Value>, Trouble> {
         Ok(self.get_whole(target).await?.map(stripped))
     }
 
-    /// The same, and whether it is by its fields what was applied.
+    /// Reads the object as `get` does. The flag says whether the fields of the object and their
+    /// manager show that `action` was applied.
     pub(crate) async fn get_applied(
         &self,
         target: Target<'_>,
@@ -92,8 +95,8 @@ impl Objects {
         }
     }
 
-    /// Applies the manifest from the server's side, as of this attempt; or only tries whether that
-    /// would do. Returns the object's UID.
+    /// Applies the manifest by server-side apply for this attempt. If `dry_run` is set, the API
+    /// server only checks whether the apply would succeed. Returns the UID of the object.
     pub(crate) async fn apply(
         &self,
         target: Target<'_>,
@@ -125,8 +128,8 @@ impl Objects {
         Ok(uid(&applied))
     }
 
-    /// Creates the object; or only tries whether that would do. Returns its UID; `None` where an
-    /// object of its name exists.
+    /// Creates the object. If `dry_run` is set, the API server only checks whether the create would
+    /// succeed. Returns the UID of the object, or `None` if an object of the name exists.
     pub(crate) async fn create(
         &self,
         target: Target<'_>,
@@ -149,8 +152,8 @@ impl Objects {
         }
     }
 
-    /// Merges a patch into the object with the UID that the patch names. Returns whether it did:
-    /// not where the object is gone, or another.
+    /// Merges a patch into the object with the UID that the patch names. Returns false if the
+    /// object is gone or another object has its name.
     pub(crate) async fn merge(&self, target: Target<'_>, changes: &Value) -> Result<bool, Trouble> {
         let (path, _) = self.path(target).await?;
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
@@ -164,9 +167,9 @@ impl Objects {
         }
     }
 
-    /// Deletes the object with this UID. One that is gone, with its kind or without, counts as
-    /// deleted; a conflict is one that passes, or says that another one stands there by now, which
-    /// the next look tells.
+    /// Deletes the object with this UID. An object that is gone counts as deleted, whether its kind
+    /// still exists or not. A conflict (409) counts as a temporary refusal: either the conflict
+    /// passes, or another object now has the name, which the next read shows.
     pub(crate) async fn delete(&self, target: Target<'_>, uid: &str) -> Result<(), Trouble> {
         let (path, _) = match self.path(target).await {
             Err(Trouble::NoKind(Unserved::Anywhere, _)) => return Ok(()),
@@ -186,7 +189,7 @@ impl Objects {
         }
     }
 
-    /// One call as the account.
+    /// Sends one call that impersonates the account of `target`.
     async fn call(
         &self,
         target: Target<'_>,
@@ -199,7 +202,7 @@ impl Objects {
         self.client.request(request).await
     }
 
-    /// The path of the kind's objects, and their namespace where they have one.
+    /// Returns the path of the objects of the kind, and the namespace if the kind is namespaced.
     async fn path<'a>(&self, target: Target<'a>) -> Result<(String, Option<&'a str>), Trouble> {
         let (resource, namespaced) = self.kind(target).await?;
         let namespace = namespaced.then(|| target.namespace.unwrap_or(target.account.namespace));
@@ -227,15 +230,15 @@ impl Objects {
     async fn kind(&self, target: Target<'_>) -> Result<Known, Trouble> {
         let (group, version) =
             target.api_version.split_once('/').unwrap_or(("", target.api_version));
-        // They become parts of a path that is asked for as the operator.
+        // Group and version become parts of a path that the operator reads under its own account.
         if !(group.is_empty() || is_path_part(group)) || !is_path_part(version) {
             return Err(Trouble::malformed(format!(
                 "there is no apiVersion {:?}",
                 bounded_line(target.api_version, MAX_REASON)
             )));
         }
-        // Known without being asked for, so that nothing stands between a decision and what is done
-        // to a child.
+        // The kind Saga needs no lookup, so that no call comes between a decision and a write to a
+        // child saga.
         if (target.api_version, target.kind)
             == (Saga::api_version(&()).as_ref(), Saga::kind(&()).as_ref())
         {
@@ -269,8 +272,8 @@ impl Objects {
         Ok(known)
     }
 
-    /// What it means that there is no such kind in this version. A group of Kubernetes' own is
-    /// never without its kinds: there it is misspelt.
+    /// Returns the meaning of a kind that is not served in this version. The groups of Kubernetes
+    /// itself always serve all their kinds, so the name of a missing kind of theirs is misspelt.
     async fn unserved(&self, target: Target<'_>, group: &str) -> Trouble {
         if !group.contains('.') || group.ends_with(".k8s.io") {
             return Trouble::NoKind(Unserved::Here, no_kind(target));
@@ -305,7 +308,7 @@ fn kinds_unread(error: &kube::Error) -> Trouble {
     ))
 }
 
-/// The same request; unknown fields are refused.
+/// Returns the same request with strict field validation: the API server refuses unknown fields.
 fn strictly(
     request: Result<Request<Vec<u8>>, kube::core::request::Error>,
 ) -> Result<Request<Vec<u8>>, kube::core::request::Error> {
@@ -319,8 +322,8 @@ fn strictly(
     })
 }
 
-/// Whether a name can be one part of a path as it is: a client cannot send anything else, and what
-/// was never sent is not lost.
+/// Returns whether a name can be one part of a path without escaping. The client cannot send any
+/// other name, and a call that was never sent must not count as lost.
 fn is_path_part(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~@!$&'()*+,;=".contains(&byte);
     !matches!(name, "" | "." | "..") && name.bytes().all(allowed)
@@ -331,8 +334,8 @@ fn stripped(mut object: Value) -> Value {
     object
 }
 
-/// Takes out what no expression reads: who manages which field, and what a Secret holds; its keys
-/// stay.
+/// Removes what no expression reads: the managers of the fields, and the values of a Secret. The
+/// keys of a Secret stay.
 fn strip(object: &mut Value) {
     if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
@@ -356,17 +359,17 @@ fn strip(object: &mut Value) {
     }
 }
 
-/// The UID of an object.
+/// Returns the UID of an object, or an empty string if the object has none.
 pub(crate) fn uid(object: &Value) -> String {
     object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// The attempt by which the object was applied last, as it says itself.
+/// Returns the attempt that applied the object last, as the annotation of the object names it.
 pub(crate) fn mark_of(object: &Value) -> Option<&str> {
     object.pointer("/metadata/annotations")?.get(ANNOTATION_ATTEMPT)?.as_str()
 }
 
-/// An object for the engine.
+/// Wraps an object for the engine.
 pub(crate) fn shared(object: Value) -> Arc<Value> {
     Arc::new(object)
 }
@@ -421,7 +424,7 @@ mod tests {
         }
     }
 
-    /// What a failure with this answer to a patch of a Deployment is taken for.
+    /// Returns the meaning of this answer to a patch of a Deployment.
     fn sorted(code: u16, reason: &str, message: &str) -> Trouble {
         let account = Account { namespace: "shop", name: "order-saga" };
         let target = Target {

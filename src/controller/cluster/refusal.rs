@@ -1,55 +1,56 @@
-//! What an answer of the API server means that is no success.
+//! The meaning of a failed call to the API server.
 
 use super::impersonate::Target;
 use crate::text::bounded_line;
 
-/// The most characters of what the API server says: room for the name of a policy, twice, and what
-/// it wants.
+/// The most characters that a message quotes from the API server. The bound leaves room for the
+/// name of an admission policy, twice, and for what the policy demands.
 pub(crate) const MAX_REASON: usize = 500;
 
-/// Why a call did not do what it was to do.
+/// The reason why a call did not take effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// It was refused, and a person has to mend something.
+    /// The call was refused. A person has to correct something.
     Final(Refused, String),
-    /// It was refused for a reason that passes, before anything was done.
+    /// The call was refused for a temporary reason, before anything was done.
     Passes(String),
-    /// The API server says that it has no such kind: none of its objects can be written yet.
+    /// The API server does not serve the kind: no object of the kind can be written yet.
     NoKind(Unserved, String),
-    /// Nobody can tell whether it was done.
+    /// It is unknown whether the call took effect.
     Lost(String),
 }
 
-/// Where there is no such kind.
+/// The scope in which a kind is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unserved {
-    /// Under this name and version: its objects may stand under another one.
+    /// The kind is not served under this name and version. Its objects may exist under another
+    /// version.
     Here,
-    /// Anywhere in its group: no object of it is there.
+    /// The group does not serve the kind in any version: no object of the kind exists.
     Anywhere,
 }
 
-/// What is wrong about a call that was refused.
+/// The reason for a refusal that a person has to correct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// No such object can be.
+    /// No such object can exist: its content or its name is invalid.
     Malformed,
-    /// The account may not do it, or the operator may not act as the account.
+    /// The account lacks the right, or the operator may not impersonate the account.
     Forbidden,
-    /// What it would stand in is not there, such as its namespace.
+    /// What should contain the object does not exist, such as its namespace.
     Nowhere,
-    /// Something else, such as fields that belong to another manager.
+    /// Another reason, such as fields that belong to another manager.
     Otherwise,
 }
 
 impl Trouble {
-    /// No such object can be.
+    /// Returns the refusal of an object that cannot exist.
     pub(crate) fn malformed(message: impl Into<String>) -> Self {
         Self::Final(Refused::Malformed, message.into())
     }
 }
 
-/// What an error of the client means.
+/// Returns the meaning of an error of the client.
 pub(crate) fn trouble(target: Target<'_>, verb: &str, error: &kube::Error) -> Trouble {
     let kube::Error::Api(status) = error else {
         return Trouble::Lost("the API server did not answer".into());
@@ -77,7 +78,8 @@ pub(crate) fn trouble(target: Target<'_>, verb: &str, error: &kube::Error) -> Tr
         ),
         401 | 409 | 429 => Trouble::Passes(said),
         500 if status.message.contains("failed calling webhook") => Trouble::Passes(said),
-        // What an unknown field comes to in server-side apply.
+        // The API server answers server-side apply with this 500 if the manifest has an unknown
+        // field.
         500 if status.message.contains("failed to create typed patch object") => {
             Trouble::malformed(refused())
         }

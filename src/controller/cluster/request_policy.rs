@@ -1,12 +1,14 @@
-//! Whether requests by annotation are guarded by more than the verb `patch`.
+//! The protection of requests by annotation beyond the verb `patch`.
 //!
 //! # Guarantees
-//! What is said rests on what the API server answers, never on a setting. It is said in the log
-//! when it is first known and whenever it changes, and once to each saga, as it is accepted.
+//! What the operator says rests on the answers of the API server, never on a setting. The operator
+//! logs the protection when it is first known and whenever it changes. Each saga reports the
+//! protection once, when the saga is accepted.
 //!
 //! # Caveats
-//! The policy is known by its name, as the chart installs it: one of somebody's own is not seen. An
-//! operator that may not look for it says the same as one that does not find it.
+//! The policy is recognised by the name under which the chart installs it. A policy of the user
+//! under another name is not recognised. An operator without the right to read the policy reports
+//! the same as one that does not find it.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -23,41 +25,43 @@ use super::error::{chain, code};
 
 /// The name of the policy and of its binding.
 pub const NAME: &str = "requests.sagas.saga.dev";
-/// How often it is looked for.
+/// How often the policy is read.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// What is known.
+/// What is known of the protection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Guard {
-    /// The policy is in force everywhere.
+    /// The policy is in force in all namespaces.
     Policy,
-    /// It is not, or not everywhere.
+    /// The policy is not in force, or not in all namespaces.
     PatchAlone,
-    /// The operator may not look.
+    /// The operator may not read the policy or its binding (403).
     NotSeen,
 }
 
-/// What guards requests, as last seen.
+/// The protection of requests, as last read.
 pub struct RequestPolicy {
     client: Client,
     known: Mutex<Option<Guard>>,
 }
 
 impl RequestPolicy {
-    /// Nothing is known before [`Self::look`] had an answer.
+    /// Creates an empty record. Nothing is known until [`Self::look`] receives an answer.
     #[must_use]
     pub const fn new(client: Client) -> Self {
         Self { client, known: Mutex::new(None) }
     }
 
-    /// Whether no policy guards requests, as far as the operator can see.
+    /// Returns whether no policy protects requests, as far as the operator can read. Returns false
+    /// while nothing is known.
     #[must_use]
     pub fn is_patch_alone(&self) -> bool {
         let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
         matches!(known, Some(Guard::PatchAlone | Guard::NotSeen))
     }
 
-    /// Looks once. Without an answer, what was known stays.
+    /// Reads the policy and its binding once. If the read fails, what was known stays; a 403 counts
+    /// as an answer.
     pub async fn look(&self) {
         let guard = match self.read().await {
             Ok(guard) => guard,
@@ -75,7 +79,7 @@ impl RequestPolicy {
         }
     }
 
-    /// Looks now and then. Never returns.
+    /// Reads the policy once a minute. Never returns.
     pub async fn keep(&self) {
         loop {
             sleep(AGAIN).await;
@@ -132,8 +136,8 @@ mod tests {
 
     type Answers = Arc<Mutex<(u16, Value, Value)>>;
 
-    /// An API server that has this policy and this binding, or answers with this code where it is
-    /// not 200.
+    /// Returns a `RequestPolicy` in front of an API server that has this policy and this binding.
+    /// If the code is not 200, the API server gives every read that code.
     fn policy(answers: &Answers) -> RequestPolicy {
         let answers = Arc::clone(answers);
         let serve = service_fn(move |request: Request<Body>| {

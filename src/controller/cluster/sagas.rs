@@ -11,11 +11,11 @@ use crate::{
     controller::context::Context,
 };
 
-/// Whether a live read shows the attempt as one that may still begin: the active one, whose Pod
-/// nobody has seen, or whose object, which is to be deleted, has this UID.
+/// Returns whether a live read shows the attempt as active with this child UID. `uid` is `None` for
+/// an attempt whose child has not been seen. Otherwise `uid` is the UID of the object to delete.
 ///
 /// # Errors
-/// Where the read failed.
+/// If the read failed.
 pub(crate) async fn may_still_begin(
     context: &Context,
     stored: &StoredSaga,
@@ -27,11 +27,11 @@ pub(crate) async fn may_still_begin(
         .is_some_and(|intent| intent.child_uid.as_deref() == uid))
 }
 
-/// The intent of an attempt that a live read shows still as the active one, of the same saga with
-/// the same spec.
+/// Returns the intent of an attempt if a live read shows the same saga with the same spec, and the
+/// attempt is still active.
 ///
 /// # Errors
-/// Where the read failed.
+/// If the read failed.
 pub(crate) async fn live_intent(
     context: &Context,
     stored: &StoredSaga,
@@ -44,10 +44,10 @@ pub(crate) async fn live_intent(
     Ok(intent)
 }
 
-/// The same saga with the same spec as a live read shows it.
+/// Reads the saga live. Returns `None` if the saga is gone, has another UID or has another spec.
 ///
 /// # Errors
-/// Where the read failed.
+/// If the read failed.
 pub(crate) async fn live(
     context: &Context,
     stored: &StoredSaga,

@@ -1,16 +1,16 @@
 //! Reads one key of a Secret or a ConfigMap as the account that a saga acts as.
 //!
 //! # Guarantees
-//! - The API server decides with the rights of the account, not with the operator's: a saga reads
-//!   nothing that its account may not read.
-//! - No value shows in an error, a log line or debug output.
+//! - The API server decides with the rights of the account, not with the rights of the operator: a
+//!   saga reads nothing that its account may not read.
+//! - No value appears in an error, a log line or debug output.
 //!
 //! # Caveats
-//! - The operator needs the verb `impersonate` on `serviceaccounts` in the saga's namespace, and
-//!   nothing else: no groups are sent, so that the API server fills in those of the account by
-//!   itself, and the operator needs no right to impersonate groups.
-//! - An operator whose own kubeconfig impersonates (`as`, `as-groups`) sends those headers too.
-//!   Don't run it with such a kubeconfig.
+//! - The operator needs only the verb `impersonate` on `serviceaccounts` in the namespace of the
+//!   saga. The operator sends no groups. The API server therefore adds the groups of the account
+//!   automatically, and the operator needs no right to impersonate groups.
+//! - An operator whose own kubeconfig impersonates (`as`, `as-groups`) sends those headers too. Do
+//!   not run the operator with such a kubeconfig.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -22,10 +22,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::impersonate::Account;
 use crate::api::{ConfigMapKey, SecretKey};
 
-/// The longest name of a Kubernetes object.
+/// The most characters of the name of a Kubernetes object.
 const MAX_NAME: usize = 253;
 
-/// What is read.
+/// The kind of object that holds the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Secret,
@@ -33,7 +33,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Its name in a message.
+    /// Returns the name of the kind in a message.
     const fn name(self) -> &'static str {
         match self {
             Self::Secret => "secret",
@@ -41,7 +41,7 @@ impl Kind {
         }
     }
 
-    /// Its name in the API.
+    /// Returns the name of the resource in the API.
     const fn resource(self) -> &'static str {
         match self {
             Self::Secret => "secrets",
@@ -61,7 +61,8 @@ impl fmt::Display for Kind {
 pub struct SecretValue(Vec<u8>);
 
 impl SecretValue {
-    /// The value itself, untrimmed: for the one header it belongs to.
+    /// Returns the value, untrimmed. Use it only for the header or the setting that the value is
+    /// meant for.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -80,53 +81,53 @@ impl fmt::Debug for SecretValue {
     }
 }
 
-/// A key cannot be read.
+/// The reason why a key cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// The object does not exist.
     #[error("the {kind} {name:?} does not exist in namespace {namespace:?}")]
     NoObject {
-        /// What was to be read.
+        /// The kind of the object.
         kind: Kind,
-        /// The object's name.
+        /// The name of the object.
         name: String,
-        /// The saga's namespace.
+        /// The namespace of the saga.
         namespace: String,
     },
     /// The object has no such key.
     #[error("the {kind} {name:?} in namespace {namespace:?} has no key {key:?}")]
     NoKey {
-        /// What was read.
+        /// The kind of the object.
         kind: Kind,
-        /// The object's name.
+        /// The name of the object.
         name: String,
-        /// The saga's namespace.
+        /// The namespace of the saga.
         namespace: String,
-        /// The key.
+        /// The missing key.
         key: String,
     },
     /// The account may not read the object.
     #[error("{account} may not get {} {name:?} in namespace {namespace:?}: give the account a \
         Role with that right", .kind.resource())]
     Forbidden {
-        /// What was to be read.
+        /// The kind of the object.
         kind: Kind,
-        /// The account's user name.
+        /// The user name of the account.
         account: String,
-        /// The object's name.
+        /// The name of the object.
         name: String,
-        /// The saga's namespace.
+        /// The namespace of the saga.
         namespace: String,
     },
-    /// The operator may not act as the account.
+    /// The operator may not impersonate the account.
     #[error(
         "the operator may not impersonate {account}: give the operator the verb impersonate on \
          serviceaccounts in namespace {namespace:?}"
     )]
     NotImpersonated {
-        /// The account's user name.
+        /// The user name of the account.
         account: String,
-        /// The saga's namespace.
+        /// The namespace of the saga.
         namespace: String,
     },
     /// No object and no account can have such a name.
@@ -134,28 +135,29 @@ pub enum SecretError {
         "{name:?} cannot be the name of a {kind}: write lower case letters, digits, '-' and '.'"
     )]
     BadName {
-        /// `secret`, `ConfigMap`, `namespace` or `service account`.
+        /// What has the name: `secret`, `ConfigMap`, `namespace` or `service account`.
         kind: &'static str,
-        /// The name.
+        /// The invalid name.
         name: String,
     },
-    /// The API server cannot answer just now, or cannot be reached.
+    /// The API server cannot answer at the moment, or cannot be reached.
     #[error("the {kind} {name:?} in namespace {namespace:?} cannot be read just now: {reason}")]
     Passing {
-        /// What was to be read.
+        /// The kind of the object.
         kind: Kind,
-        /// The object's name.
+        /// The name of the object.
         name: String,
-        /// The saga's namespace.
+        /// The namespace of the saga.
         namespace: String,
-        /// What happened.
+        /// The failure in words.
         reason: String,
-        /// How long the API server asks to wait.
+        /// How long the API server asks the operator to wait.
         retry_after: Option<Duration>,
     },
 }
 
-/// What is needed of a Secret or a ConfigMap. Other keys are dropped with it.
+/// The part of a Secret or a ConfigMap that is parsed. All keys but the wanted one are dropped with
+/// it.
 #[derive(Deserialize)]
 struct Data<T> {
     #[serde(default = "Option::default")]
@@ -169,13 +171,13 @@ pub struct SecretReader {
 }
 
 impl SecretReader {
-    /// A reader whose requests go through `client`, the operator's own.
+    /// Creates a reader whose calls go through `client`, the operator's own client.
     #[must_use]
     pub const fn new(client: Client) -> Self {
         Self { client }
     }
 
-    /// The value of `wanted` in the account's namespace, read live as the account.
+    /// Reads the value of `wanted` in the namespace of the account, live and as the account.
     ///
     /// # Errors
     /// [`SecretError`]. No error shows a value.
@@ -188,8 +190,8 @@ impl SecretReader {
         self.key::<ByteString>(object, &wanted.key).await.map(|value| SecretValue(value.0))
     }
 
-    /// The value of `wanted` in the account's namespace, read live as the account. What a ConfigMap
-    /// holds in `binaryData` is not looked at.
+    /// Reads the value of `wanted` in the namespace of the account, live and as the account.
+    /// `binaryData` of a ConfigMap is not read.
     ///
     /// # Errors
     /// [`SecretError`]. No error shows a value.
@@ -209,7 +211,7 @@ impl SecretReader {
     ) -> Result<T, SecretError> {
         let answer = self.client.request_text(object.request()?).await;
         let text = answer.map_err(|error| object.refusal(&error))?;
-        // The parser's own error would quote the value it met.
+        // The error of the parser would quote the value.
         let Ok(Data { data }) = serde_json::from_str::<Data<T>>(&text) else {
             return Err(
                 object.passing(format!("the API server's answer is no {}", object.kind), None)
@@ -224,7 +226,7 @@ impl SecretReader {
     }
 }
 
-/// What is read, and as whom.
+/// The object to read, and the account that reads it.
 #[derive(Clone, Copy)]
 struct Object<'a> {
     kind: Kind,
@@ -233,10 +235,11 @@ struct Object<'a> {
 }
 
 impl Object<'_> {
-    /// `GET` of the object as the account.
+    /// Returns the `GET` of the object as the account.
     fn request(&self) -> Result<Request<Vec<u8>>, SecretError> {
         let Self { kind, account, name } = self;
-        // The names become part of a path: `../../other/secrets/x` would be another namespace.
+        // The names become parts of a path: `../../other/secrets/x` would lead to another
+        // namespace.
         for (kind, name) in [
             ("namespace", account.namespace),
             ("service account", account.name),
@@ -266,7 +269,7 @@ impl Object<'_> {
         }
     }
 
-    /// What an error of the client means.
+    /// Returns the meaning of an error of the client.
     fn refusal(&self, error: &kube::Error) -> SecretError {
         let kube::Error::Api(status) = error else {
             return self.passing("the API server cannot be reached".into(), None);
@@ -289,8 +292,8 @@ impl Object<'_> {
     }
 }
 
-/// Whether an object may have this name: lower case letters, digits, `-` and `.`, the ends
-/// alphanumeric (RFC 1123 subdomain).
+/// Returns whether an object may have this name: lower case letters, digits, `-` and `.`, with an
+/// alphanumeric first and last character (RFC 1123 subdomain).
 fn is_name(name: &str) -> bool {
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = name.as_bytes();
@@ -300,9 +303,10 @@ fn is_name(name: &str) -> bool {
         && bytes.iter().all(|byte| alphanumeric(byte) || matches!(byte, b'-' | b'.'))
 }
 
-/// Whether a 403 speaks of the object itself. One that refuses to impersonate names
-/// `serviceaccounts`, `users` or `groups` instead, or, from a server with constrained impersonation
-/// (KEP-5284), the object and a verb that begins with `impersonate`.
+/// Returns whether a 403 refuses the read of the object itself. A 403 that refuses the
+/// impersonation names `serviceaccounts`, `users` or `groups` instead. From a server with
+/// constrained impersonation (KEP-5284), such a 403 names the object and a verb that begins with
+/// `impersonate`.
 fn about(kind: Kind, status: &Status) -> bool {
     let names_object = status
         .details
@@ -330,10 +334,10 @@ pub(crate) mod tests {
 
     const ACCOUNT: Account<'static> = Account { namespace: "shop", name: "order-saga" };
 
-    /// The requests that a reader sent.
+    /// The calls that a reader sent.
     pub(crate) type Seen = Arc<Mutex<Vec<Request<Body>>>>;
 
-    /// A reader in front of an API server that gives the same answer to everything.
+    /// Returns a reader in front of an API server that gives the same answer to every call.
     pub(crate) fn reader(code: u16, answer: &Value) -> (SecretReader, Seen) {
         let (seen, answer) = (Seen::default(), answer.to_string());
         let service = tower::service_fn({
@@ -348,7 +352,8 @@ pub(crate) mod tests {
         (SecretReader::new(Client::new(service, "default")), seen)
     }
 
-    /// An API server with one Secret: `payments`, whose `token` is `Bearer s3cret-t0ken`.
+    /// Returns a reader in front of an API server with one Secret: `payments`, whose `token` is
+    /// `Bearer s3cret-t0ken`.
     pub(crate) fn payments() -> (SecretReader, Seen) {
         reader(
             200,

@@ -1,14 +1,14 @@
-//! The watches in a namespace that the API server answers with 403 or 404: what their stores show
-//! may be old, and may stay so for ever.
+//! The watches in a namespace that the API server answers with 403 or 404. The caches of such a
+//! barred watch may be out of date, and may stay so for ever.
 //!
 //! # Guarantees
-//! Nothing is concluded from it alone: it says where to look live. The deletion of a namespace
-//! takes the operator's rights there before the sagas are gone, and then no watch tells of anything
-//! any more.
+//! No decision rests on a barred watch alone: it only says which objects need a live read. The
+//! deletion of a namespace removes the operator's rights there before the sagas are gone. From then
+//! on no watch in the namespace reports anything.
 //!
 //! # Caveats
-//! A watch that is let in again counts as barred until it brings something: too much is read, and
-//! nothing is missed.
+//! A watch that is permitted again counts as barred until it delivers something. Until then the
+//! operator reads more than it needs, and misses nothing.
 
 use std::{
     collections::BTreeMap,
@@ -25,12 +25,12 @@ use tokio::time::Instant;
 use super::error::{chain, code};
 use crate::controller::context::Context;
 
-/// How long a watch is barred before nobody waits for it any more.
+/// How long the operator waits for a barred watch before it gives up waiting.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What is watched without which no saga is looked at.
+/// The kinds whose watches every saga needs in order to be reconciled.
 const NEEDED: [Watched; 2] = [Watched::Saga, Watched::Pod];
 
-/// A kind that is watched.
+/// A kind of object that the operator watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Watched {
     /// The sagas.
@@ -42,7 +42,7 @@ pub enum Watched {
 }
 
 impl Watched {
-    /// As in `kind` of a manifest.
+    /// Returns the word that `kind` of a manifest has: `Saga`, `Pod` or `Job`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,14 +53,14 @@ impl Watched {
     }
 }
 
-/// Since when the watch on a kind is barred, by namespace and kind. Those on the whole cluster are
-/// never in it.
+/// The instants since which watches are barred, by namespace and kind. Watches of the whole cluster
+/// are never in the table.
 #[derive(Debug, Default)]
 pub struct Barred(Mutex<BTreeMap<String, BTreeMap<Watched, Instant>>>);
 
 impl Barred {
-    /// Notes that a watch failed, with the HTTP status of the answer where there was one. Returns
-    /// whether it is barred from now on, and was not before.
+    /// Records that a watch failed. `code` is the HTTP status, if the API server answered. Returns
+    /// whether the watch is now barred and was not barred before.
     pub fn failed(&self, namespace: &str, kind: Watched, code: Option<u16>) -> bool {
         if !matches!(code, Some(403 | 404)) {
             return false;
@@ -74,7 +74,7 @@ impl Barred {
         new
     }
 
-    /// Notes that a watch brought something.
+    /// Records that a watch delivered something: the watch is no longer barred.
     pub fn works(&self, namespace: &str, kind: Watched) {
         let mut barred = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kinds) = barred.get_mut(namespace) {
@@ -82,7 +82,7 @@ impl Barred {
         }
     }
 
-    /// Whether this watch is barred.
+    /// Returns whether this watch is barred.
     #[must_use]
     pub fn is(&self, namespace: &str, kind: Watched) -> bool {
         self.0
@@ -92,15 +92,15 @@ impl Barred {
             .is_some_and(|kinds| kinds.contains_key(&kind))
     }
 
-    /// Whether a watch in this namespace is barred without which nothing is done there. Without
-    /// Jobs, all else is.
+    /// Returns whether a watch is barred that all work in this namespace needs: that of sagas or
+    /// that of Pods. If only the watch of Jobs is barred, everything else is still done there.
     #[must_use]
     pub fn blinds(&self, namespace: &str) -> bool {
         NEEDED.iter().any(|kind| self.is(namespace, *kind))
     }
 
-    /// Whether such a watch in this namespace has been barred for so long that nobody should wait
-    /// for it any more.
+    /// Returns whether the watch of sagas or of Pods in this namespace has been barred for at least
+    /// 30 seconds, so that nothing should wait for it any more.
     #[must_use]
     pub fn is_given_up(&self, namespace: &str) -> bool {
         let barred = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,7 +111,7 @@ impl Barred {
     }
 }
 
-/// Whether one watch is well.
+/// The health of one watch.
 pub(crate) struct Health {
     context: Arc<Context>,
     kind: Watched,
@@ -126,13 +126,14 @@ impl Health {
         Self { context: Arc::clone(context), kind, namespace: api.namespace().map(str::to_owned) }
     }
 
-    /// Counts and tells a failure. Where the rights in a namespace went, all its sagas are looked
-    /// at: its deletion may have taken them.
+    /// Counts and logs a failure, and records a delivery. If the watch of a namespace becomes
+    /// barred, all sagas of the namespace are enqueued, because its deletion may have removed the
+    /// operator's rights.
     pub(crate) fn note<K>(&self, event: &Result<Event<K>, watcher::Error>) {
         let Self { context, kind, namespace } = self;
         let kind = *kind;
         match (event, namespace) {
-            // It begins with the next call, which may fail.
+            // `Init` comes before the first call, which may fail.
             (Ok(Event::Init), _) | (Ok(_), None) => {}
             (Ok(_), Some(namespace)) => context.barred.works(namespace, kind),
             (Err(error), namespace) => {
@@ -155,7 +156,7 @@ impl Health {
     }
 }
 
-/// The HTTP status that a watch failed with, where the API server answered.
+/// Returns the HTTP status of a watch failure, or `None` if the API server did not answer.
 fn answered(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(error)

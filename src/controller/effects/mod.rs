@@ -1,7 +1,10 @@
-//! What leaves the process once the status that names it is written.
+//! Performs effects: everything that leaves the process after the status that names it is written.
 
-mod end;
+pub mod child_saga;
+pub(crate) mod end;
 pub mod perform;
+pub mod performance;
+pub mod publish;
 pub(crate) mod request;
 mod rival;
 mod succession;

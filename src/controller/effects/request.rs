@@ -1,10 +1,11 @@
-//! Requests in flight: sent beside the reconciles, so that none waits for an answer.
+//! HTTP requests under way. Each runs in its own task, so that no reconcile waits for an answer.
 //!
 //! # Guarantees
-//! One request at most for an attempt of this process. A request leaves only while the tenure of
-//! the executor that its intent names holds, and within two seconds of the write that names it;
-//! later, only if a live read shows the attempt still as the active one. Its end is noted here and
-//! wakes the saga.
+//! - An attempt has at most one HTTP request under way in this process.
+//! - An HTTP request leaves only while the tenure of the executor in its intent holds.
+//! - An HTTP request leaves without a live read only within two seconds after the write that names
+//!   it was sent. Later, it leaves only if a live read shows that its attempt is still active.
+//! - The end of an HTTP request is noted here and enqueues the saga.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -39,20 +40,21 @@ use crate::{
     text::bounded_line,
 };
 
-/// What a request needs to know of its saga.
+/// What an HTTP request needs from its saga.
 pub(crate) struct Flight<'a> {
     pub(crate) stored: &'a StoredSaga,
     pub(crate) account: &'a str,
     pub(crate) action: &'a HttpAction,
     pub(crate) time_limit: Duration,
-    /// When the write that names the attempt was sent, or the read that showed it.
+    /// When the write that names the attempt was sent, or when the read that showed the attempt
+    /// began.
     pub(crate) fresh_since: Instant,
     /// The executor that the intent names.
     pub(crate) executor: &'a str,
 }
 
-/// Sends the request of an attempt on its way, unless it is on it. `slot` is given back when it has
-/// landed.
+/// Starts the HTTP request of an attempt, unless it is under way. `slot` is released when the HTTP
+/// request has ended.
 pub(crate) fn begin(
     context: &Arc<Context>,
     flight: &Flight<'_>,
@@ -62,7 +64,7 @@ pub(crate) fn begin(
     let request = http::request::request(flight.action, &identity);
     let journey = Journey {
         context: Arc::clone(context),
-        // Only who the saga is: the status may be large.
+        // The spec and the status are left out, because the status may be large.
         stored: StoredSaga {
             spec: Err(String::new()),
             status: Err(String::new()),
@@ -100,7 +102,7 @@ pub(crate) fn begin(
 /// The most characters of a message in the log.
 const LOGGED: usize = 400;
 
-/// The word and the text of an end for the log.
+/// Returns the outcome and the message of an end, for the log.
 fn told(end: &ChildState) -> (&'static str, String) {
     let (outcome, message) = match end {
         ChildState::Succeeded(_) | ChildState::Answered(_) => (Outcome::Succeeded.as_str(), ""),
@@ -119,7 +121,7 @@ fn told(end: &ChildState) -> (&'static str, String) {
     (outcome, bounded_line(message, LOGGED))
 }
 
-/// A request on its way.
+/// An HTTP request under way.
 struct Journey {
     context: Arc<Context>,
     stored: StoredSaga,
@@ -147,7 +149,7 @@ impl Journey {
             call.ended(CallEnd::of(end, self.sent.may_have_left(), self.sent.status()));
         }
         match end {
-            // Not the active attempt any more: there is nothing to note.
+            // The attempt is not active any more, so there is nothing to note.
             None => self.context.attempts.landed(&self.key),
             Some(ChildState::Refused { message, .. }) => {
                 self.context.attempts.refused(&self.key, message);
@@ -159,12 +161,13 @@ impl Journey {
                 self.context.attempts.ended(&self.key, end);
             }
         }
-        // Before the saga is looked at: its next request may be to the same host.
+        // The slot is released before the saga is enqueued: the saga's next HTTP request may go to
+        // the same host.
         drop(slot);
         self.context.announce(&identity.namespace, &identity.saga);
     }
 
-    /// The call itself; `None` where the attempt is not the active one any more.
+    /// Sends the HTTP request and returns its end; `None` if the attempt is not active any more.
     async fn call(&self, identity: &Identity) -> Option<ChildState> {
         let account = Account { namespace: &identity.namespace, name: &self.account };
         let unwanted = Arc::new(AtomicBool::new(false));
@@ -183,8 +186,9 @@ impl Journey {
         Some(self.at_last(identity, state).await)
     }
 
-    /// The same end; for good where nothing was sent, and what the request needs goes with the
-    /// namespace of its saga.
+    /// Returns the same end, made permanent if all of this holds: nothing was sent, the saga is
+    /// being deleted, the HTTP request needs something in the saga's namespace, and the namespace
+    /// is terminating.
     async fn at_last(&self, identity: &Identity, state: ChildState) -> ChildState {
         let ChildState::Failed(failure @ Failure { reached: Reached::Nothing, last: false, .. }) =
             state
@@ -192,7 +196,7 @@ impl Journey {
             return state;
         };
         let namespace = identity.namespace.as_str();
-        // Its sagas are deleted first.
+        // If a namespace is terminating, its sagas are deleted first.
         let deleted = self.stored.metadata.deletion_timestamp.is_some();
         let goes = deleted
             && http::request::needs_namespace(&self.request, namespace)
@@ -211,9 +215,10 @@ impl Journey {
         ChildState::Failed(Failure { last: goes, message, ..failure })
     }
 
-    /// Whether the request may leave: within two seconds of the write that names it, or when a live
-    /// read shows it still wanted; and only while the tenure of the executor that the intent names
-    /// holds.
+    /// Returns the permit, which decides whether the HTTP request may leave. It may leave only
+    /// while the tenure of the executor in the intent holds. More than two seconds after the write
+    /// that names the HTTP request, a live read must also show that the attempt is still active; if
+    /// it does not, `unwanted` is set.
     fn permit(&self, unwanted: Arc<AtomicBool>) -> Permit {
         let (context, stored) = (Arc::clone(&self.context), Arc::new(self.stored.clone()));
         let (attempt, fresh_since, executor) =

@@ -1,15 +1,15 @@
-//! Another unfinished saga that applied the object which a step is about to apply: a person is
-//! told, and nothing is refused.
+//! Reports another unfinished saga that applied the object which a step is about to apply. An event
+//! tells the user. Nothing is refused.
 //!
 //! # Caveats
-//! Known is the one that applied the object last. A look that takes too long, or is refused, tells
-//! nobody anything.
+//! Only the saga that applied the object last is known. If the read of the object takes too long or
+//! is refused, nothing is reported.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::perform::Performance;
+use super::{performance::Performance, publish};
 use crate::{
     api::{
         ApplyAction, StoredSaga,
@@ -26,53 +26,53 @@ use crate::{
     },
 };
 
-/// The longest that a look may hold up what is applied.
+/// The longest time for which the read of the object may delay the apply.
 const LOOK: Duration = Duration::from_secs(1);
 
-impl Performance<'_> {
-    /// Tells once of another unfinished saga that applied the object of this attempt last.
-    pub(crate) async fn tell_of_a_rival(
-        &self,
-        saga: &ValidSaga,
-        identity: &Identity,
-        action: &ApplyAction,
-    ) {
-        let key = (identity.uid.clone(), identity.attempt.clone());
-        if self
-            .context
-            .attempts
-            .look(&key, |known| std::mem::replace(&mut known.looked_for_rivals, true))
-        {
-            return;
-        }
-        let account = Account { namespace: &saga.namespace, name: &saga.service_account };
-        let target = Target::applied(account, action);
-        let Ok(Ok(Some(object))) = timeout(LOOK, self.context.objects.get(target)).await else {
-            return;
-        };
-        let Some(mark) = mark_of(&object) else { return };
-        let Some((rival, step)) = self
-            .context
-            .saga_that(|other| applied_by(other, mark).filter(|_| is_another(other, saga)))
-        else {
-            return;
-        };
-        let whose = if namespace(&rival) == saga.namespace {
-            String::new()
-        } else {
-            format!("{}/", namespace(&rival))
-        };
-        let message = format!(
-            "step {} applies {} {}, which step {step} of the saga {whose}{} applied, and that \
-             saga has not ended: each overwrites what the other one wrote",
-            identity.attempt.step,
-            target.kind,
-            target.name,
-            name(&rival)
-        );
-        // A courtesy: what comes of it is in the log.
-        let _ = self.publish(&Notice { warning: true, reason: "ObjectShared", message }).await;
+/// Reports, once for each attempt, another unfinished saga that applied the object last.
+pub(crate) async fn tell_of_a_rival(
+    performance: &Performance<'_>,
+    saga: &ValidSaga,
+    identity: &Identity,
+    action: &ApplyAction,
+) {
+    let key = (identity.uid.clone(), identity.attempt.clone());
+    if performance
+        .context
+        .attempts
+        .look(&key, |known| std::mem::replace(&mut known.looked_for_rivals, true))
+    {
+        return;
     }
+    let account = Account { namespace: &saga.namespace, name: &saga.service_account };
+    let target = Target::applied(account, action);
+    let Ok(Ok(Some(object))) = timeout(LOOK, performance.context.objects.get(target)).await else {
+        return;
+    };
+    let Some(mark) = mark_of(&object) else { return };
+    let Some((rival, step)) = performance
+        .context
+        .saga_that(|other| applied_by(other, mark).filter(|_| is_another(other, saga)))
+    else {
+        return;
+    };
+    let whose = if namespace(&rival) == saga.namespace {
+        String::new()
+    } else {
+        format!("{}/", namespace(&rival))
+    };
+    let message = format!(
+        "step {} applies {} {}, which step {step} of the saga {whose}{} applied, and that \
+         saga has not ended: each overwrites what the other one wrote",
+        identity.attempt.step,
+        target.kind,
+        target.name,
+        name(&rival)
+    );
+    // A lost event is no error: `publish` logs it.
+    let _ =
+        publish::publish(performance, &Notice { warning: true, reason: "ObjectShared", message })
+            .await;
 }
 
 fn is_another(other: &StoredSaga, saga: &ValidSaga) -> bool {

@@ -1,4 +1,4 @@
-//! One request: sent once, bounded in time and size, and judged by what came back.
+//! One HTTP request: it is sent once, is bounded in time and size, and is judged by its answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,18 +34,19 @@ use crate::{
     text::bounded_line,
 };
 
-/// The longest time that connecting may take, TLS included.
+/// The longest time that connecting may take, including TLS.
 const MAX_CONNECT: Duration = Duration::from_secs(10);
-/// The most headers that an answer may have: beyond it, it is no answer. hyper bounds their bytes,
-/// at some 408 KiB; reqwest hands no smaller number on to it.
+/// The most headers that an answer may have. An answer with more is treated as a broken connection.
+/// hyper bounds the bytes of the headers at about 408 KiB. reqwest offers no way to pass hyper a
+/// smaller bound.
 const MAX_HEADERS: usize = 100;
 /// The most bytes of a body that are read.
 const MAX_BODY: usize = 64 * 1024;
 
-/// In how many answers values of Secrets are looked for at once: each takes memory.
+/// The most answers that are searched for secret values at once, because each search takes memory.
 const HIDING: usize = 2;
 
-/// Sends requests.
+/// Sends HTTP requests.
 #[derive(Clone)]
 pub struct HttpCaller {
     reach: Arc<Reach>,
@@ -56,7 +57,7 @@ pub struct HttpCaller {
 }
 
 impl HttpCaller {
-    /// A caller that reaches what `reach` lets it reach, with the TLS settings of
+    /// Creates a caller that connects only to what `reach` allows, with the TLS settings of
     /// [`tls_config`](super::tls::tls_config).
     #[must_use]
     pub fn new(reach: Reach, tls: ClientConfig, secrets: SecretReader) -> Self {
@@ -69,23 +70,23 @@ impl HttpCaller {
         }
     }
 
-    /// By whom Secrets are read.
+    /// Returns the reader of Secrets.
     pub(crate) const fn secrets(&self) -> &SecretReader {
         &self.secrets
     }
 
-    /// Sends `request` once and waits for its answer, at most `time_limit` in all. Headers and
-    /// certificates are read as `account`. `now` is the present instant; `sent` is new for each
-    /// call. Without `permit` nothing leaves: Failed, nothing reached.
+    /// Sends `request` once and waits for its answer, for at most `time_limit` in all. Headers and
+    /// certificates are read as `account`. `now` is the current instant. `sent` is new for each
+    /// call. If `permit` is denied, nothing is sent and the outcome is Failed with nothing reached.
     ///
-    /// What happens gives the outcome:
-    /// - an answer came: Answered; what it means is for the engine to say
-    /// - the URL, a header, an address, certificates or a missing right forbid it: Failed for good,
-    ///   nothing reached
-    /// - no such host, Secret, ConfigMap or key; no connection in time, refused, or TLS failed:
-    ///   Failed, tried again, nothing reached
-    /// - the API server cannot give the Secret just now: Refused
-    /// - the connection broke or the time ran out once it stood: Unknown
+    /// The outcome depends on the event:
+    /// - If an answer came, the outcome is Answered. The engine decides what the answer means.
+    /// - If the URL, a header, an address, the certificates or a missing right forbid the HTTP
+    ///   request, the outcome is a permanent Failed with nothing reached.
+    /// - If the host, Secret, ConfigMap or key does not exist, or the connection was too slow, was
+    ///   refused or failed in TLS, the outcome is Failed with nothing reached, and a retry follows.
+    /// - If the API server cannot give the Secret at the moment, the outcome is Refused.
+    /// - If the connection was made, and then broke or ran out of time, the outcome is Unknown.
     pub async fn call(
         &self,
         request: &HttpRequest,
@@ -108,8 +109,8 @@ impl HttpCaller {
         let _first = sent.1.set(response.status().as_u16());
         let answered_at = now.saturating_add(begun.elapsed()).unwrap_or(now);
         let mut body = Vec::new();
-        // Whether the body came whole or not, the status has decided, unless the step asks more of
-        // the answer.
+        // The status alone decides, whether or not the whole body came, unless the step reads more
+        // of the answer.
         let left = time_limit.saturating_sub(begun.elapsed());
         let whole = timeout(left, read(&mut response, &mut body)).await.unwrap_or_default();
         let (status, headers) =
@@ -125,7 +126,7 @@ impl HttpCaller {
         ChildState::Answered(Arc::new(Answer { status, headers, body, text, whole, retry_after }))
     }
 
-    /// Hides `secrets` in something, where no other task waits for it.
+    /// Runs `hide` with a hider of `secrets`, on a thread where no other task waits for it.
     async fn hide<T: Send + 'static>(
         &self,
         secrets: Vec<SecretValue>,
@@ -134,7 +135,8 @@ impl HttpCaller {
         if secrets.is_empty() {
             return hide(&Hider::new(&[]));
         }
-        // Never closed. It stays with the work, which ends later than a call that is dropped.
+        // The semaphore is never closed. The work owns the permit, because the work continues after
+        // a call is dropped.
         let permit = Arc::clone(&self.hiding).acquire_owned().await;
         let work = spawn_blocking(move || {
             let _permit = permit;
@@ -143,19 +145,20 @@ impl HttpCaller {
         match work.await.map_err(tokio::task::JoinError::try_into_panic) {
             Ok(hidden) => hidden,
             Err(Ok(panic)) => std::panic::resume_unwind(panic),
-            // The runtime ends, and nobody waits.
+            // The runtime is shutting down, and nothing waits for the result.
             Err(Err(_cancelled)) => std::future::pending().await,
         }
     }
 
-    /// What a message says of an error: see [`cause`].
+    /// Returns the text of an error for a message, without `secrets`: see [`cause`].
     async fn shown(&self, error: &reqwest::Error, secrets: Vec<SecretValue>) -> String {
         let cause = cause(error);
         let hidden = self.hide(secrets, move |hider| hider.hide(&cause).into_owned()).await;
         bounded_line(&hidden, MAX_CAUSE)
     }
 
-    /// Everything up to the answer's head. Besides, the values that were sent.
+    /// Sends the HTTP request and waits for the head of the answer. Also returns the secret values
+    /// that were sent.
     async fn send(
         &self,
         request: &HttpRequest,
@@ -188,7 +191,7 @@ impl HttpCaller {
     }
 }
 
-/// A client for one attempt at one target.
+/// Creates a client for one attempt at one target.
 fn client(
     tls: ClientConfig,
     target: &Target,
@@ -211,8 +214,8 @@ fn client(
         .build()
 }
 
-/// Reads the body into `into` until it ends, breaks or passes [`MAX_BODY`]. Returns whether it came
-/// whole.
+/// Reads the body into `into` until it ends, breaks off or exceeds [`MAX_BODY`]. Returns whether
+/// the whole body was read.
 async fn read(response: &mut Response, into: &mut Vec<u8>) -> bool {
     loop {
         let chunk = match response.chunk().await {

@@ -1,4 +1,4 @@
-//! The headers of one attempt, those from Secrets included.
+//! The headers of one attempt, including those from Secrets.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,30 +15,30 @@ use crate::{
     objects::http::request::{HttpHeaderValue, HttpRequest},
 };
 
-/// How long to wait for an API server that does not say how long.
+/// How long an attempt waits if the API server does not say how long.
 const RETRY_IN: Duration = Duration::from_secs(5);
 /// The longest wait that the API server may ask for.
 const MAX_RETRY_IN: Duration = Duration::from_mins(1);
 
-/// The headers of one attempt, and the values in them that nobody may see. An answer may echo the
-/// request.
+/// The headers of one attempt, and the secret values in them. An answer may repeat the headers, so
+/// the values are needed to hide them there.
 #[derive(Debug)]
 pub(super) struct Headers {
     pub(super) map: HeaderMap,
     pub(super) secrets: Vec<SecretValue>,
 }
 
-/// The most bytes of a Secret that are sent as the value of a header: as many as a literal value
-/// may have characters.
+/// The most bytes of a Secret that are sent as the value of a header. The number equals the most
+/// characters of a literal value.
 const MAX_SECRET: usize = 8 * 1024;
-/// The headers of an answer that expressions may read: so many, and so many bytes of names and
+/// The most headers of an answer that expressions may read, and the most bytes of their names and
 /// values together.
 const MAX_READ: usize = 64;
 const MAX_READ_BYTES: usize = 8 * 1024;
 
-/// The headers of an answer that are text, without the values of the Secrets: names in lower case,
-/// the values of those that repeat with `, ` between them (RFC 9110, 5.2). A name may be an echo,
-/// too.
+/// Returns the headers of an answer that are text, without the values of the Secrets. Names are in
+/// lower case. The values of a repeated header are joined with `, ` (RFC 9110, 5.2). The service
+/// may repeat a secret in a name too, so names are searched as well.
 pub(super) fn of_answer(answer: &HeaderMap, hider: &Hider) -> BTreeMap<String, String> {
     let (mut read, mut bytes) = (BTreeMap::<String, String>::new(), 0_usize);
     for (name, value) in answer.iter().take(MAX_READ) {
@@ -101,7 +101,8 @@ fn literal(name: &str, value: &str) -> Result<HeaderValue, ChildState> {
     })
 }
 
-/// Whatever the Secret holds, untrimmed. The message shows nothing of it.
+/// Returns the header value that the Secret holds, untrimmed. The message of a failure shows
+/// nothing of the value.
 fn from_secret(
     header: &str,
     key: &SecretKey,
@@ -139,7 +140,7 @@ pub(super) fn unreadable(error: &SecretError) -> ChildState {
         | SecretError::NotImpersonated { .. }
         | SecretError::BadName { .. } => failed(true, message),
         SecretError::Passing { retry_after, .. } => {
-            // Since when the intent is known is for the memory of the attempt to say.
+            // The memory of the attempt fills in how long the intent has been known.
             let (retry_in, known_for) =
                 (retry_after.unwrap_or(RETRY_IN).min(MAX_RETRY_IN), Duration::ZERO);
             ChildState::Refused { message, retry_in, known_for }
@@ -251,7 +252,7 @@ mod tests {
         }
     }
 
-    /// What came of sending a Secret of so many bytes.
+    /// Returns the outcome of building the headers with a Secret of this length.
     async fn of_length(bytes: usize) -> Result<Headers, ChildState> {
         let value =
             base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "s".repeat(bytes));

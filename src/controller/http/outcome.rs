@@ -1,4 +1,4 @@
-//! What became of a request that got no answer.
+//! The outcome of an HTTP request that got no answer.
 
 use std::{error::Error, time::Duration};
 
@@ -8,7 +8,8 @@ use crate::model::observation::{ChildState, Failure, Reached};
 /// The most characters of an error that a message shows.
 pub(crate) const MAX_CAUSE: usize = 200;
 
-/// Nothing was sent.
+/// Returns a failure of an HTTP request that was not sent. If `last` is set, the failure is
+/// permanent.
 pub(crate) fn failed(last: bool, message: String) -> ChildState {
     ChildState::Failed(Failure {
         reached: Reached::Nothing,
@@ -36,7 +37,7 @@ pub(crate) fn cannot_be_sent(cause: &str) -> ChildState {
     failed(true, format!("the request cannot be sent: {cause}"))
 }
 
-/// No answer came.
+/// Returns the outcome of an HTTP request that got no answer.
 pub(crate) fn broken(error: &reqwest::Error, host: &str, sent: &Sent, cause: &str) -> ChildState {
     if sent.may_have_left() {
         unknown(format!("the connection to {host} broke before an answer came: {cause}"))
@@ -47,8 +48,8 @@ pub(crate) fn broken(error: &reqwest::Error, host: &str, sent: &Sent, cause: &st
     }
 }
 
-/// The innermost error: the ones around it say only that something failed, and one of them holds
-/// the URL. It may quote the other side, such as the names in its certificate.
+/// Returns the innermost error. The outer errors say only that something failed, and one of them
+/// holds the URL. The innermost error may quote the service, such as the names in its certificate.
 pub(crate) fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {

@@ -1,23 +1,23 @@
-//! Takes the values of Secrets out of what the other side answers.
+//! Removes the values of Secrets from the answers of services.
 //!
 //! # Guarantees
-//! - Neither a value nor any part of it ([`encodings`]) shows where an answer repeats it as it was
-//!   sent, in JSON however it is escaped, percent-encoded as in a URL or a form, or in base64,
-//!   alone or in the midst of other text. A body that is JSON is looked at once it is parsed, each
-//!   string and each key of it, and a number that is such a part: whatever undid the escapes would
-//!   find nothing behind them.
-//! - Short pieces of a value are everyday words: they are hidden as whole words of texts, and show
-//!   in names and as numbers.
-//! - Time grows with the bytes of the values and of the answer, and not with their product; memory
-//!   with the bytes of the values.
+//! - Neither a value nor any part of it ([`encodings`]) shows if an answer repeats it as sent, in
+//!   JSON with any escapes, percent-encoded as in a URL or a form, or in base64, alone or within
+//!   other text. A JSON body is searched after parsing: each string, each key, and each number that
+//!   equals such a part. A later step that undid the escapes would therefore find no value behind
+//!   them.
+//! - Short pieces of a value are everyday words. They are hidden as whole words of texts, and they
+//!   show in names and as numbers.
+//! - Time grows with the bytes of the values plus the bytes of the answer, not with their product.
+//!   Memory grows with the bytes of the values.
 //!
 //! # Caveats
-//! - Who is sent a Secret knows it, and can write it in a way that nobody recognises. This is for
-//!   services that echo what they were sent.
-//! - What the other side was sent by another request is not looked for, nor what a broken answer
-//!   holds the beginning of.
-//! - Two keys that hold nothing but hidden parts are one: the later one stands.
-//! - Of very long values, or values with very many parts, not all parts are looked for
+//! - A service that receives a Secret can write it in a form that is not recognised. The removal
+//!   serves services that repeat what they received.
+//! - Values that another HTTP request sent to the service are not searched. A value that a broken
+//!   answer cuts off is not found either.
+//! - Two keys that consist only of hidden parts become one key. The later of the two stays.
+//! - If a value is very long or has very many parts, not all its parts are searched
 //!   ([`encodings::MAX_FORMS`]).
 
 mod automaton;
@@ -37,15 +37,15 @@ use self::{
 };
 use crate::controller::cluster::secrets::SecretValue;
 
-/// What stands where a value stood.
+/// The replacement of a hidden value.
 const HIDDEN: &str = "[hidden]";
 
-/// Knows the values of the Secrets that a request sends. Large values make it large: let few exist
-/// at once.
+/// The hider of the Secrets that one HTTP request sends. Large values make the hider large, so keep
+/// few hiders at once.
 pub(crate) struct Hider {
-    /// Finds what does not show wherever it stands.
+    /// Finds the forms that are hidden anywhere.
     anywhere: Finder,
-    /// Finds what does not show as a whole word.
+    /// Finds the forms that are hidden as whole words.
     words: Words,
     /// The parts that are numbers, as the bits of a double.
     numbers: BTreeSet<u64>,
@@ -58,19 +58,19 @@ impl fmt::Debug for Hider {
 }
 
 impl Hider {
-    /// Hides the values of `secrets`.
+    /// Creates a hider of the values of `secrets`.
     pub(crate) fn new(secrets: &[SecretValue]) -> Self {
         let Forms { anywhere, words, numbers } = Forms::of(secrets);
         Self { anywhere: Finder::new(anywhere), words, numbers }
     }
 
-    /// The text without the values.
+    /// Returns the text without the values.
     pub(crate) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.hide_with(&self.words, text)
     }
 
-    /// A name without the values. The short pieces of values are words of everyday use, and so are
-    /// names: they stay.
+    /// Returns a name without the values. Short pieces of a value stay, because they are everyday
+    /// words and names are made of such words.
     pub(crate) fn hide_in_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
         self.hide_with(&Words::default(), name)
     }
@@ -92,17 +92,19 @@ impl Hider {
         without(text, all)
     }
 
-    /// A body as expressions read it, which is as JSON, or as text where it is none; and as a
-    /// message shows it.
+    /// Returns two forms of a body: as expressions read it, which is JSON, or text if the body is
+    /// not JSON; and as a message shows it.
     pub(crate) fn body(&self, raw: &str) -> (Value, String) {
         let Ok(parsed) = serde_json::from_str::<Value>(raw) else {
             let text = self.hide(raw).into_owned();
             return (Value::String(text.clone()), text);
         };
         let body = self.hide_in(parsed.clone());
-        // The text holds names and numbers, too. What was found in the body may be written in a way
-        // that is not seen in the text; and what is seen in the text may be a name or a number, or
-        // stand in a field that is there twice, of which the body has but one.
+        // The raw text is used only if the parsed body needed no hiding and the raw text contains
+        // no hidden word. A value found in the parsed body may be written in the raw text in a form
+        // that the search does not see. A word found in the raw text may be a name or a number,
+        // which both stay, or may stand in a duplicate field, of which the parsed body keeps only
+        // one.
         let as_it_came = body == parsed
             && !views(raw).any(|view| self.words.find(view.bytes()).next().is_some());
         let text = if as_it_came {
@@ -113,7 +115,8 @@ impl Hider {
         (body, text)
     }
 
-    /// The value without the values of the Secrets. No deeper than a parser of JSON goes.
+    /// Returns the value without the values of the Secrets. The recursion is no deeper than the
+    /// JSON parser allows.
     fn hide_in(&self, value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.hide(&text).into_owned()),
@@ -127,14 +130,14 @@ impl Hider {
         }
     }
 
-    /// Whether a number is a part of a value, however it is written.
+    /// Returns whether a number is a part of a secret value, in any notation.
     fn is_hidden(&self, number: &Number) -> bool {
         number.as_f64().is_some_and(|number| self.numbers.contains(&number.to_bits()))
             && number.to_string().len() >= MIN_HIDDEN
     }
 }
 
-/// Adds a place that ends no earlier than those before it. Those that touch become one.
+/// Adds a place that ends no earlier than the places before it. Places that touch are merged.
 fn add(found: &mut Vec<Range<usize>>, mut place: Range<usize>) {
     while let Some(last) = found.pop_if(|last| last.end >= place.start) {
         place.start = place.start.min(last.start);
@@ -143,7 +146,7 @@ fn add(found: &mut Vec<Range<usize>>, mut place: Range<usize>) {
     found.push(place);
 }
 
-/// The text with [`HIDDEN`] in these places.
+/// Returns the text with [`HIDDEN`] in these places.
 fn without(text: &str, mut places: Vec<Range<usize>>) -> Cow<'_, str> {
     if places.is_empty() {
         return Cow::Borrowed(text);
@@ -151,7 +154,8 @@ fn without(text: &str, mut places: Vec<Range<usize>>) -> Cow<'_, str> {
     places.sort_unstable_by_key(|place| place.end);
     let mut merged = Vec::new();
     for place in places {
-        // Half a character says half of what it is.
+        // A place is extended to whole characters, because half a character reveals half of what it
+        // is.
         add(&mut merged, text.floor_char_boundary(place.start)..text.ceil_char_boundary(place.end));
     }
     let (mut left, mut shown) = (String::new(), 0);

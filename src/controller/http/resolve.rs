@@ -1,9 +1,9 @@
-//! From a URL to the addresses that may be connected to.
+//! The way from a URL to the addresses that the operator may connect to.
 //!
 //! # Guarantees
-//! The host is resolved once. Where any of its addresses is refused, none is used: a name that
-//! mixes a service with a loopback address is not worth a guess. A host that is refused by its name
-//! is not even looked up.
+//! The host is resolved once. If any of its addresses is refused, no address is used: a name with
+//! both a service address and a loopback address is refused as a whole. A host that is refused by
+//! its name is not resolved at all.
 
 use std::{
     io,
@@ -32,36 +32,36 @@ use crate::{
 /// The most characters of a host name or an error that a message shows.
 const MAX_SHOWN: usize = 200;
 
-/// Looks up a host name: all its addresses, with the given port.
+/// Resolves a host name to all its addresses, with the given port.
 pub(super) type Names =
     Arc<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
-/// The names as this machine knows them.
+/// Returns the resolver of this machine.
 pub(super) fn system() -> Names {
     Arc::new(|name, port| {
         async move { tokio::net::lookup_host((name, port)).await.map(Iterator::collect) }.boxed()
     })
 }
 
-/// Where a request goes, checked.
+/// The checked destination of an HTTP request.
 #[derive(Debug)]
 pub(super) struct Target {
     /// The URL.
     pub(super) url: Url,
-    /// `stock.shop.svc:80`, for messages.
+    /// The host and port for messages, such as `stock.shop.svc:80`.
     pub(super) host: String,
     addresses: Vec<SocketAddr>,
 }
 
 impl Target {
-    /// A resolver that answers every name with the checked addresses.
+    /// Returns a resolver that answers every name with the checked addresses.
     pub(super) fn pinned(&self) -> Pinned {
         Pinned(self.addresses.clone())
     }
 }
 
-/// Knows some addresses and nothing else: whatever name the client asks for, it cannot come to
-/// another address.
+/// A resolver that knows only the checked addresses. Whatever name the client resolves, the client
+/// cannot connect to another address.
 #[derive(Debug)]
 pub(super) struct Pinned(Vec<SocketAddr>);
 
@@ -72,7 +72,7 @@ impl Resolve for Pinned {
     }
 }
 
-/// Checks the host of `url`, resolves it and checks each of its addresses.
+/// Checks the host of `url`, resolves the host and checks each of its addresses.
 pub(super) async fn target(url: &str, reach: &Reach, names: &Names) -> Result<Target, ChildState> {
     let Parsed { url, host, port } = parse(url)?;
     let shown = bounded_line(&format!("{host}:{port}"), MAX_SHOWN);
@@ -80,7 +80,7 @@ pub(super) async fn target(url: &str, reach: &Reach, names: &Names) -> Result<Ta
         .check_host(&host)
         .map_err(|denied| failed(true, bounded_line(&denied.to_string(), 2 * MAX_SHOWN)))?;
     let addresses = match host {
-        // The client connects to such a host without asking its resolver.
+        // The client connects to a literal address without calling its resolver.
         Host::Ipv4(ip) => vec![SocketAddr::new(IpAddr::V4(ip), port)],
         Host::Ipv6(ip) => vec![SocketAddr::new(IpAddr::V6(ip), port)],
         Host::Domain(name) => names(name, port).await.map_err(|error| {
@@ -92,7 +92,7 @@ pub(super) async fn target(url: &str, reach: &Reach, names: &Names) -> Result<Ta
     Ok(Target { url, host: shown, addresses })
 }
 
-/// A URL that can be asked for, with its host and port.
+/// A valid URL with its host and port.
 struct Parsed {
     url: Url,
     host: Host<String>,

@@ -1,4 +1,4 @@
-//! Whether a request may leave, and whether it has left.
+//! Tracks whether an HTTP request may leave the process and whether it may have left.
 
 use std::sync::{
     Arc, OnceLock,
@@ -8,47 +8,49 @@ use std::sync::{
 use futures::{FutureExt, future::BoxFuture};
 use tower::BoxError;
 
-/// Whether anything of a request may have left the process. For the one who drops a call: where
-/// nothing left, nothing was done. Besides, the status of the answer.
+/// The record of whether any part of an HTTP request may have left the process. If nothing left,
+/// the caller of a dropped call knows that nothing was done. The second field holds the status of
+/// the answer.
 #[derive(Clone, Debug, Default)]
 pub struct Sent(Arc<AtomicU8>, pub(super) Arc<OnceLock<u16>>);
 
-/// Nothing left.
+/// Nothing has left the process.
 pub(crate) const KEPT: u8 = 0;
 
-/// Something may have left.
+/// Something may have left the process.
 pub(crate) const LEFT: u8 = 1;
 
-/// Nothing left, and nothing will.
+/// Nothing has left the process, and nothing will.
 pub(crate) const FORBIDDEN: u8 = 2;
 
 impl Sent {
-    /// Whether a connection was made, so that the request may be under way.
+    /// Returns whether a connection was made, so that the HTTP request may be under way.
     #[must_use]
     pub fn may_have_left(&self) -> bool {
         self.0.load(Ordering::Acquire) == LEFT
     }
 
-    /// The status of the answer; `None` where none came.
+    /// Returns the status of the answer, or `None` if no answer came.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.1.get().copied()
     }
 
-    /// Notes that something may have left.
+    /// Records that something may have left the process.
     #[cfg(test)]
     pub(crate) fn has_left(&self) {
         self.0.store(LEFT, Ordering::Release);
     }
 
-    /// Lets nothing leave any more. Returns whether nothing did.
+    /// Forbids the HTTP request to leave from now on. Returns whether nothing has left.
     #[must_use]
     pub fn forbid(&self) -> bool {
         self.0.compare_exchange(KEPT, FORBIDDEN, Ordering::AcqRel, Ordering::Acquire) != Err(LEFT)
     }
 
-    /// Asks once more at the moment at which a connection stands, before the first byte of the
-    /// request is written to it.
+    /// Returns the check of a new connection. The check runs before the first byte of the HTTP
+    /// request is written to the connection: it asks `permit`, then records that something may have
+    /// left. The connection is refused if the permit is denied or the HTTP request was forbidden.
     pub(crate) fn on_connection<T: Send + 'static>(
         &self,
         permit: Permit,
@@ -70,6 +72,6 @@ impl Sent {
     }
 }
 
-/// Whether a request may still leave: asked when the connection stands, so that no slow name server
-/// or handshake makes it leave late.
+/// Decides whether an HTTP request may still leave. The permit is asked after the connection is
+/// made, so that a slow name server or handshake cannot let the HTTP request leave late.
 pub type Permit = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;

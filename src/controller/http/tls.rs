@@ -1,9 +1,9 @@
-//! Whom the TLS of one attempt trusts.
+//! The certificate authorities that the TLS of one attempt trusts.
 //!
 //! # Guarantees
-//! Where an action names certificate authorities, no others are trusted: what cannot be read fails
-//! the attempt, and never falls back to those of the system. The settings are of this attempt
-//! alone, so that no session begun under other authorities is resumed.
+//! If an action names certificate authorities, only these are trusted. If they cannot be read, the
+//! attempt fails; it never falls back to the authorities of the system. The settings belong to this
+//! attempt alone, so that no session is resumed that began under other authorities.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ use crate::{
     objects::http::request::HttpRequest,
 };
 
-/// The TLS settings of one attempt at `target`: `common`, or those that trust what the action
-/// names.
+/// Returns the TLS settings of one attempt at `target`: `common`, or settings that trust the
+/// authorities that the action names.
 pub(super) async fn settings(
     target: &Target,
     request: &HttpRequest,
@@ -70,8 +70,8 @@ pub(super) async fn settings(
     configured(roots).map_err(|error| failed(true, format!("TLS cannot be set up: {error}")))
 }
 
-/// The certificates of a PEM text; what else it holds is passed over. The errors show nothing of
-/// it.
+/// Returns the certificates of a PEM text. Other content is skipped. The errors show nothing of the
+/// text.
 fn roots(pem: &[u8]) -> Result<RootCertStore, &'static str> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -81,14 +81,15 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, &'static str> {
     if roots.is_empty() { Err("holds no certificate") } else { Ok(roots) }
 }
 
-/// The TLS settings of all calls: ring, and the system's root certificates or those that
-/// `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Reads files: call it once, at the start.
+/// Returns the TLS settings of all calls: the cryptography of ring, and the root certificates of
+/// the system, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Reads files: call the
+/// function once, at the start.
 ///
-/// Where no root certificate is found the operator runs on, and only calls to `https://` fail, with
-/// a message that says so.
+/// If no root certificate is found, the operator keeps running. Only calls to `https://` fail, with
+/// a message that says why.
 ///
 /// # Errors
-/// Never with ring's cipher suites, unless rustls changes what it needs.
+/// Never with the cipher suites of ring, unless rustls changes its requirements.
 pub fn tls_config() -> Result<ClientConfig, rustls::Error> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
@@ -104,7 +105,7 @@ pub fn tls_config() -> Result<ClientConfig, rustls::Error> {
     configured(roots)
 }
 
-/// The TLS settings that trust `roots`.
+/// Returns the TLS settings that trust `roots`.
 pub(crate) fn configured(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder =

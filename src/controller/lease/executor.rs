@@ -1,22 +1,23 @@
-//! Executors: under which id this process sends requests, and whether those of other processes are
-//! gone.
+//! Executors: the id under which this process sends HTTP requests, and the check whether the
+//! executors of other processes are gone.
 //!
 //! ```text
 //!  own: create ─► renew every 2 s ─┬─► a renewal is refused, or 4 s pass
-//!                                  │    ─► abort what is under way ─► a new id, a new Lease
+//!                                  │    ─► abort HTTP requests under way ─► new id, new Lease
 //!                                  └─► the process ends ─► release
 //!  others: an intent of a foreign id ─► live reads of its Lease, one series for each id
-//!           ─► gone ─► look at its sagas again
+//!           ─► gone ─► enqueue its sagas
 //! ```
 //!
 //! # Guarantees
-//! A request leaves only while the tenure of the id in its intent holds, and is aborted when that
-//! lapses; an id that lapsed is never used again. What another process sent counts as unknown only
-//! when [`crate::coordination::executor_lease`] says that its executor is gone.
+//! An HTTP request is sent only while the tenure of the id in its intent holds. It is aborted when
+//! the tenure lapses. An id that lapsed is never used again. An HTTP request that another process
+//! sent counts as Unknown only when [`crate::coordination::executor_lease`] says that its executor
+//! is gone.
 //!
 //! # Caveats
-//! Leases are read only while there are intents of other executors, so an operator that is alone
-//! reads none.
+//! Leases are read only while there are intents of other executors. So an operator that runs alone
+//! reads no Leases of others.
 
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -29,15 +30,15 @@ use crate::{
     coordination::executor_lease::TERM,
 };
 
-/// What tells the Leases of executors from others.
+/// The label that marks the Leases of executors.
 pub(crate) const LABEL_EXECUTOR: &str = "saga.dev/executor";
 
-/// The name of an executor's Lease.
+/// Returns the name of an executor's Lease.
 pub(crate) fn lease_name(id: &str) -> String {
     format!("saga-executor-{id}")
 }
 
-/// The Lease of an executor as it is created.
+/// Builds the Lease of an executor, as it is created.
 pub(crate) fn lease(id: &str) -> Lease {
     let labels = [(LABEL_MANAGED_BY, MANAGER), (LABEL_EXECUTOR, "true")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()));

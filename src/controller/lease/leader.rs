@@ -1,22 +1,23 @@
-//! Stands for leadership: looks at the Lease, takes it, renews it, and gives it back.
+//! The leader election: reads the Lease, takes it, renews it, and releases it.
 //!
 //! ```text
-//!  stand by ─► the Lease is free, or its holder is gone ─► lead: every saga is looked at
-//!     ▲                                                      │
-//!     │                                                      ├─► resign: the Lease is released
-//!     │                                                      ▼
-//!     │                             not renewed in time, or another one holds it
-//!     │                                                      │
-//!     └── nothing new begins; requests end and are recorded ◄┘
+//!  stand by ─► the Lease is free, or its holder is gone ─► lead: every saga is enqueued
+//!     ▲                                                           │
+//!     │                                                           ├─► resign: release the Lease
+//!     │                                                           ▼
+//!     │                   not renewed in time, or another replica holds it
+//!     │                                                           │
+//!     └── nothing new begins; HTTP requests end and are recorded ◄┘
 //! ```
 //!
 //! # Guarantees
-//! The process goes on when it leads no more, whatever the reason: its requests end under the Lease
-//! of its executor, and it stands again. So an API server that is away for a while ends no process.
+//! The process continues when it stops leading, whatever the reason. Its HTTP requests end under
+//! the Lease of its executor, and it stands for leadership again. So an API server that is away for
+//! a while ends no process.
 //!
 //! # Caveats
-//! One that stands by keeps its caches filled and its executor's Lease renewed: the cost of taking
-//! over at once.
+//! A replica that stands by keeps its caches filled and its executor's Lease renewed. This is the
+//! cost of taking over at once.
 
 use std::{
     sync::Arc,
@@ -39,41 +40,41 @@ use crate::{
     coordination::election::{Candidate, Move, Warmth},
 };
 
-/// The longest time of one call. A look takes two of them at most, which is less than a leader
-/// leads without a renewal.
+/// The time limit of one call. A round takes at most two calls, a read and a write. That is less
+/// than a leader leads without a renewal.
 const LOOK: Duration = Duration::from_secs(2);
-/// How soon a leader looks again after a look that failed.
+/// The wait of a leader after a failed round.
 const AGAIN: Duration = Duration::from_millis(300);
-/// How soon one that stands by looks again after a look that failed.
+/// The wait of a replica that stands by after a failed round.
 const LATER: Duration = Duration::from_secs(2);
-/// How long a write whose answer was not waited for may still be on its way, where it is worth
-/// another look.
+/// How long a write that was not waited for may still be under way, if it matters to the release.
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
-/// The longest time that the release may take.
+/// The time limit of the release.
 const RELEASE: Duration = Duration::from_secs(2);
 
-/// This process as one that leads or would like to.
+/// This process as a leader or a candidate for leadership.
 pub(crate) struct Candidacy {
     api: Api<Lease>,
     candidate: Candidate,
-    /// The Lease as it was last written; `None` while it is not ours, or where an answer was lost.
+    /// The Lease as last written; `None` while this process does not hold it, or if an answer was
+    /// lost.
     known: Option<Lease>,
-    /// Whether the answer to the last write was not waited for: it may yet arrive.
+    /// Whether the last write was not waited for: its answer may still arrive.
     unanswered: bool,
-    /// What was told last, so that it is not told every two seconds.
+    /// The last log message, so that a repeated state is not logged every two seconds.
     told: String,
 }
 
-/// Why a look did not do what it was to do.
+/// Why a round failed.
 enum Failed {
-    /// The API server or the connection said so.
+    /// The API server or the connection reported an error.
     Answered(kube::Error),
     /// No answer came in time.
     Silent,
 }
 
-/// Stands for leadership until `resigned`, then gives it back. Where nobody is elected, only waits.
-/// `warmth`: how much of the caches is filled.
+/// Stands for leadership until `resigned` completes, then releases the Lease. Without election,
+/// only waits. `warmth`: how much of the caches is filled.
 pub(crate) async fn run(
     candidacy: Option<Candidacy>,
     context: Arc<Context>,
@@ -85,13 +86,14 @@ pub(crate) async fn run(
         () = candidacy.stand(&context, warmth) => {}
         () = resigned => {}
     }
-    // First: who takes over is not to meet anything new of this process.
+    // This comes before the release: the replica that takes over must not meet anything new of this
+    // process.
     turn(false, false, &context);
     candidacy.release().await;
 }
 
-/// Begins or ends to lead. Every saga is looked at: at the beginning because nobody did before, at
-/// the end to call off what was not sent.
+/// Begins or ends the leadership. Enqueues every saga: at the beginning because nobody reconciled
+/// them before, at the end to call off HTTP requests that were not sent.
 fn turn(leads: bool, followed: bool, context: &Context) {
     context.lead(leads, followed);
     context.announce_all(|_| true);
@@ -102,7 +104,7 @@ impl Candidacy {
         Self { api, candidate, known: None, unanswered: false, told: String::new() }
     }
 
-    /// Never returns.
+    /// Runs the election. Never returns.
     async fn stand(&mut self, context: &Context, mut warmth: Receiver<Warmth>) {
         loop {
             self.candidate.warms(*warmth.borrow_and_update());
@@ -126,25 +128,26 @@ impl Candidacy {
             self.tell_rival(failed);
             let next = match (failed, self.candidate.until()) {
                 (false, _) => self.candidate.next_look(now),
-                // Not later than its time is over: that has to be seen when it comes.
+                // Not later than the end of the leadership: the process must see that end when it
+                // comes.
                 (true, Some(until)) if leads => until.min(now + AGAIN),
                 (true, _) => now + LATER,
             };
             tokio::select! {
                 () = sleep_until(next.into()) => {}
-                // It may take now what it could not.
+                // The candidate may now be able to take the Lease.
                 Ok(()) = warmth.changed() => {}
             }
         }
     }
 
-    /// One look at the Lease, and what follows from it.
+    /// Runs one round: reads the Lease and acts on what it shows.
     async fn look(&mut self, sent: Instant) -> Result<(), Failed> {
         let lease = match self.known.take() {
             Some(lease) => Some(lease),
             None => self.in_time(self.api.get_opt(self.candidate.lease())).await?,
         };
-        // Before the write, in whose midst this may be broken off.
+        // This is set before the write, because the write may be aborted midway.
         self.unanswered = true;
         let written = match self.candidate.saw(lease.as_ref(), sent, Instant::now(), now()) {
             Move::Wait => {
@@ -171,8 +174,8 @@ impl Candidacy {
         Ok(())
     }
 
-    /// What came of a call, which is given up when the leadership is over, so that this is seen
-    /// when it comes.
+    /// Returns the outcome of a call. A leader's call is given up when the leadership ends, so that
+    /// the process sees the end when it comes.
     async fn in_time<T>(
         &self,
         call: impl Future<Output = Result<T, kube::Error>>,
@@ -187,7 +190,7 @@ impl Candidacy {
         answered.map_err(|_| Failed::Silent)?.map_err(Failed::Answered)
     }
 
-    /// Says that it leads, or does no more.
+    /// Logs that this process leads, or that it leads no more.
     fn tell_turn(&mut self, leads: bool, context: &Context) {
         let (lease, identity) = (self.candidate.lease(), self.candidate.identity());
         if leads {
@@ -203,8 +206,8 @@ impl Candidacy {
         }
     }
 
-    /// Lets the others know that nobody leads, so that they need not wait. Best effort: a Lease
-    /// that stays runs out.
+    /// Releases the Lease, so that the other replicas need not wait. This is best effort: a Lease
+    /// that is not released expires.
     async fn release(mut self) {
         match timeout(RELEASE, self.give_back()).await {
             Ok(Ok(true)) => {
@@ -219,10 +222,10 @@ impl Candidacy {
         }
     }
 
-    /// Gives the Lease back, where it is ours. Returns whether it was.
+    /// Releases the Lease if this process holds it. Returns whether it did.
     async fn give_back(&mut self) -> Result<bool, kube::Error> {
-        // A write that was broken off may come in between, or make it ours only now: it is tried
-        // once more.
+        // An aborted write may arrive between the two attempts, or may give this process the Lease
+        // only now. So the release is tried a second time.
         match self.give_back_once().await {
             Err(error) if code(&error) == Some(409) => {}
             Ok(false) if self.unanswered => sleep(ON_ITS_WAY).await,
@@ -234,7 +237,7 @@ impl Candidacy {
     async fn give_back_once(&mut self) -> Result<bool, kube::Error> {
         let lease = match self.known.take() {
             Some(lease) => Some(lease),
-            // Only the Lease itself tells what came of a look that was broken off.
+            // Only the Lease itself shows the outcome of an aborted round.
             None => self.api.get_opt(self.candidate.lease()).await?,
         };
         let Some(free) = lease.and_then(|lease| self.candidate.released(&lease)) else {
@@ -243,7 +246,7 @@ impl Candidacy {
         self.api.replace(self.candidate.lease(), &PostParams::default(), &free).await.map(|_| true)
     }
 
-    /// Says who leads, where that was seen and is another one.
+    /// Logs which other replica leads, if one was seen.
     fn tell_rival(&mut self, failed: bool) {
         if let Some(rival) = self.candidate.rival().filter(|_| !failed) {
             let what = format!("another operator leads, and this one stands by: {rival}");
@@ -261,7 +264,7 @@ impl Candidacy {
     fn complain(&mut self, error: &kube::Error) {
         let namespace = self.api.namespace().unwrap_or_default();
         match code(error) {
-            // Another one was faster: the next look tells who.
+            // Another replica was faster: the next round shows which one.
             Some(409) => {}
             Some(403) => self.tell(&format!(
                 "no operator leads: their account needs the verbs get, create and update on \
@@ -276,7 +279,7 @@ impl Candidacy {
         }
     }
 
-    /// Says it in the log, unless it was said last.
+    /// Logs a message, unless the last message was the same.
     fn tell(&mut self, what: &str) {
         if self.told != what {
             tracing::warn!(lease = self.candidate.lease(), "{what}");

@@ -1,5 +1,5 @@
-//! Leases: the one under which this process sends requests, those of other processes, and that of
-//! the leader.
+//! Leases: the Lease under which this process sends HTTP requests, the Leases of other processes,
+//! and the leader's Lease.
 
 mod executor;
 pub(crate) mod leader;

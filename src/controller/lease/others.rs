@@ -1,4 +1,4 @@
-//! The executors of other processes: whether they are gone.
+//! The executors of other processes, and the check whether they are gone.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,23 +18,23 @@ use crate::{
     mutants::{self, Twin},
 };
 
-/// After how long a saga is looked at again while it waits for another executor, although nobody
-/// announced it.
+/// The wait before a saga that waits for another executor is requeued, even if nothing enqueued the
+/// saga.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// How long an executor is watched after the last saga asked for it: one that went does not say
-/// that it waits no more.
+/// How long an executor is watched after the last saga asked for it. A saga that is gone does not
+/// say that it waits no more.
 const INTEREST: Duration = Duration::from_secs(30);
-/// How long it is remembered that an executor is gone, after the last saga asked for it.
+/// How long the fact that an executor is gone is remembered after the last saga asked for it.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
-/// The most executors whose Leases are read at once. Stored status is input: it may name any
-/// number.
+/// The most executors whose Leases are read at once. Stored status is input, so it may name any
+/// number of executors.
 const MOST_READ: usize = 256;
 
 /// A saga's namespace and name.
 type SagaKey = (String, String);
 
-/// What is known of other executors, by id.
+/// What this process knows of other executors, by id.
 #[derive(Debug)]
 pub struct Others {
     api: Api<Lease>,
@@ -44,24 +44,24 @@ pub struct Others {
 #[derive(Debug)]
 struct Watched {
     vigil: Vigil,
-    /// The sagas that wait for it.
+    /// The sagas that wait for the executor.
     sagas: HashSet<SagaKey>,
-    /// When a saga asked last.
+    /// When a saga last asked for the executor.
     asked: Instant,
-    /// Whether its Lease is being read.
+    /// Whether a task is reading the executor's Lease.
     reading: bool,
 }
 
 impl Others {
-    /// Reads Leases by this API.
+    /// Creates the memory of other executors. `api` reads their Leases.
     #[must_use]
     pub fn new(api: Api<Lease>) -> Self {
         Self { api, watched: Mutex::default() }
     }
 
-    /// The state of a request that the executor `id` of another process was to send for `saga`.
-    /// This process first read the intent at `first_read`; the request's own time limit is
-    /// `timeout`.
+    /// Returns the state of an HTTP request that the executor `id` of another process was to send
+    /// for `saga`. `first_read`: when this process first read the intent. `timeout`: the time limit
+    /// of the HTTP request.
     pub fn state(
         &self,
         context: &Arc<Context>,
@@ -81,7 +81,7 @@ impl Others {
                 .into();
             return ChildState::Unknown { message, retry_after: None };
         }
-        // What is no id of ours never had a Lease, and is no name to ask for either.
+        // An id in another format never had a Lease, and is not a valid name to read.
         if !is_id(id) {
             let left = TERM.saturating_sub(now.saturating_duration_since(first_read));
             return if left.is_zero() {
@@ -106,7 +106,7 @@ impl Others {
             return gone();
         }
         watched.sagas.insert(saga);
-        // Where there is no room, the saga asks again.
+        // If there is no room, the saga asks again later.
         if has_room {
             watched.reading = true;
             tokio::spawn(Self::read(Arc::clone(context), id.to_owned()));
@@ -114,7 +114,7 @@ impl Others {
         ChildState::Elsewhere { look_again_in: left.min(LOOK_AGAIN) }
     }
 
-    /// Notes that of all executors a saga waits for none but these.
+    /// Notes that a saga waits for no executors except these.
     pub fn waits_only_for(&self, saga: &SagaKey, ids: &[&str]) {
         for (id, watched) in self.lock().iter_mut() {
             if !ids.contains(&id.as_str()) {
@@ -123,8 +123,7 @@ impl Others {
         }
     }
 
-    /// Reads an executor's Lease again and again until it is gone, or no saga waits for it any
-    /// more.
+    /// Reads an executor's Lease repeatedly until the executor is gone or no saga waits for it.
     async fn read(context: Arc<Context>, id: String) {
         loop {
             let asked = Instant::now();
@@ -160,7 +159,7 @@ impl Others {
         }
     }
 
-    /// What a live read of an executor's Lease shows; `None` where it failed.
+    /// Returns what a live read of an executor's Lease shows; `None` if the read failed.
     async fn sight(&self, id: &str) -> Option<Sighting> {
         match self.api.get_opt(&lease_name(id)).await {
             Ok(None) => Some(Sighting::Absent),
@@ -170,7 +169,8 @@ impl Others {
                     .as_ref()
                     .and_then(|spec| spec.holder_identity.as_deref())
                     .is_some_and(|holder| !holder.is_empty());
-                // The UID, too: one that was made again is another one.
+                // The UID counts too: a Lease that was deleted and created again is a different
+                // Lease.
                 let version = format!(
                     "{}/{}",
                     lease.uid().unwrap_or_default(),
@@ -189,7 +189,7 @@ impl Others {
         }
     }
 
-    /// Forgets executors that nobody asked for any more.
+    /// Removes executors for which no saga asked for ten minutes, unless their Lease is being read.
     pub fn forget(&self) {
         self.lock().retain(|_, watched| watched.reading || watched.asked.elapsed() < REMEMBERED);
     }
@@ -199,7 +199,7 @@ impl Others {
     }
 }
 
-/// Whether it is an id as [`crate::controller::lease::own`] makes them.
+/// Returns whether the text is an id in the format that [`crate::controller::lease::own`] makes.
 fn is_id(id: &str) -> bool {
     uuid::Uuid::parse_str(id).is_ok_and(|uuid| uuid.to_string() == id)
 }
@@ -248,7 +248,7 @@ mod tests {
         });
         let (context, _announced) = fixture::context(Client::new(refuse, "default"), None);
         let (now, id) = (Instant::now(), "0d1c5a2e-0000-4000-8000-000000000000");
-        // A term has passed since the Lease was seen last.
+        // A term has passed since the Lease was last seen.
         let mut vigil = Vigil::default();
         vigil.saw(
             Sighting::Held("1".into()),

@@ -1,4 +1,4 @@
-//! This process's own executor: an id, its Lease, and whether it may send.
+//! This process's own executor: an id, its Lease, and the check whether it may send HTTP requests.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -31,22 +31,22 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// The longest time of one renewal: a lost answer leaves time for another try before the tenure
-/// lapses.
+/// The time limit of one renewal. If the answer is lost, there is time for another renewal before
+/// the tenure lapses.
 const RENEWAL: Duration = Duration::from_millis(1500);
-/// The wait after a renewal or an acquisition that failed for a reason that passes.
+/// The wait after a renewal or an acquisition failed for a temporary reason.
 const AGAIN: Duration = Duration::from_millis(300);
-/// The waits after failed acquisitions: doubling from [`AGAIN`] to this.
+/// The limit of the waits after failed acquisitions. They double from [`AGAIN`] up to this value.
 const LAST_WAIT: Duration = Duration::from_secs(10);
-/// The longest time that the release at the end of the process may take.
+/// The time limit of the release at the end of the process.
 const RELEASE: Duration = Duration::from_secs(2);
-/// How often Leases of executors that are long gone are looked for.
+/// The time between two searches for Leases of executors that are long gone.
 const SWEEP: Duration = Duration::from_mins(15);
-/// How long a Lease must not have been renewed before anybody deletes it. Its executor, if it
-/// lives, lapses safely.
+/// How long a Lease must not have been renewed before another process deletes it. If its executor
+/// still lives, the executor's tenure lapses safely.
 const KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
-/// Lapsed ids that are remembered as this process's own. What is forgotten is judged by its Lease,
-/// as any other.
+/// The number of lapsed ids that this process remembers as its own. If an id is forgotten, its
+/// Lease decides, as for any other executor.
 const REMEMBERED: usize = 1000;
 
 /// The executor of this process.
@@ -54,7 +54,7 @@ const REMEMBERED: usize = 1000;
 pub struct Own {
     api: Api<Lease>,
     state: Mutex<State>,
-    /// Whether there ever was a tenure.
+    /// Whether this process ever had a tenure.
     ready: watch::Sender<bool>,
 }
 
@@ -70,12 +70,12 @@ struct State {
 struct Current {
     id: String,
     tenure: Tenure,
-    /// The Lease as it was last read or written; `None` where an answer was lost.
+    /// The Lease as last read or written; `None` if an answer was lost.
     lease: Option<Lease>,
 }
 
 impl State {
-    /// Lets the tenure end if it does not hold any more.
+    /// Ends the tenure if it no longer holds.
     fn look(&mut self) {
         if self.current.as_mut().is_some_and(|current| !current.tenure.holds(Instant::now())) {
             self.lapse();
@@ -92,13 +92,13 @@ impl State {
 }
 
 impl Own {
-    /// An executor without a Lease yet; [`Self::run`] gets one.
+    /// Creates an executor without a Lease. [`Self::run`] acquires one.
     #[must_use]
     pub fn new(api: Api<Lease>) -> Self {
         Self { api, state: Mutex::default(), ready: watch::channel(false).0 }
     }
 
-    /// The id under which requests may be sent now; `None` while there is none.
+    /// Returns the id under which HTTP requests may be sent now; `None` if there is none.
     #[must_use]
     pub fn id(&self) -> Option<String> {
         let mut state = self.lock();
@@ -106,7 +106,7 @@ impl Own {
         state.current.as_ref().map(|current| current.id.clone())
     }
 
-    /// How far the clock of this process may be from the API server's.
+    /// Returns how far the clock of this process may be from the API server's clock.
     #[must_use]
     pub fn skew(&self) -> Skew {
         self.lock()
@@ -115,7 +115,7 @@ impl Own {
             .unwrap_or_default()
     }
 
-    /// Whether the tenure of this id holds now.
+    /// Returns whether the tenure of this id holds now.
     #[must_use]
     pub fn holds(&self, id: &str) -> bool {
         let mut state = self.lock();
@@ -123,26 +123,26 @@ impl Own {
         state.current.as_ref().is_some_and(|current| current.id == id)
     }
 
-    /// Whether a request whose intent names this id may leave now.
+    /// Returns whether an HTTP request whose intent names this id may be sent now.
     #[must_use]
     pub fn may_send(&self, id: &str) -> bool {
         self.holds(id) || broken(Twin::Tenure)
     }
 
-    /// Whether this process sent under this id and never will again.
+    /// Returns whether this process used this id and lost it. It never sends under the id again.
     #[must_use]
     pub fn was_ours(&self, id: &str) -> bool {
         self.lock().former.iter().any(|former| former == id)
     }
 
-    /// Returns once there was a tenure.
+    /// Returns once this process had a tenure.
     pub async fn first(&self) {
-        // The sender lives as long as this does.
+        // The sender lives as long as this executor.
         let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
     }
 
-    /// Gets a Lease, renews it, aborts what is under way when it lapses, and begins again with
-    /// another id. Never returns.
+    /// Acquires a Lease and renews it. If the Lease lapses, aborts the HTTP requests under way and
+    /// begins again with another id. Never returns.
     pub async fn run(&self, context: &Context) {
         let mut wait = AGAIN;
         loop {
@@ -158,8 +158,8 @@ impl Own {
             let why = self.keep().await;
             self.lock().lapse();
             let aborted = context.attempts.abort_flights();
-            // The API server may have been away to be restored from a backup: then a generation may
-            // stand for another spec.
+            // The API server may have been restored from a backup while it was away. Then the same
+            // generation may stand for another spec.
             context.validated.forget();
             tracing::warn!(
                 requests = aborted.len(),
@@ -172,7 +172,7 @@ impl Own {
         }
     }
 
-    /// Makes a new id and its Lease. Where the answer is lost, the id is never used.
+    /// Creates a new id and its Lease. If the answer is lost, the id is never used.
     async fn acquire(&self) -> Result<(), kube::Error> {
         let (id, sent) = (uuid::Uuid::new_v4().to_string(), Instant::now());
         let lease = self.api.create(&PostParams::default(), &lease(&id)).await?;
@@ -190,7 +190,7 @@ impl Own {
         Ok(())
     }
 
-    /// Renews the Lease until the tenure ends, and says why it did.
+    /// Renews the Lease until the tenure ends. Returns why it ended.
     async fn keep(&self) -> String {
         loop {
             let Some((until, next)) = self.times() else {
@@ -207,7 +207,7 @@ impl Own {
                         error = chain(&error),
                         "the executor's Lease was not renewed and is tried again"
                     );
-                    // Not longer than the tenure holds: its end has to be seen when it comes.
+                    // Not longer than the tenure holds: the process must see its end when it comes.
                     sleep_until((Instant::now() + AGAIN).min(until).into()).await;
                 }
                 Err(_) => tracing::warn!(
@@ -217,7 +217,8 @@ impl Own {
         }
     }
 
-    /// Until when the tenure holds and when to renew; `None` where it is over.
+    /// Returns the end of the tenure and the time of the next renewal; `None` if the tenure is
+    /// over.
     fn times(&self) -> Option<(Instant, Instant)> {
         let mut state = self.lock();
         state.look();
@@ -227,14 +228,14 @@ impl Own {
         Some((until, due.min(until)))
     }
 
-    /// One renewal: an update under the version that was read, never a creation.
+    /// Renews the Lease once: an update under the version that was read, never a create.
     async fn renew(&self, sent: Instant) -> Result<(), kube::Error> {
         let taken =
             self.lock().current.as_mut().map(|current| (current.id.clone(), current.lease.take()));
         let Some((id, known)) = taken else { return Ok(()) };
         let mut lease = match known {
             Some(lease) => lease,
-            // An answer was lost: the Lease may have another version.
+            // An answer was lost, so the Lease may have another version.
             None => self.api.get(&lease_name(&id)).await?,
         };
         if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(&id) {
@@ -253,16 +254,16 @@ impl Own {
         Ok(())
     }
 
-    /// Compares this process's clock with the API server's, by what both say of a Lease that was
-    /// written just now.
+    /// Compares this process's clock with the API server's, by the times that both wrote in a Lease
+    /// that was written just now.
     fn compare_clocks(&self, written: &Lease, sent: Instant) {
         if let Some(compared) = compared(written, sent, Instant::now()) {
             self.lock().compared = Some(compared);
         }
     }
 
-    /// Ends the tenure and lets the others know, so that they need not wait. Best effort: a Lease
-    /// that stays runs out.
+    /// Ends the tenure and releases the Lease, so that other replicas need not wait. This is best
+    /// effort: a Lease that is not released expires.
     pub async fn release(&self) {
         let current = {
             let mut state = self.lock();
@@ -294,8 +295,7 @@ impl Own {
         }
     }
 
-    /// Deletes the Leases of executors that were not renewed for an hour, now and then. Never
-    /// returns.
+    /// Deletes Leases of executors that were not renewed for an hour, every 15 min. Never returns.
     pub async fn sweep(&self) {
         let labels = format!("{LABEL_MANAGED_BY}={MANAGER},{LABEL_EXECUTOR}=true");
         let parameters = ListParams::default().labels(&labels);
@@ -350,16 +350,16 @@ impl Own {
     }
 }
 
-/// Whether nobody renewed it for an hour, by the wall clock. One that has no instant counts by its
-/// creation.
+/// Returns whether the Lease was not renewed for an hour, by the wall clock. A Lease without a
+/// renewal time counts by its creation.
 fn is_old(lease: &Lease, now: jiff::Timestamp) -> bool {
     let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref()).map(|at| at.0);
     let since = renewed.or_else(|| lease.metadata.creation_timestamp.as_ref().map(|at| at.0));
     since.is_none_or(|since| now.duration_since(since) >= KEPT)
 }
 
-/// How the clock by which a Lease was renewed compares with that of the API server, which stamps
-/// each write. `None` where it did not.
+/// Compares the clock that renewed a Lease with the API server's clock, which stamps each write.
+/// Returns `None` if the answer holds no stamp.
 fn compared(written: &Lease, sent: Instant, answered: Instant) -> Option<Comparison> {
     let renewed = written.spec.as_ref()?.renew_time.as_ref()?.0;
     let stamped = written
@@ -372,7 +372,8 @@ fn compared(written: &Lease, sent: Instant, answered: Instant) -> Option<Compari
     Some(Comparison::of((renewed, sent), stamped, answered))
 }
 
-/// Whether the API server refused a renewal for good: somebody else wrote the Lease, or it is gone.
+/// Returns whether the API server refused a renewal definitely: another process wrote the Lease, or
+/// the Lease is gone.
 const fn is_definite(error: &kube::Error) -> bool {
     matches!(code(error), Some(400..=407 | 409..=428 | 430..=499))
 }

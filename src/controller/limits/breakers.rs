@@ -1,17 +1,17 @@
-//! The circuit breakers of the hosts that are called, one for each namespace and origin.
+//! The circuit breakers of the called hosts, one for each namespace and origin.
 //!
 //! # Guarantees
-//! - A circuit is asked before the intent of a request is written. What it let through is given
-//!   back where the request never took off.
-//! - Nobody waits for ever: who waits for an open circuit knows until when, and who waits for a
-//!   probe is announced when it has ended.
-//! - No more than [`MOST`] circuits are tracked, nor more than [`MOST_OF_ONE`] of one namespace,
-//!   however many hosts are named: a host that finds no place is called as if its circuit were
-//!   closed. Circuits that nobody uses are forgotten.
+//! - A breaker is asked before the intent of an HTTP request is written. If the HTTP request is not
+//!   started, its admission is given back.
+//! - No saga waits for ever. A saga that waits for an open breaker knows the end of the open state.
+//!   A saga that waits for a probe is enqueued when the probe has ended.
+//! - At most [`MOST`] breakers are tracked, and at most [`MOST_OF_ONE`] of one namespace, however
+//!   many hosts are named. A host that finds no place is called as if its breaker were closed.
+//!   Unused breakers are forgotten.
 //!
 //! # Caveats
-//! Counted in this process: another operator has circuits of its own, and a new process begins with
-//! closed ones. Two names of one host are two hosts.
+//! Breakers are counted in this process: another replica has its own breakers, and a new process
+//! begins with closed ones. Two names of one host count as two hosts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,28 +33,29 @@ use crate::{
     },
 };
 
-/// The most circuits that are tracked.
+/// The most breakers that are tracked.
 pub const MOST: usize = 1024;
-/// The most circuits of one namespace that are tracked, so that none leaves no place to the others.
+/// The most breakers of one namespace that are tracked, so that one namespace cannot take the place
+/// of all others.
 pub const MOST_OF_ONE: usize = 128;
-/// The least time between two looks for circuits that nobody uses, where there is no place left.
+/// The least time between two searches for unused breakers while no place is left.
 const SWEEP: Duration = Duration::from_secs(1);
-/// By how much the wall clock may move before what is told of an instant is corrected.
+/// The largest movement of the wall clock that leaves a reported instant unchanged.
 const TOLERATED: Duration = Duration::from_secs(1);
 
-/// A namespace, and where its requests go.
+/// A namespace, and the origin of its HTTP requests.
 pub(crate) type Place = (String, Origin);
 
-/// What the arguments say, in the engine's words.
+/// Converts the command-line arguments to the settings of the engine.
 pub(crate) const fn settings(config: CircuitConfig) -> Settings {
     let CircuitConfig { calls, window, unknown_percent, open } = config;
     Settings { calls, window, unknown_percent, open }
 }
 
-/// All circuits.
+/// All breakers.
 #[derive(Debug)]
 pub struct Circuits {
-    /// `None` = there are none.
+    /// The settings, or `None` if there are no breakers.
     settings: Option<Settings>,
     table: Mutex<Table>,
     metrics: Arc<Metrics>,
@@ -63,23 +64,23 @@ pub struct Circuits {
 #[derive(Debug)]
 struct Table {
     circuits: BTreeMap<Place, Tracked>,
-    /// When those that nobody uses were last forgotten.
+    /// The instant at which unused breakers were last forgotten.
     swept: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Tracked {
     circuit: Circuit,
-    /// How it stood when it was last looked at.
+    /// The state when the breaker was last read.
     state: CircuitState,
-    /// Until when it is open, by the wall clock.
+    /// The end of the open state, by the wall clock.
     until: Option<Timestamp>,
-    /// The sagas that wait for its probe.
+    /// The sagas that wait for the probe of the breaker.
     waiting: BTreeSet<String>,
 }
 
 impl Tracked {
-    /// How it stands; changes are counted.
+    /// Returns the current state. Changes of the state are counted.
     fn look(&mut self, metrics: &Metrics, at: Instant) -> State {
         let state = self.circuit.look(at);
         let shown = match state {
@@ -99,13 +100,15 @@ impl Tracked {
         state
     }
 
-    /// When it has been open for so long more, by the wall clock: as it was told before, unless
-    /// that clock was set meanwhile. A message that says it must not change at every look.
+    /// Returns the end of the open state by the wall clock, `left` from now. If the wall clock was
+    /// not set since the last report, the last reported instant is returned, because a message that
+    /// holds the instant must not change at every reconcile.
     fn told(&self, left: Duration) -> Timestamp {
         let fresh = later(now(), left);
         let told =
             self.until.filter(|told| between(*told, fresh).max(between(fresh, *told)) <= TOLERATED);
-        // Up to the next millisecond, as messages say it: whoever comes then must not be early.
+        // The instant is rounded up to the next millisecond, as messages show it: a saga that is
+        // reconciled at that instant must not be early.
         told.unwrap_or_else(|| {
             Timestamp::from_millisecond(fresh.as_millisecond().saturating_add(1)).unwrap_or(fresh)
         })
@@ -113,7 +116,7 @@ impl Tracked {
 }
 
 impl Circuits {
-    /// No circuit is tracked yet; without settings none ever is.
+    /// Creates an empty table of breakers. Without settings, no breaker is ever tracked.
     #[must_use]
     pub const fn new(settings: Option<Settings>, metrics: Arc<Metrics>) -> Self {
         Self {
@@ -123,13 +126,13 @@ impl Circuits {
         }
     }
 
-    /// Whether there are circuits at all.
+    /// Returns whether there are breakers at all.
     pub(crate) const fn are_on(&self) -> bool {
         self.settings.is_some()
     }
 
-    /// Lets a saga's request through, if one may be. Else the saga is announced when the probe that
-    /// it waits for has ended.
+    /// Lets an HTTP request of a saga through if the breaker allows it. If a probe is under way,
+    /// the saga is enqueued when the probe has ended.
     pub(crate) fn admit(&self, place: &Place, saga: &str) -> Result<Ticket, Gate> {
         let (mut table, at) = self.lock();
         let Some(tracked) = table.circuits.get_mut(place) else { return Ok(Ticket::first()) };
@@ -142,7 +145,7 @@ impl Circuits {
         })
     }
 
-    /// Lets a request through whose attempt stands in the status already.
+    /// Lets an HTTP request through whose attempt is already in the status.
     pub(crate) fn insist(&self, place: &Place) -> Ticket {
         let (mut table, at) = self.lock();
         let Some(tracked) = table.circuits.get_mut(place) else { return Ticket::first() };
@@ -150,7 +153,7 @@ impl Circuits {
         tracked.circuit.insist(at)
     }
 
-    /// Takes what came of a call. Returns the sagas that wait for it.
+    /// Records the end of a call. Returns the sagas that wait for that end.
     pub(crate) fn ended(&self, place: &Place, ticket: Ticket, end: CallEnd) -> Vec<String> {
         let (mut table, at) = self.lock();
         if !table.circuits.contains_key(place) && end != CallEnd::NotSent {
@@ -161,7 +164,8 @@ impl Circuits {
         tracked.circuit.ended(ticket, end, at);
         match tracked.look(&self.metrics, at) {
             State::Closed => std::mem::take(&mut tracked.waiting).into_iter().collect(),
-            // They look again by themselves, and see until when.
+            // These sagas requeue themselves, and their next reconcile reads the end of the open
+            // state.
             State::Open { .. } => {
                 tracked.waiting.clear();
                 Vec::new()
@@ -173,7 +177,7 @@ impl Circuits {
         }
     }
 
-    /// Tracks one circuit more, where there is a place for it.
+    /// Tracks one more breaker if there is a place for it.
     fn track(&self, table: &mut Table, place: &Place, at: Instant) {
         let Some(settings) = self.settings else { return };
         let is_full = |table: &Table| {
@@ -181,7 +185,7 @@ impl Circuits {
                 table.circuits.keys().filter(|(namespace, _)| *namespace == place.0).count();
             table.circuits.len() >= MOST || of_one >= MOST_OF_ONE
         };
-        // Not for every call of somebody who names hosts without end.
+        // A user may name any number of hosts, so that a sweep at every call would cost too much.
         if is_full(table)
             && table.swept.is_none_or(|swept| at.saturating_duration_since(swept) >= SWEEP)
         {
@@ -209,13 +213,13 @@ impl Circuits {
         });
     }
 
-    /// Forgets the circuits that nobody uses any more.
+    /// Forgets the breakers that are not used any more.
     pub fn forget(&self) {
         let (mut table, at) = self.lock();
         self.sweep(&mut table, at);
     }
 
-    /// The circuits that are in use, in the order of their namespaces and hosts.
+    /// Returns reports of the breakers in use, in the order of their namespaces and hosts.
     #[must_use]
     pub fn reports(&self) -> Vec<CircuitReport> {
         let (mut table, at) = self.lock();
@@ -237,7 +241,8 @@ impl Circuits {
         table.circuits.iter().map(report).collect()
     }
 
-    /// The table, and the instant: read under the lock, so that it never goes back.
+    /// Returns the table and the current instant. The instant is read under the lock, so that it
+    /// never goes back.
     fn lock(&self) -> (MutexGuard<'_, Table>, Instant) {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         (table, Instant::now())

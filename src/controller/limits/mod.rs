@@ -1,4 +1,4 @@
-//! How many requests may be under way, and what is reserved for those that may begin.
+//! The limits on concurrent HTTP requests, and the reservations for those that may begin.
 
 pub mod breakers;
 pub mod reservation;

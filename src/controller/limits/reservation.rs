@@ -1,9 +1,9 @@
-//! What the circuits let through of the requests that one look at a saga would begin, and what
-//! becomes of each.
+//! The HTTP requests that the breakers let through for one reconcile of a saga, and the outcome of
+//! each.
 //!
 //! # Guarantees
-//! What was let through and never took off is given back by being dropped, whatever became of the
-//! look.
+//! An HTTP request that was let through and not sent is given back when it is dropped, whatever the
+//! outcome of the reconcile.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,8 +19,8 @@ use crate::{
     model::{input::Gate, origin::Origin},
 };
 
-/// A request that a circuit let through. Clones are the same one. Where nobody says how it ended,
-/// it was never sent.
+/// An HTTP request that a breaker let through. All clones stand for the same HTTP request. If no
+/// end is reported before the last clone is dropped, the HTTP request counts as not sent.
 #[derive(Clone)]
 pub struct Call(Arc<Ending>);
 
@@ -45,7 +45,7 @@ impl Call {
         }))
     }
 
-    /// Says how it ended. What was said first stands.
+    /// Reports how the HTTP request ended. Only the first report counts.
     pub fn ended(&self, end: CallEnd) {
         self.0.ended(end);
     }
@@ -67,31 +67,33 @@ impl Drop for Ending {
     }
 }
 
-/// What the circuits let through of the requests that one look at a saga would begin.
+/// The HTTP requests that the breakers let through for one reconcile of a saga.
 pub struct Admission<'a> {
     context: &'a Arc<Context>,
     saga: &'a str,
     namespace: &'a str,
-    /// The circuits that let no more through.
+    /// The breakers that refused an HTTP request.
     gates: BTreeMap<Origin, Gate>,
     admitted: HashMap<Origin, Vec<Call>>,
 }
 
 impl<'a> Admission<'a> {
-    /// Nothing is asked for yet.
+    /// Creates an admission that has asked for nothing.
     #[must_use]
     pub fn new(context: &'a Arc<Context>, namespace: &'a str, saga: &'a str) -> Self {
         Self { context, saga, namespace, gates: BTreeMap::new(), admitted: HashMap::new() }
     }
 
-    /// The circuits that let no more through than they did.
+    /// Returns the breakers that refused an HTTP request, with the number that each has let
+    /// through.
     #[must_use]
     pub const fn gates(&self) -> &BTreeMap<Origin, Gate> {
         &self.gates
     }
 
-    /// Asks for as many requests to an origin as are wanted. Returns whether all are let through,
-    /// or were refused before.
+    /// Asks for `wanted` HTTP requests to an origin. Returns false only if the breaker refuses one
+    /// of them now. Returns true if all are let through, if there are no breakers, or if the
+    /// breaker refused earlier.
     pub fn ask(&mut self, origin: &Origin, wanted: usize) -> bool {
         if !self.context.circuits.are_on() || self.gates.contains_key(origin) {
             return true;
@@ -110,8 +112,8 @@ impl<'a> Admission<'a> {
         true
     }
 
-    /// The part in its circuit of a request that begins. `stands`: its attempt is in the status
-    /// already, so that nothing may keep it back.
+    /// Takes the place in the breaker of an HTTP request that begins. If `stands` is set, the
+    /// attempt is already in the status, and the breaker must not hold the HTTP request back.
     pub fn take(&mut self, origin: &Origin, stands: bool) -> Option<Call> {
         if stands {
             let place = (self.namespace.to_owned(), origin.clone());
@@ -124,15 +126,15 @@ impl<'a> Admission<'a> {
     }
 }
 
-/// A request that a plan begins.
+/// An HTTP request that a plan begins.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// Whose request it is.
+    /// The attempt that sends the HTTP request.
     pub attempt: AttemptId,
     /// The host and port, as [`crate::controller::limits::slots`] counts them.
     pub host: String,
-    /// Where it goes; `None` where its URL is none, and then no circuit minds.
+    /// The origin of the URL. `None` if the URL is invalid; then no breaker applies.
     pub origin: Option<Origin>,
-    /// Whether the attempt stands in the status already.
+    /// Whether the attempt is already in the status.
     pub stands: bool,
 }

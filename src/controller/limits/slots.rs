@@ -1,13 +1,13 @@
-//! How many requests are under way at once: at most [`MAX_CALLS_PER_HOST`] to one host and port for
+//! The limit on concurrent HTTP requests: at most [`MAX_CALLS_PER_HOST`] to one host and port for
 //! one namespace.
 //!
 //! # Guarantees
-//! A slot is taken before the intent of its request is written, and given back when the request has
-//! landed, or when it never took off.
+//! A slot is taken before the intent of its HTTP request is written. The slot is given back when
+//! the HTTP request has finished, or when it is not started.
 //!
 //! # Caveats
-//! Counted in this process: another operator has slots of its own. Two names of one host are two
-//! hosts.
+//! Slots are counted in this process: another replica has its own slots. Two names of one host
+//! count as two hosts.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -27,12 +27,13 @@ pub struct Slots(Mutex<HashMap<Place, Taken>>);
 #[derive(Debug, Default)]
 struct Taken {
     slots: usize,
-    /// Sagas that wait for one, the longest first, each once.
+    /// The sagas that wait for a slot, the longest wait first, each once.
     waiting: VecDeque<String>,
 }
 
 impl Slots {
-    /// Takes a slot; where none is free, the saga is announced when one may be.
+    /// Takes a slot. If no slot is free, the saga is enqueued when a slot may be free. Returns
+    /// whether a slot was taken.
     fn take(&self, place: &Place, saga: &str) -> bool {
         let mut table = self.lock();
         let taken = table.entry(place.clone()).or_default();
@@ -45,7 +46,7 @@ impl Slots {
         free
     }
 
-    /// Gives a slot back and names the saga that waited longest for one.
+    /// Gives a slot back. Returns the saga that has waited longest for a slot.
     fn give_back(&self, place: &Place) -> Option<String> {
         let mut table = self.lock();
         let taken = table.get_mut(place)?;
@@ -62,17 +63,17 @@ impl Slots {
     }
 }
 
-/// A slot that is taken, until it is dropped.
+/// A slot that is taken until it is dropped.
 pub struct Slot {
     context: Arc<Context>,
     place: Place,
-    /// The request's part in the circuit of its host.
+    /// The place of the HTTP request in the breaker of its host.
     call: Option<Call>,
 }
 
 impl Slot {
-    /// Takes a slot for a saga's request to `host`, if one is free. Else the saga is announced when
-    /// one may be.
+    /// Takes a slot for an HTTP request of a saga to `host`, if one is free. Otherwise the saga is
+    /// enqueued when a slot may be free.
     #[must_use]
     pub fn take(context: &Arc<Context>, namespace: &str, saga: &str, host: &str) -> Option<Self> {
         let place = (namespace.to_owned(), host.to_owned());
@@ -83,7 +84,7 @@ impl Slot {
         })
     }
 
-    /// The same slot, for a request that takes part in the circuit of its host.
+    /// Returns the same slot, with the place of its HTTP request in the breaker of the host.
     #[must_use]
     pub fn with(self, call: Option<Call>) -> Self {
         let mut slot = self;
@@ -91,7 +92,7 @@ impl Slot {
         slot
     }
 
-    /// The request's part in the circuit of its host.
+    /// Returns the place of the HTTP request in the breaker of its host.
     #[must_use]
     pub fn call(&self) -> Option<&Call> {
         self.call.as_ref()

@@ -1,11 +1,11 @@
-//! What this process knows of attempts beyond the status: children it created or saw, refusals,
-//! requests in flight and their results.
+//! What this process knows of attempts beyond the status: children that it created or saw,
+//! refusals, HTTP requests under way, and their results.
 //!
 //! # Guarantees
-//! Nothing here is needed for correctness after a restart: what is lost becomes `Unknown` by the
-//! engine's rules. One request at most is in flight for an attempt. What came of a request only
-//! this process can tell; of all else the cluster has the last word, and another process may have
-//! gone on with it where this one could begin nothing.
+//! Correctness needs nothing of this memory after a restart: the engine's rules make lost knowledge
+//! `Unknown`. At most one HTTP request is under way for an attempt. Only this process knows the
+//! outcome of its HTTP requests. For everything else the cluster decides, and if this process could
+//! begin nothing, another replica may have continued.
 
 use std::{
     collections::HashMap,
@@ -24,14 +24,14 @@ use crate::{
     },
 };
 
-/// The first wait after a refused creation; doubles up to [`LAST_WAIT`].
+/// The first wait after a refused creation. The wait doubles up to [`LAST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_mins(1);
-/// No attempt is forgotten with its saga before it is this old: the list of sagas that live may be
+/// The age before an attempt may be removed together with its saga. The list of live sagas may be
 /// older than the attempt.
 const KEPT: Duration = Duration::from_mins(10);
 
-/// An attempt of a saga: the saga's UID and the attempt.
+/// The key of an attempt: the saga's UID and the attempt.
 pub type AttemptKey = (String, AttemptId);
 
 /// What this process knows of one attempt.
@@ -43,42 +43,43 @@ pub struct Known {
     pub child: Option<(Instant, String)>,
     /// The API server's newest definite refusal to create the child.
     pub refusal: Option<Refusal>,
-    /// Whether the answer to a creation was lost, so that a later refusal proves nothing.
+    /// Whether the answer to a creation was lost. If so, a later refusal proves nothing.
     pub unanswered: bool,
-    /// Whether it was looked for other sagas that applied the same object.
+    /// Whether the operator looked for other sagas that applied the same object.
     pub looked_for_rivals: bool,
-    /// What the child could not be told when it was to be told it last.
+    /// The demands that the child saga could not be sent at the last try.
     pub unheard: Vec<Unheard>,
-    /// How it ended, by the last copy of a child that the watch calls gone.
+    /// The end of the attempt by the last copy of a child that the watch calls gone.
     pub gone: Option<ChildState>,
-    /// When this process first saw that the child is being deleted.
+    /// When this process first saw that the child is terminating.
     pub deleting_since: Option<Instant>,
-    /// When this process first saw that the child ended by a signal, and that another container of
-    /// it runs on.
+    /// When this process first saw that the child ended by a signal while another container of the
+    /// child still runs.
     pub held_up_since: Option<Instant>,
-    /// What the child did or waited for when this process ended it because its time had passed.
+    /// What the child did or waited for when this process ended it because its time limit had
+    /// passed.
     pub overdue: Option<String>,
-    /// How it ended, where this process knows and the status does not yet.
+    /// The end of the attempt, if this process knows it and the status does not show it yet.
     pub end: Option<ChildState>,
-    /// What was known of its end and of a refusal when this process ceased to lead.
+    /// The end and the refusal that were known when this process stopped leading.
     aside: Option<(Option<ChildState>, Option<Refusal>)>,
-    /// That this process was about to write its intent.
+    /// The intent that this process was about to write.
     intent: Option<Intent>,
-    /// Whether it is a request, and took off.
+    /// Whether the attempt is an HTTP request that was started.
     request: bool,
-    /// The request in flight.
+    /// The HTTP request under way.
     flight: Option<Flight>,
 }
 
-/// The intent of a request that this process was about to write.
+/// The intent of an HTTP request that this process was about to write.
 #[derive(Debug, Clone, Copy)]
 struct Intent {
     at: Instant,
-    /// Whether a copy of the saga showed it since.
+    /// Whether a copy of the saga has shown the intent since.
     shown: bool,
 }
 
-/// A request on its way.
+/// An HTTP request under way.
 #[derive(Debug)]
 struct Flight {
     since: Instant,
@@ -86,29 +87,31 @@ struct Flight {
     departure: Departure,
 }
 
-/// What is known of a request that is about to take off.
+/// What is known of an HTTP request that is about to be started.
 #[derive(Debug, Clone, Default)]
 pub struct Departure {
     /// The saga's namespace and name.
     pub saga: (String, String),
-    /// Whether anything of it may have left.
+    /// Whether any part of it may have been sent.
     pub sent: Sent,
-    /// Its part in the circuit of its host.
+    /// The part of the HTTP request in the circuit breaker of its host.
     pub call: Option<Call>,
 }
 
 impl Flight {
-    /// Ends it, and says how it ended: `end` where it may have happened.
+    /// Aborts the HTTP request and returns its end: `end` if the request may have happened.
     fn abort(self, end: ChildState) -> ChildState {
         let Self { task, departure: Departure { sent, saga: _, call: _ }, since: _ } = self;
-        // First: what is not forbidden may leave until the task has ended.
+        // The request is forbidden first, because a request that is not forbidden may be sent until
+        // the task has ended.
         let kept = sent.forbid();
         task.abort();
         if kept { never_sent() } else { end }
     }
 }
 
-/// The end of a request that this process was to send and never did: it costs no attempt.
+/// Returns the end of an HTTP request that this process was to send and never did. It costs no
+/// attempt.
 #[must_use]
 pub fn never_sent() -> ChildState {
     let message = "the request was called off before anything of it was sent".into();
@@ -122,10 +125,10 @@ pub fn never_sent() -> ChildState {
     })
 }
 
-/// The end of a request that this process was to send, and that is neither under way nor known to
-/// have ended. Nothing was sent where this process knows of it since before its intent was written.
-/// What it forgot was settled once: then the status is an old one, as after the restore of a
-/// backup.
+/// Returns the end of an HTTP request that this process was to send, and that is neither under way
+/// nor known to have ended. If this process has known the request since before its intent was
+/// written, nothing was sent. A request that this process has forgotten was settled once: then the
+/// status is an old one, for example from a restored backup.
 #[must_use]
 pub fn called_off(known: &Known) -> ChildState {
     if known.is_intended_here() {
@@ -137,10 +140,10 @@ pub fn called_off(known: &Known) -> ChildState {
     ChildState::Unknown { message, retry_after: None }
 }
 
-/// A refusal that passes.
+/// A temporary refusal.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// What the API server said.
+    /// The API server's message.
     pub message: String,
     /// When the creation is tried again.
     pub until: Instant,
@@ -168,21 +171,23 @@ impl Known {
         }
     }
 
-    /// Whether this process wrote its intent, or was about to, and remembers all that came of it
-    /// since.
+    /// Returns whether this process wrote the intent, or was about to, and remembers everything
+    /// that happened to the attempt since.
     #[must_use]
     pub const fn is_intended_here(&self) -> bool {
         self.intent.is_some()
     }
 
-    /// Whether it is to be remembered, where a copy of its saga shows it as `active` or does not.
+    /// Returns whether the attempt stays in memory. `active`: whether a copy of the saga shows the
+    /// attempt as active.
     fn is_kept(&mut self, active: bool) -> bool {
         match &mut self.intent {
-            // Before, nobody had read it.
+            // Before the copy showed the intent, nobody had read it.
             Some(intent) if active && !intent.shown => {
                 (intent.shown, self.first_read) = (true, Instant::now());
             }
-            // The answer to the write of its intent may have been lost, and the copy may be older.
+            // The answer to the write of the intent may have been lost, and the copy may be older
+            // than the write.
             Some(intent) if !intent.shown && !self.request && intent.at.elapsed() < KEPT => {
                 return true;
             }
@@ -191,14 +196,15 @@ impl Known {
         active || self.flight.is_some()
     }
 
-    /// Whether it is a request that is in flight, or that has ended without its outcome being known
+    /// Returns whether the attempt is an HTTP request that is under way, or whose end is not known
     /// to be in the status.
     const fn is_unrecorded_request(&self) -> bool {
         self.flight.is_some() || (self.request && self.end.is_some())
     }
 
-    /// How it ended, as this process knows. `there`: something of the attempt is there. Where this
-    /// process could begin nothing of it, somebody else did: then its refusal is forgotten.
+    /// Returns the end of the attempt, as this process knows it. `there`: whether something of the
+    /// attempt exists. If something exists although this process could begin nothing, another
+    /// replica began it, and the refusal is forgotten.
     pub fn end(&mut self, there: bool) -> Option<ChildState> {
         let nothing = matches!(
             &self.end,
@@ -215,7 +221,7 @@ impl Known {
     }
 
     fn set_verdict_aside(&mut self) {
-        // Told twice, it keeps what it set aside first.
+        // If this runs twice in a row, the values of the first run are kept.
         let (end, refusal) = self.aside.take().unwrap_or_default();
         self.aside = Some((self.end.take().or(end), self.refusal.take().or(refusal)));
     }
@@ -227,15 +233,16 @@ impl Known {
         }
     }
 
-    /// Whether this process is certain that no child was created: every creation of its own was
-    /// definitely refused.
+    /// Returns whether this process is certain that no child was created: every creation of its own
+    /// was definitely refused.
     #[must_use]
     pub const fn is_refused(&self) -> bool {
         self.refusal.is_some() && !self.unanswered
     }
 
-    /// Notes whether the child heard what it was told; `failed`: why it did not. Returns whether it
-    /// is news that it did not. What it was told before of the same kind counts no more.
+    /// Notes the result of a demand on the child. `failed`: why the demand could not be sent.
+    /// Returns whether the failure is new. Earlier results of the same kind of demand count no
+    /// more.
     pub fn told(&mut self, demand: &Demand, failed: Option<Unheard>) -> bool {
         let kind = std::mem::discriminant(demand);
         let before = self.unheard.len();
@@ -245,7 +252,7 @@ impl Known {
         news
     }
 
-    /// Since when a request is in flight.
+    /// Returns since when an HTTP request is under way.
     #[must_use]
     pub fn in_flight(&self) -> Option<Instant> {
         self.flight.as_ref().map(|flight| flight.since)
@@ -256,11 +263,11 @@ impl Known {
 #[derive(Debug, Default)]
 pub struct Attempts(Mutex<Table>);
 
-/// The attempts of each saga, by its UID.
+/// The attempts of each saga, by the saga's UID.
 #[derive(Debug, Default)]
 struct Table {
     sagas: HashMap<String, HashMap<AttemptId, Known>>,
-    /// Whether no request may begin any more.
+    /// Whether no HTTP request may begin any more.
     closed: bool,
 }
 
@@ -289,7 +296,8 @@ impl Table {
 }
 
 impl Attempts {
-    /// Looks at what is known of an attempt; the first look is when the intent was first read.
+    /// Gives access to what is known of an attempt. The first access counts as the first read of
+    /// the intent.
     pub fn look<T>(&self, key: &AttemptKey, look: impl FnOnce(&mut Known) -> T) -> T {
         look(self.lock().entry(key))
     }
@@ -302,7 +310,7 @@ impl Attempts {
         });
     }
 
-    /// Notes a refusal that passes, and how long to wait.
+    /// Notes a temporary refusal and sets the wait.
     pub fn refused(&self, key: &AttemptKey, message: String) {
         self.look(key, |known| {
             let times = known.refusal.as_ref().map_or(0, |refusal| refusal.times);
@@ -315,14 +323,14 @@ impl Attempts {
         });
     }
 
-    /// Notes what a child did that is about to be ended because its time has passed.
+    /// Notes what a child did that is about to be ended because its time limit has passed.
     pub fn overdue(&self, key: &AttemptKey, detail: String) {
         self.look(key, |known| {
             known.overdue.get_or_insert(detail);
         });
     }
 
-    /// Notes how an attempt ended.
+    /// Notes the end of an attempt.
     pub fn ended(&self, key: &AttemptKey, end: ChildState) {
         self.look(key, |known| {
             known.flight = None;
@@ -330,18 +338,19 @@ impl Attempts {
         });
     }
 
-    /// Notes that a request came back without anything to be noted of it.
+    /// Notes that an HTTP request ended without a result to note.
     pub fn landed(&self, key: &AttemptKey) {
         self.look(key, |known| known.flight = None);
     }
 
-    /// Notes that the answer to a creation was lost: the child may exist, or may yet come to be.
+    /// Notes that the answer to a creation was lost: the child may exist, or may come to exist
+    /// later.
     pub fn unanswered(&self, key: &AttemptKey) {
         self.look(key, |known| known.unanswered = true);
     }
 
-    /// Notes what the last copy of a child that went says of its end, if the attempt is known here
-    /// and has no other child since.
+    /// Notes the end that the last copy of a deleted child shows, if the attempt is known here and
+    /// has had no other child since.
     pub fn child_gone(&self, (saga, attempt): &AttemptKey, child: &str, end: ChildState) {
         let mut table = self.lock();
         let known = table.sagas.get_mut(saga).and_then(|attempts| attempts.get_mut(attempt));
@@ -352,13 +361,13 @@ impl Attempts {
         }
     }
 
-    /// Notes that this process is about to write the intent of a request.
+    /// Notes that this process is about to write the intent of an HTTP request.
     pub fn intend(&self, key: &AttemptKey) {
         self.look(key, |known| known.intent = Some(Intent { at: Instant::now(), shown: false }));
     }
 
-    /// The same of a child that does not say any more whose it is: by its UID, where it was ever
-    /// seen.
+    /// Notes the end of a deleted child whose metadata no longer names its attempt. The child is
+    /// found by its UID, if it was ever seen.
     pub fn orphan_gone(&self, child: &str, end: ChildState) {
         let mut table = self.lock();
         let is_of = |known: &&mut Known| known.child.as_ref().is_some_and(|(_, uid)| uid == child);
@@ -367,16 +376,16 @@ impl Attempts {
         }
     }
 
-    /// Sends a request on its way, unless one is under way or has ended, or none may begin any
-    /// more. `fly` spawns it.
+    /// Starts an HTTP request. Does nothing if the attempt has one under way, if it has ended, or
+    /// if no request may begin any more. `fly` spawns the request.
     pub fn take_off(
         &self,
         key: &AttemptKey,
         departure: Departure,
         fly: impl FnOnce() -> AbortHandle,
     ) {
-        // The lock is held while the task is spawned, so that its end cannot be noted before its
-        // start.
+        // The lock is held while the task is spawned, so that the end of the task cannot be noted
+        // before its start.
         let mut table = self.lock();
         let closed = table.closed;
         let known = table.entry(key);
@@ -386,8 +395,8 @@ impl Attempts {
         }
     }
 
-    /// Ends a request that is past its time. Returns how it ended, with its part in the circuit of
-    /// its host.
+    /// Ends an HTTP request that is past its time limit. Returns its end and its part in the
+    /// circuit breaker of its host.
     pub fn abort(&self, key: &AttemptKey, why: &str) -> Option<(Call, ChildState)> {
         self.look(key, |known| {
             let flight = known.flight.take()?;
@@ -397,33 +406,33 @@ impl Attempts {
         })
     }
 
-    /// Ends every request that is still in flight, and lets none begin any more. Returns their
-    /// sagas.
+    /// Ends every HTTP request that is under way and lets none begin any more. Returns their sagas.
     pub fn abort_all(&self) -> Vec<(String, String)> {
         let mut table = self.lock();
         table.closed = true;
         table.abort_flights("the operator stopped before an answer came")
     }
 
-    /// Ends every request that is still in flight, since the Lease under which they were sent
+    /// Ends every HTTP request that is under way, because the Lease under which they were sent
     /// lapsed. Returns their sagas.
     pub fn abort_flights(&self) -> Vec<(String, String)> {
         self.lock().abort_flights("the operator lost its Lease before an answer came")
     }
 
-    /// This process leads no more: how attempts ended or were refused is not its to tell, requests
-    /// apart, since another one may go on with them.
+    /// Sets aside the ends and refusals of all attempts except HTTP requests, because this process
+    /// leads no more. Another replica may continue those attempts.
     pub fn set_verdicts_aside(&self) {
         self.of_all_but_requests(Known::set_verdict_aside);
     }
 
-    /// This process leads again, and nobody else did meanwhile: what it knew is as true as before.
+    /// Restores the ends and refusals that were set aside. This process leads again, and no other
+    /// replica led meanwhile, so they are as true as before.
     pub fn take_verdicts_up(&self) {
         self.of_all_but_requests(Known::take_verdict_up);
     }
 
-    /// This process leads, and somebody else may have led meanwhile: what it knew may be true no
-    /// more.
+    /// Removes the ends and refusals of all attempts except HTTP requests. This process leads, but
+    /// another replica may have led meanwhile, so they may no longer be true.
     pub fn forget_verdicts(&self) {
         self.of_all_but_requests(Known::forget_verdict);
     }
@@ -437,7 +446,8 @@ impl Attempts {
             .for_each(change);
     }
 
-    /// Forgets the attempts of a saga that are not active any more and have nothing in flight.
+    /// Removes the attempts of a saga that are not active any more and have no HTTP request under
+    /// way.
     pub fn keep_only(&self, uid: &str, active: &[AttemptId]) {
         let mut table = self.lock();
         let Some(attempts) = table.sagas.get_mut(uid) else { return };
@@ -447,15 +457,16 @@ impl Attempts {
         }
     }
 
-    /// Forgets the attempts of sagas that are gone, once they are ten minutes old and have nothing
-    /// in flight.
+    /// Removes the attempts of sagas that are gone, once they are ten minutes old and have no HTTP
+    /// request under way.
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.lock().retain(|uid, _, known| {
             known.flight.is_some() || known.first_read.elapsed() < KEPT || lives(uid)
         });
     }
 
-    /// How many requests are in flight, or have ended without their outcome being in the status.
+    /// Returns the number of HTTP requests that are under way, or have ended without their outcome
+    /// in the status.
     #[must_use]
     pub fn unrecorded_requests(&self) -> usize {
         self.lock()
@@ -466,7 +477,7 @@ impl Attempts {
             .count()
     }
 
-    /// Whether a saga has such a request.
+    /// Returns whether a saga has such an HTTP request.
     #[must_use]
     pub fn has_unrecorded_request(&self, uid: &str) -> bool {
         self.lock()

@@ -1,16 +1,16 @@
-//! How often each saga's reconcile failed since it last did not.
+//! The number of consecutive failed reconciles of each saga.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
 };
 
-/// How often each saga's reconcile failed since it last did not, by UID.
+/// The number of failed reconciles of each saga since its last success, by UID.
 #[derive(Debug, Default)]
 pub struct Failures(Mutex<HashMap<String, u32>>);
 
 impl Failures {
-    /// Counts one more failure and says how many came before it.
+    /// Counts one more failure. Returns how many came before it.
     pub fn count(&self, uid: &str) -> u32 {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let times = failures.entry(uid.to_owned()).or_default();
@@ -19,12 +19,12 @@ impl Failures {
         before
     }
 
-    /// Forgets the failures of sagas that ended or went.
+    /// Removes the failures of sagas that ended or were deleted.
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| lives(uid));
     }
 
-    /// Forgets the failures of a saga.
+    /// Removes the failures of a saga.
     pub fn reset(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }

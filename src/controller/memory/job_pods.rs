@@ -1,9 +1,10 @@
-//! The pods of Jobs, by the Job that they belong to: a cache finds them by their own names alone.
+//! The pods of Jobs, by the Job that they belong to. A cache finds pods only by their own names.
 //!
 //! # Guarantees
-//! A pod is known here before its saga is looked at for it, by its own UID: one that its Job let go
-//! of, or that lost its labels, is no other. Of those that are gone the last states are kept while
-//! their Job is there; where one went unseen, or there were too many, that is said.
+//! A pod is known here before its saga is enqueued for it. A pod is known by its own UID: if its
+//! Job orphaned it or it lost its labels, it is still the same pod. The last states of deleted pods
+//! are kept while their Job exists. If a pod went unseen, or if there were too many pods, the
+//! family says so.
 
 use std::{
     collections::HashMap,
@@ -15,7 +16,7 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
 use crate::objects::job::{fields::job_of, pods::JobPods, state::Family};
 
-/// No family is forgotten before nothing has been heard of it for so long.
+/// A family is removed only if nothing has been heard of it for this long.
 const KEPT: Duration = Duration::from_mins(10);
 
 /// The pods of every Job of an attempt, by the Job's UID.
@@ -28,22 +29,22 @@ struct Entry {
 }
 
 impl Families {
-    /// Notes a pod as it is now, if it belongs to a Job.
+    /// Notes the current state of a pod, if the pod belongs to a Job.
     pub fn saw(&self, pod: &Pod) {
         self.look_for(pod, |pods| pods.saw(pod));
     }
 
-    /// Notes the last state of a pod that is gone, if it belongs to a Job.
+    /// Notes the last state of a deleted pod, if the pod belongs to a Job.
     pub fn went(&self, pod: &Pod) {
         self.look_for(pod, |pods| pods.went(pod));
     }
 
-    /// Notes that a pod is gone, and that nobody saw how, if it belongs to a Job.
+    /// Notes that a pod is gone and that nobody saw its end, if the pod belongs to a Job.
     pub fn lost(&self, pod: &Pod) {
         self.look_for(pod, |pods| pods.lost(pod));
     }
 
-    /// Whether a pod belongs to a Job.
+    /// Returns whether a pod belongs to a Job.
     #[must_use]
     pub fn know(&self, pod: &Pod) -> bool {
         job_of(pod).is_some() || known(&self.lock(), pod).is_some()
@@ -54,7 +55,7 @@ impl Families {
         self.lock().values_mut().for_each(|entry| entry.pods.gap());
     }
 
-    /// Notes that a Job was just created: no pod of it is older than this.
+    /// Notes that a Job was just created: no pod of the Job is older than this.
     pub fn born(&self, job: &str) {
         self.look(job, JobPods::born);
     }
@@ -64,13 +65,14 @@ impl Families {
         self.look(job, |pods| pods.correct(family));
     }
 
-    /// Notes the last state of a Job that is gone.
+    /// Notes the last state of a deleted Job.
     pub fn job_went(&self, job: &Job) {
         let Some(uid) = &job.metadata.uid else { return };
         self.look(uid, |pods| pods.job_went(job));
     }
 
-    /// What is known of the pods of a Job, and the Job as it last was where it is gone.
+    /// Returns what is known of the pods of a Job. Also returns the last copy of the Job if the Job
+    /// is gone.
     #[must_use]
     pub fn of(&self, job: &str) -> (Family, Option<Arc<Job>>) {
         let families = self.lock();
@@ -80,13 +82,14 @@ impl Families {
         (pods.family(), pods.last().cloned())
     }
 
-    /// Forgets the pods of Jobs that are gone, once nothing has been heard of them for ten minutes:
-    /// an attempt that waits for the end of such pods reads them live, again and again.
+    /// Removes the pods of Jobs that are gone, once nothing has been heard of them for ten minutes.
+    /// An attempt that waits for the end of such pods reads them live repeatedly.
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.lock().retain(|job, entry| entry.heard.elapsed() < KEPT || lives(job));
     }
 
-    /// Looks at the family of a pod. One that says no more whose it is was known before.
+    /// Looks up the family of a pod. A pod that no longer names its Job is looked up among the
+    /// known pods.
     fn look_for(&self, pod: &Pod, look: impl FnOnce(&mut JobPods)) {
         let job = job_of(pod).map(str::to_owned).or_else(|| known(&self.lock(), pod));
         if let Some(job) = job {
@@ -108,8 +111,8 @@ impl Families {
     }
 }
 
-/// The Job in whose family a pod is known that does not say whose it is. Few are such, and there is
-/// no index of them.
+/// Returns the Job whose family contains a pod that does not name its Job. Few pods are such, and
+/// there is no index of them.
 fn known(families: &HashMap<String, Entry>, pod: &Pod) -> Option<String> {
     families.iter().find(|(_, entry)| entry.pods.know(pod)).map(|(job, _)| job.clone())
 }

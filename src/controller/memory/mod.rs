@@ -1,4 +1,4 @@
-//! What this process remembers, and nobody else needs.
+//! The memory of this process. No other process needs it.
 
 pub mod attempts;
 pub mod failures;

@@ -1,9 +1,10 @@
-//! The own-write guard: nothing is decided from a copy older than the last acknowledged write of
-//! that saga, nor older than a copy that was decided from already.
+//! The own-write guard. No decision rests on a copy older than the last acknowledged write of that
+//! saga, or older than a copy that an earlier decision rested on.
 //!
 //! # Guarantees
-//! Fails closed: versions that cannot be compared ask for a live read. The memory of a write
-//! outlives its saga by ten minutes, since a watch may deliver old copies long after the end.
+//! The guard fails closed: if two versions cannot be compared, a live read follows. A write is
+//! remembered for ten minutes after its saga ended, because a watch may deliver old copies long
+//! after the end.
 
 use std::{
     collections::HashMap,
@@ -13,24 +14,24 @@ use std::{
 
 use crate::coordination::fence;
 
-/// How long a write is remembered after its saga ended or went.
+/// How long a write is remembered after its saga ended or was deleted.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
 /// How a copy compares with the last acknowledged write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// It is that write, or newer.
+    /// The copy is that write, or newer.
     Fresh,
-    /// It is older; the watch will bring a newer one.
+    /// The copy is older. The watch will deliver a newer one.
     Stale {
         /// How long ago the write was acknowledged.
         since: Duration,
     },
-    /// Nobody can tell.
+    /// The versions cannot be compared.
     Incomparable,
 }
 
-/// The last acknowledged write of each saga, or that it is gone.
+/// The last acknowledged write of each saga, or the fact that the saga is gone.
 #[derive(Debug, Default)]
 pub struct OwnWrites(Mutex<HashMap<String, Written>>);
 
@@ -38,24 +39,24 @@ pub struct OwnWrites(Mutex<HashMap<String, Written>>);
 struct Written {
     version: String,
     at: Instant,
-    /// Whether this process is known to have written it.
+    /// Whether this process is known to have written this version.
     own: bool,
 }
 
 impl OwnWrites {
-    /// Remembers a write of the saga with this UID.
+    /// Notes a write of the saga with this UID.
     pub fn acknowledged(&self, uid: &str, version: &str) {
         let written = Written { version: version.to_owned(), at: Instant::now(), own: true };
         self.lock().insert(uid.to_owned(), written);
     }
 
-    /// Remembers that the saga went by a write of this process: every copy of it is old from now
-    /// on. The answer to such a write still shows the version that the copy had.
+    /// Notes that a write of this process removed the saga: every copy of it is old from now on.
+    /// The answer to such a write still shows the version of the earlier copy.
     pub fn gone(&self, uid: &str) {
         self.acknowledged(uid, &u128::MAX.to_string());
     }
 
-    /// A write that was acknowledged so long ago.
+    /// Notes a write that was acknowledged this long ago.
     #[cfg(test)]
     pub(crate) fn acknowledged_before(&self, uid: &str, version: &str, ago: Duration) {
         self.acknowledged(uid, version);
@@ -66,8 +67,8 @@ impl OwnWrites {
         }
     }
 
-    /// Remembers a copy that is decided from. A write whose answer was lost is known only by it,
-    /// and a list that is read again may be older.
+    /// Notes a copy that a decision rests on. If the answer to a write was lost, the copy is the
+    /// only sign of the write. A list that is read again may be older than this copy.
     pub fn seen(&self, uid: &str, version: &str) {
         let Ok(copy) = version.parse::<u128>() else { return };
         let mut writes = self.lock();
@@ -82,13 +83,13 @@ impl OwnWrites {
         }
     }
 
-    /// Whether this version of the saga is known to be a write of this process.
+    /// Returns whether this version of the saga is known to be a write of this process.
     #[must_use]
     pub fn is_own(&self, uid: &str, version: &str) -> bool {
         self.lock().get(uid).is_some_and(|written| written.own && written.version == version)
     }
 
-    /// Judges a copy by its resourceVersion.
+    /// Compares a copy with the last write by its resourceVersion.
     #[must_use]
     pub fn judge(&self, uid: &str, version: &str) -> Freshness {
         let writes = self.lock();
@@ -103,8 +104,8 @@ impl OwnWrites {
         }
     }
 
-    /// Forgets writes of sagas that ended or went, ten minutes later. `lives` says whether a UID
-    /// belongs to an unfinished saga.
+    /// Removes writes of sagas that ended or were deleted, after ten minutes. `lives`: whether a
+    /// UID belongs to an unfinished saga.
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.lock().retain(|uid, written| written.at.elapsed() < REMEMBERED || lives(uid));
     }

@@ -1,4 +1,4 @@
-//! What came of trying sagas before their first step.
+//! The results of prechecks, which run before a saga's first step.
 
 use std::{
     collections::HashMap,
@@ -8,10 +8,10 @@ use std::{
 
 use crate::model::input::MayCome;
 
-/// For how long a refusal has to last before it is believed.
+/// How long a refusal must last before it counts.
 pub(crate) const BELIEVED_AFTER: Duration = Duration::from_secs(1);
 
-/// For how long a result holds for the same content.
+/// How long a good result is valid for the same content.
 pub(crate) const GOOD_FOR: Duration = Duration::from_mins(10);
 
 pub(crate) const BAD_FOR: Duration = Duration::from_millis(800);
@@ -19,7 +19,7 @@ pub(crate) const BAD_FOR: Duration = Duration::from_millis(800);
 /// How many results are remembered.
 pub(crate) const MOST: usize = 2048;
 
-/// What came of trying one operation, wherever in a saga it stands.
+/// The result of trying one operation, for all places in a saga that hold it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Fine,
@@ -27,7 +27,7 @@ pub(crate) enum Verdict {
     Unchecked(String),
 }
 
-/// What of earlier steps would mend it.
+/// What an earlier step may write that would make the operation valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mend {
     Nothing,
@@ -37,7 +37,8 @@ pub(crate) enum Mend {
 }
 
 impl Verdict {
-    /// The same where earlier steps may make this: what they may mend is left to them.
+    /// Returns the verdict for an operation that stands after earlier steps. If the earlier steps
+    /// may mend a refusal, the refusal becomes unchecked.
     pub(crate) fn after(&self, may_come: MayCome) -> Self {
         let mended = |mend: Mend| match mend {
             Mend::Nothing => false,
@@ -52,7 +53,7 @@ impl Verdict {
     }
 }
 
-/// Results by content, and since when sagas are refused, by UID.
+/// The results by content, and since when sagas are refused, by UID.
 #[derive(Default)]
 pub struct Prechecks {
     results: Mutex<HashMap<String, (Instant, Verdict)>>,
@@ -75,7 +76,7 @@ impl Prechecks {
         results.insert(content, (Instant::now(), verdict));
     }
 
-    /// Whether a refusal has lasted long enough. One that does not last is forgotten.
+    /// Returns whether a refusal has lasted long enough to count. A refusal that ends is forgotten.
     pub(crate) fn is_believed(&self, uid: &str, refused: bool) -> bool {
         let mut since = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if !refused {
@@ -85,8 +86,8 @@ impl Prechecks {
         since.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed() >= BELIEVED_AFTER
     }
 
-    /// Forgets since when sagas are refused that ended or went. As long as they are there all are
-    /// remembered: of what is forgotten nobody would ever be told.
+    /// Removes when sagas were first refused, for sagas that ended or were deleted. The other sagas
+    /// all stay in memory: if the start of a refusal were forgotten, the refusal would never count.
     pub(crate) fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| lives(uid));
     }

@@ -1,8 +1,8 @@
-//! What this process remembers of an attempt, in the engine's words.
+//! What this process remembers of an attempt, as observations for the engine.
 //!
 //! # Guarantees
-//! Where the answer to a creation was lost, nothing that was said later makes the child refused: it
-//! may be there.
+//! If the answer to a creation was lost, no later refusal makes the child count as refused: the
+//! child may exist.
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,9 @@ use crate::{
     objects::child::just_created,
 };
 
-/// The same state; of a child that this process ended it also says why, and what the child did or
-/// waited for: by itself it would only say that it was deleted.
+/// Returns the state with a reason. If this process ended the child, the message also says why, and
+/// what the child did or waited for. Without this, the message would only say that the child was
+/// deleted.
 pub(crate) fn with_reason(known: &Known, mut state: ChildState, cancelled: bool) -> ChildState {
     if let (
         Some(detail),
@@ -30,13 +31,13 @@ pub(crate) fn with_reason(known: &Known, mut state: ChildState, cancelled: bool)
     state
 }
 
-/// What cannot be told just now.
+/// Returns the state of a child whose state cannot be observed just now.
 pub(crate) const fn not_now(detail: String) -> ChildState {
     ChildState::Active { uid: None, age: Duration::ZERO, detail, trouble: None }
 }
 
-/// What is said while this process waits after a call that did not do what it was to do. Where the
-/// answer to an earlier one was lost, that one may have done it: then nothing is refused.
+/// Returns the state while this process waits after a failed call. If the answer to an earlier call
+/// was lost, that call may have succeeded, so the state is not a refusal.
 pub(crate) fn backing_off(known: &Known) -> Option<ChildState> {
     let refusal = known.refusal.as_ref().filter(|refusal| refusal.until > Instant::now())?;
     if known.unanswered {
@@ -50,7 +51,7 @@ pub(crate) fn backing_off(known: &Known) -> Option<ChildState> {
     })
 }
 
-/// What memory says of a child that the watch does not show.
+/// Returns the remembered state of a child that the watch does not show.
 pub(crate) fn remembered(known: &mut Known) -> Option<ChildState> {
     if let Some(waits) = backing_off(known) {
         return Some(waits);

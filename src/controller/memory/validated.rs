@@ -1,10 +1,10 @@
-//! Valid sagas, kept for as long as their spec does not change: parsing expressions costs more than
-//! all else of a look.
+//! Validated sagas, kept as long as their spec does not change. Parsing expressions costs more than
+//! the rest of a reconcile.
 //!
 //! # Guarantees
-//! What is kept is what the spec of that generation gives; the API server counts a generation for
-//! each change of it. Where it may have been restored from a backup, so that it counts anew, all is
-//! forgotten. At most [`MOST`] sagas are kept.
+//! A kept saga matches the spec of its generation. The API server raises the generation at each
+//! change of the spec. If the API server may have been restored from a backup, it may reuse
+//! generations, so all kept sagas are removed. At most [`MOST`] sagas are kept.
 
 use std::{
     collections::HashMap,
@@ -13,28 +13,28 @@ use std::{
 
 use crate::{fault::Fault, model::saga::ValidSaga};
 
-/// A saga that is valid, or why it is not.
+/// A valid saga, or the faults that make it invalid.
 pub(crate) type Validated = Arc<Result<ValidSaga, Vec<Fault>>>;
 
-/// How many sagas are kept. One with many expressions takes some 100 KiB.
+/// The most sagas that are kept. A saga with many expressions takes about 100 KiB.
 const MOST: usize = 512;
 
-/// What a saga was checked as: the generation of its spec, and whether it was accepted before.
+/// The state in which a saga was checked: the generation of its spec, and whether it was accepted.
 type Checked = (i64, bool);
 
-/// What is kept, by the UID of the saga.
+/// The kept sagas, by UID.
 #[derive(Default)]
 pub struct ValidatedSagas(Mutex<HashMap<String, (Checked, Validated)>>);
 
 impl ValidatedSagas {
-    /// The saga of this UID, checked as this, where it is kept.
+    /// Returns the kept saga of this UID if it was checked in this state.
     pub(crate) fn kept(&self, uid: &str, checked: Checked) -> Option<Validated> {
         let kept =
             |known: &(Checked, Validated)| (known.0 == checked).then(|| Arc::clone(&known.1));
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(uid).and_then(kept)
     }
 
-    /// Keeps what came of a spec of this UID, checked as this.
+    /// Keeps the result of checking the spec of this UID in this state.
     pub(crate) fn keep(
         &self,
         uid: &str,
@@ -42,7 +42,8 @@ impl ValidatedSagas {
         made: Result<ValidSaga, Vec<Fault>>,
     ) -> Validated {
         let saga = Arc::new(made);
-        // What has no expressions, nor a child that may have some, is checked in no time.
+        // A saga without expressions, and without a child that may have expressions, is quick to
+        // check.
         if saga.as_ref().as_ref().map_or(true, |saga| saga.has_expressions() || saga.has_children())
         {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +55,7 @@ impl ValidatedSagas {
         saga
     }
 
-    /// Forgets all of them.
+    /// Removes all kept sagas.
     pub(crate) fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

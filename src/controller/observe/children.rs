@@ -1,10 +1,11 @@
-//! Gathers what there is: the children of the active attempts, in the engine's words.
+//! Observes the children of the active attempts, in the engine's terms.
 //!
 //! # Guarantees
-//! A child is reported absent only after a live read said so. One that this process could not
-//! create and that is there all the same was created by another process. Where the operator may not
-//! look, nothing is concluded, unless the namespace is being deleted: that takes the operator's
-//! rights there, and then everything that is left.
+//! - A child is reported absent only after a live read did not find it.
+//! - If this process could not create the child and the child exists, another replica created it.
+//! - If the operator may not read a child, it concludes nothing, unless the namespace is
+//!   terminating. The deletion of a namespace first removes the operator's rights there, and then
+//!   everything that is left.
 
 use std::{
     sync::Arc,
@@ -51,14 +52,14 @@ use crate::{
     },
 };
 
-/// The states of all active attempts' children, and after how long to look again although no watch
-/// may tell of anything.
+/// Returns the states of the children of all active attempts, and after how long to requeue the
+/// saga if no event arrives.
 ///
-/// `goes`: what the spec asks for where the saga is being deleted. Then the children that are left
-/// behind are looked at, too.
+/// `goes`: the deletion policy in the spec, if the saga is being deleted. Then the children that
+/// the saga leaves behind are read too.
 ///
 /// # Errors
-/// Where a live read failed.
+/// If a live read failed.
 pub async fn children(
     context: &Arc<Context>,
     saga: &ValidSaga,
@@ -104,8 +105,8 @@ pub async fn children(
     Ok((observed, again))
 }
 
-/// The state of a Pod or a Job; where this process ended it, the state says why. With it, after how
-/// long to look again.
+/// Returns the state of a Pod or a Job, and after how long to requeue the saga. If this process
+/// ended the child, the state says why.
 async fn explained<K: Child>(
     context: &Context,
     saga: &ValidSaga,
@@ -118,9 +119,9 @@ async fn explained<K: Child>(
     Ok((context.attempts.look(key, |known| with_reason(known, state, cancelled)), poll))
 }
 
-/// The state of a child saga. With it, after how long to look again.
+/// Returns the state of a child saga, and after how long to requeue the saga.
 ///
-/// `undoes`: the attempt undoes a child that another attempt made.
+/// `undoes`: whether the attempt undoes a child that another attempt created.
 async fn kin(
     context: &Context,
     saga: &ValidSaga,
@@ -136,8 +137,8 @@ async fn kin(
     child_saga::Kin { context, saga, key, made_by: &made_by, written }.state(attempt).await
 }
 
-/// The state of the object that a step applies, deletes or waits for. With it, after how long to
-/// look again.
+/// Returns the state of the object that a step applies, deletes or waits for, and after how long to
+/// requeue the saga.
 async fn object(
     context: &Context,
     saga: &ValidSaga,
@@ -162,8 +163,9 @@ async fn object(
     }
 }
 
-/// The state of a request: by this process's memory where it was to send it, else by what is known
-/// of the executor that was.
+/// Returns the state of an HTTP request. If this process was to send it, the state comes from this
+/// process's memory. Otherwise the state comes from what is known about the executor that was to
+/// send it.
 fn request(
     context: &Arc<Context>,
     saga: &ValidSaga,
@@ -187,8 +189,9 @@ fn request(
             detail: "the request is under way".into(),
             trouble: None,
         },
-        // Only under the id that is named may it be sent, and that id sends no more, or this
-        // process begins nothing more.
+        // The HTTP request may be sent only under the executor that the intent names. Nothing more
+        // is sent: this process lost that executor, or begins nothing more, or does not remember
+        // that it wrote the intent.
         (None, None) if was_ours || !context.leads() || !known.is_intended_here() => {
             called_off(known)
         }
@@ -196,8 +199,8 @@ fn request(
     })
 }
 
-/// The state of a Pod or a Job: from the watch, from this process's memory, or from a live read.
-/// With it, after how long to look again.
+/// Returns the state of a Pod or a Job, from the watch, from this process's memory, or from a live
+/// read. Also returns after how long to requeue the saga.
 async fn child<K: Child>(
     context: &Context,
     saga: &ValidSaga,
@@ -219,15 +222,15 @@ async fn child<K: Child>(
     let mut newest = None;
     if let Some(found) = cached.filter(|found| !is_another::<K>(found, child.as_deref())) {
         let (state, poll) = seen(context, key, attempt, found.as_ref()).await?;
-        // What has ended has ended, however old the copy.
+        // An end stays an end, even if the copy is old.
         if !barred || !matches!(state, ChildState::Active { .. }) {
             return Ok((state, poll));
         }
         newest = Some(state);
     }
     let gone = context.attempts.look(key, |known| known.gone.clone());
-    // The watch may have told of its deletion before it was known here: from now on it is looked
-    // for.
+    // The watch may have reported the child's deletion before this process knew the child. A live
+    // read looks for the child once the remembered state has expired.
     if let Some(state) = context.attempts.look(key, remembered).filter(|_| gone.is_none()) {
         return Ok((state, Some(WATCH_LAG)));
     }
@@ -240,7 +243,7 @@ async fn child<K: Child>(
         Err(error) if error.is_forbidden() && namespace_goes(context, &saga.namespace).await? => {
             return Ok(out_of_sight::<K>(context, &saga.namespace, key, child.as_deref(), gone));
         }
-        // Nothing newer is to be had.
+        // The operator may not read the child, so the cached state is the newest.
         Err(error) if error.is_forbidden() => {
             return newest.map(|state| (state, Some(NAMESPACE_POLL))).ok_or(error);
         }
@@ -249,15 +252,17 @@ async fn child<K: Child>(
     after_live(context, saga, key, attempt, child.as_deref(), gone, live).await
 }
 
-/// Whether it is not the child of this UID; where none is known, any may be it.
+/// Returns whether the object is not the child with this UID. If no UID is known, any object may be
+/// the child.
 fn is_another<K: Child>(found: &K, child: Option<&str>) -> bool {
     child.is_some_and(|child| found.meta().uid.as_deref() != Some(child))
 }
 
-/// The state of a Pod or a Job by what a live read shows. With it, after how long to look again.
+/// Returns the state of a Pod or a Job by what a live read shows, and after how long to requeue the
+/// saga.
 ///
-/// `child`: the UID of the attempt's child, where it was ever seen. `gone`: what the watch brought
-/// of its end.
+/// `child`: the UID of the attempt's child, if the child was ever seen. `gone`: the end that the
+/// watch delivered.
 async fn after_live<K: Child>(
     context: &Context,
     saga: &ValidSaga,
@@ -268,15 +273,15 @@ async fn after_live<K: Child>(
     live: Option<K>,
 ) -> Result<(ChildState, Option<Duration>), Error> {
     let gone = match &live {
-        // A child that lost its label goes on, although to the watch it is gone.
+        // A child that lost its label continues, although the watch reports it as gone.
         Some(found) if !is_another(found, child) => {
             return Ok((
                 unless_done(seen(context, key, attempt, found).await?.0, gone),
                 Some(WATCH_LAG),
             ));
         }
-        // Somebody deleted the attempt's child, and another operator made it again: the attempt is
-        // not over before this one is.
+        // Somebody deleted the attempt's child, and another replica created it again. The attempt
+        // ends only when the new child has ended.
         Some(found) if is_ours(found, &key.0, &key.1) => {
             return Ok((
                 after_another(seen(context, key, attempt, found).await?.0, &K::word()),
@@ -303,9 +308,9 @@ async fn after_live<K: Child>(
     })
 }
 
-/// The state of a child that exists, if it is ours: by its UID, where that is known, since owners
-/// and labels can be taken away. With it, after how long to look again although no watch may tell
-/// of anything.
+/// Returns the state of an object that exists, if the object is the attempt's child. If the UID of
+/// the child is known, the UID identifies it, since owners and labels can be removed. Also returns
+/// after how long to requeue the saga if no event arrives.
 async fn seen<K: Child>(
     context: &Context,
     key: &AttemptKey,
@@ -348,15 +353,16 @@ async fn seen<K: Child>(
     }
 }
 
-/// How long this process has known that the child is being deleted; begins with the first call.
+/// Returns how long this process has known that the child is terminating. The first call starts the
+/// measurement.
 pub(crate) fn deleting_for(context: &Context, key: &AttemptKey) -> Duration {
     context
         .attempts
         .look(key, |known| known.deleting_since.get_or_insert_with(Instant::now).elapsed())
 }
 
-/// The succeeded Pods or Jobs of an ended saga that still exist, as the watch shows them. Looked up
-/// by name: there may be very many of both.
+/// Returns the succeeded Pods or Jobs of an ended saga that still exist, as the cache shows them.
+/// They are looked up by name, because the cache may hold very many of both.
 pub(crate) fn leftovers<K: Child>(context: &Context, saga: &StoredSaga) -> Vec<Arc<K>> {
     let uid = saga.metadata.uid.as_deref().unwrap_or_default();
     let exists = |id: AttemptId| {
@@ -366,12 +372,12 @@ pub(crate) fn leftovers<K: Child>(context: &Context, saga: &StoredSaga) -> Vec<A
     saga.status.iter().flat_map(remembered_attempts).filter_map(exists).collect()
 }
 
-/// Whether there is any such.
+/// Returns whether a succeeded Pod or Job of the saga still exists.
 pub(crate) fn leaves_any(context: &Context, saga: &StoredSaga) -> bool {
     !leftovers::<Pod>(context, saga).is_empty() || !leftovers::<Job>(context, saga).is_empty()
 }
 
-/// The attempts that a status still tells of.
+/// Returns the attempts that a status still records.
 pub(crate) fn remembered_attempts(status: &SagaStatus) -> impl Iterator<Item = AttemptId> {
     let directions = |step: &StepStatus| {
         [

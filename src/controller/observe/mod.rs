@@ -1,4 +1,4 @@
-//! What is there: the children of a saga, its parent, the objects that it looks at.
+//! Observes the cluster: the children of a saga, its parent, and the objects that its steps handle.
 
 pub(crate) mod child_saga;
 pub mod children;

@@ -1,10 +1,11 @@
-//! What is seen of the object that a step applies, deletes or waits for, and what is done to it.
+//! Observes the object that a step applies, deletes or waits for, and applies or deletes it.
 //!
 //! # Guarantees
-//! Whether an object was applied or deleted is told by the object itself, so that any process can
-//! go on where another one died: what is applied names its attempt, or is known by its UID, or by
-//! its fields and their manager; and what is deleted is gone. What is deleted has the UID that the
-//! status names. A refusal that a person has to mend ends the attempt.
+//! - The object itself shows whether it was applied or deleted, so that any replica can continue
+//!   after another replica died. An applied object names its attempt, or is recognized by its UID,
+//!   or by its fields and their manager. A deleted object is gone.
+//! - Only the object with the UID that the status names is deleted.
+//! - A refusal that a person has to correct ends the attempt.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use crate::{
             refusal::{Trouble, Unserved},
         },
         context::Context,
-        effects::perform::never_begun,
+        effects::performance::never_begun,
         memory::{
             attempts::{AttemptKey, Known},
             remembered::{absent, backing_off, not_now},
@@ -34,7 +35,8 @@ use crate::{
     },
 };
 
-/// How often an object is looked at: at first, and after it was waited for so long.
+/// How often an object is read. Each pair is a bound on the time waited so far, and the interval up
+/// to that bound.
 const POLLS: [(Duration, Duration); 3] = [
     (Duration::from_secs(10), Duration::from_secs(1)),
     (Duration::from_mins(1), Duration::from_secs(3)),
@@ -56,7 +58,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// What an object that was applied carries.
+    /// Returns the name of the attempt that is written into an applied object.
     fn mark(&self) -> String {
         child_name(&self.saga.name, &self.saga.uid, &self.key.1)
     }
@@ -65,13 +67,14 @@ impl Attempt<'_> {
         self.context.attempts.look(self.key, look)
     }
 
-    /// The state, and after how long to look again.
+    /// Returns the state of the object, and after how long to requeue the saga.
     pub(crate) async fn state(
         &self,
         work: &Work,
         active: &ActiveAttempt,
     ) -> (ChildState, Option<Duration>) {
-        // The object that is deleted is named before anything leaves, and proves nothing.
+        // The status names the object to delete before a deletion is sent, so its UID does not
+        // prove that anything was done.
         let there = matches!(work, Work::Apply(_)) && active.child_uid.is_some();
         if let Some(end) = self.known(|known| known.end(there)) {
             return (end, None);
@@ -82,10 +85,11 @@ impl Attempt<'_> {
                 && known.refusal.as_ref().is_some_and(|refusal| refusal.until > Instant::now())
         });
         let state = match work {
-            // Where a UID is written somebody applied it, whatever was refused here.
+            // If the status names a UID, a replica applied the object, even if this process's calls
+            // were refused.
             Work::Apply(_) if refused && !there => None,
             Work::Apply(action) => self.applied(action, active).await,
-            // Whatever was refused: somebody else may have deleted it.
+            // The object is read even after a refusal, because somebody else may have deleted it.
             Work::Delete(object) => Some(self.deleted(object, active).await),
             Work::Until(object) => self.waited_for(object).await,
             Work::Pod(_)
@@ -106,19 +110,19 @@ impl Attempt<'_> {
         (state.unwrap_or_else(waits), poll)
     }
 
-    /// After how long to look again.
+    /// Returns after how long to requeue the saga.
     fn poll(&self) -> Option<Duration> {
         let waited = self.known(|known| known.first_read.elapsed());
         POLLS.iter().find(|(until, _)| waited < *until).map(|(_, poll)| *poll)
     }
 
-    /// The object as it stands; `Err` where that ends the attempt, or cannot be told just now.
+    /// Reads the object. Returns a state as `Err` if the failed read ends the attempt, or if the
+    /// object cannot be read just now.
     async fn read(&self, target: Target<'_>) -> Result<Option<serde_json::Value>, ChildState> {
         self.context.objects.get(target).await.map_err(|trouble| self.unread(trouble, None))
     }
 
-    /// What it means that the object cannot be read. `writes`: the intent of an attempt that
-    /// applies the object.
+    /// Returns what a failed read means. `writes`: the intent, if the attempt applies the object.
     fn unread(&self, trouble: Trouble, writes: Option<&ActiveAttempt>) -> ChildState {
         match trouble {
             Trouble::Final(_, message) => {
@@ -137,9 +141,10 @@ impl Attempt<'_> {
         }
     }
 
-    /// What is said while there is no such kind. Where this process wrote the intent and each call
-    /// of it was refused, nothing left: then its time passes as that of what was never begun.
-    /// (While nobody can look for another reason, another process may have been let through.)
+    /// Returns the state if the kind of the object is not served. If this process wrote the intent
+    /// and every call was definitely refused, nothing was applied. Then the state is a refusal, and
+    /// the time limit counts as for an attempt that never began. (If the object cannot be read for
+    /// another reason, the state is not a refusal: another replica's call may have been admitted.)
     fn unserved(&self, writes: Option<&ActiveAttempt>, message: String) -> ChildState {
         let retry_in = self.poll().unwrap_or_default();
         self.known(|known| match writes {
@@ -150,7 +155,8 @@ impl Attempt<'_> {
         })
     }
 
-    /// `None`: not applied by this attempt.
+    /// Returns the state of the applied object; `None` if no object exists that this attempt
+    /// applied.
     async fn applied(&self, action: &ApplyAction, active: &ActiveAttempt) -> Option<ChildState> {
         let read =
             self.context.objects.get_applied(Target::applied(self.account(), action), action).await;
@@ -160,7 +166,7 @@ impl Attempt<'_> {
             Err(state) => return Some(state),
         };
         let uid = uid(&object);
-        // Its mark may be gone, or another saga's by now, which applied it, too.
+        // The mark may have been removed, or replaced by another saga that also applied the object.
         let known = active.child_uid.as_ref() == Some(&uid)
             || self.known(|known| known.child.as_ref().is_some_and(|(_, child)| *child == uid));
         if !known && !as_applied && mark_of(&object) != Some(&self.mark()) {
@@ -170,15 +176,15 @@ impl Attempt<'_> {
         Some(self.there(object))
     }
 
-    /// What stands under the name, whoever made it: whether it is the one that the attempt deletes
-    /// is for the engine to say.
+    /// Returns the state of the object of this name, whoever created it. The engine decides whether
+    /// it is the object that the attempt deletes.
     async fn deleted(&self, reference: &ObjectRef, active: &ActiveAttempt) -> ChildState {
         let object = match self.context.objects.get(Target::of(self.account(), reference)).await {
             Ok(Some(object)) => object,
             Ok(None) | Err(Trouble::NoKind(Unserved::Anywhere, _)) => {
                 return ChildState::Succeeded(None);
             }
-            // Nothing leaves before the UID is written.
+            // No deletion is sent before the status names the UID.
             Err(Trouble::Final(_, message)) if active.child_uid.is_none() => {
                 return never_begun(message, true);
             }
@@ -196,7 +202,7 @@ impl Attempt<'_> {
         if !deleting
             && !self.known(|known| known.child.as_ref().is_some_and(|(_, child)| *child == uid))
         {
-            // A refusal speaks of the one that the status names.
+            // A remembered refusal concerns only the object whose UID the status names.
             let waits = self
                 .known(|known| backing_off(known))
                 .filter(|_| active.child_uid.as_ref() == Some(&uid));
@@ -237,8 +243,8 @@ impl Attempt<'_> {
         ChildState::Object { object: shared(object), age }
     }
 
-    /// Applies the object, or deletes the one with this UID. Returns whether the saga is to be
-    /// looked at again at once.
+    /// Applies the object, or deletes the object with this UID. Returns whether the saga is to be
+    /// reconciled again at once.
     pub(crate) async fn begin(&self, work: &Work, uid: Option<&str>) -> bool {
         let done = match (work, uid) {
             (Work::Apply(action), _) => {
@@ -278,7 +284,7 @@ impl Attempt<'_> {
                     "nobody can tell whether the object was written: it is looked at again"
                 );
                 attempts.unanswered(self.key);
-                // It is looked at now, and written again only later.
+                // The object is read at once, and written again only after a wait.
                 attempts.refused(self.key, message);
             }
         }
@@ -286,8 +292,9 @@ impl Attempt<'_> {
     }
 }
 
-/// Whether the attempt may have applied its object: who may not look any more cannot tell what came
-/// of it. An intent that is older than what this process knows of it was another one's.
+/// Returns whether the attempt may have applied its object. If it may have, and the object cannot
+/// be read any more, the outcome is unknown. If the intent is more than two seconds older than what
+/// this process knows about it, another replica wrote the intent.
 fn may_be_applied(known: &Known, active: &ActiveAttempt, now: Timestamp) -> bool {
     let inherited = between(active.started_at.0, now) > known.first_read.elapsed() + FRESH;
     known.child.is_some() || known.unanswered || active.child_uid.is_some() || inherited

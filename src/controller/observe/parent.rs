@@ -1,10 +1,10 @@
-//! What a child saga has to know of its parent, and which children have to be looked at when their
-//! parent changes.
+//! Observes the parent of a child saga, and finds the children to enqueue when their parent
+//! changes.
 //!
 //! # Guarantees
-//! A child lets go of its finalizer only after a live read of its parent: a copy may be older than
-//! the request that has the parent undone. It does not keep it for a copy alone where no watch
-//! tells that the parent went.
+//! A child removes its finalizer only after a live read of its parent: a cached parent may be older
+//! than the request to undo the parent. If no watch reports the deletion of the parent, a cached
+//! parent alone does not make the child keep its finalizer.
 
 use super::children::remembered_attempts;
 use crate::{
@@ -20,16 +20,16 @@ use crate::{
     objects::{attempt::attempt_of, child_saga},
 };
 
-/// Whether the saga is the child of one that has our finalizer, so that it may still have to be
-/// undone after it ended.
+/// Returns whether the saga is a child of a saga that has the operator's finalizer. Such a child
+/// may still have to be undone after it has ended.
 ///
 /// # Errors
-/// Where the live read of the parent failed.
+/// If the live read of the parent failed.
 pub(crate) async fn holds(context: &Context, saga: &StoredSaga) -> Result<bool, Error> {
     let (Some(parent), Some((uid, _))) = (child_saga::parent(saga), attempt_of(saga)) else {
         return Ok(false);
     };
-    // What a barred watch shows may be from before the parent went.
+    // If the watch is barred, the cache may still show a parent that is gone.
     if !context.barred.is(namespace(saga), Watched::Saga) {
         let cached = context.cached_saga(namespace(saga), parent);
         if cached.is_some_and(|parent| holds_on(&parent, &uid)) {
@@ -55,8 +55,9 @@ fn has_finalizer(saga: &StoredSaga) -> bool {
     saga.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
-/// The names of the children that have to be looked at when a saga changed or went: they let go of
-/// their finalizers when it did, and take them again where it is undone after its end.
+/// Returns the names of the children to enqueue when their parent changed or was deleted. The
+/// children remove their finalizers after the parent has removed its own. They add them again if
+/// the parent is undone after its end.
 pub(crate) fn children_to_tell(parent: &StoredSaga, gone: bool) -> Vec<String> {
     let ended =
         parent.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
@@ -90,7 +91,8 @@ mod tests {
     use super::*;
     use crate::controller::context::fixture;
 
-    /// A process that still sees a parent with its finalizer, in a cluster where that saga is gone.
+    /// Returns a process whose cache still shows a parent with its finalizer, in a cluster where
+    /// the parent is gone.
     fn with_a_parent_that_went() -> Arc<Context> {
         let missing = tower::service_fn(|_: Request<Body>| {
             let body = json!({

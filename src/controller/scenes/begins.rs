@@ -1,5 +1,5 @@
-//! What is late begins only where a live read shows the same saga with the same spec, and its
-//! attempt as one that nobody began.
+//! An attempt begins late only if a live read shows the same saga with the same spec, and shows the
+//! attempt as not begun by anybody.
 
 use super::*;
 use crate::controller::cluster::sagas::{live, may_still_begin};

@@ -1,4 +1,4 @@
-//! What is concluded from the children that the watch shows.
+//! What the operator concludes from the children that the watch shows.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use crate::{
     controller::observe::children, model::observation::ChildState, objects::child::STUCK_SINCE,
 };
 
-/// What is seen of the only child.
+/// Returns the observed state of the only child.
 async fn seen(scene: &Scene, saga: &Value) -> ChildState {
     let stored = stored(saga);
     let (mut observed, _) = children::children(
@@ -26,7 +26,7 @@ async fn seen(scene: &Scene, saga: &Value) -> ChildState {
 async fn a_pod_counts_as_stuck_by_the_time_that_this_process_waited_and_not_by_another_clock() {
     let mut scene = Scene::new();
     let mut pod = bound("Running");
-    // As if long ago: the clock that set it may be years behind.
+    // The instant is long past: the clock that set it may be years behind.
     pod["metadata"]["deletionTimestamp"] = json!("2020-01-01T00:00:00Z");
     scene.watches(&[], &[pod]);
     let saga = saga(&by_pod(), &under_way(&json!({"childUid": "p"})));

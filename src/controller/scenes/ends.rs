@@ -1,19 +1,19 @@
-//! What is taken away: under which preconditions, and after which live reads.
+//! Deletions: under which preconditions, and after which live reads.
 
 use super::*;
 use crate::{
-    controller::effects::perform::Next,
+    controller::effects::{end, performance::Next},
     model::observation::{ChildState, Failure, Reached},
 };
 
-/// Stops the attempt, whose pod is this one, and says how it ended for this process, with the
-/// preconditions of each deletion.
+/// Stops the attempt, whose pod is `pod`. Returns the next step, the end that this process noted,
+/// and the preconditions of each deletion.
 async fn stopped(scene: &Scene, pod: &Value) -> (Next, Option<ChildState>, Vec<Value>) {
     let saga = saga(&by_pod(), &under_way(&json!({})));
     scene.server.holds(SAGA, saga.clone());
     scene.server.holds(&pod_path(), pod.clone());
     let (stored, valid) = (stored(&saga), valid(&saga));
-    let next = scene.performance(&stored, &valid).stop(attempt(), false).await.unwrap();
+    let next = end::stop(&scene.performance(&stored, &valid), attempt(), false).await.unwrap();
     let deleted = scene
         .server
         .asked(&Method::DELETE)
@@ -48,8 +48,9 @@ async fn a_pod_on_a_node_is_deleted_whatever_its_version_and_its_end_is_awaited(
     assert_eq!((next, end, deleted), (Next::Later, None, vec![json!({"uid": "p"})]));
 }
 
-/// Sweeps after a saga that this process saw ended, while the API server holds this of it; and
-/// which pods are deleted.
+/// Sweeps after a saga that this process saw as ended. `live`: the fields in which the saga on the
+/// API server differs; `None` if the saga is gone there. Returns the deleted pods with the
+/// preconditions of each deletion.
 async fn swept(live: Option<Value>) -> Vec<(String, Value)> {
     let mut scene = Scene::new();
     let attempted =
@@ -66,7 +67,7 @@ async fn swept(live: Option<Value>) -> Vec<(String, Value)> {
         scene.server.holds(SAGA, saga);
     }
     let (stored, valid) = (stored(&ended), valid(&ended));
-    scene.performance(&stored, &valid).sweep().await.unwrap();
+    end::sweep(&scene.performance(&stored, &valid)).await.unwrap();
     scene
         .server
         .asked(&Method::DELETE)

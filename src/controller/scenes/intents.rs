@@ -1,5 +1,5 @@
-//! Intents of requests that are not under way, and of which this process, whose Lease may have
-//! lapsed, knows since before they were written.
+//! Intents of HTTP requests that are not under way. This process knows the intents since before
+//! they were written, and its Lease may have lapsed.
 
 use super::*;
 use crate::{
@@ -7,7 +7,8 @@ use crate::{
     model::observation::ChildState,
 };
 
-/// What is said of a request of which this process, whose Lease lapsed, has nothing in flight.
+/// Returns the state of an HTTP request of which this process, whose Lease lapsed, has nothing
+/// under way. `intended`: whether this process noted the intent before it was written.
 async fn told(intended: bool) -> ChildState {
     let scene = Scene::new();
     let (executor, lease) = scene.with_a_lease().await;
@@ -17,7 +18,7 @@ async fn told(intended: bool) -> ChildState {
     let saga = saga(&action, &under_way(&json!({"executor": executor})));
     if intended {
         scene.context.attempts.intend(&key());
-        // A copy from before the write, whose answer was lost.
+        // A copy from before the write. The answer to the write was lost.
         scene.context.attempts.keep_only("1", &[]);
     }
     let (stored, valid) = (stored(&saga), valid(&saga));

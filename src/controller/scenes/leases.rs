@@ -1,4 +1,4 @@
-//! Leases of executors that are long gone.
+//! Leases of executors that ended long ago.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! From which copy of a saga anything is decided, and when it is looked at again.
+//! Which copy of a saga a decision may rest on, and when the saga is requeued.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     controller::reconcile::{error_policy, reconcile},
 };
 
-/// A copy of the saga of this version.
+/// Returns a copy of the saga with this resourceVersion.
 fn copy(version: &str) -> Arc<StoredSaga> {
     let mut saga = saga(&by_pod(), &Value::Null);
     saga["metadata"]["resourceVersion"] = json!(version);
@@ -22,7 +22,7 @@ async fn a_copy_that_cannot_be_compared_with_the_last_write_is_not_decided_from(
     let scene = Scene::new();
     scene.context.writes.acknowledged("1", "10");
     let action = reconcile(copy("of another kind"), Arc::clone(&scene.context)).await.unwrap();
-    // It is gone, as the live read shows.
+    // The live read shows that the saga is gone.
     assert_eq!(action, Action::await_change());
     let asked = scene.server.asked(&Method::GET);
     assert_eq!(asked.iter().map(|asked| asked.path.as_str()).collect::<Vec<_>>(), [SAGA]);

@@ -1,5 +1,5 @@
-//! Small scenes before an API server that answers from a table: what a rule of the shell reads,
-//! writes and leaves alone.
+//! Small tests against an API server that answers from a table. They check what the controller
+//! reads, writes and leaves alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -44,7 +44,7 @@ use super::{
     clock::now,
     cluster::secrets::SecretReader,
     context::{Context, fixture},
-    effects::perform::Performance,
+    effects::performance::Performance,
     http::{call::HttpCaller, tls::tls_config},
     memory::attempts::AttemptKey,
     workload::Child,
@@ -57,10 +57,10 @@ use crate::{
     validate::saga::validate_stored,
 };
 
-/// Where the saga of every scene stands.
+/// The path of the saga of every scene.
 const SAGA: &str = "/apis/saga.dev/v1alpha1/namespaces/shop/sagas/order";
 
-/// One call.
+/// One call to the API server.
 #[derive(Clone, Debug)]
 struct Asked {
     method: Method,
@@ -68,8 +68,8 @@ struct Asked {
     body: Value,
 }
 
-/// An API server. What it holds it gives; it takes every write and every deletion but those that it
-/// refuses, and keeps none of them.
+/// An API server. It returns the objects that it holds. It accepts every write and every deletion
+/// except those that it refuses, and stores none of them.
 #[derive(Clone, Default)]
 struct ApiServer(Arc<Mutex<Table>>);
 
@@ -97,7 +97,7 @@ impl ApiServer {
         self.table().refuses.insert((method.to_string(), path.into()), code);
     }
 
-    /// The calls of this method so far.
+    /// Returns the calls of this method so far.
     fn asked(&self, method: &Method) -> Vec<Asked> {
         self.table().asked.iter().filter(|asked| asked.method == *method).cloned().collect()
     }
@@ -152,7 +152,7 @@ impl ApiServer {
     }
 }
 
-/// A process before that API server.
+/// A process that uses that API server.
 struct Scene {
     context: Arc<Context>,
     server: ApiServer,
@@ -166,7 +166,7 @@ impl Scene {
         Self { context, server, announced }
     }
 
-    /// The watch has brought these sagas and pods.
+    /// Fills the caches with these sagas and pods.
     fn watches(&mut self, sagas: &[Value], pods: &[Value]) {
         let caches = &mut Arc::get_mut(&mut self.context).unwrap().caches;
         let (store, mut writer) = reflector::store();
@@ -184,7 +184,7 @@ impl Scene {
         caches.pods = vec![store];
     }
 
-    /// Requests may go to this machine.
+    /// Allows HTTP requests to this machine.
     fn may_call_this_machine(&mut self) {
         let rules = ReachRules {
             allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
@@ -195,7 +195,7 @@ impl Scene {
             HttpCaller::new(reach, tls_config().unwrap(), secrets);
     }
 
-    /// The id under which requests are sent from now on, and what renews its Lease.
+    /// Starts the executor. Returns its id and the task that renews its Lease.
     async fn with_a_lease(&self) -> (String, JoinHandle<()>) {
         let context = Arc::clone(&self.context);
         let lease = tokio::spawn(async move { context.own.run(&context).await });
@@ -215,7 +215,8 @@ impl Scene {
     }
 }
 
-/// The saga of the scene as the API server gives it, with one step named `ship` that does this.
+/// Returns the saga of the scene as the API server returns it. It has one step, named `ship`, with
+/// this action.
 fn saga(action: &Value, status: &Value) -> Value {
     let mut step = json!({"name": "ship"});
     step.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
@@ -228,12 +229,13 @@ fn saga(action: &Value, status: &Value) -> Value {
     })
 }
 
-/// The step runs a pod.
+/// Returns an action that runs a pod.
 fn by_pod() -> Value {
     json!({"pod": {"image": "ship:1"}})
 }
 
-/// The first attempt of the step is under way; `more` is what its intent says besides.
+/// Returns a status in which the first attempt of the step is active. `more`: further fields of the
+/// intent.
 fn under_way(more: &Value) -> Value {
     let mut active = json!({"startedAt": "2026-03-01T12:00:00.000000Z"});
     active.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -257,7 +259,7 @@ fn valid(saga: &Value) -> ValidSaga {
     validate_stored(&named, &stored(saga).spec).unwrap()
 }
 
-/// The attempt.
+/// Returns the attempt of the scene.
 fn attempt() -> AttemptId {
     AttemptId { step: "ship".into(), direction: Direction::Action, number: 1 }
 }
@@ -276,12 +278,12 @@ fn identity() -> Identity {
     }
 }
 
-/// Where the pod of the attempt stands.
+/// Returns the path of the attempt's pod.
 fn pod_path() -> String {
     format!("/api/v1/namespaces/shop/pods/{}", Pod::name_of("order", "1", &attempt()))
 }
 
-/// The pod of the attempt, as it was created.
+/// Returns the pod of the attempt, as it was created.
 fn ships() -> Value {
     let valid = valid(&saga(&by_pod(), &Value::Null));
     let Work::Pod(action) = &valid.steps[0].action.work else { unreachable!() };
@@ -293,7 +295,7 @@ fn ships() -> Value {
     pod
 }
 
-/// The same once it is bound to a node.
+/// Returns the same pod, bound to a node.
 fn bound(phase: &str) -> Value {
     let mut pod = ships();
     pod["spec"]["nodeName"] = json!("n");

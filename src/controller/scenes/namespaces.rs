@@ -1,12 +1,13 @@
-//! Requests that need what goes with the namespace of their saga.
+//! HTTP requests that need something that is deleted with the namespace of their saga.
 
 use std::time::Duration;
 
 use super::{requests::flown, *};
 use crate::model::observation::{ChildState, Reached};
 
-/// A saga that is deleted, whose request needs a Secret that is not there, or none; and how that
-/// request ends.
+/// Returns how an HTTP request ends that cannot be sent: whether the failure is permanent, and its
+/// message. `namespace`: the metadata of the saga's namespace. `deleted`: whether the saga is being
+/// deleted. `secret`: whether the HTTP request needs a Secret, which does not exist.
 async fn without_its_secret(namespace: &Value, deleted: bool, secret: bool) -> (bool, String) {
     let mut scene = Scene::new();
     scene.may_call_this_machine();

@@ -1,4 +1,4 @@
-//! A child saga lets go of its finalizer only after a live read of its parent.
+//! A child saga removes its finalizer only after a live read of its parent.
 
 use serde_json::json;
 

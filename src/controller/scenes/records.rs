@@ -1,4 +1,4 @@
-//! What is written to a saga is ours alone.
+//! Writes to a saga change only what belongs to the operator.
 
 use super::*;
 use crate::{

@@ -1,4 +1,4 @@
-//! Requests that are late, or whose executor's Lease lapsed before anything of them left.
+//! HTTP requests that are late, or whose executor's Lease lapsed before any part of them was sent.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ use crate::{
     model::observation::ChildState,
 };
 
-/// A process that may call this machine, and a service there that counts who calls it.
+/// Returns a process that may call this machine, the action that calls a service on this machine,
+/// and the number of calls that the service counts.
 async fn with_a_service() -> (Scene, Value, Arc<Mutex<usize>>) {
     let mut scene = Scene::new();
     scene.may_call_this_machine();
@@ -37,8 +38,8 @@ async fn with_a_service() -> (Scene, Value, Arc<Mutex<usize>>) {
     (scene, action, calls)
 }
 
-/// Sends the request of the attempt, which was written down so long ago, and waits until it landed;
-/// says how it ended.
+/// Starts the HTTP request of the attempt, waits until it has ended, and returns its end. `late`:
+/// the time since the intent was written.
 pub(super) async fn flown(
     scene: &mut Scene,
     saga: &Value,

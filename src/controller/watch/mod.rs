@@ -1,4 +1,5 @@
-//! The watches: what they show is stripped, remembered, and told to the sagas that it is about.
+//! The watches. What they show is stripped, remembered, and enqueued for the sagas that it
+//! concerns.
 
 mod relist;
 pub(crate) mod streams;

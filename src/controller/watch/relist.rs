@@ -1,8 +1,8 @@
-//! What a list brings that is read again after a gap in the watch.
+//! The objects that a list brings when it is read again after a gap in the watch.
 //!
 //! # Guarantees
-//! The store shows a list when it is whole: what is in it is handed on then, and what is not in it
-//! any more is named.
+//! The store shows a list only when it is whole. Only then is its content passed on, and the
+//! objects that are no longer in it are named.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -15,8 +15,8 @@ use kube::{
     },
 };
 
-/// The objects that there is news of, each once it stands in the store as it is brought: after the
-/// end of a list, everything in the store. `events`: those that were reflected to it.
+/// Returns the objects that changed, each once the store holds it. At the end of a list, returns
+/// every object in the store. `events`: the events that are reflected to the store.
 pub(crate) fn news<K>(
     events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
     store: Store<K>,
@@ -34,20 +34,20 @@ where
     })
 }
 
-/// A list that is read again after a gap in the watch. What went during the gap is just not in it:
-/// no event tells.
+/// A list that is read again after a gap in the watch. Objects that were deleted during the gap are
+/// missing from the list, and no event shows their deletion.
 pub(crate) struct Listing<K: Resource<DynamicType = ()> + 'static> {
     before: Store<K>,
     listed: HashSet<Option<String>>,
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Listing<K> {
-    /// Of what this writer brings.
+    /// Creates the comparison for the store that this writer fills.
     pub(crate) fn before(writer: &Writer<K>) -> Self {
         Self { before: writer.as_reader(), listed: HashSet::new() }
     }
 
-    /// The children that a list which ends with this event does not hold any more.
+    /// Returns the children that the store holds and a list that ends with this event does not.
     pub(crate) fn missing(&mut self, event: &Event<K>) -> Vec<Arc<K>> {
         match event {
             Event::Init => self.listed.clear(),

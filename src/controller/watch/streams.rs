@@ -1,9 +1,9 @@
 //! The watches on sagas, their Pods and their Jobs, and the controller that they drive.
 //!
 //! # Guarantees
-//! What a watch brings makes its saga be looked at once it can be seen in the store, and not
-//! before. A list that is read again after a gap is seen when it is whole: only then, and then for
-//! everything in it.
+//! A watch event enqueues its saga only when the store shows the changed object. After a gap, a
+//! list is read again, and the store shows it only when it is whole. Then every object in the list
+//! is enqueued.
 
 use std::sync::Arc;
 
@@ -47,12 +47,12 @@ use crate::{
     objects::{attempt, child_saga, job, pod},
 };
 
-/// Reconciles that run side by side.
+/// The number of reconciles that run at once.
 const CONCURRENCY: u16 = 64;
-/// Objects of one page when a list is read.
+/// The number of objects on one page of a list.
 const PAGE: u32 = 100;
 
-/// One namespace, or all of them.
+/// The watches of one namespace, or of all namespaces.
 pub(crate) struct Watch {
     namespace: Option<String>,
     saga_api: Api<StoredSaga>,
@@ -64,7 +64,7 @@ pub(crate) struct Watch {
     job_api: Api<Job>,
     jobs: Store<Job>,
     job_writer: Writer<Job>,
-    /// Whether the sagas were listed, and the Pods.
+    /// Whether the sagas and the Pods were listed, in this order.
     listed: [watch::Sender<bool>; 2],
     sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
     receiver: mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>,
@@ -118,7 +118,7 @@ impl Watch {
         Queue { namespace: self.namespace.clone(), sender: self.sender.clone() }
     }
 
-    /// Runs until `stopped`, then until the reconciles under way have ended.
+    /// Runs the controller until `stopped`, then until the reconciles under way have ended.
     pub(crate) async fn run(self, context: Arc<Context>, stopped: watch::Receiver<bool>) {
         let Self {
             saga_api,
@@ -140,8 +140,9 @@ impl Watch {
         let announced = stream::unfold(receiver, |mut receiver| async {
             receiver.recv().await.map(|saga| (saga, receiver))
         });
-        // Decisions rest on both caches: none is made before the Pods are there. A Job that is not
-        // there yet is read live: an operator that may not see Jobs does everything else.
+        // Decisions rest on both caches, so none is made before the Pods are listed. A Job that is
+        // missing from the cache is read live: an operator that may not read Jobs does everything
+        // else.
         Controller::for_stream(objects, sagas)
             .with_config(Config::default().concurrency(CONCURRENCY))
             .owns_stream(children)
@@ -152,7 +153,7 @@ impl Watch {
                 move |saga, context| {
                     let mut pods = pods.clone();
                     async move {
-                        // A watch that ended was told to: nothing new begins.
+                        // A watch ends only when the process stops. Then nothing new begins.
                         let _ = pods.wait_for(|listed| *listed).await;
                         reconcile(saga, context).await
                     }
@@ -180,8 +181,8 @@ where
     }
 }
 
-/// All sagas. An error ends here: passed on, it would hold up what all other streams bring for as
-/// long as its backoff.
+/// Returns the stream of all sagas. Errors end here: passed on, an error would hold up all other
+/// streams for as long as its backoff.
 fn saga_stream(
     api: Api<StoredSaga>,
     writer: Writer<StoredSaga>,
@@ -194,8 +195,7 @@ fn saga_stream(
         .default_backoff()
         .inspect(move |event| health.note(event))
         .inspect(move |event| match event {
-            // A child that changed or went makes its parent look. A list makes all look that are in
-            // it.
+            // A changed or deleted child enqueues its parent. A list enqueues every saga in it.
             Ok(Event::Apply(saga) | Event::Delete(saga)) => {
                 if let (Some(parent), Some(namespace)) =
                     (child_saga::parent(saga), &saga.metadata.namespace)
@@ -207,23 +207,24 @@ fn saga_stream(
         })
         .reflect(writer)
         .inspect(when_listed(listed))
-        // Only now: a child looks at the copy of its parent.
+        // Only now: a child reads the cached copy of its parent.
         .inspect(move |event| {
             if let Ok(event) = event {
                 tell_children(&told, event);
             }
         })
-        // Of one that went there is nothing to look at.
+        // A deleted saga needs no reconcile.
         .filter(|event| std::future::ready(!matches!(event, Ok(Event::Delete(_)))));
     news(events, store)
 }
 
-/// Makes the children of a saga be looked at that let go of them, or takes hold of them again.
+/// Enqueues the children of a saga that removed their finalizers because of the saga, or will add
+/// them again.
 fn tell_children(context: &Context, event: &Event<StoredSaga>) {
     let (saga, gone) = match event {
         Event::Apply(saga) => (saga, false),
         Event::Delete(saga) => (saga, true),
-        // Its children are in the list, too.
+        // The children are in the list too.
         Event::Init | Event::InitApply(_) | Event::InitDone => return,
     };
     for child in parent::children_to_tell(saga, gone) {
@@ -231,8 +232,8 @@ fn tell_children(context: &Context, event: &Event<StoredSaga>) {
     }
 }
 
-/// The Pods of all attempts: kept in the store stripped to what is read; of one that goes, the last
-/// state is noted first. Errors end here, as those of sagas.
+/// Returns the stream of the Pods of all attempts. The store keeps them stripped to the fields that
+/// are read. The last state of a deleted Pod is noted first. Errors end here, as for sagas.
 fn pod_stream(
     api: Api<Pod>,
     writer: Writer<Pod>,
@@ -263,8 +264,8 @@ fn pod_stream(
     tell_sagas(news(events, store), told)
 }
 
-/// Makes the saga of each child be looked at by the child's label. Where its controller is that
-/// saga, this is known without.
+/// Enqueues the saga that each child's label names, unless the child's controller already names
+/// that saga. The controller is known without the label.
 fn tell_sagas<K: Resource>(
     news: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
     context: Arc<Context>,
@@ -279,10 +280,10 @@ fn tell_sagas<K: Resource>(
     })
 }
 
-/// What one event of a Pod tells of its attempt.
+/// Notes what one event of a Pod shows about its attempt.
 ///
-/// `listed`: the pods of Jobs that a list brought which is not whole yet. One that breaks off tells
-/// of none: nobody would tell that they went.
+/// `listed`: the pods of Jobs that an unfinished list has brought. If the list breaks off, none of
+/// them is noted: nobody would report that they went.
 fn note_pod(context: &Context, event: &Event<Pod>, listed: &mut Vec<Pod>) {
     match event {
         Event::Apply(pod) => context.families.saw(pod),
@@ -297,8 +298,7 @@ fn note_pod(context: &Context, event: &Event<Pod>, listed: &mut Vec<Pod>) {
     }
 }
 
-/// Notes how a child that went has ended. One that does not say whose it is any more is known by
-/// its UID.
+/// Notes the end of a deleted child. A child that no longer names its attempt is found by its UID.
 fn child_gone(context: &Context, child: &impl Resource, end: ChildState) {
     let uid = child.meta().uid.as_deref().unwrap_or_default();
     match attempt::attempt_of(child) {
@@ -307,7 +307,7 @@ fn child_gone(context: &Context, child: &impl Resource, end: ChildState) {
     }
 }
 
-/// The Jobs of all attempts, as their Pods.
+/// Returns the stream of the Jobs of all attempts, like their Pods.
 fn job_stream(
     api: Api<Job>,
     writer: Writer<Job>,
@@ -344,12 +344,12 @@ fn job_stream(
     tell_sagas(news(events, store), told)
 }
 
-/// The children of attempts.
+/// Returns the watch configuration for the children of attempts.
 fn of_attempts() -> watcher::Config {
     watcher::Config::default().labels(&format!("{LABEL_MANAGED_BY}={MANAGER}")).page_size(PAGE)
 }
 
-/// Makes the saga of a child be looked at.
+/// Enqueues the saga of a child.
 fn announce(context: &Context, child: &impl Resource) {
     if let (Some(namespace), Some(saga)) = (&child.meta().namespace, saga_label(child)) {
         context.announce(namespace, saga);

@@ -1,14 +1,14 @@
-//! Whether the caches are filled, without which no saga is looked at.
+//! Whether the caches are filled. No saga is reconciled before.
 //!
 //! # Guarantees
-//! A namespace that the operator may not see, or that is gone, holds nothing up for longer than
-//! half a minute: the others have an operator that is ready and may lead. It is told what to do
-//! about it. One that sees nothing at all is never ready, nor is one that works in the whole
-//! cluster and may not see it.
+//! A namespace that the operator may not read, or that is gone, holds nothing up for longer than 30
+//! s. The operator is ready and may lead for the other namespaces. The log says what to do about
+//! such a namespace. An operator that can read no namespace at all is never ready. The same holds
+//! for an operator that watches the whole cluster and may not read it.
 //!
 //! # Caveats
-//! Nobody but kube's own controller waits for a store to be ready: of those that wait for one store
-//! only the last is woken.
+//! Only kube's own controller waits for a store to be ready. Of several tasks that wait for one
+//! store, only the last is woken.
 
 use std::time::Duration;
 
@@ -21,17 +21,17 @@ use tokio::{
 
 use crate::{controller::cluster::watch_health::Barred, coordination::election::Warmth};
 
-/// How often it is looked whether a watch is given up.
+/// The time between two checks whether a watch is given up.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The caches of one namespace, or of all, without which no saga there is looked at.
+/// The caches of one namespace, or of all, without which no saga there is reconciled.
 pub(crate) struct Filling {
     pub(crate) namespace: Option<String>,
     pub(crate) sagas: Receiver<bool>,
     pub(crate) pods: Receiver<bool>,
 }
 
-/// Tells when the first list is whole. For the events of a watch, once they were reflected.
+/// Reports that the first list is whole. Takes the events of a watch after they were reflected.
 pub(crate) fn when_listed<K>(told: Sender<bool>) -> impl FnMut(&Result<Event<K>, watcher::Error>) {
     move |event| {
         if matches!(event, Ok(Event::InitDone)) {
@@ -40,8 +40,8 @@ pub(crate) fn when_listed<K>(told: Sender<bool>) -> impl FnMut(&Result<Event<K>,
     }
 }
 
-/// Returns once a cache is filled; never, where its controller ended before, which ends the
-/// process.
+/// Returns once a cache is filled. Never returns if its controller ended before, because that ends
+/// the process.
 async fn is_filled(mut listed: Receiver<bool>) {
     if listed.wait_for(|listed| *listed).await.is_err() {
         std::future::pending::<()>().await;
@@ -54,7 +54,7 @@ impl Filling {
         is_filled(self.pods.clone()).await;
     }
 
-    /// Returns once nobody should wait for it any more.
+    /// Returns once nobody should wait for the namespace any more.
     async fn given_up(&self, barred: &Barred) {
         let Some(namespace) = &self.namespace else { return std::future::pending().await };
         while !barred.is_given_up(namespace) {
@@ -69,7 +69,8 @@ impl Filling {
     }
 }
 
-/// Returns once all caches are filled that are not given up. Meanwhile it is told how far they are.
+/// Returns once all caches are filled, except those that are given up. Reports the progress
+/// meanwhile.
 pub(crate) async fn fill(all: &[Filling], barred: &Barred, told: &Sender<Warmth>) {
     let first = async {
         if !all.is_empty() {
@@ -116,8 +117,7 @@ mod tests {
         }
     }
 
-    /// Whether the caches are filled in the end, as far as they ever are, and how far they are
-    /// then.
+    /// Returns whether the caches are filled in the end, and how far they are then.
     async fn in_the_end(all: &[Filling], barred: &Barred) -> (bool, Warmth) {
         let (told, warmth) = watch::channel(Warmth::Cold);
         let filled = time::timeout(Duration::from_hours(1), fill(all, barred, &told)).await.is_ok();

@@ -1,4 +1,4 @@
-//! Looks at every active attempt, and does what its verdict says.
+//! Judges every active attempt, and acts on the verdict.
 
 use super::{
     begin, judge,
@@ -12,7 +12,7 @@ use crate::{
     model::{plan::Effect, saga::ValidStep},
 };
 
-/// Looks at every active attempt.
+/// Judges every active attempt of the saga in both directions, and acts on the verdicts.
 pub(crate) fn settle_all(pass: &mut Pass<'_>) {
     pass.each_step(|pass, place, step, status| {
         for direction in [Direction::Action, Direction::Compensation] {
@@ -37,7 +37,8 @@ pub(crate) fn settle(
         Verdict::Wait => {}
         Verdict::Begin => match begin::begins_with(pass, operation, status, direction, &record) {
             Ok(work) => {
-                // With the UID that was written down just now, if any.
+                // The record is read again, because `judge` may have written the UID of the object
+                // to delete.
                 let record = status.direction(direction).cloned().unwrap_or(record);
                 let identity = begin::identity(pass, &step.name, direction, &record);
                 let limit = deadline::limit(pass, operation, direction, &record);

@@ -1,11 +1,12 @@
-//! What the answer to a request means to its step.
+//! The meaning of the answer to an HTTP request for its step.
 //!
 //! # Guarantees
-//! - A no proves nothing about an earlier attempt: while that is uncertain, 409 is what a service
-//!   says that is still at work on it.
-//! - The rules of a step come first, and the first of them that holds decides. One that cannot be
-//!   evaluated decides nothing, except that a 2xx may have been done. `Failed` cannot be had of
-//!   what a gateway says by itself.
+//! - A definite failure proves nothing about an earlier attempt. While the step is uncertain, a 409
+//!   counts as Unknown, because a service that still works on the earlier attempt answers 409.
+//! - The rules of a step are evaluated first. The first rule that holds decides. A rule that cannot
+//!   be evaluated decides nothing, except that a 2xx may have been done. A rule cannot turn an
+//!   answer that a gateway may have produced (408 or 5xx) into `Failed`, unless the rule reads the
+//!   body.
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use crate::{
     objects::http::verdict::{not_expected, said},
 };
 
-/// What an answer means.
+/// Returns the outcome of an attempt whose HTTP request was answered.
 pub(crate) fn judge_answer(
     pass: &Pass<'_>,
     step: &ValidStep,
@@ -64,13 +65,13 @@ pub(crate) fn judge_answer(
     outputs::settled_with(pass, direction, outputs.map(|outputs| outputs.evaluate(&scope)))
 }
 
-/// What a rule of the step says of an answer.
+/// The ruling of a step's rules on an answer.
 enum Ruling {
     Succeeded,
     Ended(Box<Settlement>),
 }
 
-/// What the first rule says that holds for the answer; `None` where none does.
+/// Returns the ruling of the first rule that holds for the answer, or `None` if no rule decides.
 fn ruled(rules: &[Rule], answer: &Answer, scope: &Scope<'_>) -> Option<Ruling> {
     let ended = |settlement| Some(Ruling::Ended(Box::new(settlement)));
     for Rule { when, outcome } in rules {
@@ -80,7 +81,7 @@ fn ruled(rules: &[Rule], answer: &Answer, scope: &Scope<'_>) -> Option<Ruling> {
             when.holds(scope)
         };
         match (holds, outcome) {
-            // It may well have been done; only nobody can tell.
+            // The 2xx means that the work may have been done, and no retry can tell whether it was.
             (Err(error), _) if answer.is_good() => {
                 return ended(Settlement::unknown_for_good(format!(
                     "it answered {}, and when {when:?} {error}",
@@ -88,7 +89,8 @@ fn ruled(rules: &[Rule], answer: &Answer, scope: &Scope<'_>) -> Option<Ruling> {
                 )));
             }
             (Ok(false) | Err(_), _) => {}
-            // A gateway says so that knows nothing of what is behind it.
+            // A gateway may have produced this answer, and a gateway does not know what the service
+            // did.
             (Ok(true), AnswerOutcome::Failed)
                 if is_a_gateways(answer.status) && !when.reads().body => {}
             (Ok(true), AnswerOutcome::Succeeded) => return Some(Ruling::Succeeded),
@@ -108,7 +110,8 @@ const fn is_a_gateways(status: u16) -> bool {
     matches!(status, 408 | 500..=599)
 }
 
-/// A failure by the word of a rule.
+/// Returns the failure that a rule prescribes for the answer. `last`: whether the failure is
+/// permanent.
 fn no(answer: &Answer, reached: Reached, last: bool) -> Settlement {
     let retry_after = answer.retry_after.filter(|_| !last);
     Settlement::failed(Failure {
@@ -121,21 +124,22 @@ fn no(answer: &Answer, reached: Reached, last: bool) -> Settlement {
     })
 }
 
-/// Whether an answer is a success, by `expect` or by its status.
+/// Decides by `expect`, or else by the status code, whether an answer is a success. Returns an
+/// error if this cannot be decided.
 fn expected(
     operation: &Operation,
     answer: &Answer,
     scope: &Scope<'_>,
 ) -> Result<bool, Box<Settlement>> {
     let good = answer.is_good();
-    // A no is a no however much of its body came.
+    // Without `expect` the status code alone decides, even if the body is incomplete.
     let Some(expect) = &operation.expect else { return Ok(good) };
     if !answer.whole && expect.reads().body {
         return Err(Box::new(broke_off(answer)));
     }
     match expect.holds(scope) {
         Ok(holds) => Ok(holds),
-        // It may well have been done; only nobody can tell.
+        // The 2xx means that the work may have been done, and no retry can tell whether it was.
         Err(error) if good => Err(Box::new(Settlement::unknown_for_good(format!(
             "it answered {}, and expect {error}",
             answer.status
@@ -144,14 +148,14 @@ fn expected(
     }
 }
 
-/// What an answer means whose body would have to be read to tell, and did not come whole.
+/// Returns the Unknown outcome of an answer whose body is needed but is incomplete.
 fn broke_off(answer: &Answer) -> Settlement {
     let message =
         format!("it answered {}, and the body broke off or has more than 64 KiB", answer.status);
     Settlement::unknown(message, answer.retry_after)
 }
 
-/// What the end of a child means that was done, or answered.
+/// Returns the outcome of a child that succeeded or was answered, or `None` for any other state.
 pub(crate) fn judge_end(
     pass: &Pass<'_>,
     step: &ValidStep,

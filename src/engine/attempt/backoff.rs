@@ -1,10 +1,10 @@
 //! The delay between two attempts.
 //!
 //! # Guarantees
-//! Pure and total: no overflow for any attempt and any duration, never longer than `max_delay`,
-//! and, without jitter, never shorter than the delay before it. The same attempt of the same saga
-//! always has the same delay, so that a restarted operator computes the instant that its
-//! predecessor wrote.
+//! The functions are pure and total. No attempt number and no duration overflows. No delay is
+//! longer than `max_delay`. Without jitter, no delay is shorter than the previous one. The same
+//! attempt of the same saga always has the same delay, so a restarted operator computes the instant
+//! that its predecessor wrote.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::{
     model::saga::Retry,
 };
 
-/// The delay after the `n`-th attempt of a budget (`n` ≥ 1): None → `initial`; Linear →
-/// `initial`·n; Exponential → `initial`·2^(n−1); capped; then ·(1 + `jitter`·(2r − 1)) with `r` in
-/// [0, 1); then the cap again.
+/// Returns the delay after the `n`-th attempt of a budget (`n` ≥ 1). None → `initial`; Linear →
+/// `initial`·n; Exponential → `initial`·2^(n−1). The result is capped, multiplied by (1 +
+/// `jitter`·(2r − 1)) with `r` in [0, 1), and capped again.
 #[must_use]
 pub fn delay(retry: &Retry, n: u32, r: f64) -> Duration {
     let Retry { max_attempts: _, deadline: _, backoff, initial_delay, max_delay, jitter } = retry;
@@ -34,8 +34,8 @@ pub fn delay(retry: &Retry, n: u32, r: f64) -> Duration {
     Duration::try_from_secs_f64(capped.as_secs_f64() * factor).unwrap_or(*max_delay).min(*max_delay)
 }
 
-/// `start`·2^`times`, or `cap` as soon as that is reached; at most 96 rounds, since a duration has
-/// fewer bits.
+/// Returns `start`·2^`times`, or `cap` if the product reaches it. The loop has at most 96 rounds,
+/// because a duration has fewer bits.
 fn double(start: Duration, times: u32, cap: Duration) -> Duration {
     let mut grown = start;
     for _ in 0..times.min(96) {
@@ -47,9 +47,8 @@ fn double(start: Duration, times: u32, cap: Duration) -> Duration {
     grown
 }
 
-/// `r` of an attempt, in
-/// [0, 1): the first 53 bits of SHA-256 over `<uid>/<step>/<direction>/<attempt>`, as a binary
-/// fraction.
+/// Returns `r` of an attempt, in [0, 1): the first 53 bits of SHA-256 over
+/// `<uid>/<step>/<direction>/<attempt>`, as a binary fraction.
 #[must_use]
 pub fn fraction(uid: &str, attempt: &AttemptId) -> f64 {
     let digest = Sha256::digest(format!("{uid}/{attempt}"));

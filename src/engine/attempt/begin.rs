@@ -1,4 +1,4 @@
-//! Begins attempts: the intent in the status, and the effect that follows from it.
+//! Begins attempts: writes the intent to the status and plans the effect that follows from it.
 
 use std::borrow::Cow;
 
@@ -25,8 +25,7 @@ use crate::{
     objects::http,
 };
 
-/// Fails for good the steps that wait in a phase for an attempt which is due and may not be
-/// made.
+/// Fails permanently the steps in the phase `waiting` whose next attempt is due but not allowed.
 pub(crate) fn fail_what_may_not_begin(
     pass: &mut Pass<'_>,
     waiting: StepPhase,
@@ -47,7 +46,8 @@ pub(crate) fn fail_what_may_not_begin(
     });
 }
 
-/// Writes the intent of the next attempt.
+/// Writes the intent of the next attempt. Plans its effect, unless the operation deletes an object
+/// or only waits.
 pub(crate) fn begin(
     pass: &mut Pass<'_>,
     place: usize,
@@ -98,13 +98,14 @@ pub(crate) fn begin(
     );
     let limit = deadline::limit(pass, operation, direction, &record);
     pass.wake_at(limit);
-    // What is to be deleted is looked at first: its UID is written before anything leaves.
+    // An object to delete is read first. Its UID is written to the status before the delete is
+    // sent.
     if !operation.deletes() {
         begin_effect(pass, identity, place, work, (operation, &record));
     }
 }
 
-/// Has the attempt begin that a record calls active.
+/// Plans the effect that begins the active attempt of `record`.
 pub(crate) fn begin_effect(
     pass: &mut Pass<'_>,
     identity: Identity,
@@ -123,7 +124,7 @@ pub(crate) fn begin_effect(
     pass.effects.push(Effect::Begin { identity, place, work, intended, time_limit, uid });
 }
 
-/// Why no further attempt may begin although one is due.
+/// Returns why no further attempt may begin although one is due, or `None` if it may begin.
 fn may_not_begin(
     pass: &Pass<'_>,
     operation: &Operation,
@@ -137,10 +138,12 @@ fn may_not_begin(
     begins_with(pass, operation, status, direction, record).err()
 }
 
-/// What an attempt does that may have been sent already with the present idempotency key.
+/// Returns the work of an attempt. This work may already have been sent with the current
+/// idempotency key.
 ///
 /// # Errors
-/// One line: an expression cannot be evaluated, or another request would be sent than before.
+/// One line: an expression cannot be evaluated, or the HTTP request would differ from the one that
+/// was sent with the same key.
 pub(crate) fn begins_with<'o>(
     pass: &Pass<'_>,
     operation: &'o Operation,
@@ -177,7 +180,8 @@ pub(crate) fn identity(
     }
 }
 
-/// Has the first attempt go on with the keys of an earlier child saga, where this one follows one.
+/// Sets the idempotency keys of a first attempt to those of an earlier child saga, if this saga
+/// follows one.
 fn go_on_from(status: &mut StepStatus, direction: Direction, operation: &Operation) {
     let Some(keys) = status.keys_from.clone() else { return };
     let record = status.direction_mut(direction);
@@ -194,12 +198,12 @@ fn go_on_from(status: &mut StepStatus, direction: Direction, operation: &Operati
     }
 }
 
-/// `: <the step's message>`, where it has one.
+/// Returns `: <the step's message>`, or an empty string if the step has no message.
 fn because(status: &StepStatus) -> String {
     status.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default()
 }
 
-/// Fails a step for good that cannot begin, without an attempt.
+/// Fails a step permanently without an attempt, because its next attempt cannot begin.
 pub(crate) fn cannot_begin(
     pass: &mut Pass<'_>,
     status: &mut StepStatus,
@@ -211,7 +215,7 @@ pub(crate) fn cannot_begin(
     pass.give_up(status, direction);
 }
 
-/// The step waits from now on.
+/// Moves the step to Waiting. For an approval, an event tells users how to answer.
 pub(crate) fn begin_to_wait(
     pass: &mut Pass<'_>,
     operation: &Operation,

@@ -1,31 +1,32 @@
-//! Child sagas: what the phase of one means to the step that carries it through or undoes it, and
-//! what it has to be told.
+//! Child sagas: the meaning of a child's phase for the step that runs it or undoes it, and the
+//! demands that are sent to the child.
 //!
-//! By what the child is, the step that carries it through and the compensation that undoes it do
-//! this:
+//! The phase of the child decides what the step that runs the child does, and what the compensation
+//! that undoes the child does:
 //!
-//! - Completed: the step is done, with the child's outputs. The compensation asks the child to
+//! - Completed: the step succeeds, with the child's outputs. The compensation asks the child to
 //!   compensate.
-//! - Compensated or Cancelled, nothing in effect: the step failed for good (Cancelled: nobody can
-//!   tell). The compensation is done.
-//! - Compensated or Cancelled, something in effect: nobody can tell how the step ended. The
-//!   compensation failed for good, and names what is in effect.
-//! - Running, Paused, Failed: the step waits; past its time, or where the saga is deleted, the
-//!   child is asked to compensate. The compensation asks the child to compensate.
-//! - Compensating, `CompensationFailed`: the step waits, and so does the compensation.
-//! - Pending: the step waits; past its time the child is cancelled: nothing of it ran. The
-//!   compensation cancels the child.
+//! - Compensated or Cancelled, with nothing in effect: the step failed permanently. If the child is
+//!   Cancelled, the step is Unknown instead. The compensation succeeds.
+//! - Compensated or Cancelled, with something in effect: the step is Unknown. The compensation
+//!   failed permanently, and its message names the steps in effect.
+//! - Running, Paused, Failed: the step waits. If the step's time has passed or the saga is deleted,
+//!   the child is asked to compensate. The compensation asks the child to compensate.
+//! - Compensating, `CompensationFailed`: the step waits, and the compensation waits.
+//! - Pending: the step waits. If the step's time has passed, the child is cancelled, because none
+//!   of its steps ran. The compensation cancels the child.
 //!
 //! # Guarantees
-//! A child is told the same until it is seen to have heard, and each request carries a token, by
-//! which it acts on it once. A child that may still act is never given up: its attempt settles when
-//! it has ended. What the undo of a child waits for is bounded by its time limit, since it is asked
-//! again. A saga that goes as it is goes after all its children were told to, or refused to be told
-//! for good: those, too, that no attempt follows any more.
+//! A demand is sent to a child until the child is observed to hold it. Each request to compensate
+//! carries a token, so that the child acts on the request once. A child that may still act is never
+//! given up: its attempt settles when the child has ended. An attempt to undo a child is bounded by
+//! its time limit, because the next attempt asks the child again. A deleted saga that is not undone
+//! is removed only after all its children were told that they are not undone either, or refused
+//! this permanently. This includes the children that no attempt follows any more.
 //!
 //! # Caveats
-//! A child that is past its pivot can only go forward: the step waits for its end, whatever its
-//! time limit says.
+//! A child that is past its pivot can only go forward. The step waits for the child to end,
+//! whatever the step's time limit is.
 
 use jiff::Timestamp;
 
@@ -52,20 +53,20 @@ use crate::{
     text::clip,
 };
 
-/// What there is to be known about a step's child when it is judged.
+/// The facts by which a child saga is judged.
 pub(crate) struct Kin<'a> {
     pub(crate) child: &'a ChildSaga,
     /// The active attempt.
     pub(crate) attempt: &'a AttemptId,
-    /// Whether the step's time has passed.
+    /// Whether the attempt's time has passed, or the saga is cancelled.
     pub(crate) overdue: bool,
-    /// When it passes.
+    /// The instant at which the attempt's time passes.
     pub(crate) limit: Timestamp,
     /// Whether an earlier attempt of the same operation may have left something in effect.
     pub(crate) uncertain: bool,
 }
 
-/// What a child saga means that is there.
+/// Judges an attempt whose child saga exists, and records the child in the status.
 pub(crate) fn judge_child(
     pass: &mut Pass<'_>,
     step: &ValidStep,
@@ -103,7 +104,7 @@ pub(crate) fn judge_child(
     verdict
 }
 
-/// The end of a step whose child ended.
+/// Returns the outcome of a step whose child ended, or `None` if the child has not ended.
 fn carried_through(pass: &Pass<'_>, kin: &Kin<'_>) -> Option<Settlement> {
     let ChildSaga { name, phase, message, outputs, still_in_effect, .. } = kin.child;
     let left = still_in_effect.join(", ");
@@ -141,23 +142,24 @@ fn carried_through(pass: &Pass<'_>, kin: &Kin<'_>) -> Option<Settlement> {
     })
 }
 
-/// Has a child follow its parent, and turn back where its parent does.
+/// Tells a child to follow its parent, and to turn back if the parent turns back.
 fn lead_child(pass: &mut Pass<'_>, kin: &Kin<'_>) -> Verdict {
     let Kin { child, attempt, overdue, .. } = kin;
     follow(pass, kin, attempt);
-    // What undoes is not turned back by the deletion for whose sake it runs.
+    // A child that runs as a compensation is not turned back by the deletion of the saga, because
+    // the deletion is the reason for the compensation.
     let undone_by_deletion =
         pass.seen.deleting && pass.seen.deletion_policy == DeletionPolicy::Compensate;
     let turns_back = *overdue || (undone_by_deletion && attempt.direction == Direction::Action);
     if pass.status.cancel_requested.is_some() {
         ask(pass, kin, attempt, Demand::Cancel);
     } else if turns_back && attempt.direction == Direction::Compensation {
-        // An undo that takes too long is not undone, but ended.
+        // A compensation that takes too long is cancelled, not undone.
         ask(pass, kin, attempt, Demand::Cancel);
     } else if turns_back {
         let token = format!("turn-back-{}", attempt.number);
         match child.phase {
-            // One that is held would refuse it for good.
+            // A held child would refuse the request permanently.
             Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) if !child.held => {
                 ask(pass, kin, attempt, Demand::Compensate { token });
             }
@@ -178,7 +180,7 @@ fn lead_child(pass: &mut Pass<'_>, kin: &Kin<'_>) -> Verdict {
     Verdict::Wait
 }
 
-/// Has a child undo itself.
+/// Tells a child to undo itself.
 fn undo_child(pass: &mut Pass<'_>, status: &StepStatus, kin: &Kin<'_>) -> Verdict {
     let Kin { child, attempt, overdue, .. } = kin;
     let made_by = made_by(status);
@@ -188,7 +190,7 @@ fn undo_child(pass: &mut Pass<'_>, status: &StepStatus, kin: &Kin<'_>) -> Verdic
     let refused =
         child.refused.as_ref().filter(|(refused, _)| *refused == token).map(|(_, why)| why);
     match child.phase {
-        // Nothing was asked of it, or nothing that it will do.
+        // The child was not asked to compensate, or the child refused.
         Some(SagaPhase::Completed)
             if cancelled
                 && (child.compensate_asked.as_ref() != Some(&token) || refused.is_some()) =>
@@ -220,7 +222,8 @@ fn undo_child(pass: &mut Pass<'_>, status: &StepStatus, kin: &Kin<'_>) -> Verdic
         )
         | None => {}
     }
-    // Asked again by the next attempt; a child that was cancelled ends first.
+    // The next attempt asks the child again. If the saga is cancelled, the attempt waits until the
+    // child has ended.
     if *overdue && !cancelled {
         return Settlement::unknown(
             format!("not within its time: {}", waits_for(child, false, &[])),
@@ -231,7 +234,8 @@ fn undo_child(pass: &mut Pass<'_>, status: &StepStatus, kin: &Kin<'_>) -> Verdic
     Verdict::Wait
 }
 
-/// Starts nothing new where its parent does not, and is deleted as its parent is.
+/// Tells a child to follow its parent, if its fields differ: the child starts nothing new while the
+/// parent is paused, and has the parent's deletion policy.
 fn follow(pass: &mut Pass<'_>, kin: &Kin<'_>, made_by: &AttemptId) {
     let (suspend, deletion_policy) = (pass.is_paused(), pass.seen.deletion_policy);
     if kin.child.suspended != suspend || kin.child.deletion_policy != deletion_policy {
@@ -239,17 +243,18 @@ fn follow(pass: &mut Pass<'_>, kin: &Kin<'_>, made_by: &AttemptId) {
     }
 }
 
-/// Tells a child something that it was not seen to have heard.
+/// Sends a demand to a child, unless the child is observed to hold the demand already.
 fn ask(pass: &mut Pass<'_>, kin: &Kin<'_>, made_by: &AttemptId, demand: Demand) {
     let heard = match &demand {
         Demand::Follow { .. } => false,
         Demand::Compensate { token } => kin.child.compensate_asked.as_ref() == Some(token),
-        // One that is held would refuse it: it is asked when a person has mended it.
+        // A held child would refuse the cancel. The cancel is sent after a user has corrected the
+        // child.
         Demand::Cancel => kin.child.cancel_asked || kin.child.held,
     };
     let ended = kin.child.phase.is_some_and(SagaPhase::is_terminal);
-    // Before an operator saw it, it takes no request; its deletion undoes it, unless it ended
-    // before.
+    // A child takes no request before an operator has written its first status. A terminating child
+    // is undone by its deletion, unless it ended before.
     if !heard && kin.child.phase.is_some() && (!kin.child.deleting || ended) {
         pass.effects.push(Effect::Ask {
             attempt: kin.attempt.clone(),
@@ -259,7 +264,8 @@ fn ask(pass: &mut Pass<'_>, kin: &Kin<'_>, made_by: &AttemptId, demand: Demand) 
     }
 }
 
-/// A child that waits for a person is worth a write of its own.
+/// Writes the text to the step's message if the child's UID is recorded and the text changed. A
+/// child that waits for a user is worth a status write of its own.
 fn say_of_child(status: &mut StepStatus, direction: Direction, waits: &str) {
     let noted = status
         .direction(direction)
@@ -271,7 +277,8 @@ fn say_of_child(status: &mut StepStatus, direction: Direction, waits: &str) {
     }
 }
 
-/// The end of a compensation whose child ended.
+/// Returns the outcome of a compensation whose child ended, or `None` if the child is not undone
+/// yet.
 fn undone(child: &ChildSaga) -> Option<Settlement> {
     let ChildSaga { name, phase, still_in_effect, .. } = child;
     match phase {
@@ -301,9 +308,10 @@ fn undone(child: &ChildSaga) -> Option<Settlement> {
     }
 }
 
-/// What a step waits for, and who has to act where somebody has to.
+/// Returns a sentence that says what a step waits for. If somebody may have to act on the child,
+/// the sentence contains the child's own message.
 ///
-/// `told`: what it is told now.
+/// `told`: the effects of this pass, which contain the demands to the child.
 fn waits_for(child: &ChildSaga, overdue: bool, told: &[Effect]) -> String {
     let ChildSaga { name, phase, message, held, unheard, refused, .. } = child;
     let is =

@@ -1,4 +1,4 @@
-//! What the exit code of a container means beyond success and failure.
+//! The meaning of a container's exit code beyond success and failure.
 
 use crate::{
     model::{
@@ -8,8 +8,9 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// The same failure; the last one where its exit code is among those that the action calls
-/// final. Only such a code is a no: a program that crashed after its work exits with 1 as well.
+/// Returns the failure with the meaning of its exit code. If the action lists the code as final,
+/// the failure is permanent. Only a final code is a definite failure, because a program that
+/// crashed after its work also exits with 1.
 pub(crate) fn judge_exit(operation: &Operation, failure: Failure) -> Failure {
     let codes = match &operation.work {
         Work::Pod(action) => &action.final_exit_codes,

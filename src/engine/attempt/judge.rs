@@ -1,9 +1,9 @@
-//! What is seen of an active attempt's child means: it goes on, it begins, it is to be stopped, or
-//! it has settled.
+//! The meaning of a child's observed state for its active attempt: the attempt waits, begins, is
+//! stopped, or settles.
 //!
 //! # Guarantees
-//! A child that should exist and does not is `Unknown`, unless it is certain that nothing was ever
-//! begun.
+//! If a child should exist and does not, the attempt is `Unknown`, unless it is certain that
+//! nothing was ever begun.
 
 use std::time::Duration;
 
@@ -34,22 +34,23 @@ use crate::{
     text::clip,
 };
 
-/// A request ends itself at its own limit; only one that did not is stopped from outside. Its
-/// deadlines may stand still, so it is not told.
+/// The time after its own limit at which an HTTP request is stopped from outside. An HTTP request
+/// normally ends itself at its own limit. It does not know its deadlines, because they may stand
+/// still.
 const REQUEST_SLACK: Duration = Duration::from_secs(2);
 
-/// Until when an attempt may go on, and whether that is over.
+/// The instants that limit an attempt, and whether they have passed.
 #[derive(Clone, Copy)]
 struct Limits {
-    /// Whether this process itself carries the attempt out.
+    /// Whether this process performs the attempt itself: the attempt is an HTTP request.
     in_process: bool,
     /// Whether the saga is cancelled.
     cancelled: bool,
-    /// Whether the attempt is to begin nothing any more.
+    /// Whether nothing more may begin for the attempt: the saga is cancelled or `limit` has passed.
     overdue: bool,
-    /// When it is over.
+    /// The instant at which the attempt's time is over.
     limit: Timestamp,
-    /// When it is stopped from outside.
+    /// The instant at which the attempt is stopped from outside.
     ends: Timestamp,
 }
 
@@ -73,7 +74,7 @@ impl Limits {
     }
 }
 
-/// Judges one attempt.
+/// Judges one active attempt.
 pub(crate) fn judge(
     pass: &mut Pass<'_>,
     step: &ValidStep,
@@ -141,7 +142,8 @@ pub(crate) fn judge(
     }
 }
 
-/// A child that goes on: what became of it is waited for, until its time is over.
+/// Judges an attempt whose child has not ended: waits for the child until the attempt's time is
+/// over.
 fn judge_active(
     pass: &mut Pass<'_>,
     (operation, direction): (&Operation, Direction),
@@ -167,7 +169,8 @@ fn judge_active(
     Verdict::Wait
 }
 
-/// A child whose creation was refused for now: it is created again, until its time is over.
+/// Judges an attempt whose child could not be created for now: the creation is retried until the
+/// attempt's time is over.
 fn judge_refused(
     pass: &mut Pass<'_>,
     status: &mut StepStatus,
@@ -182,9 +185,10 @@ fn judge_refused(
     Verdict::Wait
 }
 
-/// The rule of a child that is not there: a child that was ever there is lost; one that nobody
-/// can have created is created; all else is unknown, since an answer to its creation may have
-/// been lost, as soon as nobody creates it any more.
+/// Judges an attempt whose child does not exist. A child that existed before is lost, and the
+/// attempt is Unknown. A child that nobody can have created, or whose intent is young enough, is
+/// created. In all other cases the attempt is Unknown, because the answer to a creation may have
+/// been lost. This outcome is decided only when no replica creates the child any more.
 fn judge_absent(
     pass: &mut Pass<'_>,
     operation: &Operation,
@@ -205,8 +209,8 @@ fn judge_absent(
         }
         return unknown(format!("its {child} vanished before its end was seen"));
     }
-    // A request that this process does not know of was never sent: only this process may send
-    // it.
+    // An HTTP request that this process does not know was never sent, because only this process may
+    // send it.
     let certain = in_process || refused;
     let age =
         Age { intended: between(pass.seen.skew.intended(active), pass.seen.now), known: known_for };

@@ -1,4 +1,4 @@
-//! One attempt from its intent to its outcome: begin, judge, settle.
+//! One attempt from its intent to its outcome: it begins, is judged, and settles.
 
 pub(super) mod advance;
 pub(super) mod answer;

@@ -1,10 +1,10 @@
-//! Objects that a step applies, deletes, or waits for: whether they are as the step wants them.
+//! Objects that a step applies, deletes or waits for, and whether they are as the step wants them.
 //!
 //! # Guarantees
-//! - Nothing of an object is stopped: where its time passes, what was applied or deleted may be in
-//!   effect, and what was only waited for is not.
-//! - An object is deleted under the UID that the status names: one that is made again under its
-//!   name is never deleted by the same attempt.
+//! - An attempt on an object cannot be stopped. If its time passes, an apply or a deletion may be
+//!   in effect, and a wait is not in effect.
+//! - An object is deleted under the UID that the status names. An object that is created again
+//!   under the same name is never deleted by the same attempt.
 
 use std::time::Duration;
 
@@ -27,18 +27,19 @@ use crate::{
     objects::kstatus,
 };
 
-/// An object that was seen, and whether the step's time has passed.
+/// An observed object, and whether the attempt's time has passed.
 pub(crate) struct Sight<'a> {
     pub(crate) object: &'a Value,
-    /// How long this process has known it.
+    /// The time since this process first saw the object.
     pub(crate) age: Duration,
     pub(crate) overdue: bool,
-    /// When it passes.
+    /// The instant at which the attempt's time passes.
     pub(crate) limit: Timestamp,
 }
 
-/// What an object means that is to be deleted: it is deleted under the UID that the status
-/// names, which is written before anything leaves. `None` where nothing of this is seen.
+/// Judges the deletion of an object. The object is deleted under the UID that the status names, and
+/// the UID is written before the delete is sent. Returns `None` if the operation deletes nothing,
+/// or if the observed state needs no special rule.
 pub(crate) fn judge_deletion(
     pass: &mut Pass<'_>,
     operation: &Operation,
@@ -50,7 +51,7 @@ pub(crate) fn judge_deletion(
     let active =
         status.direction_mut(id.direction).active.as_mut().filter(|_| operation.deletes())?;
     let written = active.child_uid.clone();
-    // Whatever is seen of the object: without a UID nobody asked for its deletion.
+    // Without a recorded UID no process asked for the deletion, whatever is observed of the object.
     if overdue
         && written.is_none()
         && matches!(child, ChildState::Standing { .. } | ChildState::Active { .. })
@@ -72,13 +73,13 @@ pub(crate) fn judge_deletion(
         return None;
     };
     if written.as_ref().is_some_and(|written| written != uid) {
-        // Somebody made another one since, under the same name.
+        // The old object is gone: another object was created under the same name.
         return Some(Settlement::succeeded().into());
     }
     if written.is_none() && !pass.seen.draining {
         active.child_uid = Some(uid.clone());
-        // That is what an earlier attempt waited for; what this one waits for is told once it
-        // lasts.
+        // The message describes what an earlier attempt waited for. What this attempt waits for is
+        // written after it has waited for a while.
         status.message = None;
     }
     let ChildState::Standing { refused, known_for, .. } = child else { return None };
@@ -94,7 +95,7 @@ pub(crate) fn judge_deletion(
     })
 }
 
-/// What an object means that is there.
+/// Judges an attempt whose object exists, by `until` or else by the object's own status.
 pub(crate) fn judge_object(
     pass: &mut Pass<'_>,
     step: &ValidStep,
@@ -108,7 +109,7 @@ pub(crate) fn judge_object(
     let acted = values.acted(status);
     let scope = values.object_scope(status, id.direction, acted.as_ref(), object);
     let missing = match &operation.until {
-        // What is not there yet makes an expression fail that reads it.
+        // An expression that reads a missing field fails. The field may be added later.
         Some(until) => match until.holds(&scope) {
             Ok(holds) => (!holds).then(|| format!("until {until:?} holds")),
             Err(error) => Some(format!("until it holds: {error}")),
@@ -135,7 +136,8 @@ pub(crate) fn judge_object(
     Verdict::Wait
 }
 
-/// The end of a step whose time passed before an object was as it wants it.
+/// Returns the outcome of an attempt whose time passed before its object was as the step wants it:
+/// Failed if the step only waits for the object, or else Unknown.
 pub(crate) fn gave_up(operation: &Operation, missing: &str) -> Verdict {
     let message = format!("not within its time: {missing}");
     match operation.work {

@@ -1,10 +1,10 @@
-//! What steps and the saga hand on, as the status can hold it.
+//! The outputs of steps and of the saga, in the form in which the status can store them.
 //!
 //! # Guarantees
-//! What a step hands on is bounded where it is taken ([`MAX_OUTPUTS`] and [`MAX_OUTPUT_DEPTH`] for
-//! one, [`MAX_ALL_OUTPUTS`] for all), and is from then on what the API server gives back, whether
-//! it comes from an answer, an object, a Pod, a child saga or a person: all of it passes through
-//! [`taken`].
+//! The outputs of a step are bounded when they are taken: [`MAX_OUTPUTS`] and [`MAX_OUTPUT_DEPTH`]
+//! for one step, [`MAX_ALL_OUTPUTS`] for all steps. From then on they equal what the API server
+//! returns. This holds for outputs of an answer, an object, a Pod, a child saga or a user, because
+//! all of them pass through [`taken`].
 
 use serde_json::{Map, Value};
 
@@ -20,7 +20,7 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// A success that hands on what its outputs came to.
+/// Returns a success with the evaluated outputs of the step.
 pub(crate) fn settled_with(
     pass: &Pass<'_>,
     direction: Direction,
@@ -38,8 +38,9 @@ pub(crate) fn settled_with(
     )
 }
 
-/// A success that hands this on. Where that cannot be taken, the step counts as one that may
-/// have been done: whoever reads it would find nothing.
+/// Returns a success with these outputs. If the outputs cannot be taken, returns a permanent
+/// Unknown instead, because the steps that read the outputs would find nothing. A compensation has
+/// no outputs.
 pub(crate) fn with_outputs(
     pass: &Pass<'_>,
     direction: Direction,
@@ -55,10 +56,11 @@ pub(crate) fn with_outputs(
     }
 }
 
-/// What a step hands on as it will be read back from the status, wherever it comes from.
+/// Returns the outputs of a step as they will be read back from the status. All sources of outputs
+/// use this function.
 ///
 /// # Errors
-/// Why the status has no room for it, in one line.
+/// One line which says why the status cannot store the outputs.
 pub(crate) fn taken(
     pass: &Pass<'_>,
     outputs: Map<String, Value>,
@@ -82,7 +84,8 @@ pub(crate) fn taken(
     Ok(outputs)
 }
 
-/// Writes down what the saga hands on, at its end.
+/// Writes the outputs of the saga to its status when the saga ends. Publishes a warning if there
+/// are none.
 pub(crate) fn hand_on(pass: &mut Pass<'_>) {
     let Some(template) = &pass.saga.outputs else { return };
     let nobody = StepStatus::default();
@@ -110,17 +113,18 @@ pub(crate) fn hand_on(pass: &mut Pass<'_>) {
     }
 }
 
-/// The bytes of outputs as JSON.
+/// Returns the size of outputs in bytes of JSON.
 pub(crate) fn size(outputs: &Map<String, Value>) -> usize {
     serde_json::to_string(outputs).map_or(usize::MAX, |text| text.len())
 }
 
-/// What is handed on as the API server will give it back. `what`: whose outputs they are.
+/// Returns outputs as the API server will return them. `what`: the owner of the outputs, for error
+/// messages.
 pub(crate) fn as_taken(
     outputs: Map<String, Value>,
     what: &str,
 ) -> Result<Map<String, Value>, String> {
-    // The bound comes first: it bounds what goes down into them from here on.
+    // The depth is checked first, because everything below walks down into the outputs.
     if depth_of_fields(&outputs) > MAX_OUTPUT_DEPTH && !broken(Twin::DeepOutputs) {
         return Err(format!(
             "{what} may be nested at most {MAX_OUTPUT_DEPTH} deep, and these are nested deeper"

@@ -1,9 +1,10 @@
-//! What is written down of a child that goes on.
+//! The progress of a child that has not ended, as the status records it.
 //!
 //! # Guarantees
-//! One write once it has lived for two seconds, or, of an object that is deleted, at once; and then
-//! one each time another kind of trouble keeps it from going on, or none any more: what it says of
-//! one and the same trouble may change as often as it likes.
+//! The first write happens when the child has existed for two seconds. For an object that is
+//! deleted, the first write happens at once. Each later write happens when the kind of trouble that
+//! holds up the child changes or ends. A text that changes while the kind of trouble stays the same
+//! causes no write.
 
 use std::time::Duration;
 
@@ -15,11 +16,11 @@ use crate::{
     text::clip,
 };
 
-/// A child that lives this long gets its UID written to the status.
+/// The age of a child at which its UID is written to the status.
 const NOTED_AFTER: Duration = Duration::from_secs(2);
 
-/// Writes the UID of a child that lives for two seconds, with what it waits for and what keeps
-/// it from going on.
+/// Writes the UID of a child that has existed for two seconds, what the child waits for (`detail`),
+/// and the trouble that holds it up.
 pub(crate) fn note_child(
     pass: &mut Pass<'_>,
     status: &mut StepStatus,

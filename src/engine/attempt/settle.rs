@@ -1,7 +1,7 @@
-//! Settles attempts: from what was seen of a child to an outcome in the status.
+//! Settles attempts: turns the observed end of a child into an outcome in the status.
 //!
 //! # Guarantees
-//! An attempt settles once; what is counted of it follows from its end alone.
+//! An attempt settles once. Its counters follow from its end alone.
 
 use std::time::Duration;
 
@@ -23,14 +23,14 @@ use crate::{
     text::clip,
 };
 
-/// Disruptions that cost no attempt.
+/// The number of disruptions of a step and direction that use up no attempt.
 const FREE_DISRUPTIONS: i64 = 5;
-/// Attempts of a budget that cost nothing because the operator itself called them off.
+/// The number of attempts of a budget that the operator may call off without using up an attempt.
 pub const FREE_CALLED_OFF: i64 = 5;
-/// Settled attempts that are kept.
+/// The number of settled attempts that a status keeps for each step and direction.
 const KEPT_ATTEMPTS: usize = 5;
 
-/// Writes down how an attempt ended.
+/// Records the end of an attempt in the status.
 pub(crate) fn record(
     pass: &mut Pass<'_>,
     operation: &Operation,
@@ -69,7 +69,7 @@ pub(crate) fn record(
     record.attempts.drain(..surplus);
 }
 
-/// Settles an attempt: its end, and what it means to its step.
+/// Settles an attempt: records its end, and moves its step accordingly.
 pub(crate) fn apply(
     pass: &mut Pass<'_>,
     operation: &Operation,
@@ -128,7 +128,7 @@ fn succeed(pass: &mut Pass<'_>, status: &mut StepStatus, direction: Direction) {
     }
 }
 
-/// When the next attempt begins, or why there is none.
+/// Returns the instant at which the next attempt begins, or why no attempt follows.
 fn next_attempt(
     pass: &Pass<'_>,
     operation: &Operation,
@@ -159,13 +159,14 @@ fn next_attempt(
     if deadline::budget_left(pass, operation, record).is_some_and(|left| delay >= left) {
         return Err(" (its retry deadline would pass before the next attempt)".into());
     }
-    // Jitter makes nanoseconds, which a stored instant cannot hold.
+    // Jitter produces nanoseconds, which a stored instant cannot hold.
     Ok(to_micros(later(pass.seen.now, delay)))
 }
 
-/// Counts a settled attempt: the key moves after a no and only then, and a no proves nothing about
-/// an earlier attempt that is uncertain. `leaves_doubt`: whether an attempt that may have acted
-/// makes the step uncertain.
+/// Counts a settled attempt. The idempotency key moves only after a definite failure. A definite
+/// failure does not settle an earlier uncertain attempt, so the key stays while the step is
+/// uncertain. `Reached::Settled` moves the key in any case. `leaves_doubt`: whether an attempt that
+/// may have acted makes the step uncertain.
 fn count(
     record: &mut DirectionStatus,
     outcome: Outcome,
@@ -203,8 +204,8 @@ fn count(
     }
 }
 
-/// What this process itself called off costs nothing where the step may be repeated anyway: whoever
-/// allows one attempt is not asked twice for a reason of the operator's own.
+/// Gives back the attempt that this process itself called off, if the operation may be repeated. A
+/// step that allows one attempt does not get a second one for a reason of the operator's own.
 fn count_called_off(record: &mut DirectionStatus, operation: &Operation) {
     let free = (operation.may_be_repeated() || broken(Twin::CalledOffFree))
         && !broken(Twin::CalledOffCounts);
@@ -214,8 +215,8 @@ fn count_called_off(record: &mut DirectionStatus, operation: &Operation) {
     }
 }
 
-/// Nothing was done under the present key, and nothing will be: the next attempt is another
-/// request.
+/// Moves the idempotency key. Nothing was done under the current key, and nothing will be. The next
+/// attempt sends a different HTTP request.
 pub(crate) fn move_key(record: &mut DirectionStatus) {
     record.failures = record.failures.saturating_add(1);
     record.uncertain = false;

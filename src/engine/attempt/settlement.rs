@@ -1,4 +1,4 @@
-//! How an attempt ended, and what is to be done about one that did not.
+//! The end of an attempt, and the verdict on an attempt that has not ended.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// A failure after which no further attempt is made by itself.
+/// Returns a permanent failure: no retry follows automatically.
 pub(crate) fn failed(reached: Reached, message: String) -> Settlement {
     Settlement::failed(Failure {
         reached,
@@ -23,10 +23,10 @@ pub(crate) fn failed(reached: Reached, message: String) -> Settlement {
     })
 }
 
-/// How often a child that is being stopped is looked at.
+/// The interval at which a child that is being stopped is reconciled.
 pub(crate) const STOP_POLL: Duration = Duration::from_secs(5);
 
-/// What is to be done about an active attempt.
+/// The verdict on an active attempt.
 pub(crate) enum Verdict {
     Wait,
     Begin,
@@ -57,24 +57,26 @@ pub(crate) fn never_begun(message: impl Into<String>) -> Verdict {
     .into()
 }
 
-/// Whether another operator, which wrote the intent, may yet create the child without another look,
-/// so soon after this process first read it. A refusal to this process proves nothing of that one:
-/// until then nobody says that the attempt was never begun.
+/// Returns whether another replica that wrote the intent may still create the child without a live
+/// read. `known_for`: the time since this process first read the intent. A refusal to this process
+/// proves nothing about that replica. During this time no process reports that the attempt was
+/// never begun.
 pub(crate) fn may_be_late(known_for: Duration) -> bool {
     known_for < FRESH && !broken(Twin::RefusalProves)
 }
 
-/// How an attempt ended.
+/// The end of an attempt.
 pub(crate) struct Settlement {
     pub(crate) outcome: Outcome,
     pub(crate) failure: Option<Failure>,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) message: Option<String>,
-    /// Whether no further attempt is made by itself.
+    /// Whether no retry follows automatically.
     pub(crate) last: bool,
-    /// Whether it may have left and this process called it off, for a reason of its own.
+    /// Whether this process called the attempt off, for a reason of its own, after the attempt may
+    /// have been sent.
     pub(crate) called_off: bool,
-    /// What the step hands on.
+    /// The outputs of the step.
     pub(crate) outputs: Option<Map<String, Value>>,
 }
 
@@ -100,7 +102,8 @@ impl Settlement {
         }
     }
 
-    /// It may have been done, and trying again tells no more.
+    /// Returns a permanent Unknown: the work may have been done, and a retry would not show whether
+    /// it was.
     pub(crate) fn unknown_for_good(message: impl Into<String>) -> Self {
         Self { last: true, ..Self::unknown(message, None) }
     }
@@ -118,7 +121,7 @@ impl Settlement {
         }
     }
 
-    /// What the end of a child means where it hands nothing on.
+    /// Returns the meaning of the end of a child that has no outputs.
     pub(crate) fn of_end(end: ChildState) -> Self {
         match end {
             ChildState::Failed(failure) => Self::failed(failure),

@@ -1,9 +1,10 @@
-//! Steps that only wait: for a person (`approval`), or for a while (`wait`). They are states of the
-//! saga; nothing leaves the operator for them, and nothing of them is ever in effect.
+//! Steps that only wait: for a user (`approval`) or for a while (`wait`). They are states of the
+//! saga. Nothing is sent for them, and they are never in effect.
 //!
 //! # Guarantees
-//! Their time runs on whatever the saga does. They keep no saga from failing or turning back: while
-//! it is Failed they go on waiting, and where it turns back they end as not reached.
+//! Their time keeps running in every state of the saga. They keep no saga from failing or turning
+//! back. While the saga is Failed, they continue to wait. When the saga turns back, they end as not
+//! reached.
 
 use jiff::Timestamp;
 
@@ -31,7 +32,8 @@ pub(crate) fn wake_for_wait(pass: &mut Pass<'_>, operation: &Operation, record: 
     }
 }
 
-/// Whether a step that waits is done, or has waited too long.
+/// Returns the outcome of a waiting step that is done or has waited too long, or `None` if the step
+/// continues to wait.
 pub(crate) fn judge_wait(
     pass: &mut Pass<'_>,
     operation: &Operation,
@@ -58,7 +60,7 @@ pub(crate) fn judge_wait(
     None
 }
 
-/// A person answered.
+/// Settles an approval by a user's answer.
 pub(crate) fn answer_approval(
     pass: &mut Pass<'_>,
     step: &ValidStep,
@@ -77,8 +79,7 @@ pub(crate) fn answer_approval(
     settle::apply(pass, &step.action, &active, &id, status, settlement);
 }
 
-/// Ends the waiting of a step without an answer. Where the step stands then is the caller's to
-/// say.
+/// Ends the wait of a step without an answer. The caller sets the phase of the step.
 pub(crate) fn end_wait(pass: &mut Pass<'_>, step: &ValidStep, status: &mut StepStatus, why: &str) {
     let Some(record) = status.action.clone() else { return };
     let Some(active) = record.active else { return };
@@ -87,7 +88,7 @@ pub(crate) fn end_wait(pass: &mut Pass<'_>, step: &ValidStep, status: &mut StepS
     settle::record(pass, &step.action, &active, &id, status, &no(why.into()));
 }
 
-/// The saga turns back or ends: what waits was not reached.
+/// Ends all waits as not reached, because the saga turns back or ends.
 pub(crate) fn withdraw_waits(pass: &mut Pass<'_>) {
     pass.each_step(|pass, _, step, status| {
         if status.phase == StepPhase::Waiting {
@@ -98,7 +99,7 @@ pub(crate) fn withdraw_waits(pass: &mut Pass<'_>) {
     });
 }
 
-/// The end of a wait that did not come to what was waited for.
+/// Returns the permanent failure of a wait that did not succeed.
 fn no(message: String) -> Settlement {
     let failure = Failure {
         reached: Reached::Nothing,

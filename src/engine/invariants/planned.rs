@@ -1,4 +1,4 @@
-//! What must hold of a plan, given what it was made from.
+//! The rules for a plan, given its inputs.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// The sentences that say what is wrong with a plan for a valid saga whose stored status
-/// contradicts nothing; empty where all is well.
+/// Returns sentences that say what is wrong with a plan; empty if nothing is wrong. The saga must
+/// be valid, and its stored status must not contradict itself.
 #[must_use]
 pub fn check_plan(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<String> {
     let Ok(before) = seen.status else { return Vec::new() };
@@ -50,7 +50,7 @@ fn record<'a>(status: &'a SagaStatus, id: &AttemptId) -> Option<&'a DirectionSta
     status.steps.iter().find(|step| step.name == id.step)?.direction(id.direction)
 }
 
-/// The attempts that begin with this plan: 5, 9, 13, 18.
+/// Checks the attempts that begin with this plan: rules 5, 9, 13, 18.
 fn intents(
     saga: &ValidSaga,
     seen: &Seen<'_>,
@@ -109,7 +109,7 @@ fn intents(
     begun
 }
 
-/// Nothing leaves that the written status does not name: 1, 2, 20.
+/// Checks that the written status names every effect: rules 1, 2, 20.
 fn effects(
     saga: &ValidSaga,
     seen: &Seen<'_>,
@@ -150,7 +150,8 @@ fn effects(
     }
 }
 
-/// What begins is what the written status says: its intent, its key, its executor, its UID.
+/// Checks that an attempt begins as the written status says: its intent, its key, its executor, its
+/// UID.
 fn leaves(
     (saga, seen): (&ValidSaga, &Seen<'_>),
     after: &SagaStatus,
@@ -189,7 +190,8 @@ fn leaves(
     }
 }
 
-/// An intent without its effect would be carried out by nobody.
+/// Checks that each new intent has exactly one effect. Without its effect no process would carry
+/// out the intent.
 fn performed(saga: &ValidSaga, plan: &Plan, begun: &[AttemptId], found: &mut Vec<String>) {
     for id in begun {
         let operation = saga
@@ -197,7 +199,7 @@ fn performed(saga: &ValidSaga, plan: &Plan, begun: &[AttemptId], found: &mut Vec
             .iter()
             .find(|step| step.name == id.step)
             .and_then(|step| step.operation(id.direction));
-        // What is deleted is looked at first.
+        // An object is read before it is deleted, so the intent has no effect yet.
         let only_waits =
             operation.is_none_or(|operation| operation.only_waits() || operation.deletes());
         let leaves = |effect: &Effect| {
@@ -214,7 +216,8 @@ fn performed(saga: &ValidSaga, plan: &Plan, begun: &[AttemptId], found: &mut Vec
     }
 }
 
-/// An ended saga is left alone, and a deleted one goes only when it may: 20, 28.
+/// Checks that an ended saga is not changed, and that a deleted saga is released only when it may
+/// be: rules 20, 28.
 fn ends(
     saga: &ValidSaga,
     seen: &Seen<'_>,
@@ -227,7 +230,7 @@ fn ends(
     if ended(before) && plan.status.is_some() {
         let answers =
             (&before.requests, &before.handled_tokens) != (&after.requests, &after.handled_tokens);
-        // That a changed spec was seen is told once.
+        // A changed spec of an ended saga is acknowledged once.
         let spec_was_seen = before.observed_generation != after.observed_generation;
         if !answers && !spec_was_seen {
             found.push("an ended saga is written although nobody asked for anything".into());
@@ -252,7 +255,7 @@ fn ends(
     }
 }
 
-/// Whatever is not ended and waits for nobody has a next wake-up: 27.
+/// Checks that a saga that has not ended and waits for no user has a next wake-up: rule 27.
 fn wakes(
     saga: &ValidSaga,
     seen: &Seen<'_>,
@@ -260,8 +263,8 @@ fn wakes(
     plan: &Plan,
     found: &mut Vec<String>,
 ) {
-    // What begins nothing is followed by a process that does; a saga without our finalizer that is
-    // deleted is gone.
+    // A process that begins nothing is followed by a process that does. A deleted saga without our
+    // finalizer is gone.
     if plan.wake.is_some()
         || plan.finalizer == Finalizer::Remove
         || seen.draining
@@ -293,7 +296,7 @@ fn wakes(
             | SagaPhase::CompensationFailed
             | SagaPhase::Paused,
         ) => true,
-        // Its own write has it looked at again, and let go.
+        // The write of the status enqueues the deleted saga, which is then released.
         Some(SagaPhase::Failed) => !seen.deleting || plan.status.is_some(),
         Some(SagaPhase::Running) => asks && !turns,
         Some(SagaPhase::Compensating) => paused,

@@ -1,4 +1,4 @@
-//! What must hold between a status and the next one: nothing that was written is taken back.
+//! The rules between a status and the next one: nothing that was written is taken back.
 
 use crate::{
     api::{
@@ -8,7 +8,7 @@ use crate::{
     model::saga::{ValidSaga, ValidStep},
 };
 
-/// Finds what was taken back.
+/// Finds facts that were taken back.
 pub(super) fn check(
     saga: &ValidSaga,
     before: &SagaStatus,
@@ -68,8 +68,8 @@ pub(super) fn check(
     }
 }
 
-/// Running, then compensating, then ended; ended for good, but for a Completed saga that is to be
-/// undone.
+/// Checks the order of phases: running, then compensating, then ended. An ended saga stays ended,
+/// except a Completed saga that is to be undone.
 fn phases(before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) {
     let (Some(old), Some(new)) = (before.phase, after.phase) else { return };
     let back = [SagaPhase::Compensating, SagaPhase::CompensationFailed];
@@ -90,12 +90,12 @@ fn phases(before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) {
     }
 }
 
-/// Whether an attempt that may have acted makes the step uncertain.
+/// Returns whether an attempt that may have acted makes the step uncertain.
 fn leaves_doubt(step: Option<&ValidStep>, direction: Direction) -> bool {
     direction == Direction::Compensation || !step.is_some_and(ValidStep::leaves_nothing)
 }
 
-/// Whether a person's word on the step was taken.
+/// Returns whether a settle request for the step was accepted.
 fn is_settled_by_word(before: &SagaStatus, after: &SagaStatus, step: &str) -> bool {
     let last = before.requests.iter().map(|record| record.number).max().unwrap_or_default();
     let accepted = |record: &RequestRecord| {
@@ -108,11 +108,11 @@ fn is_settled_by_word(before: &SagaStatus, after: &SagaStatus, step: &str) -> bo
         .any(|record| record.number > last && accepted(record) && names(&record.value))
 }
 
-/// What a record may follow from, besides its attempts.
+/// What may change a record, besides its attempts.
 #[derive(Clone, Copy)]
 struct Told {
     leaves_doubt: bool,
-    /// A person's word was taken.
+    /// Whether a settle request was accepted.
     by_word: bool,
 }
 
@@ -154,7 +154,7 @@ fn records(
     if new.sequence == old.sequence {
         let settled =
             by_word && old.active.is_none() && old.uncertain && !new.uncertain && moved <= 1;
-        // With its first attempt a step may go on after an earlier child saga.
+        // With its first attempt a step may take over the keys of an earlier child saga.
         let goes_on = old.attempt == 0 || settled;
         must(
             goes_on || (moved == 0 && new.uncertain == old.uncertain),
@@ -162,12 +162,12 @@ fn records(
         );
         return;
     }
-    // Of two attempts that settled since, only the last is known.
+    // If two attempts settled since, only the last one is known.
     must(old.active.is_some(), "an attempt settles that was not active");
     let right = match new.last_outcome {
         Some(Outcome::Unknown) => moved == 0 && new.uncertain == (leaves_doubt || old.uncertain),
         Some(Outcome::Succeeded) => moved == 0 && !new.uncertain,
-        // A 2xx that the step does not take for a success makes it uncertain.
+        // A 2xx that the step does not accept as a success makes the step uncertain.
         Some(Outcome::Failed) if moved == 0 => new.uncertain || !old.uncertain,
         Some(Outcome::Failed) => moved == 1 && !new.uncertain,
         None => false,

@@ -1,4 +1,4 @@
-//! What must hold of every stored status.
+//! The rules for every stored status.
 
 use std::ops::Range;
 
@@ -11,10 +11,10 @@ use crate::{
     },
 };
 
-/// What a counter may hold: whole numbers that JSON carries exactly, with room to count on.
+/// The range of a counter: integers that JSON carries exactly, with room to increase.
 const COUNTS: Range<i64> = 0..1 << 52;
 
-/// The sentences that say what contradicts itself; empty where all is well.
+/// Returns sentences that say where the status contradicts itself; empty if nothing is wrong.
 #[must_use]
 pub fn check(saga: &ValidSaga, status: &SagaStatus) -> Vec<String> {
     let mut found = Vec::new();
@@ -71,7 +71,7 @@ fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
     );
     let may_be_new = matches!(phase, StepPhase::Pending | StepPhase::Skipped | StepPhase::Failed);
     must(may_be_new || action.is_some(), "without any attempt of its action");
-    // What only waited is not reached where the saga turned back.
+    // If the saga turned back, a step that only waited is Pending again.
     must(
         *phase != StepPhase::Pending || action.is_none() || valid.action.only_waits(),
         "although an attempt of its action was made",
@@ -84,14 +84,14 @@ fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
     counts_fit(step, &mut must);
 }
 
-/// What must hold, and what is said where it does not.
+/// A function that takes whether a rule holds, and the text to report if it does not.
 type Must<'m> = dyn FnMut(bool, &str) + 'm;
 
 fn succeeded(step: &StepStatus, direction: Direction) -> bool {
     step.direction(direction).and_then(|record| record.last_outcome) == Some(Outcome::Succeeded)
 }
 
-/// Phase and record of what undoes the step.
+/// Checks that the phase fits the record of the compensation.
 fn undo_fits(valid: &ValidStep, step: &StepStatus, must: &mut Must<'_>) {
     let StepStatus { phase, compensation, .. } = step;
     let undoing = phase.is_backward();
@@ -115,7 +115,7 @@ fn undo_fits(valid: &ValidStep, step: &StepStatus, must: &mut Must<'_>) {
     );
 }
 
-/// Counts of attempts that a saga can come to.
+/// Checks that a saga can reach the counts of attempts.
 fn counts_fit(step: &StepStatus, must: &mut Must<'_>) {
     let StepStatus { action, compensation, .. } = step;
     let keys = step.keys_from.clone().unwrap_or_default();
@@ -145,8 +145,8 @@ fn counts_fit(step: &StepStatus, must: &mut Must<'_>) {
     }
 }
 
-/// Whether the action of a step that is being undone was done, may have been, or may have done half
-/// its work.
+/// Returns whether the action of a step that is being undone was done, may have been done, or may
+/// have done half its work.
 fn began(valid: &ValidStep, step: &StepStatus) -> bool {
     step.action.as_ref().is_some_and(|action| {
         action.last_outcome == Some(Outcome::Succeeded)
@@ -155,7 +155,8 @@ fn began(valid: &ValidStep, step: &StepStatus) -> bool {
     })
 }
 
-/// What settles next is the last to have settled only if the counter is ahead of all that settled.
+/// Checks that the counter is not lower than any recorded sequence. Otherwise the next attempt to
+/// settle would not count as the last.
 fn sequences(status: &SagaStatus, found: &mut Vec<String>) {
     let settled = status.settled.unwrap_or_default();
     if !COUNTS.contains(&settled) {
@@ -169,7 +170,8 @@ fn sequences(status: &SagaStatus, found: &mut Vec<String>) {
     }
 }
 
-/// A number that was given twice would let one request be taken for another.
+/// Checks that the numbers of requests increase. If a number were used twice, one request would be
+/// taken for another.
 fn requests(status: &SagaStatus, found: &mut Vec<String>) {
     let numbers: Vec<_> = status.requests.iter().map(|record| record.number).collect();
     if !numbers.is_sorted_by(|one, next| one < next)
@@ -186,8 +188,8 @@ fn order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
     let graph = Graph::new(&saga.steps);
     let done = |step: &StepStatus| match step.phase {
         StepPhase::Completed | StepPhase::Skipped => true,
-        // Later phases of a step that was done; a failed one that is undone had no dependant that
-        // started.
+        // Later phases of a step that was done. If the step failed and is undone, none of its
+        // dependants had started.
         StepPhase::Compensating
         | StepPhase::Compensated
         | StepPhase::CompensationFailed
@@ -212,7 +214,7 @@ fn order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
     };
     let done = places(&done);
     for (place, step) in status.steps.iter().enumerate() {
-        // One that failed may be retried: it is as far as one that was started.
+        // A failed step may be retried, so it counts as started.
         let begun = step.action.is_some() || step.phase == StepPhase::Failed;
         if begun && !graph.depends_on(place).is_subset(done) {
             found.push(format!(
@@ -223,7 +225,8 @@ fn order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
     }
 }
 
-/// An undo begins when all that depends on the step is undone, or was left in effect by request.
+/// Checks that the undo of a step begins only when all its dependants are undone, or were left in
+/// effect by request.
 fn undo_order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
     let graph = Graph::new(&saga.steps);
     let steps = || saga.steps.iter().zip(&status.steps).enumerate();
@@ -237,7 +240,8 @@ fn undo_order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
     }
 }
 
-/// An end is true: nothing is left undone that can be, and what is in effect is named.
+/// Checks that the end is true: everything that can be undone is undone, and all steps in effect
+/// are named.
 fn ends(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
     let steps = || saga.steps.iter().zip(&status.steps);
     let named = status.still_in_effect.as_deref().unwrap_or_default();

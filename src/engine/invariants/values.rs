@@ -1,4 +1,4 @@
-//! What must hold of the values that a plan hands on.
+//! The rules for the outputs of a plan.
 
 use crate::{
     api::{
@@ -9,8 +9,8 @@ use crate::{
     model::saga::ValidSaga,
 };
 
-/// Outputs are what the API server gives back, and can be read again; a skip leaves out nothing
-/// that is read.
+/// Checks that outputs are as the API server returns them and within the limits for reading, and
+/// that a skipped step leaves out no output that is read.
 pub(super) fn check(
     saga: &ValidSaga,
     before: &SagaStatus,

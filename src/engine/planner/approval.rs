@@ -1,4 +1,4 @@
-//! What a step asks that waits for a person.
+//! The text with which a step asks a user for approval.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,8 @@ use crate::{
     text::clip,
 };
 
-/// That a step waits for a person, what is to be approved, and the commands by which to answer.
+/// Returns one line which says that the step waits for approval, what is to be approved, and which
+/// commands answer.
 pub(crate) fn asks_for_approval(
     pass: &Pass<'_>,
     operation: &Operation,
@@ -19,7 +20,8 @@ pub(crate) fn asks_for_approval(
     let work = pass.resolve(operation, status, Direction::Action).map(Cow::into_owned);
     let message =
         if let Ok(Work::Approval(ApprovalAction { message })) = work { message } else { None };
-    // Cut, so that a long text does not push out the commands where the whole is cut.
+    // The user's text is clipped first. Otherwise a long text would push the commands out when the
+    // whole line is clipped.
     let what = message
         .map(|message| format!(" ({})", clip(message.trim(), KEPT_MESSAGE)))
         .unwrap_or_default();

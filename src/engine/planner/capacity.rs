@@ -1,8 +1,8 @@
-//! How much may begin at once: steps of the saga, and requests to a host.
+//! The capacity for new attempts: slots for the steps of the saga, and HTTP requests to a host.
 //!
 //! # Guarantees
-//! No more steps are under way than `maxParallel` says, unless it was lowered meanwhile. In a plain
-//! list nothing goes before its turn.
+//! At most `maxParallel` steps are under way, unless `maxParallel` was lowered after they began. In
+//! a plain list no step begins before the steps that precede it.
 
 use super::{
     state::Pass,
@@ -15,37 +15,37 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// How many steps may still begin. A step that waits for its next attempt keeps its slot: whoever
-/// writes a plain list means its order.
+/// The number of steps that may still begin. A step that waits for its next attempt keeps its slot,
+/// because a plain list means that its steps run in its order.
 pub(crate) struct Slots {
-    /// For steps that are not under way yet.
+    /// The free slots for steps that are not under way yet.
     new: usize,
-    /// For attempts of any step.
+    /// The free slots for attempts of any step.
     idle: usize,
 }
 
 impl Slots {
-    /// Takes a slot for a step that is not under way yet, if there is one.
+    /// Takes a slot for a step that is not under way yet. Returns whether a slot was free.
     pub(crate) fn take_new(&mut self) -> bool {
         let free = self.new > 0 && self.take_kept();
         self.new = self.new.saturating_sub(usize::from(free));
         free
     }
 
-    /// Gives back the slot of a step that cannot begin just now. A step that was under way keeps
-    /// its place among those that are.
+    /// Gives back the slot of a step that cannot begin now. `is_new`: whether the step is not under
+    /// way yet. A step that was under way still counts as under way.
     pub(crate) fn give_back(&mut self, is_new: bool) {
         self.new = self.new.saturating_add(usize::from(is_new));
         self.idle = self.idle.saturating_add(1);
     }
 
-    /// Whether a step could begin if there were room at its host.
+    /// Returns whether a step could begin if its host had capacity.
     pub(crate) const fn has_free(&self, is_new: bool) -> bool {
         self.idle > 0 && (self.new > 0 || !is_new)
     }
 
-    /// Takes up again the slot of a step that waited; none is free only where `maxParallel` was
-    /// lowered meanwhile.
+    /// Takes a slot for the next attempt of a step that is under way. Returns whether a slot was
+    /// free. A slot is missing only if `maxParallel` was lowered in the meantime.
     pub(crate) fn take_kept(&mut self) -> bool {
         let free = self.idle > 0;
         self.idle = self.idle.saturating_sub(usize::from(free));
@@ -53,7 +53,7 @@ impl Slots {
     }
 }
 
-/// The slots that are free now.
+/// Returns the slots that are free now.
 pub(crate) fn slots(pass: &Pass<'_>) -> Slots {
     let under_way = |phase| {
         matches!(
@@ -66,10 +66,11 @@ pub(crate) fn slots(pass: &Pass<'_>) -> Slots {
     Slots { new: most.saturating_sub(taken), idle: most.saturating_sub(pass.active()) }
 }
 
-/// Whether the step's next attempt, for which a slot was taken, waits because of its host: as
-/// many requests are under way as may be, or its circuit is open. Where steps run side by side,
-/// it then keeps no other from beginning elsewhere; but in a plain list nothing goes before its
-/// turn.
+/// Decides whether the next attempt of the step waits because of its host. A slot was taken for
+/// this attempt. The attempt waits if the limit of concurrent HTTP requests to the host is reached,
+/// or if the breaker admits no more calls. If steps run in parallel, a waiting step gives its slot
+/// back, so that steps that call other hosts can begin. In a plain list the step keeps the slot,
+/// because no later step may begin before it.
 pub(crate) fn waits_for_room(
     pass: &mut Pass<'_>,
     step: &ValidStep,
@@ -80,7 +81,7 @@ pub(crate) fn waits_for_room(
     let why = step.operation(direction).and_then(|operation| {
         match throttle::circuit(pass, operation, direction) {
             Some(shut) => Some(Wait::Circuit(shut)),
-            // Only what finds room goes through the circuit.
+            // An HTTP request counts against the breaker only if its host has capacity.
             None if take_room(pass, operation) => {
                 throttle::pass_circuit(pass, operation);
                 None
@@ -96,8 +97,8 @@ pub(crate) fn waits_for_room(
     waits
 }
 
-/// Leaves out of those that wait for their hosts the ones that others of the saga have
-/// overtaken: for the next look they wait for a slot.
+/// Forgets the steps that wait for their hosts if other steps of the saga have taken their slots.
+/// In the next reconcile these steps wait for a slot.
 pub(crate) fn forget_overtaken(pass: &mut Pass<'_>, slots: &Slots) {
     if pass.saga.max_parallel > 1 {
         pass.crowded.retain(|crowded| slots.has_free(crowded.is_new));

@@ -1,4 +1,4 @@
-//! Changes steps by their names.
+//! Changes the statuses of steps that are given by name.
 
 use super::state::Pass;
 use crate::{api::StepStatus, model::saga::ValidStep};

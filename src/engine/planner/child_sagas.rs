@@ -1,4 +1,4 @@
-//! The child sagas that a saga has or left behind.
+//! The child sagas of a saga, including those that no attempt follows any more.
 
 use super::{pivot::past_return, state::is_active};
 use crate::{
@@ -9,9 +9,10 @@ use crate::{
     model::saga::{ValidSaga, ValidStep, Work},
 };
 
-/// The children of a deleted saga that goes as it is which no attempt follows any more, although
-/// they may not have ended: an undo that was given up leaves such a one. Each with the attempt that
-/// made it. `policy`: what the spec asks for on deletion.
+/// Returns the children that a deleted saga leaves behind: no attempt follows them, and they may
+/// not have ended. The result is empty unless the saga is to be deleted without an undo. A
+/// compensation that failed permanently leaves such a child. Each child is paired with the attempt
+/// that created it. `policy`: the deletion policy in the spec.
 #[must_use]
 pub fn left_behind<'s>(
     saga: &ValidSaga,
@@ -22,7 +23,7 @@ pub fn left_behind<'s>(
         return Vec::new();
     }
     let child = |known: &'s StepStatus| {
-        // A child that is Completed may have been asked to undo itself since.
+        // A Completed child may have been asked to compensate in the meantime.
         let ended = |child: &&ChildStatus| {
             matches!(child.phase, Some(SagaPhase::Compensated | SagaPhase::Cancelled))
         };
@@ -47,8 +48,8 @@ pub(crate) fn carries_a_child(step: &ValidStep, direction: Direction) -> bool {
     step.operation(direction).is_some_and(|operation| matches!(operation.work, Work::Saga(_)))
 }
 
-/// The attempt that made the child which a compensation undoes: the newest one of the step's
-/// action.
+/// Returns the attempt that created the child which a compensation undoes: the newest attempt of
+/// the step's action.
 #[must_use]
 pub fn made_by(status: &StepStatus) -> AttemptId {
     let number = status.action.as_ref().map_or(1, |action| action.attempt);

@@ -1,10 +1,10 @@
-//! The clocks of a saga: the time limit of an attempt, the deadline of a budget, the timeout of the
-//! forward run.
+//! The clocks of a saga: the time limit of an attempt, the deadline of a budget, and the timeout of
+//! the forward run.
 //!
 //! # Guarantees
-//! Deadlines and the timeout stand still while the saga is paused, suspended or Failed; the time
-//! limit of an attempt and of an approval runs on. All count from recorded instants, so that a
-//! restarted operator comes to the same end.
+//! Deadlines and the timeout stand still while the saga is paused, suspended or Failed. The time
+//! limit of an attempt, of an approval and of a wait keeps running. All clocks count from recorded
+//! instants, so a restarted operator computes the same ends.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use crate::{
     model::saga::{Operation, Work},
 };
 
-/// How long an attempt may take by its own time limit: what its intent says, or else what the spec
-/// says now. A request keeps the limit under which it was sent: by that every other operator judges
-/// how long it may last.
+/// Returns the time limit of an attempt itself: the limit in its intent, or else the limit in the
+/// current spec. An HTTP request keeps the limit under which it was sent, because every other
+/// replica uses that limit to judge how long the HTTP request may last.
 #[must_use]
 pub fn own_time(active: Option<&ActiveAttempt>, timeout: Duration) -> Duration {
     let written =
@@ -28,12 +28,14 @@ pub fn own_time(active: Option<&ActiveAttempt>, timeout: Duration) -> Duration {
     written.unwrap_or(timeout)
 }
 
-/// The instant by which deadlines are judged.
+/// Returns the instant against which deadlines are compared: now, or the instant at which the clock
+/// stopped.
 pub(crate) fn frozen_now(pass: &Pass<'_>) -> Timestamp {
     pass.status.clock_stopped_at.as_ref().map_or(pass.seen.now, |stopped| stopped.0)
 }
 
-/// Lets the deadlines go on: what they count from moves by as long as they stood still.
+/// Restarts the deadlines. The instants from which they count move forward by the time for which
+/// the clock stood still.
 pub(crate) fn resume_clock(pass: &mut Pass<'_>) {
     let Some(MicroTime(stopped)) = pass.status.clock_stopped_at.take() else { return };
     let stood = between(stopped, pass.seen.now);
@@ -53,7 +55,8 @@ pub(crate) fn resume_clock(pass: &mut Pass<'_>) {
     }
 }
 
-/// Stops the clock where the saga is paused or waits for a person.
+/// Stops the clock if the saga is paused or waits for a user's decision, and starts it otherwise.
+/// The clock of a saga that ended does not stand still.
 pub(crate) fn set_clock(pass: &mut Pass<'_>, standing: Standing) {
     let ended = matches!(standing, Standing::Done | Standing::Undone | Standing::Cancelled);
     let stands = !ended && (pass.is_paused() || matches!(standing, Standing::Held { .. }));
@@ -64,25 +67,25 @@ pub(crate) fn set_clock(pass: &mut Pass<'_>, standing: Standing) {
     }
 }
 
-/// From when the timeout counts.
+/// Returns the instant from which the timeout counts.
 fn timeout_began<'p>(pass: &'p Pass<'_>) -> Option<&'p MicroTime> {
     pass.status.timeout_started_at.as_ref().or(pass.status.started_at.as_ref())
 }
 
-/// How much of the saga's timeout is left; `None` where there is none.
+/// Returns how much of the saga's timeout is left, or `None` if the saga has no timeout.
 fn saga_left(pass: &Pass<'_>) -> Option<Duration> {
     let timeout = pass.saga.timeout?;
     let began = timeout_began(pass)?;
     Some(timeout.saturating_sub(between(began.0, frozen_now(pass))))
 }
 
-/// Whether the forward run took as long as it may.
+/// Returns whether the forward run has used up the saga's timeout.
 pub(crate) fn is_past_timeout(pass: &Pass<'_>) -> bool {
     saga_left(pass).is_some_and(|left| left.is_zero())
 }
 
-/// Ends the forward run when its time has passed: what waits to be tried again fails, what is
-/// active is stopped by its limit.
+/// Records that the timeout passed, if it passed during the forward run. Steps that wait for a
+/// retry fail permanently. Active attempts end by their time limits.
 pub(crate) fn enforce_timeout(pass: &mut Pass<'_>) {
     let backward =
         matches!(pass.status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed));
@@ -106,7 +109,7 @@ pub(crate) fn enforce_timeout(pass: &mut Pass<'_>) {
     });
 }
 
-/// Asks to be looked at when the timeout passes.
+/// Requeues the saga for the instant at which the timeout passes.
 pub(crate) fn wake_for_timeout(pass: &mut Pass<'_>) {
     if let Some(left) = saga_left(pass)
         .filter(|_| pass.status.clock_stopped_at.is_none() && pass.status.timed_out_at.is_none())
@@ -115,14 +118,15 @@ pub(crate) fn wake_for_timeout(pass: &mut Pass<'_>) {
     }
 }
 
-/// Gives the forward run a fresh timeout from now on.
+/// Restarts the timeout of the forward run from now.
 pub(crate) fn restart_timeout(pass: &mut Pass<'_>) {
     pass.status.timed_out_at = None;
-    // Where the clock stands still, it moves on with all else when that goes on.
+    // If the clock stands still, this instant moves together with the others when the clock
+    // restarts.
     pass.status.timeout_started_at = Some(MicroTime(frozen_now(pass)));
 }
 
-/// The sentence that says so.
+/// Returns the sentence that reports the passed timeout.
 pub(crate) fn timeout_passed(pass: &Pass<'_>) -> String {
     let timeout = pass.saga.timeout.map(crate::api::GoDuration::from);
     timeout.map_or_else(
@@ -131,7 +135,7 @@ pub(crate) fn timeout_passed(pass: &Pass<'_>) -> String {
     )
 }
 
-/// How much of the budget's deadline is left; `None` where there is none.
+/// Returns how much of the budget's deadline is left, or `None` if the budget has no deadline.
 pub(crate) fn budget_left(
     pass: &Pass<'_>,
     operation: &Operation,
@@ -142,8 +146,8 @@ pub(crate) fn budget_left(
     Some(deadline.saturating_sub(between(began.0, frozen_now(pass))))
 }
 
-/// When the active attempt is past its time: the least of its own limit, which runs on, and
-/// what is left of the deadlines.
+/// Returns the instant at which the active attempt is past its time: the earliest of its own time
+/// limit, which keeps running, and its deadlines.
 pub(crate) fn limit(
     pass: &Pass<'_>,
     operation: &Operation,
@@ -155,7 +159,8 @@ pub(crate) fn limit(
         .min(own_limit(pass, operation, record))
 }
 
-/// When the active attempt is past its own time limit, which runs on.
+/// Returns the instant at which the active attempt passes its own time limit, which keeps running
+/// while the saga is paused.
 pub(crate) fn own_limit(
     pass: &Pass<'_>,
     operation: &Operation,
@@ -168,8 +173,9 @@ pub(crate) fn own_limit(
     )
 }
 
-/// When the first of the deadlines that the attempt is under has passed; `None` where there is
-/// none, or where they stand still.
+/// Returns the earliest of the deadlines that apply to the attempt: that of its budget and, for an
+/// action, the saga's timeout. Returns `None` if no deadline applies, or if the clock stopped
+/// before each of them.
 pub(crate) fn deadline(
     pass: &Pass<'_>,
     operation: &Operation,
@@ -186,14 +192,14 @@ pub(crate) fn deadline(
         .min()
 }
 
-/// When what began then has taken as long as it may; `None` where the clock stopped before, so
-/// that nobody can tell yet.
+/// Returns the instant at which `may_take` has passed since `began`. Returns `None` if the clock
+/// stopped before that instant, because the end is then not known yet.
 fn ends_at(pass: &Pass<'_>, began: Timestamp, may_take: Duration) -> Option<Timestamp> {
     let end = later(began, may_take);
     pass.status.clock_stopped_at.as_ref().is_none_or(|stopped| end <= stopped.0).then_some(end)
 }
 
-/// When a step that waits for a while is done; `None` for one that waits for a person.
+/// Returns the instant at which a `wait` step is done, or `None` for an `approval` step.
 pub(crate) fn done_at(operation: &Operation, active: &ActiveAttempt) -> Option<Timestamp> {
     if let Work::Wait(duration) = operation.work {
         Some(later(active.started_at.0, duration))

@@ -1,22 +1,23 @@
-//! Steps of which nobody can tell what became of their attempt.
+//! Steps with an attempt whose outcome is uncertain.
 
 use crate::api::{Direction, RequestAction, StepStatus};
 
-/// What the message of a step says that failed for good and may have acted.
+/// The beginning of the hint in the message of a step that failed permanently and may have acted.
 pub(crate) const HINT: &str = "; it may have acted: if you know, annotate ";
 
-/// The direction in which a step goes.
+/// Returns the current direction of a step.
 pub(crate) const fn direction_of(status: &StepStatus) -> Direction {
     if status.phase.is_backward() { Direction::Compensation } else { Direction::Action }
 }
 
-/// Whether nobody can tell what became of an attempt of the step, in the direction in which it
-/// goes.
+/// Returns whether the step is uncertain in `direction`: nobody can tell whether one of its
+/// attempts acted.
 pub(crate) fn is_uncertain(status: &StepStatus, direction: Direction) -> bool {
     status.direction(direction).is_some_and(|record| record.uncertain)
 }
 
-/// A message, and how a person settles the step where it is uncertain.
+/// Returns the message. If the step is uncertain, the command by which a user settles it is
+/// appended once.
 pub(crate) fn with_hint(message: &str, status: &StepStatus, direction: Direction) -> String {
     if !is_uncertain(status, direction) || message.contains(HINT) {
         return message.to_owned();

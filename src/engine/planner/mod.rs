@@ -1,5 +1,5 @@
-//! The state of one plan in the making, and what is asked of it: no file here decides what happens
-//! next.
+//! The state of the plan that is being made, and questions about that state. The files of this
+//! folder do not decide what happens next.
 
 pub(super) mod approval;
 pub(super) mod capacity;

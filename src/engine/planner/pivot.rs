@@ -1,4 +1,4 @@
-//! The point of no return: past it a saga only goes forward.
+//! The pivot: a saga that is past its pivot only goes forward.
 
 use crate::{
     api::{SagaStatus, StepStatus},
@@ -6,8 +6,8 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// Whether a forward pass may not turn back: the pivot is done or skipped by request, or may be
-/// done.
+/// Returns whether this step is a passed pivot: the pivot is done, skipped by request, or may be
+/// done. A pivot whose `when` is false does not count.
 pub(crate) fn past_pivot(step: &ValidStep, status: &StepStatus) -> bool {
     let uncertain = status.action.as_ref().is_some_and(|record| record.uncertain)
         && !broken(Twin::PivotUncertain);
@@ -16,7 +16,7 @@ pub(crate) fn past_pivot(step: &ValidStep, status: &StepStatus) -> bool {
         && ((status.phase.is_done() && !status.unwanted) || uncertain)
 }
 
-/// Whether the saga only goes forward by now.
+/// Returns whether the saga can only go forward, because one of its pivots is passed.
 pub(crate) fn past_return(saga: &ValidSaga, status: &SagaStatus) -> bool {
     saga.steps.iter().zip(&status.steps).any(|(step, status)| past_pivot(step, status))
 }

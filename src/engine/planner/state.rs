@@ -1,4 +1,4 @@
-//! One pass over one saga: the status as it becomes, and what is wanted done.
+//! One pass over one saga: the new status as it is being built, and the wanted effects.
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
@@ -23,26 +23,26 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// Where a saga stands after a pass.
+/// The state of a saga after a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Steps run, wait, or may not start because the saga is suspended.
     Forward,
-    /// A step failed for good, or the saga is deleted; what is active settles first.
+    /// A step failed permanently, or the saga is deleted. Active attempts settle first.
     Settling,
-    /// A step failed for good and a person decides. `past_pivot`: although compensation is asked
-    /// for.
+    /// A step failed permanently, and a user decides what happens. `past_pivot`: whether the saga
+    /// should compensate but cannot, because its pivot is passed.
     Held { past_pivot: bool },
-    /// What was done is being undone.
+    /// The steps of the undo set are being undone.
     Undoing,
-    /// Nothing more can be undone without a person.
+    /// Nothing more can be undone unless a user acts.
     UndoFailed,
-    /// Everything is undone that can be.
+    /// Everything that can be undone is undone.
     Undone,
-    /// A person cancelled the saga; what is active is being stopped. `undoing`: while it was being
-    /// undone.
+    /// A user cancelled the saga, and active attempts are being stopped. `undoing`: whether the
+    /// saga was being undone.
     Cancelling { undoing: bool },
-    /// Nothing is active any more, and nothing more is undone.
+    /// The saga is cancelled: nothing is active, and nothing more is undone.
     Cancelled,
     /// Every step is done.
     Done,
@@ -56,15 +56,17 @@ pub(crate) struct Pass<'a> {
     pub(crate) effects: Vec<Effect>,
     pub(crate) wake: Option<Timestamp>,
     pub(crate) tally: Tally,
-    /// How many requests may still begin, where that is limited.
+    /// The number of HTTP requests that may still begin, by host and port. A host that is not
+    /// listed has no limit.
     pub(crate) room: BTreeMap<String, usize>,
-    /// How many requests may still begin where a circuit is not closed.
+    /// What the breakers that are not closed still admit, by origin.
     pub(crate) gates: BTreeMap<origin::Origin, Gate>,
-    /// The steps that would begin if their hosts took more requests.
+    /// The steps that would begin if their hosts took more HTTP requests.
     pub(crate) crowded: Vec<Crowded>,
-    /// Whether the saga was refused before its first step, and is accepted by now.
+    /// Whether the saga was refused before its first step and is accepted now.
     pub(crate) was_refused: bool,
-    /// The first contradiction that was met; the pass is then worth nothing.
+    /// The first transition that the table does not have. If it is set, the results of the pass are
+    /// not used.
     pub(crate) illegal: Option<Illegal>,
 }
 
@@ -81,8 +83,8 @@ impl<'a> Pass<'a> {
                     name: step.name.clone(),
                     ..StepStatus::default()
                 });
-                // Read once, when the saga is accepted: whoever changes the annotation later
-                // changes nothing.
+                // The keys are read once, when the saga is accepted. Later changes of the
+                // annotation have no effect.
                 if status.spec_hash.is_none() {
                     known.keys_from = seen.keys_from.get(&step.name).cloned();
                 }
@@ -106,15 +108,15 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Whether nothing new may start because a person paused or suspended the saga. A deletion
-    /// overrides both.
+    /// Returns whether nothing new may start because a user paused or suspended the saga. A
+    /// deletion overrides both.
     pub(crate) fn is_paused(&self) -> bool {
         !broken(Twin::PauseStarts)
             && (self.saga.suspend || self.status.paused.is_some())
             && !self.seen.deleting
     }
 
-    /// Asks to be looked at no later than at this instant.
+    /// Requeues the saga for `instant` at the latest.
     pub(crate) fn wake_at(&mut self, instant: Timestamp) {
         self.wake = Some(self.wake.map_or(instant, |wake| wake.min(instant)));
     }
@@ -128,8 +130,9 @@ impl<'a> Pass<'a> {
         self.effects.push(Effect::Publish(Notice { warning, reason, message: message.into() }));
     }
 
-    /// Calls `visit` for each step in list order, with its place. All other steps are in their
-    /// places meanwhile.
+    /// Calls `visit` for each step in list order, with the step's place in the list. During
+    /// `visit`, `status.steps[place]` holds a default value: do not read it. The entries of the
+    /// other steps hold their current values.
     pub(crate) fn each_step(
         &mut self,
         mut visit: impl FnMut(&mut Self, usize, &'a ValidStep, &mut StepStatus),
@@ -145,7 +148,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The steps whose status the filter takes.
+    /// Returns the steps for which `filter` returns true.
     pub(crate) fn steps_where(&self, filter: impl Fn(&ValidStep, &StepStatus) -> bool) -> StepSet {
         let steps = self.saga.steps.iter().zip(&self.status.steps).enumerate();
         StepSet::of(
@@ -153,13 +156,13 @@ impl<'a> Pass<'a> {
         )
     }
 
-    /// How many attempts are under way, steps that only wait included.
+    /// Returns the number of steps with an active attempt, including steps that only wait.
     pub(crate) fn active(&self) -> usize {
         self.steps_where(|_, status| is_active(status)).len()
     }
 
-    /// Whether something is under way outside the saga. What only waits keeps nobody from turning
-    /// back.
+    /// Returns whether an attempt with a child is active. Steps that only wait do not count,
+    /// because they do not keep the saga from turning back.
     pub(crate) fn has_children(&self) -> bool {
         let waits = |status: &StepStatus| {
             status.phase == StepPhase::Waiting && !broken(Twin::ApprovalUndone)
@@ -167,7 +170,8 @@ impl<'a> Pass<'a> {
         !self.steps_where(|_, status| is_active(status) && !waits(status)).is_empty()
     }
 
-    /// Moves a step by the transition table.
+    /// Moves a step by the transition table. An event that the table does not allow is recorded in
+    /// `illegal`, and the phase stays.
     pub(crate) fn move_step(&mut self, status: &mut StepStatus, event: StepEvent) {
         match transition::next(status.phase, event) {
             Ok(phase) => status.phase = phase,
@@ -175,13 +179,13 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Whether a step failed for good and is not undone, or the saga took too long.
+    /// Returns whether a step is Failed or the saga's timeout passed.
     pub(crate) fn has_failure(&self) -> bool {
         self.status.timed_out_at.is_some()
             || !self.steps_where(|_, status| status.phase == StepPhase::Failed).is_empty()
     }
 
-    /// Fails a step for good in one direction.
+    /// Fails a step permanently in one direction, and publishes an event.
     pub(crate) fn give_up(&mut self, status: &mut StepStatus, direction: Direction) {
         status.retry_requested = false;
         let message =
@@ -223,7 +227,7 @@ impl<'a> Pass<'a> {
         Values { saga: self.saga, steps: &self.status.steps }
     }
 
-    /// What an operation of a step does now.
+    /// Returns the work that an operation of a step does now, with its expressions evaluated.
     ///
     /// # Errors
     /// As [`Values::resolve`].
@@ -237,7 +241,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Whether an attempt of the step is under way.
+/// Returns whether an attempt of the step is active.
 pub(crate) fn is_active(status: &StepStatus) -> bool {
     [&status.action, &status.compensation]
         .into_iter()
@@ -245,13 +249,13 @@ pub(crate) fn is_active(status: &StepStatus) -> bool {
         .any(|record| record.active.is_some())
 }
 
-/// Whether a step may go on that is under way already: after a failure only where a person asked
-/// for it.
+/// Returns whether a step that is already under way may continue. `failed`: whether the saga has a
+/// failure. After a failure a step continues only if a user asked for a retry of it.
 pub(crate) fn may_go_on(failed: bool, status: &StepStatus) -> bool {
     !failed || status.retry_requested || broken(Twin::RetriesStop)
 }
 
-/// Whether the instant, if any, has come.
+/// Returns whether `instant` has come. A missing instant counts as come.
 pub(crate) fn is_due(instant: Option<&MicroTime>, now: Timestamp) -> bool {
     instant.is_none_or(|instant| instant.0 <= now) || broken(Twin::Backoff)
 }

@@ -1,10 +1,12 @@
-//! What a circuit breaker that is not closed does to a saga: the steps that would call there wait,
-//! without an attempt, and say so.
+//! The effect of a breaker that is not closed on a saga: the steps that would call its origin wait
+//! without an attempt, and their messages say so.
 //!
 //! # Guarantees
-//! What waits asks to be looked at when its circuit is half-open, and when its retry deadline has
-//! passed. Its message says the same at every look, and two operators whose circuits opened at
-//! different instants do not contradict each other for ever: an instant that is yet to come stands.
+//! A saga with a waiting step requeues itself for the instant at which the breaker becomes
+//! half-open, and for the instant at which the step's retry deadline passes. The message of the
+//! step is the same in every reconcile. Two replicas whose breakers opened at different instants do
+//! not overwrite each other's messages endlessly: an instant in the message that lies in the future
+//! is kept.
 
 use super::{
     deadline,
@@ -21,7 +23,8 @@ use crate::{
     },
 };
 
-/// The circuit of the operation's host, where it lets nothing more through.
+/// Returns the breaker of the operation's origin, if the breaker admits no more calls. Requeues the
+/// saga for its next change.
 pub(crate) fn circuit(
     pass: &mut Pass<'_>,
     operation: &Operation,
@@ -32,14 +35,14 @@ pub(crate) fn circuit(
         return None;
     }
     let (until, poll) = (gate.until, later(pass.seen.now, CROWDED_POLL));
-    // Half-open it is announced when its probe has ended; the poll is for the case that the
-    // announcement goes to another saga. An instant that has come although the circuit is open
-    // means that the wall clock was set.
+    // While the breaker is half-open, the end of its probe enqueues a waiting saga. The poll covers
+    // the case that another saga was enqueued. If the breaker is open although its instant has
+    // come, the wall clock was set.
     pass.wake_at(until.filter(|until| *until > pass.seen.now).unwrap_or(poll));
     Some(Shut { origin, direction, until })
 }
 
-/// Counts a request that goes through a circuit which is not closed.
+/// Counts an HTTP request that passes a breaker which is not closed.
 pub(crate) fn pass_circuit(pass: &mut Pass<'_>, operation: &Operation) {
     if let Some((_, gate)) = gate(pass, operation) {
         gate.left = gate.left.saturating_sub(1);
@@ -48,25 +51,26 @@ pub(crate) fn pass_circuit(pass: &mut Pass<'_>, operation: &Operation) {
 
 fn gate<'p>(pass: &'p mut Pass<'_>, operation: &Operation) -> Option<(Origin, &'p mut Gate)> {
     let Work::Http(action) = &operation.work else { return None };
-    // Rarely is anything limited.
+    // The map is usually empty. The URL is parsed only if it is not.
     let origin = if pass.gates.is_empty() { None } else { origin::origin(&action.url) }?;
     let gate = pass.gates.get_mut(&origin)?;
     Some((origin, gate))
 }
 
-/// Whether the step waits and says that it does so for its circuit.
+/// Returns whether the step waits for its host and its message reports a breaker.
 pub(crate) fn tells_of_circuit(pass: &Pass<'_>, status: &StepStatus) -> bool {
     wait(pass, &status.name).is_some()
         && status.message.as_deref().is_some_and(|message| message.starts_with(CIRCUIT_OPEN))
 }
 
-/// What the step waits for.
+/// Returns why the step waits for its host, or `None` if it does not wait for its host.
 fn wait<'p>(pass: &'p Pass<'_>, step: &str) -> Option<&'p Wait> {
     pass.crowded.iter().find(|crowded| crowded.step == step).map(|crowded| &crowded.why)
 }
 
-/// Writes into each step that waits for its circuit that it does, and takes it back where none
-/// does any more. A process that begins nothing cannot tell.
+/// Writes into the message of each step that waits for a breaker that the step does so. Removes
+/// this text from the messages of steps that no longer wait for a breaker. A process that begins
+/// nothing changes no message, because it does not know which steps would wait.
 pub(crate) fn tell_of_circuits(pass: &mut Pass<'_>) {
     if pass.seen.draining {
         return;
@@ -81,8 +85,8 @@ pub(crate) fn tell_of_circuits(pass: &mut Pass<'_>) {
                 pass.wake_at(later(pass.seen.now, left));
             }
         }
-        // Another operator's circuit may be open. Until its time has come the step waits
-        // anyway.
+        // The breaker of another replica may be open. The step waits in any case until the instant
+        // in the message has come.
         Some(Wait::Room)
             if status
                 .message
@@ -96,18 +100,18 @@ pub(crate) fn tell_of_circuits(pass: &mut Pass<'_>) {
     });
 }
 
-/// Takes room for a request to the operation's host; `false` where as many are under way as may
-/// be.
+/// Takes capacity for an HTTP request to the operation's host. Returns `false` if the limit of
+/// concurrent HTTP requests to the host is reached. Other operations need no such capacity.
 pub(crate) fn take_room(pass: &mut Pass<'_>, operation: &Operation) -> bool {
     let Work::Http(action) = &operation.work else { return true };
-    // Rarely is anything limited.
+    // The map is usually empty. The URL is parsed only if it is not.
     let left =
         if pass.room.is_empty() { None } else { pass.room.get_mut(&origin::host(&action.url)) };
     match left {
         None => true,
         Some(0) => {
-            // Announced when one lands; this is for the case that the announcement goes to
-            // somebody who has no use for it.
+            // The end of an HTTP request enqueues a waiting saga. The poll covers the case that the
+            // enqueued saga no longer needs the slot.
             pass.wake_at(later(pass.seen.now, CROWDED_POLL));
             false
         }

@@ -1,4 +1,4 @@
-//! Steps that wait until their host takes more requests, and what they say.
+//! Steps that wait until their hosts take more HTTP requests, and their messages.
 
 use std::time::Duration;
 
@@ -10,37 +10,37 @@ use crate::{
     text::{clip, instant},
 };
 
-/// How the message of a step begins that waits for a circuit.
+/// The beginning of the message of a step that waits for a breaker.
 pub const CIRCUIT_OPEN: &str = "CircuitOpen";
 
-/// What stands before the instant at which it is tried again.
+/// The text before the instant at which the step is tried again.
 pub(crate) const AGAIN_AT: &str = "; tried again at ";
 
-/// What stands before what the step's message said otherwise.
+/// The text before the earlier message of the step.
 pub(crate) const BEFORE: &str = ". Before: ";
 
-/// The most characters of the message; the schema takes 1024.
+/// The most characters of the message. The schema allows 1024.
 pub(crate) const MESSAGE: usize = 1000;
 
-/// A circuit that lets nothing more through.
+/// A breaker that admits no more calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shut {
     pub(crate) origin: Origin,
-    /// Of the attempt that waits.
+    /// The direction of the attempt that waits.
     pub(crate) direction: Direction,
     pub(crate) until: Option<Timestamp>,
 }
 
-/// Why a step waits that would begin if its host took more requests.
+/// The reason for which a step waits for its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// As many requests as may be are under way.
+    /// The limit of concurrent HTTP requests to the host is reached.
     Room,
-    /// Its circuit is not closed.
+    /// The breaker of the origin admits no more calls.
     Circuit(Shut),
 }
 
-/// A step that would begin if its host took more requests.
+/// A step that would begin if its host took more HTTP requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Crowded {
     pub(crate) step: String,
@@ -50,7 +50,7 @@ pub(crate) struct Crowded {
 }
 
 impl Crowded {
-    /// `step b waits: …`
+    /// Returns `step b waits: …`.
     pub(crate) fn sentence(&self, status: &SagaStatus) -> String {
         let message = status
             .steps
@@ -67,7 +67,8 @@ impl Crowded {
 }
 
 impl Shut {
-    /// What the step says, given what it said up to now.
+    /// Returns the message of the step. `told`: its message up to now. If `told` names an instant
+    /// in the future, `told` is kept.
     pub(crate) fn message(&self, told: Option<&str>, now: Timestamp) -> String {
         if let Some(told) = told.filter(|told| told_until(told).is_some_and(|until| until > now)) {
             return told.to_owned();
@@ -91,7 +92,8 @@ impl Shut {
     }
 }
 
-/// What a step's message says besides that it waits for a circuit.
+/// Returns the part of a step's message that does not report a breaker, or `None` if the message
+/// has no such part.
 pub(crate) fn without_circuit(message: &str) -> Option<&str> {
     if message.starts_with(CIRCUIT_OPEN) {
         message.split_once(BEFORE).map(|(_, before)| before)
@@ -100,11 +102,12 @@ pub(crate) fn without_circuit(message: &str) -> Option<&str> {
     }
 }
 
-/// The instant that a message names at which a step is tried again.
+/// Returns the instant that a message names for the next try, or `None` if it names none.
 pub(crate) fn told_until(message: &str) -> Option<Timestamp> {
     let told = message.strip_prefix(CIRCUIT_OPEN)?.split(BEFORE).next()?;
     told.rsplit_once(AGAIN_AT)?.1.parse().ok()
 }
 
-/// When a step is looked at again that waits until fewer requests are under way.
+/// The interval after which a saga requeues itself while a step waits for capacity at its host, or
+/// for the probe of a half-open breaker.
 pub(crate) const CROWDED_POLL: Duration = Duration::from_secs(5);

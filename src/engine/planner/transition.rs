@@ -1,50 +1,51 @@
-//! The transition table of a step, and nothing else.
+//! The transition table of a step.
 
 use crate::api::StepPhase;
 
-/// What happens to a step.
+/// An event that changes the phase of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepEvent {
     /// An attempt of the action begins.
     Start,
-    /// The step waits from now on, for a person or an instant.
+    /// The step begins to wait for a user or an instant.
     Wait,
-    /// The saga turns back, or ends, before what the step waits for.
+    /// The saga turns back or ends before the step's wait is over.
     Withdraw,
     /// The action is done.
     Succeed,
-    /// An attempt of the action failed, another one follows.
+    /// An attempt of the action failed, and a retry follows.
     FailForNow,
-    /// The action failed for good.
+    /// The action failed permanently.
     FailForGood,
-    /// An attempt of the compensation begins, or failed with another one to follow.
+    /// An attempt of the compensation begins, or an attempt of it failed and a retry follows.
     Undo,
     /// The compensation is done.
     Undone,
-    /// The compensation failed for good.
+    /// The compensation failed permanently.
     UndoFailed,
-    /// A person knows that the action, or the compensation, was done.
+    /// A user states that the action or the compensation was done.
     Settle,
-    /// A person asks for another try, forward or backward.
+    /// A user asks for a retry of the action or the compensation.
     Retry,
-    /// A person asks to go on without the action, or without the compensation.
+    /// A user asks to continue without the action or without the compensation.
     Skip,
 }
 
-/// A move that the table does not have: stored state and observation contradict each other.
+/// A transition that the table does not have: the stored state and the observation contradict each
+/// other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a step in phase {} cannot take {event:?}", from.as_str())]
 pub struct Illegal {
-    /// The phase the step is in.
+    /// The current phase of the step.
     pub from: StepPhase,
-    /// What should have happened to it.
+    /// The event that the phase does not allow.
     pub event: StepEvent,
 }
 
-/// The phase after the event.
+/// Returns the phase after the event.
 ///
 /// # Errors
-/// Where the table has no such move.
+/// The table has no such transition.
 pub fn next(from: StepPhase, event: StepEvent) -> Result<StepPhase, Illegal> {
     use {StepEvent as E, StepPhase as P};
     match (from, event) {
@@ -112,8 +113,8 @@ mod tests {
         E::Skip,
     ];
 
-    /// The whole table: a row for each phase in the order of [`P::ALL`], a column for each event in
-    /// the order of [`EVENTS`].
+    /// The whole table: one row for each phase in the order of [`P::ALL`], one column for each
+    /// event in the order of [`EVENTS`].
     const TABLE: [[Option<P>; 12]; 11] = {
         const PENDING: Option<P> = Some(P::Pending);
         const RUNNING: Option<P> = Some(P::Running);

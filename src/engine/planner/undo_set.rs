@@ -1,4 +1,4 @@
-//! Which steps have done something, and which of them are to be undone.
+//! The steps that have acted, and those of them that are to be undone.
 
 use super::state::Pass;
 use crate::{
@@ -7,17 +7,19 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// Whether the saga is being undone, or will be as soon as what is active has settled.
+/// Returns whether the saga is being undone, or will be undone when its active attempts have
+/// settled.
 pub(crate) fn is_backward(pass: &Pass<'_>) -> bool {
     is_undoing(pass) || pass.seen.deleting || pass.status.compensation_requested.is_some()
 }
 
-/// The steps of the undo set of a pass.
+/// Returns the steps of the undo set.
 pub(crate) fn undo_set(pass: &Pass<'_>) -> StepSet {
     pass.steps_where(in_undo_set)
 }
 
-/// Whether a step did, or may have done, something that is to be undone or was.
+/// Returns whether a step belongs to the undo set: it did, or may have done, something that is to
+/// be undone or was undone.
 pub(crate) fn in_undo_set(step: &ValidStep, status: &StepStatus) -> bool {
     let Some(action) = &status.action else { return false };
     match status.phase {
@@ -32,13 +34,13 @@ pub(crate) fn in_undo_set(step: &ValidStep, status: &StepStatus) -> bool {
     }
 }
 
-/// Whether an action that is not done may have done something.
+/// Returns whether an action that is not done may have acted.
 pub(crate) fn may_have_acted(step: &ValidStep, action: &DirectionStatus) -> bool {
     action.uncertain || (step.compensate_failed && action.begun && !broken(Twin::HalfDone))
 }
 
-/// Whether a step did, or may have done, something that is not undone. A skipped step is never
-/// undone.
+/// Returns whether a step is in effect: it did, or may have done, something that is not undone. A
+/// skipped step that may have acted stays in effect, because a skipped step is never undone.
 pub(crate) fn is_in_effect(step: &ValidStep, status: &StepStatus) -> bool {
     if step.leaves_nothing() {
         return false;
@@ -48,14 +50,14 @@ pub(crate) fn is_in_effect(step: &ValidStep, status: &StepStatus) -> bool {
     skipped || (status.phase != StepPhase::Compensated && in_undo_set(step, status))
 }
 
-/// Whether nothing more is to be done about a step of the undo set.
+/// Returns whether nothing more is to be done for a step of the undo set.
 pub(crate) fn is_undone(step: &ValidStep, status: &StepStatus) -> bool {
     (status.phase == StepPhase::CompensationFailed && broken(Twin::Stuck))
         || matches!(status.phase, StepPhase::Compensated | StepPhase::CompensationSkipped)
         || step.compensation.is_none()
 }
 
-/// Whether the saga was being undone already when it was looked at.
+/// Returns whether the saga was already being undone at the start of this pass.
 pub(crate) const fn is_undoing(pass: &Pass<'_>) -> bool {
     matches!(pass.status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed))
 }

@@ -1,4 +1,4 @@
-//! Why a saga cannot go on before a person mends it.
+//! Why a saga cannot continue until a user corrects it.
 
 use crate::{
     api::{RELEASE, SagaStatus, reason::REFUSED, status::stalled_reason},
@@ -6,31 +6,32 @@ use crate::{
     text::{all_that_fit, join},
 };
 
-/// The most characters of the condition that tells all faults: a quarter of what a condition may
+/// The most characters of the condition that lists all faults: a quarter of what a condition may
 /// hold.
 pub(crate) const ALL_FAULTS: usize = 8192;
 
-/// The reason of a saga that waits for a newer definition before its first step.
+/// The reason of a saga that waits for a newer CustomResourceDefinition before its first step.
 pub(crate) const TOO_OLD: &str = "DefinitionTooOld";
 
-/// Why a saga cannot go on before a person mended it.
+/// Why a saga cannot continue until a user corrects it.
 pub(crate) enum Hold {
     /// The spec is not valid.
     Spec(Vec<Fault>),
-    /// A trial before the first step found what cannot work.
+    /// The precheck found something that cannot work.
     Refused(Vec<Fault>),
-    /// The spec holds fields or words that this version does not know.
+    /// The spec holds fields or values that this version does not know.
     UnknownField(Vec<String>),
-    /// The definition that is served would lose what has to be recorded: these fields, and words.
+    /// The served CustomResourceDefinition would lose these fields and enum values, which must be
+    /// recorded.
     DefinitionTooOld(Vec<String>),
-    /// What was pinned at acceptance has changed.
+    /// A field that was pinned at acceptance has changed.
     SpecChanged,
     /// The status cannot be read or contradicts itself.
     Status(Vec<String>),
 }
 
 impl Hold {
-    /// Whether it is the reason of a hold.
+    /// Returns whether a reason is the reason of a hold.
     pub(crate) fn is_reason(reason: &str) -> bool {
         let (spec, refused, status) =
             (Self::Spec(Vec::new()), Self::Refused(Vec::new()), Self::Status(Vec::new()));
@@ -41,7 +42,7 @@ impl Hold {
             .any(|hold| hold.reason() == reason)
     }
 
-    /// Whether nothing of the saga has run, so that it can be cancelled and tried again.
+    /// Returns whether nothing of the saga has run, so that it can be cancelled and tried again.
     pub(crate) const fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::DefinitionTooOld(_))
     }
@@ -57,12 +58,12 @@ impl Hold {
         }
     }
 
-    /// The message, with the first faults.
+    /// Returns the message with the first faults.
     pub(crate) fn message(&self) -> String {
         self.told(|faults| join(faults.iter().map(ToString::to_string), "; "))
     }
 
-    /// The message, with all faults.
+    /// Returns the message with all faults.
     pub(crate) fn whole_message(&self) -> String {
         self.told(|faults| all_that_fit(faults.iter().map(ToString::to_string), "; ", ALL_FAULTS))
     }
@@ -92,23 +93,23 @@ impl Hold {
     }
 }
 
-/// Whether the saga cannot go on before a person mended it.
+/// Returns whether the saga cannot continue until a user corrects it.
 pub(crate) fn is_held(status: &SagaStatus) -> bool {
     stalled_reason(status).is_some_and(Hold::is_reason)
 }
 
-/// Whether the saga refuses every request until a person mended it. One that was refused before its
-/// first step can be cancelled.
+/// Returns whether the saga refuses every request until a user corrects it. A saga that was refused
+/// before its first step does not: it can be cancelled.
 #[must_use]
 pub fn cannot_be_told(status: &SagaStatus) -> bool {
     stalled_reason(status)
         .is_some_and(|reason| ![REFUSED, TOO_OLD].contains(&reason) && Hold::is_reason(reason))
 }
 
-/// How many lacks are named.
+/// How many missing fields are named.
 pub(crate) const SHOWN: usize = 5;
 
-/// What a person is told of a definition that is too old.
+/// Returns the message about a CustomResourceDefinition that is too old.
 pub(crate) fn too_old(lacks: &[String]) -> String {
     let mut shown = lacks.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if let Some(more) = lacks.len().checked_sub(SHOWN).filter(|more| *more > 0) {

@@ -12,11 +12,11 @@ use crate::{
     validate::warnings::warnings,
 };
 
-/// How many warnings are told at acceptance.
+/// How many warnings are reported at acceptance.
 pub(crate) const SHOWN_WARNINGS: usize = 3;
 
-/// The conditions of a phase, as kstatus and Argo CD have to read them: `Reconciling` and `Stalled`
-/// only while true, never both.
+/// Returns the conditions of a phase, in the form that kstatus and Argo CD read. `Reconciling` and
+/// `Stalled` are present only while they are true, and never both.
 pub(crate) fn wanted(
     phase: SagaPhase,
     paused: bool,
@@ -70,8 +70,8 @@ impl Wanted {
     }
 }
 
-/// What is said of a saga as it is accepted: who may ask it for something, what it is warned of,
-/// and what could not be tried.
+/// Returns the text for the acceptance of a saga: who may make requests, what the warnings are, and
+/// what could not be tried.
 pub(crate) fn accepted_as(warnings: &[Fault], seen: &Seen<'_>) -> String {
     let unchecked = &seen.precheck.unchecked;
     let shown = warnings.iter().take(SHOWN_WARNINGS).map(ToString::to_string);
@@ -88,7 +88,7 @@ pub(crate) fn accepted_as(warnings: &[Fault], seen: &Seen<'_>) -> String {
     clip(&join(parts.into_iter().flatten(), "; "), MESSAGE)
 }
 
-/// What this version finds wrong with a saga that was accepted.
+/// Returns what this version finds wrong with a saga that was accepted.
 pub(crate) fn doubts(doubts: &[Fault]) -> Option<String> {
     let first = || join(doubts.iter().take(SHOWN_WARNINGS).map(ToString::to_string), "; ");
     (!doubts.is_empty()).then(|| {
@@ -99,7 +99,7 @@ pub(crate) fn doubts(doubts: &[Fault]) -> Option<String> {
     })
 }
 
-/// What was said at acceptance, and once for each version what that one finds wrong.
+/// Returns the acceptance text, and for each version once what that version finds wrong.
 pub(crate) fn with_doubts(said: &str, saga: Option<&ValidSaga>) -> String {
     let doubts = saga.and_then(|saga| doubts(&saga.doubts)).filter(|doubts| !said.contains(doubts));
     let Some(doubts) = doubts else { return said.to_owned() };
@@ -124,8 +124,8 @@ pub(crate) fn conditions(
             type_: (*kind).to_owned(),
             status: (*status).to_owned(),
             reason: (*reason).to_owned(),
-            // What a person is warned of, and what could not be tried at acceptance, is said as
-            // long as the saga lives.
+            // The warnings and the unchecked operations of the acceptance stay in the message for
+            // the life of the saga.
             message: match unchanged {
                 Some(old) if accepted => with_doubts(&old.message, saga),
                 Some(_) | None if accepted => {

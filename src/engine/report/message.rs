@@ -1,8 +1,8 @@
-//! The sentences by which a saga says why it stands where it stands, and what happens next.
+//! The messages that say why a saga is in its state, and what happens next.
 //!
 //! # Guarantees
-//! A function of the status alone, so that a pass that changes nothing says the same. Where a
-//! person has to act, the command is given in full.
+//! A message is a function of the status alone, so a reconcile that changes nothing writes the same
+//! message. If a user has to act, the message holds the full command.
 
 use crate::{
     api::{Direction, RequestAction, StepPhase, StepStatus},
@@ -21,8 +21,8 @@ pub(crate) fn message(pass: &Pass<'_>, standing: Standing, still: Option<&[Strin
     let still = still.map(|still| list(still.iter().map(String::as_str))).unwrap_or_default();
     let paused = paused(pass);
     match standing {
-        // Only a process that is about to end leaves it at that. One that still has something to
-        // say writes nothing for this.
+        // Only a process that is about to end or gets a new Lease leaves a saga without activity.
+        // Such a process does not write a status that differs in message texts alone.
         Standing::Forward if paused.is_empty() && activity(pass).is_empty() => {
             "the operator begins nothing just now, because it restarts or gets a new Lease: the \
              next step starts then"
@@ -50,7 +50,7 @@ pub(crate) fn message(pass: &Pass<'_>, standing: Standing, still: Option<&[Strin
     }
 }
 
-/// That what is active settles, and why nothing else happens before.
+/// Returns the message that active attempts settle, and why nothing else happens before.
 fn settling(pass: &Pass<'_>, paused: String) -> String {
     let then_undone = "what is active settles, then all is undone";
     if pass.seen.deleting {
@@ -63,7 +63,7 @@ fn settling(pass: &Pass<'_>, paused: String) -> String {
     sentences(&[paused, failed, "what is active settles first".into(), activity(pass)])
 }
 
-/// That the saga waits for a person, why, and what that person may do.
+/// Returns the message that the saga waits for a user, why, and what the user may do.
 fn held(pass: &Pass<'_>, paused: String, past_pivot: bool) -> String {
     let failed = failures(pass, StepPhase::Failed);
     if past_pivot {
@@ -83,7 +83,8 @@ fn held(pass: &Pass<'_>, paused: String, past_pivot: bool) -> String {
     format!("{why}. The saga waits for you{help}{waits}")
 }
 
-/// That a compensation failed for good, what stays in effect, and what a person may do.
+/// Returns the message that a compensation failed permanently, what stays in effect, and what a
+/// user may do.
 fn undo_failed(pass: &Pass<'_>, paused: String, still: &str) -> String {
     let why = sentences(&[paused, failures(pass, StepPhase::CompensationFailed)]);
     let help = ways_out(pass, StepPhase::CompensationFailed, false);
@@ -92,7 +93,7 @@ fn undo_failed(pass: &Pass<'_>, paused: String, still: &str) -> String {
     format!("{why}. Still in effect: {still}. The saga waits for you{help}{way_out}")
 }
 
-/// The commands by which a person gets steps in this phase to go on.
+/// Returns the commands with which a user makes the steps in this phase continue.
 fn ways_out(pass: &Pass<'_>, phase: StepPhase, may_undo: bool) -> String {
     let steps: Vec<_> = pass
         .status
@@ -130,7 +131,7 @@ fn ways_out(pass: &Pass<'_>, phase: StepPhase, may_undo: bool) -> String {
     )
 }
 
-/// That nothing new starts, and until when; empty where that is not so.
+/// Returns the message that nothing new starts, and until when; empty if the saga is not paused.
 fn paused(pass: &Pass<'_>) -> String {
     let resume = RequestAction::Resume.annotation();
     match &pass.status.paused {
@@ -150,7 +151,7 @@ fn cancelled(pass: &Pass<'_>) -> String {
     reason.map_or_else(|| "cancelled".into(), |reason| format!("cancelled: {reason}"))
 }
 
-/// The approvals that are waited for.
+/// Returns the approvals that the saga waits for.
 fn approvals(pass: &Pass<'_>) -> String {
     let steps = pass.saga.steps.iter().zip(&pass.status.steps);
     let waiting = steps.filter(|(step, status)| {
@@ -172,7 +173,7 @@ fn one_wait(pass: &Pass<'_>, operation: &Operation, status: &StepStatus) -> Stri
     format!("step {} waits{until}", status.name)
 }
 
-/// Why a saga is undone.
+/// Returns why a saga is undone.
 fn because(pass: &Pass<'_>) -> String {
     let mut failed = failures(pass, StepPhase::Failed);
     if failed.is_empty() {
@@ -186,7 +187,8 @@ fn because(pass: &Pass<'_>) -> String {
     }
 }
 
-/// A failed step that is being undone is no longer in phase Failed; its last attempt still tells.
+/// Returns why a step that is now being undone failed. Its phase is no longer Failed, but its last
+/// attempt still holds the message.
 fn failed_before(pass: &Pass<'_>) -> Option<String> {
     pass.status.steps.iter().filter(|status| status.phase.is_backward()).find_map(|status| {
         let action = status.action.as_ref()?;
@@ -219,9 +221,9 @@ fn pivots(pass: &Pass<'_>) -> String {
     )
 }
 
-/// What is active and what is waited for, step by step.
+/// Returns what is active and what the saga waits for, step by step.
 fn activity(pass: &Pass<'_>) -> String {
-    // Who tells of a circuit says by that when it goes on.
+    // A message about a breaker already says when the step continues, so such steps are left out.
     let others = pass
         .saga
         .steps
@@ -268,7 +270,7 @@ fn one_activity(operation: &Operation, status: &StepStatus, direction: Direction
     }
 }
 
-/// What keeps the child from going on, in brackets.
+/// Returns what keeps the child from continuing, in brackets.
 fn trouble(status: &StepStatus, direction: Direction) -> String {
     let active = status.direction(direction).and_then(|record| record.active.as_ref());
     let troubled = active.is_some_and(|active| active.trouble.is_some());

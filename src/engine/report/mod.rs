@@ -1,4 +1,5 @@
-//! What a person reads: phase, message, progress, conditions, within the bounds of the status.
+//! The part of the status for users: phase, message, progress and conditions, within the bounds of
+//! the status.
 
 pub mod blocked;
 pub(super) mod conditions;

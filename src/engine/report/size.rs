@@ -1,10 +1,10 @@
-//! Keeps the status small enough for etcd and for everybody who watches.
+//! Keeps the status small enough for etcd and for everything that watches sagas.
 //!
 //! # Guarantees
-//! The steps take at most [`STEPS`] bytes as JSON, whatever the other sides say. Only what no
-//! decision needs is dropped: the oldest attempts and the names of children first, then the ends of
-//! messages. What steps hand on is bounded where it is taken, and counts here as well. Steps that
-//! fit are left as they are, so that a second look changes nothing.
+//! The steps take at most [`STEPS`] bytes as JSON, however long the messages of services are. Only
+//! data that no decision needs is dropped: first the oldest attempts and the names of children,
+//! then the ends of messages. Outputs are bounded when they are taken. They count here as well, and
+//! are never dropped. Steps that fit are not changed, so a second pass changes nothing.
 
 use serde::Serialize;
 
@@ -13,20 +13,21 @@ use crate::{
     text::clip,
 };
 
-/// The most bytes of all steps together: 256 KiB for the status, less what is said of the saga as a
-/// whole and what people asked for.
+/// The most bytes of all steps together: 256 KiB for the status, less the part for the whole saga
+/// and for requests.
 pub(crate) const STEPS: usize = (256 - 64) * 1024;
-/// The attempts kept of each direction, where all do not fit.
+/// How many attempts of each direction are kept, if not all fit. The limits are applied in this
+/// order.
 const KEPT: [usize; 4] = [3, 2, 1, 0];
-/// The characters kept of each step's message, where nothing else helps. The last leaves room for
-/// as many outputs as there may be.
+/// How many characters of each step's message are kept, if nothing else helps. The last limit
+/// leaves room for as many outputs as there may be.
 const MESSAGE: [usize; 2] = [60, 16];
-/// More than a step takes besides its messages and attempts, and more than an attempt takes besides
-/// its message.
+/// `STEP` is more than a step takes without its messages and attempts. `ATTEMPT` is more than an
+/// attempt takes without its message.
 const STEP: usize = 1660;
 const ATTEMPT: usize = 200;
 
-/// Drops what does not fit. `others`: the bytes that another version's fields take, which are never
+/// Drops what does not fit. `others`: the bytes of another version's fields, which are never
 /// dropped.
 pub(crate) fn fit(steps: &mut [StepStatus], others: usize) {
     let room = STEPS.saturating_sub(others);
@@ -37,7 +38,7 @@ pub(crate) fn fit(steps: &mut [StepStatus], others: usize) {
         if size(steps) <= room {
             return;
         }
-        // The newest attempt says more than the child's name, which anybody can find.
+        // The newest attempt says more than the child's name, which can be computed.
         if kept == 0 {
             for step in steps.iter_mut() {
                 step.child = None;
@@ -65,9 +66,9 @@ fn records(step: &mut StepStatus) -> impl Iterator<Item = &mut DirectionStatus> 
     [&mut step.action, &mut step.compensation].into_iter().flatten()
 }
 
-/// A size that no writing out is needed for; never below the real one.
+/// Returns an upper bound of the size. It does not serialize the steps.
 fn at_most(steps: &[StepStatus]) -> usize {
-    // A quote or a backslash becomes two bytes; control characters are cut out before.
+    // A quote or a backslash becomes two bytes. Control characters were removed before.
     let text = |message: &Option<String>| {
         message.as_ref().map_or(0, |message| message.len().saturating_mul(2))
     };
@@ -102,7 +103,7 @@ mod tests {
     /// The highest number that a status may hold: see [`crate::engine::invariants`].
     const COUNT: i64 = (1 << 52) - 1;
 
-    /// A step that is as long as a step can be, but for its outputs: it is being undone.
+    /// Creates the longest possible step without outputs: a step that is being undone.
     fn step(place: usize, attempts: i64, message: &str) -> StepStatus {
         let now = || MicroTime(Timestamp::MAX);
         let record = |attempt| AttemptRecord {
@@ -128,8 +129,8 @@ mod tests {
             active: None,
             attempts: (1..=attempts).map(record).collect(),
         };
-        // What sends a request has no child, and so neither its UID nor its trouble: those are
-        // shorter.
+        // An attempt that sends an HTTP request has no child, and so neither a child UID nor a
+        // trouble. Those are shorter.
         let active = ActiveAttempt {
             started_at: now(),
             executor: Some("e".repeat(36)),
@@ -155,7 +156,7 @@ mod tests {
                 uid: Some("u".repeat(36)),
                 phase: Some(crate::api::SagaPhase::CompensationFailed),
             }),
-            // No more are active at once than may run side by side.
+            // At most 64 steps are active at once, as many as may run in parallel.
             compensation: Some(DirectionStatus {
                 active: Some(active).filter(|_| place < 64),
                 ..action.clone()
@@ -164,7 +165,7 @@ mod tests {
         }
     }
 
-    /// As many steps as there may be, with as many outputs as there may be.
+    /// Creates the most steps, with the most outputs.
     fn largest(message: &str) -> Vec<StepStatus> {
         let mut steps: Vec<_> = (0..128).map(|place| step(place, 5, message)).collect();
         for step in steps.iter_mut().take(MAX_ALL_OUTPUTS / MAX_OUTPUTS) {
@@ -243,7 +244,7 @@ mod tests {
             settled: Some(COUNT),
             outputs: serde_json::from_str(&format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_OUTPUTS - 8)))
                 .unwrap(),
-            // Reconciling and Stalled are never there together; what Accepted says is short.
+            // `Reconciling` and `Stalled` never occur together. The message of `Accepted` is short.
             conditions: vec![
                 Condition { message: "the spec is valid".into(), ..condition("Accepted") },
                 condition("Ready"),

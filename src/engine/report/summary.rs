@@ -1,9 +1,9 @@
-//! From the standing of a saga to what a person reads: phase, message, progress, conditions,
-//! events.
+//! Turns the standing of a saga into the part of the status for users: phase, message, progress,
+//! conditions and events.
 //!
 //! # Guarantees
-//! A function of the status alone (and of the present generation), so that a pass that changes
-//! nothing writes nothing.
+//! The result is a function of the status and of the present generation alone, so a reconcile that
+//! changes nothing writes nothing.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
@@ -27,7 +27,7 @@ use crate::{
     text::{clip, list},
 };
 
-/// The status of a saga that is held: nothing of it changes but what says so.
+/// Returns the status of a saga that is held. Only the fields that report the hold change.
 pub(crate) fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> SagaStatus {
     let mut new = status.clone();
     let message = clip(&hold.message(), MESSAGE);
@@ -58,7 +58,7 @@ pub(crate) fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> SagaSta
     new
 }
 
-/// Writes what a person reads.
+/// Writes the part of the status for users.
 pub(crate) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
     size::fit(&mut pass.status.steps, pass.seen.versions.bytes);
     let paused = pass.is_paused();
@@ -103,7 +103,8 @@ pub(crate) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
     let (progress, current, retries) =
         (progress(pass, phase), current_steps(pass, phase), retries(&pass.status));
     let status = &mut pass.status;
-    // Also where one end follows the other: a Completed saga of which nothing can be undone.
+    // This also applies if one end follows another: a Completed saga of which nothing can be
+    // undone.
     if entered || !phase.is_terminal() {
         status.completed_at = phase.is_terminal().then_some(MicroTime(pass.seen.now));
     }
@@ -130,7 +131,7 @@ pub(crate) fn reason(pass: &Pass<'_>, phase: SagaPhase, still: Option<&[String]>
         SagaPhase::Running if asks => "AwaitingApproval",
         SagaPhase::Running if retrying => "Retrying",
         SagaPhase::Failed if pass.status.timed_out_at.is_some() => "TimedOut",
-        // Deleted past its pivot, on its way out.
+        // The saga was deleted after its pivot and is about to be released.
         SagaPhase::Failed if failures(pass, StepPhase::Failed).is_empty() => "PivotPassed",
         SagaPhase::Failed => "StepFailed",
         SagaPhase::Compensated if still.is_some_and(|still| !still.is_empty()) => {
@@ -147,8 +148,8 @@ pub(crate) fn reason(pass: &Pass<'_>, phase: SagaPhase, still: Option<&[String]>
     }
 }
 
-/// Steps that did, or may have done, something that is not undone; only in an ended saga and in one
-/// that could not be undone.
+/// Returns the steps that did, or may have done, something that is not undone. Only a saga that
+/// ended or could not be undone has them.
 fn still_in_effect(pass: &Pass<'_>, phase: SagaPhase) -> Option<Vec<String>> {
     let names = |filter: &dyn Fn(&ValidStep, &StepStatus) -> bool| {
         let steps = pass.saga.steps.iter().zip(&pass.status.steps);
@@ -158,7 +159,7 @@ fn still_in_effect(pass: &Pass<'_>, phase: SagaPhase) -> Option<Vec<String>> {
             .collect()
     };
     match phase {
-        // What a person skipped is done for; only that it may have happened has to be told.
+        // A step that a user skipped counts as done. The step is named only if it may have acted.
         SagaPhase::Completed => Some(names(&|_, status| {
             status.phase == StepPhase::Skipped
                 && status.action.as_ref().is_some_and(|action| action.uncertain)

@@ -1,14 +1,14 @@
-//! Which request is allowed when: the table of `docs/requests.md`, in code.
+//! The table of `docs/requests.md` in code: which request is allowed in which phase.
 //!
 //! # Guarantees
-//! The only place that says so. What a request needs besides (a pivot not passed, retries left),
-//! and that a saga which was refused before its first step takes none but `retry: *`, is said where
-//! it is judged.
+//! Only this file says so. Further conditions are checked where each request is judged. Examples
+//! are a pivot that is not passed, and retries that are left. A saga that was refused before its
+//! first step takes no request but `retry: *`; this is checked there, too.
 
 use crate::api::{RequestAction, SagaPhase, StepPhase};
 
-/// The phases of a saga in which the request may be made. A saga that was not looked at yet counts
-/// as Pending.
+/// Returns the phases of a saga in which the request may be made. A saga that was not reconciled
+/// yet counts as Pending.
 #[must_use]
 pub const fn in_saga_phases(action: RequestAction) -> &'static [SagaPhase] {
     use SagaPhase as P;
@@ -28,10 +28,10 @@ pub const fn in_saga_phases(action: RequestAction) -> &'static [SagaPhase] {
     }
 }
 
-/// The phases of a step in which it may be named by the request, while the saga goes forward or,
-/// `backward`, is being undone. A step in Compensating only while it waits for its next attempt,
-/// one in Waiting only where it waits for an approval if it is approved or rejected. A step is
-/// settled only while it is uncertain.
+/// Returns the phases in which a request may name a step. `backward`: whether the saga is being
+/// undone. A step in Compensating may be named only while it waits for its next attempt. A step in
+/// Waiting may be approved or rejected only if it is an approval. A step may be settled only while
+/// it is uncertain.
 #[must_use]
 pub const fn in_step_phases(action: RequestAction, backward: bool) -> &'static [StepPhase] {
     use StepPhase as P;

@@ -1,7 +1,8 @@
-//! Judges what people ask for, and does what is allowed.
+//! Judges the requests of users, and does what is allowed.
 //!
 //! # Guarantees
-//! A list of steps is all or nothing. A refusal changes nothing and says what is allowed.
+//! A list of steps is handled as a whole or not at all. A refusal changes nothing and names what is
+//! allowed.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
@@ -31,10 +32,10 @@ use crate::{
     text::clip,
 };
 
-/// The most characters of a reason that is kept.
+/// The most characters of a reason that the status keeps.
 const MAX_REASON: usize = 200;
 
-/// Handles what people ask for. Returns whether anything was accepted.
+/// Answers the requests of users. Returns whether at least one was accepted.
 pub(crate) fn answer_requests(pass: &mut Pass<'_>) -> bool {
     let inbox = inbox::sort(pass.seen.asked, pass.seen.handled, &pass.status);
     let mut status = std::mem::take(&mut pass.status);
@@ -54,7 +55,7 @@ pub(crate) fn answer_requests(pass: &mut Pass<'_>) -> bool {
     accepted
 }
 
-/// What was done, or why nothing was.
+/// Performs a request. Returns what was done, or an error that says why nothing was done.
 fn grant(pass: &mut Pass<'_>, asked: &Asked) -> Result<String, String> {
     let wish = asked.wish()?;
     let (action, phase) = (asked.action, pass.status.phase.unwrap_or(SagaPhase::Pending));
@@ -128,7 +129,7 @@ fn resume(pass: &mut Pass<'_>) -> Result<String, String> {
 
 fn ask_to_retry(pass: &mut Pass<'_>, wish: &Wish) -> Result<String, String> {
     if pass.was_refused && *wish == Wish::EveryStep {
-        // It grants no attempt, and is none of those that spec.maxRetryRequests bounds.
+        // This retry grants no attempt, so it does not count towards `spec.maxRetryRequests`.
         return Ok("the saga was tried again, and is accepted now".into());
     }
     let (most, used) = (pass.saga.max_retry_requests, pass.status.retry_requests);
@@ -194,7 +195,8 @@ fn ask_to_skip(pass: &mut Pass<'_>, wish: &Wish) -> Result<String, String> {
 }
 
 fn ask_to_undo(pass: &mut Pass<'_>, reason: &str) -> Result<String, String> {
-    // A child that ended stays until its parent has, and is undone with it.
+    // A child saga that ended is kept until its parent ends, and is undone together with its
+    // parent.
     let kept = pass.seen.parent_holds
         && pass.seen.finalizer
         && pass.status.phase == Some(SagaPhase::Completed);
@@ -221,7 +223,7 @@ fn ask_to_undo(pass: &mut Pass<'_>, reason: &str) -> Result<String, String> {
             words(pivots.into_iter())
         ));
     }
-    // Only a saga that ended gets here with a changed spec.
+    // The spec can have changed here only if the saga ended.
     if pass.status.spec_hash.as_ref().is_some_and(|pinned| pinned != pass.seen.spec_hash) {
         return Err("steps, params or idempotencyPrefix are not what was accepted: restore the \
             spec first"
@@ -231,7 +233,8 @@ fn ask_to_undo(pass: &mut Pass<'_>, reason: &str) -> Result<String, String> {
     Ok("what is active settles, then what was done is undone".into())
 }
 
-/// The steps that the request means, if it is allowed for all of them.
+/// Returns the names of the steps that a request is about. Returns an error if the request is not
+/// allowed for all of them.
 fn chosen(pass: &Pass<'_>, action: RequestAction, wish: &Wish) -> Result<Vec<String>, String> {
     let backward = is_backward(pass);
     let phases = allowed::in_step_phases(action, backward);
@@ -288,7 +291,7 @@ fn chosen(pass: &Pass<'_>, action: RequestAction, wish: &Wish) -> Result<Vec<Str
     Ok(names.clone())
 }
 
-/// A fresh budget, now. The numbers of attempts and the idempotency key go on.
+/// Gives the step a new budget that starts now. Attempt numbers and the idempotency key continue.
 fn retry(pass: &mut Pass<'_>, status: &mut StepStatus) {
     let direction =
         if status.phase.is_backward() { Direction::Compensation } else { Direction::Action };

@@ -1,19 +1,20 @@
-//! What people ask for by annotation: what of it is new, and the record of what came of it.
+//! The requests that users make by annotation: which requests are new, and the record of each
+//! answer.
 //!
-//! A plain value is recorded under a number by the write that acts on it, and its annotation is
-//! taken away afterwards by a patch that sets `saga.dev/handled` to that number. Where the process
-//! dies in between, the record is newer than `saga.dev/handled` and holds the same value: the
-//! annotation is only taken away. A value with a token stays in place, and so does a plain one that
-//! something would put back, which is refused: their hashes are remembered.
+//! The write that acts on a plain value also records it under a number. Afterwards, a patch removes
+//! the annotation and sets `saga.dev/handled` to that number. If the process dies in between, the
+//! record has a higher number than `saga.dev/handled` and the same value, so the annotation is only
+//! removed. A value with a token stays in place. A plain value that something would put back is
+//! refused and also stays in place. The hashes of both are remembered.
 //!
 //! # Guarantees
-//! Each request is acted on once, whatever is crashed or written between its record and the end of
-//! its annotation. What was refused and left is never acted on because it is no longer held: who
-//! takes the marks of a manifest away asks for nothing.
+//! Each request is acted on once, whatever crashes or writes happen between its record and the
+//! removal of its annotation. A value that was refused and left in place is not acted on when a
+//! manifest no longer holds it: a user who removes the manifest's marks asks for nothing.
 //!
 //! # Caveats
-//! Where somebody takes `saga.dev/handled` away it is set again. The same plain value that is given
-//! before that happened counts as the old one, and is taken away without being acted on.
+//! If somebody removes `saga.dev/handled`, it is set again. The same plain value counts as the old
+//! one if it is given before `saga.dev/handled` is set again: it is removed and not acted on.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
@@ -27,12 +28,13 @@ use crate::{
     text::clip,
 };
 
-/// The records that are kept. More than there are annotations, so that the newest record of each is
-/// always among them.
+/// The number of records that are kept. It exceeds the number of annotations, so the newest record
+/// of each annotation is always kept.
 const KEPT: usize = 10;
-/// The most hashes of tokens that are remembered.
+/// The most token hashes that are remembered.
 const MAX_TOKENS: usize = 128;
-/// No saga gets so many requests; a higher number that no record has was written by hand.
+/// No saga gets this many requests. If a number is higher and no record has it, it was written by
+/// hand.
 const MAX_NUMBER: i64 = 1 << 50;
 /// The most bytes of a value that a record shows.
 const MAX_VALUE: usize = 128;
@@ -45,26 +47,26 @@ const _: () =
 /// A request that was not answered yet.
 pub(crate) struct Request<'a> {
     pub(crate) asked: &'a Asked,
-    /// What is remembered: that it was handled, where the annotation stays in place, or that it no
-    /// longer does.
+    /// The hash to remember: the request was handled and its annotation stays in place, or a value
+    /// that was left in place is removed now.
     remember: Option<String>,
-    /// The answer, where none has to be looked for.
+    /// The answer, if it is known without judging the request.
     answer: Option<Answer>,
 }
 
-/// What came of a request, and why.
+/// The result of a request, and its message.
 pub(crate) type Answer = (RequestResult, String);
 
-/// What stands on the saga, sorted.
+/// The requests of the saga, sorted into new and old ones.
 pub(crate) struct Inbox<'a> {
-    /// What is new, in the order in which it is handled.
+    /// The new requests, in the order in which they are handled.
     pub(crate) new: Vec<Request<'a>>,
-    /// Annotations that were answered already and still have to be taken away.
+    /// Annotations whose requests were answered already and which still have to be removed.
     old: Vec<RequestAction>,
 }
 
-/// Whether somebody asks anew for a saga that was not accepted to be tried again, whatever is
-/// remembered of earlier trials.
+/// Returns whether a new request asks to try again a saga that was not accepted. A requested
+/// recheck ignores the cached results of earlier trials.
 #[must_use]
 pub fn asks_to_check_again(asked: &[Asked], handled: i64, status: &SagaStatus) -> bool {
     sort(asked, handled, status)
@@ -73,7 +75,7 @@ pub fn asks_to_check_again(asked: &[Asked], handled: i64, status: &SagaStatus) -
         .any(|request| request.answer.is_none() && is_to_check_again(request.asked))
 }
 
-/// Whether somebody asks anew to cancel the saga.
+/// Returns whether a new request asks to cancel the saga.
 pub(crate) fn asks_to_cancel(asked: &[Asked], handled: i64, status: &SagaStatus) -> bool {
     let cancels = |asked: &Asked| asked.action == RequestAction::Cancel && asked.wish().is_ok();
     sort(asked, handled, status)
@@ -82,13 +84,13 @@ pub(crate) fn asks_to_cancel(asked: &[Asked], handled: i64, status: &SagaStatus)
         .any(|request| request.answer.is_none() && cancels(request.asked))
 }
 
-/// Whether a request, made to a saga that was not accepted, asks for it to be tried again.
+/// Returns whether a request asks for a saga that was not accepted to be tried again.
 pub(crate) fn is_to_check_again(asked: &Asked) -> bool {
     asked.action == RequestAction::Retry && asked.wish() == Ok(Wish::EveryStep)
 }
 
-/// Sorts what stands on the saga into what is new and what was answered already. `handled`: what
-/// the saga's annotation says.
+/// Sorts the annotations into new requests and requests that were answered already. `handled`: the
+/// value of the saga's `saga.dev/handled` annotation.
 pub(crate) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) -> Inbox<'a> {
     let mut inbox = Inbox { new: Vec::new(), old: Vec::new() };
     let handled = known_handled(handled, status);
@@ -100,9 +102,9 @@ pub(crate) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
         let known = |hash: &str| {
             !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known == hash)
         };
-        // Whether the value was refused and left in place, and was neither taken away nor asked for
-        // since. (Hashes are made only where there is something to compare them with: this is asked
-        // at every look.)
+        // Whether the value was refused and left in place, and has since been neither removed nor
+        // asked for. (Hashes are computed only if there is something to compare with, because this
+        // runs in every reconcile.)
         let before_another =
             || same.is_none() && known(&asked.left_hash()) && !known(&asked.freed_hash());
         let left = newest.is_some_and(|newest| {
@@ -176,8 +178,8 @@ fn left_behind(asked: &Asked) -> String {
 }
 
 impl Inbox<'_> {
-    /// Answers every new request in order by `judge`, where its answer is not clear without, and
-    /// records the answers.
+    /// Answers each new request in order and records the answers. `judge` answers the requests
+    /// whose answers are not known yet.
     pub(crate) fn answer(
         self,
         seen: &Seen<'_>,
@@ -203,7 +205,7 @@ impl Inbox<'_> {
             effects.push(Effect::Publish(notice(&record)));
             tally.push((asked.action, result));
             status.requests.push(record);
-            // Where there is no room to remember it, the record tells.
+            // If there is no room for the hash, the record shows that the request was handled.
             status.handled_tokens.extend(remember);
             if asked.token().is_none() && !asked.is_left() {
                 take_away.push(asked.action);
@@ -224,20 +226,20 @@ impl Inbox<'_> {
     }
 }
 
-/// The highest number of a plain request that was handled and taken away; 0 where what stands there
-/// was written by hand and leaves no room to count on.
+/// Returns the highest number of a plain request whose annotation was handled and removed. Returns
+/// 0 if the stored number was written by hand and leaves no room to count on.
 fn known_handled(handled: i64, status: &SagaStatus) -> i64 {
     let given = status.requests.iter().any(|record| record.number >= handled);
     if given || handled < MAX_NUMBER { handled } else { 0 }
 }
 
-/// One more than every number that was given, also where the status was lost since.
+/// Returns a number one higher than every number that was given, even if the status was lost since.
 fn next_number(status: &SagaStatus, handled: i64) -> i64 {
     status.requests.iter().map(|record| record.number).fold(handled, i64::max).saturating_add(1)
 }
 
-/// Keeps the last ten, and the newest of each annotation: it tells whether what stands there is
-/// new.
+/// Keeps the last ten records, and the newest record of each annotation. That record shows whether
+/// the value in the annotation is new.
 fn forget_oldest(records: &mut Vec<RequestRecord>) {
     while records.len() > KEPT {
         let newer = |place: usize, action| {
@@ -267,7 +269,7 @@ fn notice(record: &RequestRecord) -> Notice {
     }
 }
 
-/// A value as it is shown: in one line, at most 128 bytes.
+/// Returns a value as a record shows it: in one line, at most 128 bytes.
 fn shown(value: &str) -> String {
     let mut text: String = value
         .chars()

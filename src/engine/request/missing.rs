@@ -1,13 +1,13 @@
-//! Which outputs that others read a skipped step would leave out.
+//! Outputs that other steps read and that a skipped step would not have.
 //!
-//! A step, or a compensation, whose expression reads what is not there fails for good, long after
-//! somebody skipped the step that was to hand it on. So a skip is refused that does not give what
-//! is read.
+//! An expression that reads a missing output fails permanently. This failure may happen long after
+//! the skip of the step that would have had the output. The expression may belong to a step or to a
+//! compensation. Therefore a skip is refused if it does not give the outputs that other steps read.
 //!
 //! # Guarantees
-//! What is read by name without having been asked for counts
-//! ([`Expression::outputs_of_read_unasked`]). The outputs as a whole, and a field whose name is
-//! computed, may be there or not.
+//! Only a field that is read by its name without a test of its existence counts
+//! ([`Expression::outputs_of_read_unasked`]). A read of all outputs, and a read of a field whose
+//! name is computed, may find no output.
 
 use std::collections::BTreeSet;
 
@@ -22,10 +22,11 @@ use crate::{
 /// The most outputs that a refusal names.
 const TOLD: usize = 4;
 
-/// Whether these steps may be skipped, or settled as Succeeded, one of them with these outputs.
+/// Checks whether these steps may be skipped or settled as Succeeded. `given`: the outputs that the
+/// request gives for one step.
 ///
 /// # Errors
-/// A sentence that names who reads what is not given, and says how to give it.
+/// A sentence which names the readers of the missing outputs and says how to give the outputs.
 pub(crate) fn check(
     saga: &ValidSaga,
     statuses: &[StepStatus],
@@ -75,8 +76,8 @@ const fn is_done(status: &StepStatus) -> bool {
     matches!(status.phase, StepPhase::Completed | StepPhase::Skipped)
 }
 
-/// What a step, and its compensation, reads of the outputs of another one: who reads it, and the
-/// field.
+/// Returns what a step and its compensation read of the outputs of the step `of`: pairs of the
+/// reader and the field.
 fn reads(step: &ValidStep, of: &str) -> Vec<(String, String)> {
     let (name, when) = (&step.name, step.when.as_ref());
     let own = step

@@ -1,4 +1,4 @@
-//! What people ask for by annotation: which is new, what is allowed, what is done.
+//! The requests that users make by annotation: which are new, which are allowed, and what they do.
 
 pub mod allowed;
 pub(super) mod handle;

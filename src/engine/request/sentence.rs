@@ -5,7 +5,7 @@ pub(crate) fn are(names: &[String], what: &str) -> String {
     format!("{steps} {} {are} {what}", words(names.iter().map(String::as_str)))
 }
 
-/// `a, b and c`
+/// Returns `a, b and c`.
 pub(crate) fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let words: Vec<_> = words.collect();
     match words.split_last() {

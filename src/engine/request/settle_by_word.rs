@@ -1,8 +1,9 @@
-//! A person's word on an attempt of which nobody else can tell: whether it was done.
+//! A user's statement about an uncertain attempt: whether it was done.
 //!
 //! # Guarantees
-//! It is taken only while the step is uncertain and no attempt of it is under way, also none that
-//! ended in this very look: it would speak of another one than was meant.
+//! The statement is accepted only while the step is uncertain and no attempt of the step is active.
+//! An attempt that ended in this reconcile counts as active, because the user may have meant an
+//! earlier attempt.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::{Map, Value};
@@ -27,7 +28,7 @@ use crate::{
 /// The most characters of an earlier message that are kept.
 const EARLIER: usize = 300;
 
-/// Whether a person's word on the step is taken.
+/// Returns whether the step may be settled by a user's statement.
 pub(crate) fn may_be_settled(pass: &Pass<'_>, status: &StepStatus) -> bool {
     let before = pass
         .seen
@@ -39,7 +40,7 @@ pub(crate) fn may_be_settled(pass: &Pass<'_>, status: &StepStatus) -> bool {
     is_uncertain(status, direction_of(status)) && (!under_way || broken(Twin::SettledUnderWay))
 }
 
-/// Takes a person's word on a step for which it may be taken.
+/// Settles a step by a user's statement. The caller has checked that the step may be settled.
 pub(crate) fn settle_by_word(
     pass: &mut Pass<'_>,
     name: &str,

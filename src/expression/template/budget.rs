@@ -1,43 +1,43 @@
-//! What the expressions of one template may come to together, and what they may not bring.
+//! The limits for all expressions of one template together, and the fields that they may not bring.
 
 use serde_json::Value;
 
 use super::node::Leaf;
 use crate::expression::{cost::MAX_TOGETHER, program::Expression, reads::Variable, scope::Scope};
 
-/// The most bytes of all that the leaves of one template come to.
+/// The most bytes of the results of all leaves of one template.
 pub(crate) const MAX_RESULT: usize = 256 * 1024;
 
-/// What no other side may give within an object that is handed on as a whole.
+/// The fields that an object from a service may not bring into a template.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fixed {
-    /// The names of fields that only `params` and `saga` may choose.
+    /// The names of the fields that only `params` and `saga` may choose.
     pub names: &'static [&'static str],
-    /// Keys on the way from the template on, such as `manifest` and `data`, at and below which any
-    /// field may be given.
+    /// Paths of keys below the template, such as `manifest` and `data`. At and below these paths,
+    /// an object may bring any field.
     pub free: &'static [&'static [&'static str]],
 }
 
 impl Fixed {
-    /// Whether any field may be given in the leaf below these keys of the template.
+    /// Returns whether the leaf below these keys of the template may bring any field.
     #[must_use]
     pub fn is_free(&self, keys: &[String]) -> bool {
         self.free.iter().any(|free| keys.get(..free.len()).is_some_and(|begin| begin == *free))
     }
 }
 
-/// What an evaluation has room for.
+/// What one evaluation of a template may still use.
 pub(crate) struct Room {
-    /// The bytes that are left.
+    /// The bytes that are left for results.
     left: usize,
     /// The work so far.
     work: u64,
-    /// What no other side may give.
+    /// The fields that an object from a service may not bring.
     fixed: Fixed,
 }
 
 impl Room {
-    /// All there is.
+    /// Creates the full room for one evaluation.
     pub(crate) const fn new(fixed: Fixed) -> Self {
         Self { left: MAX_RESULT, work: 0, fixed }
     }
@@ -47,7 +47,7 @@ impl Room {
         Ok(())
     }
 
-    /// What an expression gives, as long as all of them are not too much work.
+    /// Evaluates an expression, unless the expressions so far are too much work together.
     pub(crate) fn value(
         &mut self,
         path: &str,
@@ -64,7 +64,8 @@ impl Room {
             .map_err(|error| Some(format!("{path}: {error}")))
     }
 
-    /// What no other side may choose may not come within an object either.
+    /// Refuses an object that holds a field which only `params` and `saga` may choose, if the
+    /// expression reads anything else.
     pub(crate) fn admit(
         &self,
         leaf: &Leaf,
@@ -88,7 +89,7 @@ impl Room {
     }
 }
 
-/// The first of these names that a field in a value has.
+/// Returns the first of these names that a field within the value has.
 fn named(value: &Value, names: &[&'static str]) -> Option<&'static str> {
     match value {
         Value::Object(fields) => {

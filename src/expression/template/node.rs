@@ -7,22 +7,22 @@ use crate::expression::program::Expression;
 /// What may stand in a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Any value: a leaf that is one whole expression keeps the type of what it gives.
+    /// Any value. If the leaf is one whole expression, it keeps the type of the result.
     Any,
-    /// Text: whatever an expression gives becomes text, an object or a list as JSON.
+    /// Text. Every result of an expression becomes text, and an object or a list becomes JSON.
     Text,
-    /// A URL: as text, with all in it escaped that is no letter, digit, `-`, `.`, `_` or `~`, so
-    /// that it stays one part of a path or a query.
+    /// A URL. A result becomes text in which everything but letters, digits, `-`, `.`, `_` and `~`
+    /// is escaped, so that it stays one part of a path or a query.
     Url,
-    /// Text as it is written, whatever it looks like.
+    /// Text as it is written, even if it looks like an expression.
     Verbatim,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Node {
-    /// Holds no expression.
+    /// A value without expressions.
     Literal(Value),
-    /// One expression.
+    /// A leaf that is one whole expression.
     Whole(Leaf, Expression),
     /// Text with expressions in it.
     Text(Leaf, Form, Vec<Part>),
@@ -30,7 +30,7 @@ pub(crate) enum Node {
     Fields(Vec<(String, Node)>),
 }
 
-/// Where a leaf stands: its path, and the keys on the way to it from the template on.
+/// The place of a leaf: its path, and the keys from the template to the leaf.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Leaf {
     pub(crate) path: String,
@@ -44,7 +44,7 @@ pub(crate) enum Part {
 }
 
 impl Node {
-    /// A list or an object without expressions is a literal.
+    /// Turns a list or an object without expressions into a literal.
     pub(crate) fn folded(self) -> Self {
         match self {
             Self::List(items) if items.iter().all(Self::is_literal) => {

@@ -1,8 +1,8 @@
-//! From a value to the nodes of a template: finds the expressions in its leaves.
+//! Turns a value into the nodes of a template, and finds the expressions in its leaves.
 //!
 //! # Guarantees
-//! What it takes to read a value is bounded by what a saga may hold: it ends with the first
-//! expression that is one too many, and with the first fault that nobody will be told of.
+//! The work of reading a value is bounded by what a saga may hold. Reading ends with the first
+//! expression that is one too many, and with the first fault that no user will be told about.
 
 use serde_json::{Map, Value};
 
@@ -12,20 +12,20 @@ use crate::{
     fault::{Fault, are_enough},
 };
 
-/// How deep lists and objects may be nested in each other, as the API server's own parser allows no
-/// more than a multiple of.
+/// The most levels of nested lists and objects. The API server's own parser limits the levels to a
+/// multiple of this number.
 const MAX_DEPTH: usize = 64;
 
-/// Reads the leaves of one template.
+/// The reader of the leaves of one template.
 pub(crate) struct Reader<'a> {
-    /// What may stand in a leaf, by its path and the first of its keys.
+    /// Returns what may stand in a leaf, by the path of the leaf and the first of its keys.
     form: &'a dyn Fn(&str, &str) -> Form,
     faults: &'a mut Vec<Fault>,
-    /// The keys on the way to what is read.
+    /// The keys from the template to the current value.
     keys: Vec<String>,
-    /// How many more expressions may come.
+    /// How many more expressions the template may hold.
     left: u64,
-    /// Whether one too many came.
+    /// Whether the template holds too many expressions.
     ended: bool,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
         Self { form, faults, keys: Vec::new(), left: MAX_EXPRESSIONS, ended: false }
     }
 
-    /// The fields of the template at a path.
+    /// Reads the fields of the template at `path`.
     pub(crate) fn fields(
         &mut self,
         fields: &Map<String, Value>,
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The parts of a text: never two texts side by side.
+    /// Splits a text into its parts. No two texts stand side by side.
     fn split(&mut self, text: &str) -> Result<Vec<Part>, String> {
         let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
         while let Some(at) = rest.find("${") {
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What looks like a variable of a shell gets a hint.
+/// Adds a hint to the error if the expression looks like a shell variable.
 fn with_hint(inside: &str, error: &str) -> String {
     let shell = !inside.is_empty()
         && inside
@@ -171,7 +171,8 @@ fn with_hint(inside: &str, error: &str) -> String {
     }
 }
 
-/// Where the first `}` stands that belongs to no string and no brace of the expression, in bytes.
+/// Returns the place in bytes of the first `}` that belongs to no string and no brace of the
+/// expression.
 fn end_of(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     for (place, letter) in outside_strings(text) {

@@ -1,14 +1,14 @@
-//! What an expression gives stays in its place in a URL.
+//! Keeps the result of an expression within its place in a URL.
 //!
 //! # Guarantees
-//! It begins no other part of the URL, and makes none of a path's segments one that leads
-//! elsewhere: `.` and `..`, which whoever reads the URL folds, however they are written.
+//! The result begins no other part of the URL. It also makes no path segment `.` or `..`, in any
+//! spelling: a reader of the URL resolves these segments, and would reach another path.
 
 use std::{fmt::Write, ops::Range};
 
 use crate::expression::program::Expression;
 
-/// Every byte that RFC 3986 reserves, escaped.
+/// Returns the text with every byte that RFC 3986 reserves escaped.
 pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -22,18 +22,18 @@ pub(crate) fn escaped(text: &str) -> String {
     escaped
 }
 
-/// Checks a URL of which expressions gave these parts.
+/// Checks a URL. `given` holds the ranges that expressions wrote.
 ///
 /// # Errors
-/// One line that begins with the expression: the segment of the path in which it stands has become
-/// one that is folded.
+/// Returns one line that begins with the expression: the path segment of the expression has become
+/// `.` or `..`.
 pub(crate) fn check(url: &str, given: &[(Range<usize>, &Expression)]) -> Result<(), String> {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let mut begin = 0;
-    // To whoever reads it, a backslash ends a segment, too.
+    // Readers of a URL treat a backslash as the end of a segment, too.
     for segment in path.split(['/', '\\']) {
         let end = begin + segment.len();
-        // An expression gives no end of a segment: it stands in one as a whole.
+        // The result of an expression holds no end of a segment, so it lies within one segment.
         let culprit = given.iter().find(|(part, _)| begin <= part.start && part.end <= end);
         if let (Some(dots), Some((_, expression))) = (dots(segment), culprit) {
             return Err(format!(
@@ -46,9 +46,9 @@ pub(crate) fn check(url: &str, given: &[(Range<usize>, &Expression)]) -> Result<
     Ok(())
 }
 
-/// What a segment is folded as.
+/// Returns `.` or `..` if a reader of the URL takes the segment as such.
 fn dots(segment: &str) -> Option<&'static str> {
-    // What is left out where a URL is read.
+    // Readers of a URL leave these characters out.
     let read: String = segment.chars().filter(|letter| *letter > ' ').collect();
     match read.to_ascii_lowercase().replace("%2e", ".").as_str() {
         "." => Some("."),
@@ -66,7 +66,7 @@ mod tests {
     use super::super::{Template, node::Form};
     use crate::expression::scope::Scope;
 
-    /// What a URL comes to that reads this value.
+    /// Returns the URL that `text` gives if `params.x` is `value`.
     fn url(text: &str, value: &str) -> Result<String, String> {
         let (fields, params) = (json!({"url": text}), json!({"x": value}));
         let template =
@@ -107,7 +107,7 @@ mod tests {
             ("http://a/orders/%\n2e${params.x}", "."),
             ("http://a/orders/${params.x}\u{1}", ".."),
         ] {
-            // Otherwise it would be another path than the one that is written.
+            // Without this error, the URL would have another path than the written one.
             let error = url(text, value).unwrap_err();
             let says = ": makes the path segment `.";
             assert!(
@@ -136,7 +136,7 @@ mod tests {
             ("http://a/orders/?q=${params.x}", ".."),
             ("http://a/orders/?q=/${params.x}/", ".."),
             ("http://a/orders/#/${params.x}", ".."),
-            // The literals alone say so.
+            // The literals of these URLs hold the dots.
             ("http://a/orders/../${params.x}", "b"),
             ("http://a/./${params.x}", ""),
         ] {

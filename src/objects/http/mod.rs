@@ -1,4 +1,4 @@
-//! The request of an attempt, and what its answer means.
+//! The HTTP request of an attempt, and the outcome that its answer gives.
 
 pub mod request;
 pub mod verdict;

@@ -1,8 +1,8 @@
-//! The request of one attempt of an `http` action.
+//! The HTTP request of one attempt of an `http` action.
 //!
 //! # Guarantees
-//! The same action and the same identity give the same request, byte for byte: attempts that share
-//! an idempotency key can be told from impostors by [`request_hash`].
+//! The same action and the same identity give the same HTTP request, byte for byte. If two attempts
+//! share an idempotency key, [`request_hash`] shows whether they send the same HTTP request.
 
 use crate::{
     api::{Header, HttpAction, HttpMethod, HttpTls, SecretKey},
@@ -23,25 +23,25 @@ const RESERVED: [&str; 9] = [
     "te",
     "trailer",
 ];
-/// `saga-operator/<version>`
+/// The `User-Agent` of the operator: `saga-operator/<version>`
 const USER_AGENT: &str = concat!("saga-operator/", env!("CARGO_PKG_VERSION"));
 
-/// A request with everything but the values of its Secrets.
+/// An HTTP request, complete except for the values of its Secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRequest {
     /// The method.
     pub method: HttpMethod,
     /// The URL as the action writes it.
     pub url: String,
-    /// All headers but `Content-Type` of the operator's own choice, the user's first. Names may
-    /// repeat, as the user repeated them.
+    /// All headers except the `Content-Type` that the operator chooses. The user's headers come
+    /// first. A name may repeat as often as the user repeated it.
     pub headers: Vec<HttpHeader>,
-    /// The `Content-Type` that follows from the body; `None` without a body, or where `headers`
-    /// holds one.
+    /// The `Content-Type` that follows from the body. `None` without a body, or if `headers`
+    /// contains a `Content-Type`.
     pub content_type: Option<&'static str>,
     /// The body: text or JSON, so always UTF-8.
     pub body: Option<String>,
-    /// Whom the request trusts, where the action says so.
+    /// The certificate authorities that the HTTP request trusts, if the action names them.
     pub tls: Option<HttpTls>,
 }
 
@@ -50,16 +50,17 @@ pub struct HttpRequest {
 pub struct HttpHeader {
     /// The name, in the user's case.
     pub name: String,
-    /// The value, or where it is read from.
+    /// The value, or the Secret key from which it is read.
     pub value: HttpHeaderValue,
 }
 
-/// A header's value.
+/// The value of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpHeaderValue {
-    /// Sent as it is.
+    /// A value that is sent unchanged.
     Literal(String),
-    /// Read from the saga's namespace, as its `ServiceAccount`, when the request is sent.
+    /// A key of a Secret in the saga's namespace. The key is read as the saga's `ServiceAccount`
+    /// when the HTTP request is sent.
     Secret(SecretKey),
 }
 
@@ -69,12 +70,12 @@ impl HttpHeader {
     }
 }
 
-/// The request of the attempt `identity` at `action`.
+/// Builds the HTTP request of the attempt `identity` of `action`.
 ///
 /// `Idempotency-Key` and `Saga-Attempt` carry the identity. `User-Agent` is the operator's unless
-/// the user gives one. A body that is a JSON string is sent as text, any other as JSON, its keys
-/// sorted; `Content-Type` says which, unless the user gives one. Headers that the operator sets are
-/// left out where an unchecked saga names them.
+/// the user sets one. A body that is a JSON string is sent as text. Any other body is sent as JSON
+/// with sorted keys. `Content-Type` matches the body unless the user sets one. If an unchecked saga
+/// names headers that the operator sets, these headers are left out.
 #[must_use]
 pub fn request(action: &HttpAction, identity: &Identity) -> HttpRequest {
     let mut headers: Vec<HttpHeader> = action
@@ -110,8 +111,8 @@ pub fn request(action: &HttpAction, identity: &Identity) -> HttpRequest {
     }
 }
 
-/// Whether a request needs something that goes with the namespace of its saga: a Secret, a
-/// ConfigMap, or a Service there.
+/// Returns whether an HTTP request needs something that is deleted with the saga's namespace: a
+/// Secret, a ConfigMap or a Service in that namespace.
 #[must_use]
 pub fn needs_namespace(request: &HttpRequest, namespace: &str) -> bool {
     let reads =
@@ -122,11 +123,12 @@ pub fn needs_namespace(request: &HttpRequest, namespace: &str) -> bool {
     reads || (labels.next() == Some(namespace) && labels.next() == Some("svc"))
 }
 
-/// How this version makes the hash of a request.
+/// The prefix that names the way in which this version computes the hash of an HTTP request.
 const HASH_PREFIX: &str = "v1:";
 
-/// `v1:` and the SHA-256 of method, URL and body, byte for byte. An empty body and no body differ.
-/// Headers and certificates do not count: a Secret may change between two attempts.
+/// Returns `v1:` and the SHA-256 of method, URL and body, byte for byte. An empty body and no body
+/// give different hashes. Headers and certificates do not count: a Secret may change between two
+/// attempts.
 #[must_use]
 pub fn request_hash(request: &HttpRequest) -> String {
     let mut parts = vec![request.method.as_str(), request.url.as_str()];
@@ -134,8 +136,8 @@ pub fn request_hash(request: &HttpRequest) -> String {
     format!("{HASH_PREFIX}{}", sha256_hex(&parts))
 }
 
-/// Whether a request is another one than that of which this hash was made. A hash that another
-/// version made in a way of its own tells nothing.
+/// Returns whether `request` differs from the HTTP request that gave `hash`. If another version
+/// computed `hash` in its own way, the answer is `false`, because the hashes cannot be compared.
 #[must_use]
 pub fn is_another(request: &HttpRequest, hash: &str) -> bool {
     hash.starts_with(HASH_PREFIX) && request_hash(request) != hash
@@ -329,8 +331,8 @@ mod tests {
         }
     }
 
-    /// The hash stands in the status of sagas that an older operator began: another operator must
-    /// come to the same one.
+    /// The hash is stored in the status of sagas that an older operator started. Every version of
+    /// the operator must compute the same hash.
     #[test]
     fn the_hash_is_the_same_in_every_version() {
         let request = request(

@@ -1,16 +1,16 @@
-//! What the answer to a request means for the attempt.
+//! The outcome that an answer to an HTTP request gives the attempt.
 //!
 //! | answer | outcome | idempotency key |
 //! |---|---|---|
 //! | 2xx | Succeeded | |
-//! | 2xx that the step takes for no success | Failed for good | kept: it may have been done |
-//! | 425, 429 | Failed, tried again | kept: the service did not look at it |
-//! | 401, 403, 407 | Failed for good | kept: the service did not look at it |
-//! | 408, 5xx | Unknown, tried again | kept: it may have been done |
-//! | 409, while an earlier attempt is uncertain | Unknown, tried again | kept |
-//! | any other, 1xx and 3xx included | Failed for good | new, unless an earlier one is uncertain |
+//! | 2xx that the step rejects | Failed, permanent | kept: it may have been done |
+//! | 425, 429 | Failed, retried | kept: the service did not process it |
+//! | 401, 403, 407 | Failed, permanent | kept: the service did not process it |
+//! | 408, 5xx | Unknown, retried | kept: it may have been done |
+//! | 409, while an earlier attempt is uncertain | Unknown, retried | kept |
+//! | any other (also 1xx, 3xx) | Failed, permanent | new, unless an earlier one is uncertain |
 //!
-//! A service says 409 that is still at work on the earlier attempt. A new key is one of the next
+//! A service answers 409 while it still works on the earlier attempt. A new key is used by the next
 //! attempt.
 //!
 //! # Guarantees
@@ -31,16 +31,16 @@ use crate::{
     text::bounded_line,
 };
 
-/// The most characters of a body that a message shows.
+/// The maximum number of characters of a body that a message shows.
 const MAX_EXCERPT: usize = 256;
-/// The longest wait that the other side may ask for.
+/// The longest wait that a service may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
-/// A gateway says 404 as well.
+/// The hint for a 404 to a compensation. A gateway also answers 404.
 const GONE: &str = "a no, since a gateway says the same: where it means that nothing is left to \
     undo, write it in expect, such as response.status in [200, 204, 404]";
 
-/// What an answer means that is no success of an action or a compensation. `uncertain`: whether an
-/// earlier attempt of it is.
+/// Returns the outcome of an answer that does not count as a success. `uncertain`: whether an
+/// earlier attempt in this direction is uncertain.
 #[must_use]
 pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> ChildState {
     let Answer { status, retry_after, text, .. } = answer;
@@ -76,7 +76,7 @@ pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> C
     }
 }
 
-/// What an answer means to the first attempt of an action.
+/// Returns the outcome of an answer to the first attempt of an action.
 #[cfg(test)]
 #[must_use]
 pub fn verdict(answer: &Answer) -> ChildState {
@@ -87,13 +87,13 @@ pub fn verdict(answer: &Answer) -> ChildState {
     }
 }
 
-/// What was answered, in one line.
+/// Returns the answer as one line.
 #[must_use]
 pub fn said(answer: &Answer) -> String {
     message(answer.status, &answer.text)
 }
 
-/// `the other side answered 409 Conflict: card declined`
+/// Formats the answer: `the other side answered 409 Conflict: card declined`
 fn message(status: u16, body: &str) -> String {
     let mut message = format!("the other side answered {status}");
     if let Some(reason) =
@@ -112,14 +112,14 @@ fn message(status: u16, body: &str) -> String {
     message
 }
 
-/// How long `Retry-After` asks to wait from `now` on, when the answer came: a number of seconds or
-/// a date (RFC 9110, 10.2.3), cut to one hour; nothing for a date that has passed, `None` where it
-/// is neither.
+/// Returns how long `Retry-After` asks to wait. `value` is a number of seconds or a date (RFC 9110,
+/// 10.2.3). `now` is the instant at which the answer arrived. The wait is capped at one hour and is
+/// zero for a past date. Returns `None` if `value` is neither a number nor a date.
 #[must_use]
 pub fn wait(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Only a number too great for 64 bits fails to parse here.
+        // Only a number too large for 64 bits fails to parse here.
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
         let until = httpdate::parse_http_date(value).ok()?;
@@ -156,7 +156,7 @@ mod tests {
         }
     }
 
-    /// Reads a verdict as: outcome, reached, last.
+    /// Returns the verdict as (outcome, reached, permanent).
     fn shape(status: u16) -> (&'static str, Option<Reached>, bool) {
         match verdict(&answer(status, None, "")) {
             ChildState::Succeeded(_) => ("Succeeded", None, false),

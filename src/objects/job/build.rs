@@ -1,22 +1,21 @@
-//! The Job of one attempt: how it is read and built, and which Pods are its own.
+//! The Job of one attempt: how the operator checks its spec and builds it.
 //!
 //! # Guarantees
-//! - The same attempt always gives the same Job under the same name, so that creating it twice
-//!   meets the first one.
-//! - Its pods carry the labels and the identity of the attempt, act as the saga's ServiceAccount,
-//!   and meet the Pod Security Standard "restricted" where nothing else is said: as the Pod of a
-//!   `template` does, by the same code.
-//! - A field that is no field of a Job, and a value of a wrong type, are found with their paths,
-//!   before anything runs.
+//! - The same attempt always gives the same Job under the same name. A second create therefore
+//!   finds the Job of the first.
+//! - The pods of the Job carry the labels and the identity of the attempt and run as the saga's
+//!   ServiceAccount. They meet the Pod Security Standard "restricted" unless the spec says
+//!   otherwise. The code is the same as for the Pod of a `template`.
+//! - Unknown fields and values of a wrong type are reported with their paths before anything runs.
 //!
 //! # Caveats
-//! - The fields are those of Kubernetes 1.33, the lowest version supported: a newer one reads as a
-//!   field that there is not.
-//! - `activeDeadlineSeconds` is the second line only, as for a Pod: it does not count while the Job
-//!   is suspended.
-//! - A Job that deletes itself soon after its end (`ttlSecondsAfterFinished`) is refused: an
-//!   operator that is away for so long would find neither the Job nor its pods, and could not tell
-//!   how the attempt ended.
+//! - The known fields are those of Kubernetes 1.33, the lowest supported version. A field of a
+//!   newer version counts as unknown.
+//! - `activeDeadlineSeconds` is only a second safeguard, as for a Pod: it does not count while the
+//!   Job is suspended.
+//! - A Job that deletes itself soon after its end (`ttlSecondsAfterFinished`) is refused. An
+//!   operator that was down for that long would find neither the Job nor its pods and could not
+//!   determine the outcome of the attempt.
 
 use std::time::Duration;
 
@@ -42,8 +41,8 @@ use crate::{
 /// Builds the Job of an attempt. `timeout` is the time limit of the attempt.
 ///
 /// # Errors
-/// A sentence that begins with the path within the action, where [`check_spec`] or
-/// [`check_metadata`] find a fault.
+/// Returns a sentence that begins with the path within the action if [`check_spec`] or
+/// [`check_metadata`] finds a fault, or if the spec names another ServiceAccount than the saga's.
 pub fn job(
     saga: &ValidSaga,
     identity: &Identity,
@@ -58,7 +57,7 @@ pub fn job(
     let ours = metadata(saga, &identity.attempt, job_name);
     let labels = theirs.labels.into_iter().chain(ours.labels).flatten().collect();
     let metadata = ObjectMeta { labels: Some(labels), annotations: theirs.annotations, ..ours };
-    // With a limit for each index, the API server's own default for all of them together is meant.
+    // With a limit for each index, the limit for the whole Job is left to the API server's default.
     let all = if spec.backoff_limit_per_index.is_some() { None } else { Some(0) };
     let spec = JobSpec {
         active_deadline_seconds: Some(deadline_seconds(timeout)),
@@ -69,7 +68,8 @@ pub fn job(
     Ok(Job { metadata, spec: Some(spec), status: None })
 }
 
-/// A Pod as the Job would make it, to be tried: Kubernetes tries no pods where it tries a Job.
+/// Returns a Pod as the Job would create it, for a dry run. A dry run of a Job does not dry-run its
+/// pods.
 #[must_use]
 pub fn trial_pod(job: &Job) -> Option<Pod> {
     let PodTemplateSpec { metadata, spec } = job.spec.as_ref()?.template.clone();

@@ -1,5 +1,5 @@
-//! The fields of a Job that its reader looks at: what it says of its end, and whether it was told
-//! to end before.
+//! The fields of a Job that determine its state: what the Job reports about its end, and whether
+//! the Job was told to stop before its end.
 
 use crate::objects::pod::fields::{COMPLETION_INDEX, CONTROLLER_UID};
 use std::time::Duration;
@@ -17,10 +17,11 @@ use crate::{
     text::one_line,
 };
 
-/// With which a Job says how it ends: that it has ended, and before that, while its pods do.
+/// The conditions that report how a Job ends. `Complete` and `Failed` say that the Job has ended.
+/// The other two are set earlier, while its pods still end.
 pub(crate) const VERDICTS: [&str; 4] =
     ["Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"];
-/// With which it says that it has no pods for now, or that it had none for a while.
+/// The condition that says that the Job is suspended, or was suspended earlier.
 pub(crate) const SUSPENDED: &str = "Suspended";
 
 /// How a Job ends.
@@ -30,7 +31,7 @@ pub(crate) enum Verdict {
     Failed,
 }
 
-/// How the Job says that it ends, and whether it has.
+/// Returns how the Job ends by its conditions, and whether it has ended.
 pub(crate) fn verdict(job: &Job) -> Option<(Verdict, bool)> {
     let verdict = match verdict_of(job)?.type_.as_str() {
         "Complete" => (Verdict::Done, true),
@@ -60,14 +61,15 @@ pub(crate) fn is_suspended(job: &Job) -> bool {
     job.spec.as_ref().and_then(|spec| spec.suspend) == Some(true)
 }
 
-/// Whether the Job itself was told to end before it said how it does: then its pods were told to
-/// go, and it counts those that exit with 0 all the same. A Job is not suspended any more once it
-/// has ended.
+/// Returns whether the Job was told to stop before it reported how it ends. In that case its pods
+/// were told to stop, and the Job still counts pods that exit with 0. A Job that has ended can no
+/// longer be suspended.
 pub(crate) fn told_to_end(job: &Job) -> bool {
     condition(job, SUSPENDED).is_some() || (is_deleted(job) && !ended_before_deletion(job))
 }
 
-/// Whether the Job said how it ends clearly before its deletion was asked for.
+/// Returns whether the Job reported how it ends more than [`CLEARLY`] before its deletion was
+/// requested.
 fn ended_before_deletion(job: &Job) -> bool {
     let said = verdict_of(job).and_then(|verdict| verdict.last_transition_time.as_ref());
     let asked = job.metadata.deletion_timestamp.as_ref();
@@ -77,13 +79,12 @@ fn ended_before_deletion(job: &Job) -> bool {
     between.is_some_and(|between| between > CLEARLY)
 }
 
-/// Whether the Job has ended, and was not told to before.
+/// Returns whether the Job has ended and was not told to stop before its end.
 pub(crate) fn finished_by_itself(job: &Job) -> bool {
     verdict(job).is_some_and(|(_, finished)| finished) && !told_to_end(job)
 }
 
-/// The UID of the Job that a Pod belongs to, where it is one of an attempt: of a Job, and with the
-/// operator's label.
+/// Returns the UID of the Job to which a Pod belongs, if the Pod carries the operator's label.
 #[must_use]
 pub fn job_of(pod: &Pod) -> Option<&str> {
     let is_ours = pod
@@ -95,8 +96,8 @@ pub fn job_of(pod: &Pod) -> Option<&str> {
     made_by(pod).filter(|_| is_ours)
 }
 
-/// The UID of the Job that made a Pod: the one that controls it, or, where that let go of it and
-/// nothing controls it, the one that its label names.
+/// Returns the UID of the Job that created a Pod: the Job that controls the Pod. If nothing
+/// controls the Pod because the Job released it, the Pod's label names the Job.
 #[must_use]
 pub fn made_by(pod: &Pod) -> Option<&str> {
     let Some(owner) =
@@ -115,7 +116,7 @@ pub fn made_by(pod: &Pod) -> Option<&str> {
     is_job.then_some(owner.uid.as_str())
 }
 
-/// The number of a pod of an indexed Job.
+/// Returns the completion index of a pod of an indexed Job.
 #[must_use]
 pub(crate) fn index_of(pod: &Pod) -> Option<&str> {
     let metadata = &pod.metadata;
@@ -123,8 +124,8 @@ pub(crate) fn index_of(pod: &Pod) -> Option<&str> {
     label.or_else(|| metadata.annotations.as_ref()?.get(COMPLETION_INDEX)).map(String::as_str)
 }
 
-/// Whether the Job has one pod at most, whose end is its own: there is no other for it to wait for
-/// or to put in its place.
+/// Returns whether the Job has at most one pod and ends with that pod. Such a Job neither waits for
+/// another pod nor replaces the pod.
 #[must_use]
 pub fn is_single(job: &Job) -> bool {
     let Some(spec) = &job.spec else { return false };
@@ -136,13 +137,13 @@ pub fn is_single(job: &Job) -> bool {
     one && ends_with_it && plain && never
 }
 
-/// Whether what a Job hands on is the word of one pod: of the only one, or of the one with the
+/// Returns whether the outputs of a Job come from one pod: from its only pod, or from the pod with
 /// index 0.
 pub(crate) fn may_hand_on(job: &Job) -> bool {
     job.spec.as_ref().is_some_and(|spec| is_one(spec) || is_indexed(spec))
 }
 
-/// Whether it is the word of this pod.
+/// Returns whether the outputs of the Job come from this pod.
 pub(crate) fn hands_on(job: &Job, pod: &Pod) -> bool {
     job.spec
         .as_ref()

@@ -1,5 +1,5 @@
-//! The Job of an attempt, and its Pods: how it is built, what is kept of it, and what its end
-//! means.
+//! The Job of an attempt and its pods: how the Job is built, which fields are kept in memory, and
+//! how the outcome is derived.
 
 pub mod build;
 pub mod fields;

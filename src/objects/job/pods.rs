@@ -1,9 +1,9 @@
-//! What one process remembers of the pods of one Job, from what a watch brings.
+//! The pods of one Job, as one process remembers them from a watch.
 //!
 //! # Guarantees
-//! A pod is known by its own UID: one that its Job let go of, or that lost its labels, is no other.
-//! Of those that are gone the last states are kept; where one went unseen, or there were too many,
-//! that is said.
+//! A pod is recognized by its UID, even if its Job released the pod or the pod lost its labels. The
+//! last states of the newest [`MOST_GONE`] gone pods are kept. `lost` is set if a pod ended unseen
+//! or if more pods are gone than are kept.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,28 +15,28 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use super::state::Family;
 use crate::objects::attempt::saga_of;
 
-/// How many pods that are gone are remembered of one Job: the newest.
+/// How many gone pods of one Job are remembered: the newest 8.
 pub const MOST_GONE: usize = 8;
 
 /// The pods of one Job.
 #[derive(Clone, Debug, Default)]
 pub struct JobPods {
-    /// By their UIDs.
+    /// The existing pods by their UIDs.
     pods: BTreeMap<String, Arc<Pod>>,
     gone: VecDeque<Arc<Pod>>,
     lost: bool,
     whole: bool,
-    /// The Job as it last was, once it is gone.
+    /// The last copy of the Job, once the Job is gone.
     last: Option<Arc<Job>>,
 }
 
 impl JobPods {
-    /// Notes a pod as it is now.
+    /// Records the present state of a pod.
     pub fn saw(&mut self, pod: &Pod) {
         self.pods.insert(uid(pod), Arc::new(pod.clone()));
     }
 
-    /// Notes the last state of a pod that is gone.
+    /// Records the last state of a pod that is gone.
     pub fn went(&mut self, pod: &Pod) {
         self.pods.remove(&uid(pod));
         self.gone.push_back(Arc::new(pod.clone()));
@@ -46,30 +46,32 @@ impl JobPods {
         }
     }
 
-    /// Notes that a pod is gone, and that nobody saw how.
+    /// Records that a pod is gone and that its end was not seen.
     pub fn lost(&mut self, pod: &Pod) {
         self.pods.remove(&uid(pod));
         self.lost = true;
     }
 
-    /// Whether a pod is known here that does not say whose it is.
+    /// Returns whether a pod is recorded here although the pod itself names no saga as its
+    /// controller.
     #[must_use]
     pub fn know(&self, pod: &Pod) -> bool {
         saga_of(pod).is_none()
             && pod.metadata.uid.as_ref().is_some_and(|uid| self.pods.contains_key(uid))
     }
 
-    /// Notes that the watch has a gap, in which pods may have come and gone.
+    /// Records that the watch has a gap. Pods may have been created and deleted unseen during the
+    /// gap.
     pub const fn gap(&mut self) {
         self.whole = false;
     }
 
-    /// Notes that the Job was just created: no pod of it is older than this.
+    /// Records that the Job was created just now: the Job had no pods before.
     pub const fn born(&mut self) {
         self.whole = true;
     }
 
-    /// Notes what a live read showed of the pods.
+    /// Replaces the recorded pods with the pods of a live read.
     pub fn correct(&mut self, family: &Family) {
         self.pods = family.pods.iter().map(|pod| (uid(pod), Arc::clone(pod))).collect();
         let surplus = family.gone.len().saturating_sub(MOST_GONE);
@@ -77,12 +79,12 @@ impl JobPods {
         self.lost |= family.lost || surplus > 0;
     }
 
-    /// Notes the last state of the Job, which is gone.
+    /// Records the last state of the Job, which is gone.
     pub fn job_went(&mut self, job: &Job) {
         self.last = Some(Arc::new(job.clone()));
     }
 
-    /// What is known of the pods.
+    /// Returns what is known of the pods.
     #[must_use]
     pub fn family(&self) -> Family {
         let Self { pods, gone, lost, whole, last: _ } = self;
@@ -94,7 +96,7 @@ impl JobPods {
         }
     }
 
-    /// The Job as it last was, where it is gone.
+    /// Returns the last copy of the Job if the Job is gone.
     #[must_use]
     pub const fn last(&self) -> Option<&Arc<Job>> {
         self.last.as_ref()

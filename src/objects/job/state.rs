@@ -1,26 +1,27 @@
-//! Reads a Job's state together with that of its pods: whether its attempt succeeded, failed, may
-//! have happened, or goes on.
+//! Derives the state of an attempt from a Job and its pods: the attempt succeeded, failed, is
+//! unknown, or is still active.
 //!
 //! # Guarantees
-//! - A Job that is Complete has succeeded. Where it was deleted or suspended before, it has only if
-//!   so many pods as it wants succeeded before they were told to go: it counts those that exit with
-//!   0 when they are. Else it is *unknown*.
-//! - A Job that Failed has *failed* only where a pod of it said no by itself, or where no pod of it
-//!   ever started; else it is *unknown*.
-//! - The end of the only pod of a Job that makes no other ([`is_single`]) decides at once, as that
-//!   of a Pod does: the Job's own status lags by a second. A pod that is being deleted does not: a
-//!   Job that is suspended makes another one later.
-//! - While a pod runs nothing is settled, unless the Job says that it has finished.
-//! - What it says is one line of at most 256 characters.
+//! - A Job with the condition `Complete` has succeeded, unless the Job was deleted or suspended
+//!   before it completed. In that case it has succeeded only if enough of its pods (`completions`)
+//!   succeeded before they were told to stop. Otherwise the outcome is *unknown*: the Job
+//!   controller also counts pods that exit with 0 because they were told to stop.
+//! - A Job with the condition `Failed` has *failed* only if one of its pods failed on its own, or
+//!   if none of its pods ever started. Otherwise the outcome is *unknown*.
+//! - If a Job can have only one pod ([`is_single`]), the end of the pod decides at once, as for a
+//!   Pod action: the status of the Job lags by a second. The end of a terminating pod does not
+//!   decide: a suspended Job creates another pod later.
+//! - While a pod runs, nothing is settled, unless the Job reports that it has finished.
+//! - Every message is one line of at most 256 characters.
 //!
 //! # Caveats
-//! - A pod that the Job controller counted while its Job was neither deleted nor suspended is the
-//!   Job's business: it may have been drained.
-//! - Why a Job gets no pods (a quota, Pod Security) stands in its events alone: it reads as a Job
-//!   that waits for its pods.
-//! - Pods of which an operator that started later cannot know: those that a Job lost when it was
-//!   suspended, for they are counted nowhere. Where there may have been such, the end of a Job that
-//!   somebody deleted is unknown.
+//! - While a Job is neither deleted nor suspended, the count of the Job controller is accepted. A
+//!   counted pod may have exited because its node was drained.
+//! - The reason why a Job gets no pods (a quota, Pod Security) is only in the events of the Job.
+//!   The state then says that the Job waits for its pods.
+//! - When a Job is suspended, its running pods are deleted, and no field counts them. An operator
+//!   that starts later cannot know of these pods. If there may have been such pods and somebody
+//!   deleted the Job, the outcome is unknown.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -42,23 +43,23 @@ use crate::{
     text::{labelled, one_line},
 };
 
-/// What is known of the pods of one Job.
+/// The known state of the pods of one Job.
 #[derive(Clone, Debug, Default)]
 pub struct Family {
-    /// Those that exist.
+    /// The pods that exist.
     pub pods: Vec<Arc<Pod>>,
-    /// Those that are gone, as they last were.
+    /// The last copies of pods that are gone.
     pub gone: Vec<Arc<Pod>>,
-    /// Whether there were others of whose end nothing is known.
+    /// Whether there were other pods whose end was not seen.
     pub lost: bool,
-    /// Whether it was watched from the Job's beginning, so that there were no others.
+    /// Whether the pods were watched from the creation of the Job. If so, there were no other pods.
     pub whole: bool,
 }
 
 impl Family {
-    /// The same family where a live read shows these pods, and perhaps `more` that it does not
-    /// show. What was known and is not among them is gone: as it last was where it had ended, else
-    /// unseen.
+    /// Returns the family as a live read shows it. `listed`: the pods of the live read. `more`:
+    /// whether there may be pods that the live read does not show. A known pod that is not listed
+    /// is gone. If the pod had ended, its last copy is kept; if not, `lost` is set.
     #[must_use]
     pub fn as_listed(self, listed: Vec<Pod>, more: bool) -> Self {
         let Self { pods: known, mut gone, mut lost, whole } = self;
@@ -84,8 +85,8 @@ fn has_ended(pod: &Pod) -> bool {
     !matches!(pod::state::state(pod, Duration::ZERO), ChildState::Active { .. })
 }
 
-/// The state of a Job that exists, or was just seen. `age` is how long this process has known it,
-/// and is only passed on.
+/// Returns the state of a Job that exists or was just seen. `age` is how long this process has
+/// known the Job; it is only passed on.
 #[must_use]
 pub fn state(job: &Job, family: &Family, age: Duration) -> ChildState {
     end(job, family).unwrap_or_else(|| {
@@ -94,8 +95,8 @@ pub fn state(job: &Job, family: &Family, age: Duration) -> ChildState {
     })
 }
 
-/// The state of a Job that is gone, judged by its last copy; `None` while a pod of it may still
-/// run.
+/// Returns the outcome of a Job that is gone, by its last copy. Returns `None` while a pod of the
+/// Job may still run.
 #[must_use]
 pub fn gone(last: &Job, family: &Family) -> Option<ChildState> {
     if runs(family) {
@@ -114,20 +115,20 @@ pub fn gone(last: &Job, family: &Family) -> Option<ChildState> {
     })
 }
 
-/// Whether a pod may still run.
+/// Returns whether a pod may still run.
 #[must_use]
 pub fn runs(family: &Family) -> bool {
     family.pods.iter().any(|pod| !has_ended(pod))
 }
 
-/// Whether a pod may still run that nobody has told to go.
+/// Returns whether a pod may still run that is not terminating.
 #[must_use]
 pub fn runs_on(family: &Family) -> bool {
     family.pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_none() && !has_ended(pod))
 }
 
-/// Whether the Job has ended and these are not the pods that tell how: a cache of pods may be older
-/// than that of Jobs.
+/// Returns whether the Job has a verdict that the known pods do not explain. The cache of pods may
+/// be older than the cache of Jobs.
 #[must_use]
 pub fn wants_pods(job: &Job, family: &Family) -> bool {
     let told = |wanted: fn(&ChildState) -> bool| ends(family).iter().any(|end| wanted(&end.state));
@@ -145,27 +146,28 @@ pub fn wants_pods(job: &Job, family: &Family) -> bool {
     }
 }
 
-/// Says that a pod may still run although it should have ended more than 60 s ago, where nothing
-/// but its end is awaited.
+/// Returns a message if a terminating pod may still run although it should have ended more than 60
+/// s ago. Returns `None` unless only the end of the pods is awaited: the Job is gone, is
+/// terminating, or has a verdict.
 #[must_use]
 pub fn stuck(job: Option<&Job>, family: &Family, now: Timestamp) -> Option<String> {
     let ends = job.is_none_or(|job| is_deleted(job) || verdict(job).is_some());
     family.pods.iter().filter(|_| ends).find_map(|pod| pod::state::stuck(pod, now))
 }
 
-/// Whether the Job succeeded, by its own word.
+/// Returns whether the Job has the condition `Complete`.
 #[must_use]
 pub fn succeeded(job: &Job) -> bool {
     condition(job, "Complete").is_some()
 }
 
-/// How the attempt ended, if it did.
+/// Returns the outcome of the attempt, if it has ended.
 fn end(job: &Job, family: &Family) -> Option<ChildState> {
     match verdict(job) {
         Some((_, finished)) if !finished && runs(family) => None,
         Some((Verdict::Done, _)) if told_to_end(job) && runs(family) => None,
         Some((Verdict::Done, _)) => Some(done(job, family)),
-        // What its pods are told to end with is no answer.
+        // The Job is terminating, so its pods are told to stop. How they end then is no answer.
         _ if is_deleted(job) => None,
         Some((Verdict::Failed, _)) => Some(failed(job, family)),
         None if is_single(job) && !is_suspended(job) => of_single(family),
@@ -173,21 +175,22 @@ fn end(job: &Job, family: &Family) -> Option<ChildState> {
     }
 }
 
-/// The end of the only pod there ever was.
+/// Returns the outcome of the only pod that the Job ever had, if the pod has ended.
 fn of_single(family: &Family) -> Option<ChildState> {
     Some(pod::state::state(only_pod(family)?, Duration::ZERO))
         .filter(|state| !matches!(state, ChildState::Active { .. }))
 }
 
-/// The only pod there ever was, while nobody deletes it.
+/// Returns the only pod that the Job ever had, unless the pod is terminating.
 fn only_pod(family: &Family) -> Option<&Pod> {
     let [pod] = family.pods.as_slice() else { return None };
     (family.gone.is_empty() && !family.lost && pod.metadata.deletion_timestamp.is_none())
         .then_some(pod)
 }
 
-/// The end by a signal of the only pod of a Job, held up by another container of it, as
-/// [`pod::state::held_up`](crate::objects::pod::state::held_up) has it.
+/// Returns the failure by a signal of the only pod of a Job while another container keeps the pod
+/// running. The duration is described at
+/// [`pod::state::held_up`](crate::objects::pod::state::held_up).
 #[must_use]
 pub fn held_up(job: &Job, family: &Family) -> Option<(ChildState, Duration)> {
     let awaited =
@@ -195,7 +198,7 @@ pub fn held_up(job: &Job, family: &Family) -> Option<(ChildState, Duration)> {
     only_pod(family).filter(|_| awaited).and_then(pod::state::held_up)
 }
 
-/// The end of a Job that says it is done.
+/// Returns the outcome of a Job that reports success.
 fn done(job: &Job, family: &Family) -> ChildState {
     if !told_to_end(job) || has_all(job, family) || broken(Twin::JobCountsAll) {
         return ChildState::Succeeded(outputs(job, family));
@@ -206,8 +209,8 @@ fn done(job: &Job, family: &Family) -> ChildState {
     )
 }
 
-/// Whether so many of its pods as the Job wants are known to have succeeded before they were told
-/// to go.
+/// Returns whether as many pods as the Job wants are known to have succeeded before they were told
+/// to stop.
 fn has_all(job: &Job, family: &Family) -> bool {
     let ends = ends(family);
     let succeeded = ends.iter().filter(|end| matches!(end.state, ChildState::Succeeded(_)));
@@ -220,13 +223,13 @@ fn has_all(job: &Job, family: &Family) -> bool {
     usize::try_from(wanted).is_ok_and(|wanted| parts.len() >= wanted)
 }
 
-/// One pod's end.
+/// The end of one pod.
 struct End<'a> {
     pod: &'a Pod,
     state: ChildState,
 }
 
-/// How the pods ended, the oldest first; those that run are Active.
+/// Returns the state of every pod, the oldest first. Running pods are `Active`.
 fn ends(family: &Family) -> Vec<End<'_>> {
     let gone = family.gone.iter().map(|pod| End { pod, state: pod::state::gone(pod) });
     let there =
@@ -239,7 +242,8 @@ fn ends(family: &Family) -> Vec<End<'_>> {
     ends
 }
 
-/// The end of a Job that failed: what its newest pod that said no by itself says.
+/// Returns the outcome of a Job that failed. The newest pod that failed on its own gives the
+/// message and the exit code.
 fn failed(job: &Job, family: &Family) -> ChildState {
     let ends = ends(family);
     let says_no = |end: &&End<'_>| {
@@ -248,8 +252,8 @@ fn failed(job: &Job, family: &Family) -> ChildState {
     if let Some(End { pod, state: ChildState::Failed(failure) }) = ends.iter().rev().find(says_no) {
         let message =
             if is_single(job) { failure.message.clone() } else { of_pod(pod, &failure.message) };
-        // All pods of the Job have one key. What another one may have done, the code of the newest
-        // does not tell.
+        // All pods of a Job share one idempotency key. The exit code of the newest pod does not
+        // show what a pod with another exit code may have done.
         let alike = |end: &End<'_>| {
             matches!(
                 &end.state,
@@ -270,7 +274,7 @@ fn failed(job: &Job, family: &Family) -> ChildState {
     if never_started(job, family) { nothing(&ends, why) } else { unknown(&ends, why) }
 }
 
-/// The failure of a Job of which nothing ever started.
+/// Returns the failure of a Job of which no pod ever started.
 fn nothing(ends: &[End<'_>], why: String) -> ChildState {
     let of = |end: &End<'_>| {
         if let ChildState::Failed(failure) = &end.state { Some(failure.clone()) } else { None }
@@ -289,7 +293,7 @@ fn nothing(ends: &[End<'_>], why: String) -> ChildState {
     })
 }
 
-/// The end of a Job of which a pod may have done its work.
+/// Returns the unknown outcome of a Job of which a pod may have done its work.
 fn unknown(ends: &[End<'_>], why: String) -> ChildState {
     let of = |end: &End<'_>| {
         if let ChildState::Unknown { message, .. } = &end.state {
@@ -302,7 +306,7 @@ fn unknown(ends: &[End<'_>], why: String) -> ChildState {
     ChildState::Unknown { message: one_line(&said.unwrap_or(why)), retry_after: None }
 }
 
-/// Whether it is certain that no pod of the Job ever started.
+/// Returns whether it is certain that no pod of the Job ever started.
 fn never_started(job: &Job, family: &Family) -> bool {
     let nothing = |end: &End<'_>| {
         matches!(end.state, ChildState::Failed(Failure { reached: Reached::Nothing, .. }))
@@ -312,13 +316,14 @@ fn never_started(job: &Job, family: &Family) -> bool {
         job.status.as_ref().and_then(count).unwrap_or_default()
     };
     let known = i32::try_from(ends.len()).unwrap_or(i32::MAX);
-    // What the Job counts and nobody here saw may have lost the labels by which pods are watched.
+    // Pods that the Job counts and that were not seen here may have lost the labels that the watch
+    // selects.
     let unended = counted(|status| status.active).saturating_add(counted(|status| status.failed));
     let none_unseen = counted(|status| status.succeeded) == 0 && unended <= known;
     all_known(job, family) && none_unseen && ends.iter().all(nothing)
 }
 
-/// Whether there were no pods of which nothing is known, those apart that the Job counts.
+/// Returns whether every pod is known, apart from the pods that the status of the Job counts.
 fn all_known(job: &Job, family: &Family) -> bool {
     let was_suspended = job
         .status
@@ -328,7 +333,7 @@ fn all_known(job: &Job, family: &Family) -> bool {
     !family.lost && (family.whole || !was_suspended)
 }
 
-/// What the Job hands on: the word of its only pod, or of the pod with the index 0.
+/// Returns the outputs of the Job: the outputs of its only pod, or of the pod with index 0.
 fn outputs(job: &Job, family: &Family) -> Option<Map<String, Value>> {
     let mut ends = ends(family);
     ends.sort_by(|a, b| a.pod.metadata.name.cmp(&b.pod.metadata.name));
@@ -337,7 +342,7 @@ fn outputs(job: &Job, family: &Family) -> Option<Map<String, Value>> {
         .find_map(|end| pod::state::last_word(end.pod))
 }
 
-/// What a Job that goes on does or waits for, and the trouble that a pod of it has.
+/// Returns what an active Job does or waits for, and the trouble of one of its pods.
 fn detail(job: &Job, family: &Family) -> (String, Option<Trouble>) {
     if is_deleted(job) {
         return ("is being deleted".into(), None);

@@ -1,9 +1,10 @@
-//! What of a Job is worth keeping in memory.
+//! Reduces a Job to the fields that are kept in memory.
 //!
 //! # Guarantees
 //! - [`crate::objects::job::state`] and [`crate::objects::job::build`] read the same from a
-//!   stripped Job as from the whole one, and its size is bounded whatever the server sent.
-//! - A Job that was seen to have finished stays so, whoever deletes or suspends it later
+//!   stripped Job as from the complete Job. The size of a stripped Job is bounded, whatever the
+//!   server sent.
+//! - A Job that was seen to have finished stays finished, even if it is deleted or suspended later
 //!   ([`keep_end`]).
 
 use k8s_openapi::api::{
@@ -14,15 +15,15 @@ use k8s_openapi::api::{
 use super::fields::{SUSPENDED, VERDICTS, finished_by_itself};
 use crate::{objects::pod, text::one_line};
 
-/// Takes away what nobody reads. What is left must not be written back.
+/// Removes all fields that no code reads. Never write a stripped Job back to the API server.
 pub fn strip(job: &mut Job) {
     job.metadata = pod::strip::metadata(std::mem::take(&mut job.metadata), None);
     job.spec = job.spec.take().map(spec);
     job.status = job.status.take().map(status);
 }
 
-/// Keeps the end of a stripped Job that an earlier version of it showed, the one of which this is
-/// the next. Its deletion and its suspension after that change nothing, and are not kept.
+/// Keeps the end that an earlier version of a stripped Job showed. `before`: the previous version.
+/// If the Job was deleted or suspended after its end, the deletion and the suspension are dropped.
 pub fn keep_end(job: &mut Job, before: Option<&Job>) {
     let Some(before) = before
         .filter(|before| before.metadata.uid == job.metadata.uid && finished_by_itself(before))
@@ -45,7 +46,7 @@ fn spec(spec: JobSpec) -> JobSpec {
         completion_mode: spec.completion_mode.map(|mode| one_line(&mode)),
         completions: spec.completions,
         parallelism: spec.parallelism,
-        // Only whether there is one.
+        // Only the presence of a policy is kept.
         pod_failure_policy: spec.pod_failure_policy.map(|_| PodFailurePolicy::default()),
         success_policy: spec.success_policy.map(|_| SuccessPolicy::default()),
         suspend: spec.suspend,

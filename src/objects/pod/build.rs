@@ -1,15 +1,16 @@
-//! The Pod of one attempt: how it is built, and how it is known again.
+//! The Pod of one attempt: how it is built.
 //!
 //! # Guarantees
-//! - The same attempt always gives the same Pod under the same name, so that creating it twice
-//!   meets the first one.
-//! - It meets the Pod Security Standard "restricted", carries no finalizer and never blocks the
-//!   deletion of its saga.
-//! - The attempt's identity stands last in the environment: nothing the user writes can replace it.
+//! - The same attempt always gives the same Pod under the same name. A second create therefore
+//!   finds the Pod of the first.
+//! - The Pod meets the Pod Security Standard "restricted", carries no finalizer and never blocks
+//!   the deletion of its saga.
+//! - The identity of the attempt comes last in the environment: no variable of the user can replace
+//!   it.
 //!
 //! # Caveats
-//! `activeDeadlineSeconds` is the second line only: the operator measures the timeout from the
-//! recorded intent, and a Pod that is never scheduled has no start from which the kubelet could
+//! `activeDeadlineSeconds` is only a second safeguard. The operator measures the time limit from
+//! the recorded intent. A Pod that is never scheduled has no start from which the kubelet could
 //! count.
 
 use std::time::Duration;
@@ -35,9 +36,9 @@ use crate::{
 /// Builds the Pod of an attempt. `timeout` is the time limit of the attempt.
 ///
 /// # Errors
-/// A sentence that begins with the path within the action, where `resources` is not what
-/// [`check_resources`] accepts, or `template` not what
-/// [`crate::manifest::pod_template::check_template`] does.
+/// Returns a sentence that begins with the path within the action if [`check_resources`] rejects
+/// `resources`, if [`crate::manifest::pod_template::check_template`] rejects `template`, or if
+/// `template` names another ServiceAccount than the saga's.
 pub fn pod(
     saga: &ValidSaga,
     identity: &Identity,
@@ -50,8 +51,8 @@ pub fn pod(
     let spec = PodSpec {
         active_deadline_seconds: Some(deadline_seconds(timeout)),
         containers: vec![container(identity, action)?],
-        // Services of the namespace would otherwise turn up as environment variables, some hundreds
-        // in a large one.
+        // Otherwise every Service of the namespace adds environment variables, some hundreds in a
+        // large namespace.
         enable_service_links: Some(false),
         restart_policy: Some("Never".into()),
         security_context: Some(PodSecurityContext {
@@ -85,8 +86,7 @@ fn container(identity: &Identity, action: &PodAction) -> Result<Container, Strin
             capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".into()]) }),
             ..SecurityContext::default()
         }),
-        // A program that writes no termination message still says why it failed: by the end of its
-        // log.
+        // If a program writes no termination message, the end of its log shows why it failed.
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         ..Container::default()
     })

@@ -1,4 +1,4 @@
-//! The fields of a Pod that its readers look at.
+//! The fields of a Pod that determine its state.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
@@ -11,10 +11,10 @@ use crate::{
     text::{line, one_line},
 };
 
-/// The condition that scheduler, eviction, taints, garbage collection and kubelet set on a Pod that
-/// they end.
+/// The condition that the scheduler, evictions, taints, the garbage collector and the kubelet set
+/// on a Pod that they end.
 pub(crate) const DISRUPTION: &str = "DisruptionTarget";
-/// The condition that says whether, or why not, a Pod is bound to a node.
+/// The condition that says whether a Pod is bound to a node, and if not, why.
 pub(crate) const SCHEDULED: &str = "PodScheduled";
 
 pub(crate) fn status(pod: &Pod) -> Option<&PodStatus> {
@@ -25,7 +25,7 @@ pub(crate) fn phase(pod: &Pod) -> String {
     status(pod).and_then(|status| line(status.phase.as_ref())).unwrap_or_default()
 }
 
-/// The kubelet's word for an end that it made.
+/// Returns the kubelet's reason for an end that the kubelet caused.
 pub(crate) fn reason(pod: &Pod) -> Option<String> {
     line(status(pod)?.reason.as_ref())
 }
@@ -38,7 +38,7 @@ pub(crate) fn node_name(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
 }
 
-/// Its node, in words.
+/// Returns the Pod's node in words.
 pub(crate) fn node(pod: &Pod) -> String {
     node_name(pod).map_or_else(|| "its node".into(), |name| format!("node {name}"))
 }
@@ -59,7 +59,7 @@ pub(crate) fn unscheduled(pod: &Pod) -> Option<&PodCondition> {
     condition(pod, SCHEDULED, "False")
 }
 
-/// The status of the container that decides.
+/// Returns the status of the deciding container.
 pub(crate) fn step(pod: &Pod) -> Option<&ContainerStatus> {
     let deciding = deciding(pod);
     status(pod)?.container_statuses.iter().flatten().find(|container| container.name == deciding)
@@ -69,18 +69,18 @@ pub(crate) fn container_state(pod: &Pod) -> Option<&ContainerState> {
     step(pod)?.state.as_ref()
 }
 
-/// The end of the container that decides.
+/// Returns the end of the deciding container.
 pub(crate) fn exit(pod: &Pod) -> Option<&ContainerStateTerminated> {
     container_state(pod)?.terminated.as_ref()
 }
 
-/// Whether a container runs that is not the one of this name.
+/// Returns whether the container runs and has another name than `deciding`.
 pub(crate) fn runs_beside(deciding: &str, container: &ContainerStatus) -> bool {
     container.name != deciding
         && container.state.as_ref().is_some_and(|state| state.running.is_some())
 }
 
-/// Whether a container runs beside the one that decides.
+/// Returns whether a container runs beside the deciding container.
 pub(crate) fn other_runs(pod: &Pod) -> bool {
     let deciding = deciding(pod);
     status(pod).is_some_and(|status| {
@@ -91,25 +91,26 @@ pub(crate) fn other_runs(pod: &Pod) -> bool {
 /// The annotation of a Pod whose exit code 0 always means that its work is done.
 pub const FINISHES: &str = "saga.dev/finishes-on-sigterm";
 
-/// The author's word that exit code 0 always means done, as an annotation, where he gives it.
+/// Returns the annotation [`FINISHES`] if the author of the step declares that exit code 0 always
+/// means that the work is done.
 pub(crate) fn finishes(said: Option<bool>) -> Option<(String, String)> {
     (said == Some(true)).then(|| (FINISHES.to_owned(), "true".to_owned()))
 }
 
-/// The name of the container whose exit code is the attempt's outcome.
+/// Returns the name of the deciding container: its exit code is the outcome of the attempt.
 #[must_use]
 pub fn deciding(pod: &Pod) -> &str {
     named(pod).unwrap_or(STEP_CONTAINER)
 }
 
-/// Whether the Pod was made from a template.
+/// Returns whether the Pod was made from a template.
 #[must_use]
 pub fn is_of_template(pod: &Pod) -> bool {
     named(pod).is_some()
 }
 
-/// Whether exit code 0 always means that the Pod's work is done, also where something told it to go
-/// before.
+/// Returns whether exit code 0 always means that the Pod's work is done, even if the Pod was told
+/// to stop before.
 #[must_use]
 pub fn finishes_on_sigterm(pod: &Pod) -> bool {
     pod.metadata
@@ -119,15 +120,16 @@ pub fn finishes_on_sigterm(pod: &Pod) -> bool {
         .is_some_and(|said| said == "true")
 }
 
-/// What the annotation says, where it is the name of a container.
+/// Returns the value of the annotation [`DECIDES`] if it is a valid container name.
 pub(crate) fn named(pod: &Pod) -> Option<&str> {
     let name = pod.metadata.annotations.as_ref()?.get(DECIDES)?;
     Some(name.as_str()).filter(|name| is_dns_label(name))
 }
 
-/// Whether an ended container had started. The runtime writes the beginning of 1970 for one that
-/// had not; a time that is missing is the kubelet's own stand-in, unless an exit code came with a
-/// reason of its own.
+/// Returns whether an ended container had started. For a container that had not started, the
+/// runtime writes the beginning of 1970 as its start. With the reason `ContainerStatusUnknown`, a
+/// missing start means that the end is a placeholder of the kubelet. With any other reason, or
+/// none, a missing start counts as started.
 pub(crate) fn ran(exit: &ContainerStateTerminated) -> bool {
     match (line(exit.reason.as_ref()).as_deref(), &exit.started_at) {
         (Some(reason), _) if NO_START.contains(&reason) => false,
@@ -137,11 +139,13 @@ pub(crate) fn ran(exit: &ContainerStateTerminated) -> bool {
     }
 }
 
-/// The label and the annotation by which the Job controller numbers the pods of an indexed Job.
+/// The label and the annotation that hold the completion index of a pod of an indexed Job. The Job
+/// controller sets them.
 pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
-/// The label by which the Job controller says whose a pod is; it outlives the owner reference.
+/// The label that holds the UID of a pod's Job. The Job controller sets the label, and it outlives
+/// the owner reference.
 pub const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 
-/// What a container runtime writes for a container whose program could not be started.
+/// The reasons of a container runtime for a container whose program could not be started.
 pub(crate) const NO_START: [&str; 2] = ["StartError", "ContainerCannotRun"];

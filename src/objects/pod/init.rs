@@ -1,8 +1,9 @@
-//! What the init containers of a template did: they run before the container that decides, and may
+//! The state of the init containers of a template. They run before the deciding container and may
 //! have done work.
 //!
-//! Of a Pod that is not of a template they have no say, since only a webhook can have put them
-//! there; of one that is, neither have those that run on beside it (`restartPolicy: Always`).
+//! Two kinds of init containers are ignored: those of a Pod that was not made from a template,
+//! since only a webhook can have added them, and those that keep running beside the deciding
+//! container (`restartPolicy: Always`).
 
 use k8s_openapi::api::core::v1::{
     ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod,
@@ -10,7 +11,7 @@ use k8s_openapi::api::core::v1::{
 
 use super::fields::{is_of_template, ran};
 
-/// The init containers that run to their end.
+/// Returns the statuses of the init containers that run to their end.
 pub(crate) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let beside = |name: &str| {
         let spec = pod
@@ -24,7 +25,7 @@ pub(crate) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     all.filter(move |container| is_of_template(pod) && !beside(&container.name))
 }
 
-/// The first that ran and did not end well, with its name.
+/// Returns the first init container that ran and failed, with its name.
 pub(crate) fn failed(pod: &Pod) -> Option<(&str, &ContainerStateTerminated)> {
     statuses(pod)
         .find_map(|container| failure(container).map(|exit| (container.name.as_str(), exit)))
@@ -34,14 +35,14 @@ fn failure(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
     container.state.as_ref()?.terminated.as_ref().filter(|exit| exit.exit_code != 0 && ran(exit))
 }
 
-/// The first that waits, with its name.
+/// Returns the first waiting init container, with its name.
 pub(crate) fn waiting(pod: &Pod) -> Option<(&str, &ContainerStateWaiting)> {
     statuses(pod).find_map(|container| {
         Some((container.name.as_str(), container.state.as_ref()?.waiting.as_ref()?))
     })
 }
 
-/// Whether anything shows that one of them started, now or earlier.
+/// Returns whether any sign shows that an init container started, now or earlier.
 pub(crate) fn may_have_started(pod: &Pod) -> bool {
     statuses(pod).any(started)
 }
@@ -60,7 +61,7 @@ fn started(container: &ContainerStatus) -> bool {
         || state.is_some_and(|state| state.running.is_some())
 }
 
-/// Those that the functions here find: no more than three.
+/// Returns the statuses that the functions of this file read: at most three.
 pub(crate) fn telling(pod: &Pod) -> Vec<&ContainerStatus> {
     let waits = |container: &&ContainerStatus| {
         container.state.as_ref().is_some_and(|state| state.waiting.is_some())

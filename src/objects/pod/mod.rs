@@ -1,4 +1,5 @@
-//! The Pod of an attempt: how it is built, what is kept of it, and what its end means.
+//! The Pod of an attempt: how it is built, which fields are kept in memory, and how the outcome is
+//! derived.
 
 pub mod build;
 pub mod fields;

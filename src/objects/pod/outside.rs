@@ -1,18 +1,19 @@
-//! Whether a Pod was told to go before it ended, and who or what may have ended it.
+//! Decides whether a Pod was told to stop before it ended, and who or what may have ended it.
 //!
 //! # Guarantees
-//! - A Pod is *told to go* by its deletion, whoever asks for it (the operator itself at the
-//!   attempt's time limit, a drain, a person), by the condition `DisruptionTarget`, and by the
-//!   kubelet's word in `status.reason` (`Evicted`, `DeadlineExceeded`, `Terminated`, …; it writes
-//!   none for a container that ended by itself).
-//! - Exit code 0 means done where the container ended before it was told to go: where this version
-//!   of the Pod shows nothing of the kind, or where the end lies more than 10 s before the deletion
-//!   was asked for. Programs end with 0 on SIGTERM, too, with half their work done.
-//!   `finishesOnSigterm` is the word of the step's author that exit code 0 always means done.
+//! - A Pod is *told to stop* by its deletion, by the condition `DisruptionTarget`, or by the
+//!   kubelet's reason in `status.reason` (`Evicted`, `DeadlineExceeded`, `Terminated`, …). The
+//!   deletion counts whoever asks for it: the operator at the attempt's time limit, a drain, a
+//!   user. The kubelet writes no reason for a container that ended on its own.
+//! - Exit code 0 means that the work is done if the container ended before the Pod was told to
+//!   stop. This is the case if this version of the Pod shows no sign that it was told to stop, or
+//!   if the container ended more than 10 s before the deletion was requested. After SIGTERM,
+//!   programs also exit with 0 when only half of their work is done. With `finishesOnSigterm` the
+//!   author of the step declares that exit code 0 always means that the work is done.
 //!
 //! # Caveats
-//! `OOMKilled` is an exit code: the container went past its own limit. So is every signal that
-//! nobody outside is known to have sent.
+//! `OOMKilled` counts as an exit code: the container exceeded its own limit. Any other signal also
+//! counts as an exit code unless a sender outside the container is known.
 
 use std::time::Duration;
 
@@ -25,14 +26,14 @@ use crate::{
     text::line,
 };
 
-/// By how much the end has to lie before the deletion: the clocks of a node and of the API server,
-/// each in whole seconds.
+/// The least time by which the end must precede the deletion. It covers the difference between the
+/// clocks of a node and of the API server, each in whole seconds.
 pub(crate) const CLEARLY: Duration = Duration::from_secs(10);
-/// What the kubelet, and containerd after a restart of the node, write for a container whose end
-/// nobody saw.
+/// The reasons of a container whose end nobody saw. The kubelet writes them, and so does containerd
+/// after a restart of the node.
 const NOBODY_SAW: [&str; 2] = ["ContainerStatusUnknown", "Unknown"];
-/// With which a kubelet ends or turns away a Pod for the node's sake; `OutOf…` (`OutOfcpu`) comes
-/// on top.
+/// The reasons with which a kubelet ends or rejects a Pod because of the node. Reasons that begin
+/// with `OutOf` (such as `OutOfcpu`) count too.
 const NODE_REASONS: [&str; 9] = [
     "Evicted",
     "Preempting",
@@ -45,12 +46,12 @@ const NODE_REASONS: [&str; 9] = [
     "UnexpectedAdmissionError",
 ];
 
-/// Whether anything in the Pod tells it to go.
+/// Returns whether anything in the Pod shows that it was told to stop.
 pub(crate) fn told_to_go(pod: &Pod) -> bool {
     deleting(pod) || disruption(pod).is_some() || reason(pod).is_some()
 }
 
-/// Whether exit code 0 of this Pod means that its work is done.
+/// Returns whether exit code 0 of this Pod means that its work is done.
 pub(crate) fn zero_means_done(pod: &Pod) -> bool {
     !told_to_go(pod)
         || finishes_on_sigterm(pod)
@@ -58,12 +59,12 @@ pub(crate) fn zero_means_done(pod: &Pod) -> bool {
         || broken(Twin::ZeroIsDone)
 }
 
-/// Whether the container ended clearly before the deletion was asked for. With a reason of the
-/// kubelet the deletion was not what ended it.
+/// Returns whether the container ended more than [`CLEARLY`] before the deletion was requested. If
+/// the kubelet gives a reason, the answer is `false`: the deletion did not end the container.
 fn ended_before_deletion(pod: &Pod) -> bool {
     let ended = exit(pod).and_then(|exit| exit.finished_at.as_ref()).map(|at| at.0);
     let ended = ended.filter(|at| *at > Timestamp::UNIX_EPOCH && reason(pod).is_none());
-    // The API server stores the instant at which the grace ends.
+    // The API server stores the instant at which the grace period ends.
     let grace = pod
         .metadata
         .deletion_grace_period_seconds
@@ -81,8 +82,8 @@ fn ended_before_deletion(pod: &Pod) -> bool {
     between.is_some_and(|between| between > CLEARLY)
 }
 
-/// Whether somebody or something other than the container's own program may have ended it, or,
-/// where it exited with 0, may have been why.
+/// Returns whether anything other than the container's own program may have ended the container.
+/// For exit code 0: whether it may have been the reason for the exit.
 pub(crate) fn from_outside(pod: &Pod, exit: &ContainerStateTerminated) -> bool {
     if nobody_saw(exit) {
         return true;
@@ -96,8 +97,8 @@ pub(crate) fn from_outside(pod: &Pod, exit: &ContainerStateTerminated) -> bool {
         || (deleting(pod) && by_signal(exit) && !out_of_memory)
 }
 
-/// Whether the Pod was taken from its node, or turned away by it, for a reason that lies with the
-/// cluster.
+/// Returns whether the Pod was removed from its node, or rejected by it, for a reason that lies
+/// with the cluster.
 pub(crate) fn disrupted(pod: &Pod) -> bool {
     let by_node = |reason: &str| NODE_REASONS.contains(&reason) || reason.starts_with("OutOf");
     disruption(pod).is_some() || reason(pod).as_deref().is_some_and(by_node)
@@ -107,7 +108,8 @@ pub(crate) fn nobody_saw(exit: &ContainerStateTerminated) -> bool {
     line(exit.reason.as_ref()).is_some_and(|reason| NOBODY_SAW.contains(&reason.as_str()))
 }
 
-/// Shells and runtimes report death by signal n as 128 + n.
+/// Returns whether the exit code reports a signal. Shells and runtimes report death by signal n as
+/// 128 + n.
 pub(crate) fn by_signal(exit: &ContainerStateTerminated) -> bool {
     (129..=255).contains(&exit.exit_code)
 }

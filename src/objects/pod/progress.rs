@@ -1,12 +1,12 @@
-//! What a Pod that goes on does or waits for, and what keeps it from going on.
+//! The progress of an active Pod: what it does or waits for, and what keeps it from continuing.
 //!
 //! # Guarantees
-//! One line of at most 256 characters, which names the reason that the scheduler or the kubelet
-//! gives.
+//! The text is one line of at most 256 characters that names the reason of the scheduler or the
+//! kubelet.
 //!
 //! # Caveats
-//! A volume that cannot be mounted, for example of a Secret that is missing, shows in the events of
-//! the Pod alone: it reads as a Pod whose container is being created.
+//! If a volume cannot be mounted, for example because its Secret is missing, only the events of the
+//! Pod show the reason. The text then says that the container is being created.
 
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, Pod};
 
@@ -20,7 +20,7 @@ use crate::{
     text::{labelled, line, one_line},
 };
 
-/// With which a kubelet says that an image cannot be had.
+/// The reasons with which a kubelet reports that an image is not available.
 const NO_IMAGE: [&str; 7] = [
     "ErrImagePull",
     "ImagePullBackOff",
@@ -30,7 +30,7 @@ const NO_IMAGE: [&str; 7] = [
     "RegistryUnavailable",
     "SignatureValidationFailed",
 ];
-/// With which it says that a container cannot be made, or not be kept up.
+/// The reasons with which a kubelet reports that a container cannot be created or keeps crashing.
 const NO_CONTAINER: [&str; 6] = [
     "CreateContainerConfigError",
     "CreateContainerError",
@@ -40,7 +40,7 @@ const NO_CONTAINER: [&str; 6] = [
     "CrashLoopBackOff",
 ];
 
-/// What a Pod that goes on does or waits for, and the trouble that it has.
+/// Returns what an active Pod does or waits for, and its trouble.
 pub(crate) fn detail(pod: &Pod) -> (String, Option<Trouble>) {
     let phase = phase(pod);
     let (text, trouble) = if deleting(pod) {
@@ -55,7 +55,7 @@ pub(crate) fn detail(pod: &Pod) -> (String, Option<Trouble>) {
     (one_line(&text), trouble)
 }
 
-/// What the step's container does or waits for, once the kubelet speaks of it.
+/// Returns what the deciding container does or waits for, once the kubelet reports its state.
 fn of_container(pod: &Pod) -> Option<(String, Option<Trouble>)> {
     let node = node(pod);
     let state = container_state(pod)?;
@@ -89,7 +89,8 @@ fn of_container(pod: &Pod) -> Option<(String, Option<Trouble>)> {
     })
 }
 
-/// What a container waits for that does not come by itself.
+/// Returns the trouble of a waiting container, if its reason shows that the container cannot start
+/// without help.
 fn trouble(waiting: &ContainerStateWaiting) -> Option<Trouble> {
     let reason = line(waiting.reason.as_ref())?;
     let among = |reasons: &[&str]| reasons.contains(&reason.as_str());
@@ -100,7 +101,7 @@ fn trouble(waiting: &ContainerStateWaiting) -> Option<Trouble> {
     }
 }
 
-/// How far a Pod of which no kubelet speaks has come.
+/// Returns the progress of a Pod about which no kubelet has reported anything.
 fn of_binding(pod: &Pod) -> (String, Option<Trouble>) {
     if !never_bound(pod) {
         return (format!("waits for {} to start it", node(pod)), None);

@@ -1,13 +1,13 @@
-//! Whether anything of a Pod ever started.
+//! Decides whether any container of a Pod ever started.
 //!
 //! # Guarantees
-//! A Pod *never started* only if it was never bound to a node, or if a status that the kubelet
-//! wrote at its end shows no container started.
+//! A Pod *never started* only if it was never bound to a node, or if the final status that the
+//! kubelet wrote shows no started container.
 //!
 //! # Caveats
-//! A kubelet that was restarted may turn away a Pod that it ran before, and then empties the
-//! container statuses: such a Pod reads as never started. Nothing in it tells otherwise; its next
-//! attempt repeats the idempotency key.
+//! After a restart, a kubelet may reject a Pod that it ran before and clear the container statuses.
+//! Such a Pod counts as never started, since nothing in the Pod shows otherwise. The next attempt
+//! repeats the idempotency key.
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -18,24 +18,24 @@ use super::{
 };
 use crate::text::line;
 
-/// Whether the Pod was bound to no node, so that nothing of it ever ran.
+/// Returns whether the Pod was bound to no node, so that nothing of the Pod ever ran.
 #[must_use]
 pub fn never_bound(pod: &Pod) -> bool {
     node_name(pod).is_none()
 }
 
-/// Whether a Pod in the phase `Failed` provably ran nothing.
+/// Returns whether it is certain that a Pod in the phase `Failed` ran nothing.
 pub(crate) fn never_started(pod: &Pod) -> bool {
     !may_have_started(pod) && (never_bound(pod) || kubelet_wrote_end(pod))
 }
 
-/// Whether anything shows that the container, or what a template runs before it, started, now or
-/// earlier.
+/// Returns whether any sign shows that the deciding container, or an init container of a template,
+/// started, now or earlier.
 pub(crate) fn may_have_started(pod: &Pod) -> bool {
     step_may_have_started(pod) || init::may_have_started(pod)
 }
 
-/// Whether anything in the container's status shows that it started, now or earlier.
+/// Returns whether the status of the deciding container shows that it started, now or earlier.
 pub(crate) fn step_may_have_started(pod: &Pod) -> bool {
     let Some(step) = step(pod) else { return false };
     let state = step.state.as_ref();
@@ -45,16 +45,16 @@ pub(crate) fn step_may_have_started(pod: &Pod) -> bool {
         .is_some_and(|last| last.running.is_some() || last.terminated.is_some());
     let running = state.is_some_and(|state| state.running.is_some()) || step.started == Some(true);
     let ended = state.and_then(|state| state.terminated.as_ref()).is_some_and(|exit| {
-        // The kubelet replaces the state of a container that it cannot find, but leaves the id that
-        // it had.
+        // The kubelet replaces the state of a container that it cannot find, but keeps the
+        // container's id.
         ran(exit) || (nobody_saw(exit) && line(step.container_id.as_ref()).is_some())
     });
     trace_of_earlier || step.restart_count > 0 || running || ended
 }
 
-/// Whether the kubelet, which knows what it started, set the phase `Failed`: it gives a reason or
-/// the container's end. The garbage collector of Pods sets the phase of Pods on lost nodes over
-/// statuses that may be old.
+/// Returns whether the kubelet set the phase `Failed`: then there is a reason or the end of the
+/// container. The kubelet knows which containers it started. The garbage collector of Pods also
+/// sets the phase of Pods on lost nodes, and the statuses of these Pods may be old.
 fn kubelet_wrote_end(pod: &Pod) -> bool {
     let collected = disruption(pod).is_some_and(|condition| {
         line(condition.reason.as_ref()).as_deref() == Some("DeletionByPodGC")

@@ -1,25 +1,26 @@
-//! Reads a Pod's state: whether its attempt succeeded, failed, may have happened, or goes on, and
-//! what it waits for.
+//! Derives the state of an attempt from a Pod: the attempt succeeded, failed, is unknown, or is
+//! still active, and what an active Pod waits for.
 //!
-//! The outcome is that of one container, [`deciding`](super::fields::deciding); what stands or a
-//! webhook put beside it has no say. What a template runs before it may fail in its stead.
+//! The outcome is the outcome of the [`deciding`](super::fields::deciding) container. Containers
+//! beside it, including those that a webhook added, do not count. A failure of an init container of
+//! a template may replace the failure of the deciding container.
 //!
 //! # Guarantees
-//! - A Pod has *succeeded* only if its container exited with 0 before it was told to go
+//! - A Pod has *succeeded* only if its container exited with 0 before the Pod was told to stop
 //!   ([`outside`](super::outside)).
-//! - It has *failed* only if its container ended by itself with an exit code other than 0, or never
-//!   started ([`start`](super::start)). Every other end is *unknown*.
-//! - An end from outside is told by the kubelet's word in `status.reason`, by the condition
-//!   `DisruptionTarget`, by the words that stand in for a container nobody found
-//!   (`ContainerStatusUnknown`; `Unknown` after a restart of the node), or by a deletion together
-//!   with a signal's exit code.
-//! - The kubelet writes the container's end first, and only when nothing runs any more the Pod's
-//!   phase together with the reason. An exit code other than 0 therefore waits for the phase:
-//!   before, an eviction looks like a failure. Where another container holds the Pod up, the end is
-//!   told apart by [`held_up`].
-//! - No status, however odd, makes this panic, and what it says is one line of at most 256
-//!   characters: the reasons first, then the end of what the container said, since a log tells at
-//!   its end what went wrong.
+//! - A Pod has *failed* only if its container ended on its own with an exit code other than 0, or
+//!   never started ([`start`](super::start)). Every other end is *unknown*.
+//! - Four signs show an end from outside: the kubelet's reason in `status.reason`, the condition
+//!   `DisruptionTarget`, the placeholder reason of a container that was not found
+//!   (`ContainerStatusUnknown`; `Unknown` after a restart of the node), or a deletion together with
+//!   the exit code of a signal.
+//! - The kubelet writes the end of the container first. It writes the Pod's phase and the reason
+//!   together when nothing runs any more. An exit code other than 0 therefore does not count before
+//!   the phase: until then an eviction looks like a failure. If another container keeps the Pod
+//!   running, [`held_up`] tells the two apart.
+//! - No status, however malformed, causes a panic. Every message is one line of at most 256
+//!   characters. The reasons come first, then the end of the container's output, since the end of a
+//!   log shows what went wrong.
 
 use std::time::Duration;
 
@@ -45,17 +46,19 @@ use crate::{
 
 pub use super::start::never_bound;
 
-/// The longest termination message that a container may leave, in bytes; the kubelet keeps no more.
+/// The maximum length of a termination message in bytes. The kubelet keeps no more.
 const MAX_HANDED_ON: usize = 4096;
-/// How long a Pod may outlive the end of its grace before its node counts as not answering.
+/// How long after the end of its grace period a Pod may still run before its node counts as not
+/// answering.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
-/// The grace of a Pod whose spec says none, in seconds.
+/// The grace period in seconds of a Pod whose spec names none.
 const DEFAULT_GRACE: i64 = 30;
-/// How long after its grace a Pod of which a container still runs counts as one that nobody ends.
+/// How long after its grace period a Pod with a running container counts as not being ended from
+/// outside.
 const HELD_UP_AFTER: Duration = Duration::from_secs(30);
 
-/// The state of a Pod that exists, or was just seen. `age` is how long this process has known it,
-/// and is only passed on.
+/// Returns the state of a Pod that exists or was just seen. `age` is how long this process has
+/// known the Pod; it is only passed on.
 #[must_use]
 pub fn state(pod: &Pod, age: Duration) -> ChildState {
     end(pod).unwrap_or_else(|| {
@@ -64,9 +67,9 @@ pub fn state(pod: &Pod, age: Duration) -> ChildState {
     })
 }
 
-/// The state of a Pod that is gone, judged by the copy that its deletion delivered, which holds the
-/// last status it ever had. A copy from earlier proves nothing about a Pod that had not ended: it
-/// may have been bound since.
+/// Returns the outcome of a Pod that is gone. `last` must be the copy that the deletion event
+/// delivered, which holds the last status of the Pod. An earlier copy proves nothing about a Pod
+/// that had not ended: the Pod may have been bound to a node since.
 #[must_use]
 pub fn gone(last: &Pod) -> ChildState {
     match end(last) {
@@ -76,24 +79,25 @@ pub fn gone(last: &Pod) -> ChildState {
     }
 }
 
-/// Whether nothing about the attempt's outcome will change any more: [`state`] is not `Active`.
+/// Returns whether the outcome of the attempt is final: [`state`] is not `Active`.
 fn ended(pod: &Pod) -> bool {
     end(pod).is_some()
 }
 
-/// Says that a Pod may still run although its deletion should have ended it more than 60 s ago: its
-/// node does not answer. `None` while it is not deleted, still has time, or has ended and is kept
-/// by somebody's finalizer.
+/// Returns a message if a Pod may still run although its deletion should have ended it more than 60
+/// s ago, because its node does not answer. Returns `None` if the Pod is not terminating, still has
+/// time, or has ended and is kept by a finalizer.
 #[must_use]
 pub fn stuck(pod: &Pod, now: Timestamp) -> Option<String> {
-    // The API server sets the instant at which the grace ends, not the one of the request.
+    // The API server stores the instant at which the grace period ends, not the instant of the
+    // deletion request.
     let grace_ends = pod.metadata.deletion_timestamp.as_ref()?.0;
     let late =
         Duration::try_from(now.duration_since(grace_ends)).is_ok_and(|late| late > STUCK_AFTER);
     (late && !ended(pod)).then(|| one_line(&format!("may still run on {}", node(pod))))
 }
 
-/// How the attempt ended, if it did.
+/// Returns the outcome of the attempt, if it has ended.
 fn end(pod: &Pod) -> Option<ChildState> {
     match phase(pod).as_str() {
         "Succeeded" if zero_means_done(pod) => {
@@ -101,13 +105,13 @@ fn end(pod: &Pod) -> Option<ChildState> {
         }
         "Succeeded" => Some(told_and_done(pod)),
         "Failed" => Some(end_of_failed(pod)),
-        // The API server binds no Pod that is being deleted. Somebody's finalizer keeps this one.
+        // The API server binds no terminating Pod to a node. A finalizer keeps this Pod.
         _ if deleting(pod) && never_bound(pod) && !may_have_started(pod) => Some(nothing(pod)),
         _ => end_before_phase(pod),
     }
 }
 
-/// The end of a Pod in the phase `Failed`.
+/// Returns the outcome of a Pod in the phase `Failed`.
 fn end_of_failed(pod: &Pod) -> ChildState {
     if never_started(pod) {
         return nothing(pod);
@@ -126,7 +130,7 @@ fn end_of_failed(pod: &Pod) -> ChildState {
     }
 }
 
-/// The end of what a template runs before the container, where that failed by itself.
+/// Returns the failure of an init container of a template, if the init container failed on its own.
 fn end_of_init(pod: &Pod) -> Option<ChildState> {
     let (name, exit) = pod::init::failed(pod)
         .filter(|(_, exit)| !step_may_have_started(pod) && !from_outside(pod, exit))?;
@@ -139,16 +143,18 @@ fn end_of_init(pod: &Pod) -> Option<ChildState> {
     Some(ChildState::Failed(failure(Reached::Answer, message)))
 }
 
-/// The end of a Pod whose container exited with 0 after something told it to go.
+/// Returns the unknown outcome of a Pod whose container exited with 0 after the Pod was told to
+/// stop.
 fn told_and_done(pod: &Pod) -> ChildState {
     const WHAT: &str = "was ended with exit code 0 and may have done its work (finishesOnSigterm: \
         true would say that it has)";
     unknown(with_cause(WHAT, pod))
 }
 
-/// The end of the container in a Pod that goes on: exit code 0 counts at once, any other only while
-/// another container holds the Pod up and nobody is known to end it. A signal may be the first that
-/// is seen of an eviction.
+/// Returns the outcome of the container in a Pod that has not ended. Exit code 0 counts at once.
+/// Any other exit code counts only while another container keeps the Pod running and nothing is
+/// known to end the Pod. The exit code of a signal does not count: it may be the first sign of an
+/// eviction.
 fn end_before_phase(pod: &Pod) -> Option<ChildState> {
     let exit = exit(pod)?;
     let own = own_exit(pod);
@@ -161,9 +167,10 @@ fn end_before_phase(pod: &Pod) -> Option<ChildState> {
     own.map(answer).or_else(|| (!may_have_started(pod)).then(|| nothing(pod)))
 }
 
-/// The end by a signal of the container in a Pod that goes on because another container does, and
-/// for how long that may be the beginning of an end from outside: who ends a Pod gives all its
-/// containers the same grace. Where that has passed, nobody else ended this one.
+/// Returns the failure by a signal of the container in a Pod that another container keeps running,
+/// and how long the signal may be the beginning of an end from outside. Whoever ends a Pod gives
+/// all its containers the same grace period. If the other container still runs after that time, the
+/// signal did not come from outside.
 #[must_use]
 pub fn held_up(pod: &Pod) -> Option<(ChildState, Duration)> {
     let own = own_exit(pod)
@@ -177,20 +184,20 @@ pub fn held_up(pod: &Pod) -> Option<(ChildState, Duration)> {
     Some((answer(own), grace.saturating_add(HELD_UP_AFTER)))
 }
 
-/// Whether the container exited with 0, be it that it was told to go before.
+/// Returns whether the container exited with 0, even if the Pod was told to stop before.
 pub(crate) fn exited_with_zero(pod: &Pod) -> bool {
     exit(pod)
         .map_or_else(|| phase(pod) == "Succeeded", |exit| exit.exit_code == 0 && !nobody_saw(exit))
 }
 
-/// What the container hands on that exited with 0.
+/// Returns the outputs of a container that exited with 0.
 pub(crate) fn last_word(pod: &Pod) -> Option<Map<String, Value>> {
     exit(pod).filter(|_| exited_with_zero(pod)).and_then(handed_on)
 }
 
-/// The JSON object in the termination message of a container that ended well. What the kubelet had
-/// to cut is none any more. One that is nested too deep to be read is handed on as one that is too
-/// deep to be taken.
+/// Returns the JSON object in the termination message of a container that exited with 0. A message
+/// that the kubelet truncated is no JSON object any more. An object that is nested too deeply to be
+/// read is returned in a form that is rejected later as too deep.
 pub(crate) fn handed_on(exit: &ContainerStateTerminated) -> Option<Map<String, Value>> {
     let message = exit
         .message
@@ -199,12 +206,12 @@ pub(crate) fn handed_on(exit: &ContainerStateTerminated) -> Option<Map<String, V
     read_fields(message.trim())
 }
 
-/// What a container said that did not end well: its termination message, or the end of its log.
+/// Returns the output of a container that failed: its termination message, or the end of its log.
 fn said(exit: &ContainerStateTerminated) -> Option<&str> {
     exit.message.as_deref().filter(|_| exit.exit_code != 0)
 }
 
-/// What a container's own exit code says.
+/// Returns the outcome that the container's own exit code gives.
 fn answer(exit: &ContainerStateTerminated) -> ChildState {
     if exit.exit_code == 0 {
         return ChildState::Succeeded(handed_on(exit));
@@ -218,7 +225,7 @@ fn answer(exit: &ContainerStateTerminated) -> ChildState {
     })
 }
 
-/// The failure of a Pod in which no container started.
+/// Returns the failure of a Pod in which no container started.
 fn nothing(pod: &Pod) -> ChildState {
     let what = if never_bound(pod) { "was bound to no node" } else { "no container started" };
     ChildState::Failed(Failure {
@@ -235,13 +242,13 @@ const fn unknown(message: String) -> ChildState {
     ChildState::Unknown { message, retry_after: None }
 }
 
-/// The end that the container's own program made.
+/// Returns the end of the container if its own program ended it.
 fn own_exit(pod: &Pod) -> Option<&ContainerStateTerminated> {
     exit(pod).filter(|exit| ran(exit) && !from_outside(pod, exit))
 }
 
-/// What happened to a Pod, and why, as far as it says: the Pod's reason or its disruption, what its
-/// container waited for, and the end of what that said.
+/// Returns the message for the end of a Pod: `what` happened, the Pod's reason or its disruption,
+/// what its container waited for, and the end of the container's output.
 fn with_cause(what: &str, pod: &Pod) -> String {
     let of_pod =
         status(pod).and_then(|status| labelled(status.reason.as_ref(), status.message.as_ref()));
@@ -269,7 +276,7 @@ fn with_cause(what: &str, pod: &Pod) -> String {
         [of_end, of_container.or_else(of_unscheduled)].into_iter().flatten().collect();
     let told = seen.and_then(said).filter(|said| !one_line(said).is_empty());
     if known.is_empty() && told.is_none() {
-        // The stand-in for a container that nobody found says little, but more than nothing.
+        // The placeholder for a container that was not found says little, but more than no reason.
         let stand_in = exit(pod).and_then(|exit| Some((line(exit.reason.as_ref())?, said(exit))));
         let (reason, said) = stand_in.unwrap_or_else(|| ("no reason is given".into(), None));
         return ending_in(&format!("{what}: {reason}"), said);

@@ -1,10 +1,11 @@
-//! What of a Pod is worth keeping in memory.
+//! Reduces a Pod to the fields that are kept in memory.
 //!
 //! # Guarantees
 //! - [`crate::objects::pod::state`] and [`crate::objects::pod::build`] read the same from a
-//!   stripped Pod as from the whole one, and its size is bounded whatever containers, conditions
-//!   and messages the server sent.
-//! - A Pod that was seen to succeed stays so, whatever tells it to go later ([`keep_success`]).
+//!   stripped Pod as from the complete Pod. The size of a stripped Pod is bounded, whatever
+//!   containers, conditions and messages the server sent.
+//! - A Pod that was seen to succeed stays a success, even if it is told to stop later
+//!   ([`keep_success`]).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -32,7 +33,7 @@ use crate::{
     text::{MAX_LINE, one_line, tail},
 };
 
-/// Takes away what nobody reads. What is left must not be written back.
+/// Removes all fields that no code reads. Never write a stripped Pod back to the API server.
 pub fn strip(pod: &mut Pod) {
     let status = pod.status.as_ref().map(|status| self::status(pod, status));
     let decides = is_of_template(pod).then(|| (DECIDES.to_owned(), deciding(pod).to_owned()));
@@ -49,9 +50,9 @@ pub fn strip(pod: &mut Pod) {
     pod.status = status;
 }
 
-/// Keeps the success of a stripped Pod that an earlier version of it showed, the one of which this
-/// is the next. What tells it to go after that changes nothing: the status stays as it was, and no
-/// deletion is kept.
+/// Keeps the success that an earlier version of a stripped Pod showed. `before`: the previous
+/// version. If the Pod was told to stop after its success, the earlier status is kept and the
+/// deletion is dropped.
 pub fn keep_success(pod: &mut Pod, before: Option<&Pod>) {
     let succeeded = |pod: &Pod| matches!(state(pod, Duration::ZERO), ChildState::Succeeded(_));
     let Some(before) =
@@ -66,7 +67,8 @@ pub fn keep_success(pod: &mut Pod, before: Option<&Pod>) {
     }
 }
 
-/// Identity, version, owner, our labels, these annotations, and the instants that are read.
+/// Returns the identity, the version, the controller, the operator's labels, the given annotations,
+/// and the instants that are read.
 pub(crate) fn metadata(
     meta: ObjectMeta,
     annotations: Option<BTreeMap<String, String>>,
@@ -83,7 +85,7 @@ pub(crate) fn metadata(
         owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| vec![owner])
     };
     let owner_references = meta.owner_references.and_then(controller);
-    // By which a pod is known that lost its Job.
+    // This label identifies a pod that its Job released.
     let is_ours =
         |key: &str| OURS.contains(&key) || (key == CONTROLLER_UID && owner_references.is_none());
     ObjectMeta {
@@ -110,7 +112,7 @@ fn status(pod: &Pod, status: &PodStatus) -> PodStatus {
     let containers = status.container_statuses.as_deref().unwrap_or_default();
     let deciding = deciding(pod);
     let step = containers.iter().find(|container| container.name == deciding).map(container);
-    // Of what runs beside the step only that it does.
+    // For the other containers only the fact that one of them runs is kept.
     let beside = containers.iter().find(|container| runs_beside(deciding, container)).map(|_| {
         ContainerStatus {
             state: Some(ContainerState {
@@ -172,7 +174,8 @@ fn terminated(exit: &ContainerStateTerminated) -> ContainerStateTerminated {
     }
 }
 
-/// What a container that ended well hands on, as it is; of any other the end of what it said.
+/// Returns the outputs of a container that exited with 0, unchanged. For any other container it
+/// returns the end of the termination message.
 fn said(exit: &ContainerStateTerminated) -> Option<String> {
     if exit.exit_code == 0 {
         return exit.message.clone().filter(|_| handed_on(exit).is_some());
@@ -187,7 +190,7 @@ fn waiting(waiting: &ContainerStateWaiting) -> ContainerStateWaiting {
     }
 }
 
-/// The text as the reader takes it: it makes one bounded line of every text before it looks at it.
+/// Returns the text as one bounded line, which is the form in which every reader uses it.
 fn line(text: Option<&String>) -> Option<String> {
     text.map(|text| one_line(text))
 }

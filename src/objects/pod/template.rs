@@ -1,18 +1,17 @@
-//! The pod of a template: read strictly, and made into the Pod of one attempt.
+//! The pod template of an action: checked strictly, and completed to the Pod of one attempt.
 //!
 //! # Guarantees
-//! - A field that is no field of a Pod, and a value of a wrong type, are found with their paths,
-//!   before anything runs.
-//! - What the operator sets cannot be set otherwise: names, owner, labels and annotations of
-//!   `saga.dev`, the identity in every container's environment, the deadline,
-//!   `restartPolicy: Never` and the ServiceAccount of the saga, from which a Pod that the operator
-//!   creates may borrow no more than the saga has.
-//! - Where nothing is said, a Pod meets the Pod Security Standard "restricted". What goes beyond is
-//!   for the API server to judge.
+//! - Unknown fields and values of a wrong type are reported with their paths before anything runs.
+//! - A template cannot change what the operator sets: names, owner, labels and annotations of
+//!   `saga.dev`, the identity in every container's environment, the deadline, `restartPolicy:
+//!   Never`, and the saga's ServiceAccount. A Pod that the operator creates cannot use more rights
+//!   than the saga has.
+//! - A Pod meets the Pod Security Standard "restricted" unless the template says otherwise. The API
+//!   server decides whether it admits a template that asks for more.
 //!
 //! # Caveats
-//! The fields are those of Kubernetes 1.33, the lowest version supported: a newer one reads as a
-//! field that there is not.
+//! The known fields are those of Kubernetes 1.33, the lowest supported version. A field of a newer
+//! version counts as unknown.
 
 use std::time::Duration;
 
@@ -33,11 +32,12 @@ use crate::{
     objects::attempt::{deadline_seconds, identity_env, labels, metadata},
 };
 
-/// Builds the Pod of an attempt. `finishes`: whether exit code 0 always means done. `timeout` is
-/// the time limit of the attempt.
+/// Builds the Pod of an attempt. `finishes`: whether exit code 0 always means that the work is
+/// done. `timeout` is the time limit of the attempt.
 ///
 /// # Errors
-/// A sentence that begins with the path within the action.
+/// Returns a sentence that begins with the path within the action if [`check_template`] or
+/// [`check_account`] finds a fault.
 pub(crate) fn pod(
     saga: &ValidSaga,
     identity: &Identity,
@@ -56,7 +56,7 @@ pub(crate) fn pod(
     Ok(Pod { metadata: ObjectMeta { labels, annotations, ..named }, spec, status: None })
 }
 
-/// The template with all that the operator sets in it, except its name and its deadline.
+/// Returns the template with everything that the operator sets, except the name and the deadline.
 pub(crate) fn completed(
     saga: &ValidSaga,
     identity: &Identity,
@@ -99,7 +99,7 @@ pub(crate) fn completed(
     PodTemplateSpec { metadata: Some(metadata), spec: Some(spec) }
 }
 
-/// The name of the container whose exit code is the attempt's outcome: `step`, or else the first.
+/// Returns the name of the deciding container: the container `step`, or else the first container.
 fn deciding(spec: &PodSpec) -> &str {
     let step = spec.containers.iter().find(|container| container.name == STEP_CONTAINER);
     step.or(spec.containers.first()).map_or(STEP_CONTAINER, |container| &container.name)
@@ -121,7 +121,7 @@ fn restrict(context: &mut SecurityContext) {
             .flat_map(|all| all.add.iter().flatten())
             .any(|added| added == capability)
     };
-    // The API server takes no `false` beside these.
+    // The API server rejects `allowPrivilegeEscalation: false` together with these settings.
     if context.privileged != Some(true) && !adds("SYS_ADMIN") && !adds("CAP_SYS_ADMIN") {
         context.allow_privilege_escalation.get_or_insert(false);
     }

@@ -24,7 +24,7 @@ use tower::{layer::layer_fn, service_fn};
 
 use super::*;
 
-/// What the network does with one call.
+/// The reaction of the network to one call.
 #[derive(Clone, Copy)]
 enum Fate {
     Answer(u16),
@@ -38,7 +38,7 @@ enum Fate {
 
 type Scripted = Response<StreamBody<BoxStream<'static, Result<Frame<Bytes>, BoxError>>>>;
 
-/// A network that treats the calls as foretold, in order, and notes when each came.
+/// A network that reacts to the calls in the given order and records the time of each call.
 #[derive(Clone)]
 struct Script {
     fates: Arc<Mutex<VecDeque<Fate>>>,
@@ -55,7 +55,7 @@ impl Script {
         }
     }
 
-    /// A real client whose network is this script.
+    /// Creates a real client whose network is this script.
     fn client(&self) -> Client {
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let script = self.clone();
@@ -96,7 +96,7 @@ impl Script {
         Ok(answer.body(StreamBody::new(body)).unwrap())
     }
 
-    /// When the calls came, in milliseconds after the beginning.
+    /// Returns the times of the calls, in milliseconds since the start.
     fn calls(&self) -> Vec<u128> {
         self.calls.lock().unwrap().iter().map(Duration::as_millis).collect()
     }

@@ -1,5 +1,5 @@
-//! Who acts on the children of attempts: containers, the kubelet, the Job controller and the
-//! garbage collector.
+//! What happens to the children of attempts: containers end, and the kubelet, the Job controller
+//! and the garbage collector act.
 
 use super::{meddle, watch};
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// What its actors may do now but end its container.
+/// Returns what may happen to the child now, apart from the end of its container.
 fn doings(child: &Child) -> Vec<Doing> {
     let (job, pod) = (child.job.as_ref(), child.pod.as_ref());
     let deleted =
@@ -63,12 +63,12 @@ fn doings(child: &Child) -> Vec<Doing> {
     may.into_iter().filter(|(_, may)| *may).map(|(doing, _)| doing).collect()
 }
 
-/// Whether what its Job counts is the Job's own business.
+/// Returns whether the Job alone decides about the pod: the Job is neither deleted nor suspended.
 fn is_counted(child: &Child) -> bool {
     child.job.is_some_and(|job| job.deleted.is_none() && !job.suspended)
 }
 
-/// How the container of a child may end now.
+/// Returns how the container of a child may end now.
 fn ways(world: &World, child: &Child) -> impl Iterator<Item = Way> {
     let pod = child.pod.filter(PodNow::runs);
     let done =
@@ -82,12 +82,12 @@ fn ways(world: &World, child: &Child) -> impl Iterator<Item = Way> {
             Way::Killed => told,
             Way::Done | Way::No => true,
         };
-        // A program knows what was done under its key.
+        // A program knows what was done under its key, so it then ends only with success.
         pod.is_some() && fits && (*way == Way::Done || !done)
     })
 }
 
-/// Everything that may happen to the children next.
+/// Returns everything that may happen to the children next.
 pub(in super::super) fn turns(world: &World) -> Vec<Turn> {
     let mut turns = meddle::meddlings(world);
     for child in &world.children {
@@ -97,7 +97,7 @@ pub(in super::super) fn turns(world: &World) -> Vec<Turn> {
     turns
 }
 
-/// What happens to the children where nobody meddles any more and programs end well.
+/// Returns what happens to the children if nobody interferes any more and programs succeed.
 pub(in super::super) fn fair_turn(world: &World) -> Option<Turn> {
     world.children.iter().find_map(|child| {
         let exit = child.pod.filter(PodNow::runs).map(|_| Doing::Exit(Way::Done));
@@ -105,7 +105,7 @@ pub(in super::super) fn fair_turn(world: &World) -> Option<Turn> {
     })
 }
 
-/// Whether somebody is about to do something to a child, so that the clock does not go on.
+/// Returns whether an immediate change of a child is due, so that the clock does not advance.
 pub(in super::super) fn is_prompt(world: &World) -> bool {
     world.children.iter().any(|child| {
         let told = child.pod.is_some_and(|pod| pod.runs() && pod.is_told());
@@ -113,7 +113,7 @@ pub(in super::super) fn is_prompt(world: &World) -> bool {
     })
 }
 
-/// Somebody does something to a child. `None` where that cannot happen.
+/// Changes a child by one turn. Returns `None` if that turn cannot happen.
 pub(in super::super) fn turn(
     world: &mut World,
     turn: Turn,
@@ -164,7 +164,7 @@ fn perform_turn(
     Some(())
 }
 
-/// The container of a child ends: what it did is true from now on.
+/// Ends the container of a child. From now on, its work is part of the truth.
 fn exit(
     world: &mut World,
     number: u32,
@@ -200,7 +200,7 @@ fn exit(
     Some(())
 }
 
-/// Half the work is done, and nobody says so.
+/// Does half of the work. Nothing reports this.
 fn half(world: &mut World, trial: &Trial) {
     let nothing =
         world.object().saga().steps.get(trial.who.place).is_none_or(ValidStep::leaves_nothing);
@@ -213,7 +213,7 @@ fn half(world: &mut World, trial: &Trial) {
     }
 }
 
-/// Of what can run no more the attempt has ended at the other side.
+/// Ends the execution at the service if nothing of the child can run any more.
 pub(super) fn end_trial(world: &mut World, number: u32) {
     let over = world
         .children

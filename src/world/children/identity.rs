@@ -1,4 +1,4 @@
-//! What of the children tells one world from another.
+//! The part of a fingerprint that covers the children.
 
 use std::time::Duration;
 
@@ -23,13 +23,14 @@ use crate::{
     },
 };
 
-/// After this long it does not matter any more how long before a deletion something ended: clearly.
+/// The cap of the time from an end to a deletion, or from an end until now. A longer time makes no
+/// difference: the end clearly came first.
 const CLEAR: Duration = Duration::from_secs(11);
-/// After this long it does not matter any more for how long something is being deleted: the grace
-/// and the wait for who does not answer.
+/// The cap of the time since a deletion was requested. A longer time makes no difference: the grace
+/// period is over, and so is the wait for a node that does not answer.
 const LONG: Duration = Duration::from_secs(121);
 
-/// The children as they are.
+/// Writes the children as they are.
 pub(in super::super) fn children_into(world: &World, sink: &mut Sink<'_>) {
     sink.count(world.meddled.len());
     let children = children_in_order(world);
@@ -39,7 +40,7 @@ pub(in super::super) fn children_into(world: &World, sink: &mut Sink<'_>) {
     }
 }
 
-/// The same worlds made them in the same order.
+/// Returns the children sorted by attempt and number. Equal worlds created them in the same order.
 fn children_in_order(world: &World) -> Vec<&Child> {
     let mut children: Vec<_> = world.children.iter().collect();
     children.sort_unstable_by_key(|child| (child.who, child.number));
@@ -95,12 +96,12 @@ fn age_into(world: &World, sink: &mut Sink<'_>, at: Timestamp, cap: Duration) {
     sink.duration(between(at, world.now).min(cap));
 }
 
-/// How long before a deletion something ended, or how long ago.
+/// Writes the time from an end to a deletion, or from the end until now if there is no deletion.
 fn ended_into(world: &World, sink: &mut Sink<'_>, at: Timestamp, asked: Option<Timestamp>) {
     sink.duration(between(at, asked.unwrap_or(world.now)).min(CLEAR));
 }
 
-/// What an operator was shown, and remembers.
+/// Writes what the watches showed a replica, and what the replica remembers.
 pub(in super::super) fn view_into(world: &World, sink: &mut Sink<'_>, process: &Process) {
     let View { pods, jobs, of_jobs, notes, again: _, proofs } = &process.view;
     let children = children_in_order(world);
@@ -159,7 +160,7 @@ pub(in super::super) fn view_into(world: &World, sink: &mut Sink<'_>, process: &
     }
 }
 
-/// What an operator remembers of children beside their UIDs.
+/// Writes what a replica remembers of children besides their UIDs.
 fn notes_into(world: &World, sink: &mut Sink<'_>, notes: &[Note]) {
     let mut notes: Vec<_> = notes.iter().collect();
     notes.sort_unstable_by_key(|note| note.who);
@@ -233,7 +234,7 @@ fn job_into(world: &World, sink: &mut Sink<'_>, job: &Job) {
     }
 }
 
-/// Which end is noted; texts do not count.
+/// Writes which end is recorded. Texts do not count.
 fn told_into(sink: &mut Sink<'_>, told: Option<&ChildState>) {
     match told {
         None => sink.put(0),

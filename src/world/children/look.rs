@@ -1,4 +1,4 @@
-//! What an operator takes a child for: from what the watch showed, from its memory, and from live
+//! How a replica determines the state of a child: from the watch, from its memory, and from live
 //! reads, in the order of the shell.
 
 use std::{sync::Arc, time::Duration};
@@ -28,14 +28,14 @@ use crate::{
     },
 };
 
-/// A child as an operator reads it.
+/// A child as a replica reads it.
 #[derive(Clone, Debug)]
 pub(super) enum Found {
     Pod(Arc<Pod>),
     Job(Arc<Job>),
 }
 
-/// A state, and after how long to look again although no watch may tell of anything.
+/// A state, and the delay of a requeue for a reason that no watch may report.
 type Seen = (ChildState, Option<Duration>);
 
 impl Found {
@@ -87,7 +87,8 @@ impl Found {
     }
 }
 
-/// The state of a child that the watch cannot show yet: it was refused, or created just now.
+/// Returns the state of a child that the watch cannot show yet: its creation was refused, or it was
+/// just created.
 fn not_shown_yet(known: &Known, now: Timestamp) -> Option<ChildState> {
     if let Some(until) = known.refused.filter(|until| *until > now) {
         return Some(ChildState::Refused {
@@ -100,7 +101,7 @@ fn not_shown_yet(known: &Known, now: Timestamp) -> Option<ChildState> {
     just_created(&pod_uid(made), between(since, now))
 }
 
-/// The state of a child that neither the watch nor a live read shows.
+/// Returns the state of a child that neither the watch nor a live read shows.
 fn absent(known: &Known, now: Timestamp) -> ChildState {
     ChildState::Absent(Absence {
         seen: known.child.is_some(),
@@ -109,7 +110,7 @@ fn absent(known: &Known, now: Timestamp) -> ChildState {
     })
 }
 
-/// What this operator takes the child of an active attempt for.
+/// Returns the state of the child of an active attempt, as this replica determines it.
 pub(in super::super) fn child(
     world: &mut World,
     number: usize,
@@ -179,7 +180,8 @@ fn looked_for(world: &mut World, number: usize, who: Who, active: &ActiveAttempt
     })
 }
 
-/// The state of a child that exists, if it is the attempt's.
+/// Returns the state of an object that exists. If the object is not the child of the attempt, the
+/// state is a name conflict.
 fn seen(
     world: &mut World,
     number: usize,
@@ -221,7 +223,8 @@ fn seen(
     Some((state, deleting.then_some(DELETION_POLL)))
 }
 
-/// The state of a child, with a live read of its pods where the watch's do not tell.
+/// Returns the state of a child. If the watch does not show enough of the pods of a Job, a live
+/// read of its pods decides.
 pub(super) fn state(world: &World, found: &Found, family: &Family, age: Duration) -> ChildState {
     match found {
         Found::Pod(pod) => pod::state::state(pod, age),
@@ -232,7 +235,7 @@ pub(super) fn state(world: &World, found: &Found, family: &Family, age: Duration
     }
 }
 
-/// The state of a Job that is gone.
+/// Returns the state of a Job that is gone.
 fn after_going(world: &World, number: usize, who: Who, child: &str) -> Option<ChildState> {
     let process = world.processes.get(number)?;
     let since = process.memory.iter().find(|known| known.who == who).and_then(|known| known.child);
@@ -242,7 +245,7 @@ fn after_going(world: &World, number: usize, who: Who, child: &str) -> Option<Ch
     after_job(child, &family, pods.and_then(JobPods::last).map(Arc::as_ref), age)
 }
 
-/// The child of an attempt as the watch showed it last.
+/// Returns the child of an attempt as the watch showed it last.
 pub(super) fn cached(world: &World, number: usize, who: Who) -> Option<Found> {
     let (view, child) = (&world.processes.get(number)?.view, there::there(world, who)?);
     let uid = Some(values::uid(child));
@@ -253,7 +256,7 @@ pub(super) fn cached(world: &World, number: usize, who: Who) -> Option<Found> {
     }
 }
 
-/// The child that bears the name of an attempt, by a live read.
+/// Returns the child with the attempt's name, by a live read.
 pub(super) fn live(world: &World, who: Who) -> Option<Found> {
     let child = there::there(world, who)?;
     if child.is_job() {
@@ -263,7 +266,7 @@ pub(super) fn live(world: &World, who: Who) -> Option<Found> {
     }
 }
 
-/// What is known of the pods of a Job.
+/// Returns what a replica knows of the pods of a Job.
 pub(super) fn family(world: &World, number: usize, found: &Found) -> Family {
     let pods = world
         .processes
@@ -277,7 +280,7 @@ fn with_live_pods(world: &World, found: &Found, family: Family) -> Family {
     family.as_listed(live_pods(world, found.uid().unwrap_or_default()), false)
 }
 
-/// The pods of a Job by a live read, which asks for a label.
+/// Returns the pods of a Job by a live read. The read selects by a label.
 fn live_pods(world: &World, job: &str) -> Vec<Pod> {
     let label = |pod: &Pod| {
         pod.metadata
@@ -290,7 +293,7 @@ fn live_pods(world: &World, job: &str) -> Vec<Pod> {
     pods.filter(|pod| label(pod) && made_by(pod) == Some(job)).collect()
 }
 
-/// The pods that are left of a Job that is gone, by a live read.
+/// Returns the pods that remain of a Job that is gone, by a live read.
 pub(super) fn rest(world: &mut World, number: usize, job: &str) -> Vec<Arc<Pod>> {
     let listed = live_pods(world, job);
     let Some(process) = world.processes.get_mut(number) else { return Vec::new() };
@@ -300,7 +303,7 @@ pub(super) fn rest(world: &mut World, number: usize, job: &str) -> Vec<Arc<Pod>>
     family.pods
 }
 
-/// Whether the attempt runs a Job.
+/// Returns whether the attempt runs a Job.
 pub(super) fn is_about_a_job(world: &World, who: Who) -> bool {
     let step = world.object().saga().steps.get(who.place);
     let operation = step.and_then(|step| step.operation(who.direction));

@@ -1,4 +1,4 @@
-//! What people, drains and nodes do to the children of attempts.
+//! How users, drains and nodes interfere with the children of attempts.
 
 use crate::world::{
     gather::pod_uid,
@@ -9,7 +9,7 @@ use crate::world::{
     },
 };
 
-/// What somebody may do to the children now.
+/// Returns every interference with a child that may happen now.
 pub(super) fn meddlings(world: &World) -> Vec<Turn> {
     let Children::AsTheyAre { meddles, kinds } = &world.rules.children else {
         return Vec::new();
@@ -33,7 +33,8 @@ fn may_meddle(world: &World, child: &Child, kind: Meddling) -> bool {
         .find(|(who, _)| *who == child.who)
         .and_then(|(_, record)| record.active.as_ref());
     let Some(active) = active else { return false };
-    // Where who made it may die before it is named, nothing would tell whose it is.
+    // If the replica that created the child may die before the status names the child, nothing else
+    // would tell whose child it is.
     let is_named = world.rules.faults == 0 || active.child_uid == Some(pod_uid(child.number));
     let pod = |fits: fn(&PodNow) -> bool| child.pod.as_ref().is_some_and(fits);
     let job = |fits: fn(&JobNow) -> bool| child.job.as_ref().is_some_and(fits);
@@ -54,7 +55,7 @@ fn may_meddle(world: &World, child: &Child, kind: Meddling) -> bool {
     }
 }
 
-/// Somebody meddles with a child.
+/// Interferes with a child. Returns `None` if the object to be changed does not exist.
 pub(super) fn meddle(world: &mut World, number: u32, kind: Meddling) -> Option<()> {
     let now = world.now;
     let child = world.children.iter_mut().find(|child| child.number == number)?;
@@ -70,8 +71,8 @@ pub(super) fn meddle(world: &mut World, number: u32, kind: Meddling) -> Option<(
         Meddling::DeleteJob(cascade) => job?.deleted = Some((now, cascade)),
         Meddling::Suspend => {
             job?.suspended = true;
-            // Its controller deletes what runs, and says in the same breath that it is
-            // suspended.
+            // The Job controller deletes a running pod, and reports the suspension in the same
+            // step.
             if let Some(pod) = pod.filter(|pod| pod.runs()) {
                 pod.deleted.get_or_insert(now);
             }

@@ -1,37 +1,37 @@
 //! The children of attempts as they are in the API server: Pods and Jobs with owners, labels,
-//! finalizers and deletions, and who acts on them.
+//! finalizers and deletions, and what happens to them.
 //!
 //! ```text
 //!  people, drains ──► Turn::Meddle ─┐
 //!  kubelet, Job controller, GC ─────┴─► Child (what is true) ──► Pod, Job (real values) ─┐
 //!    ┌───────────────────────────────────────────────────────────────────────────────────┘
-//!    ├── watch ──► View (what an operator was shown)
+//!    ├── watch ──► View (what a replica was shown)
 //!    └── live read ──► look ──► objects::* ──► ChildState
 //! ```
 //!
 //! # Guarantees
-//! - What a child is taken for is decided by [`crate::objects`] alone, on real values that are
-//!   built from what is true here.
-//! - What a program did that exits with 0 after it was told to go is open: all its work, or half of
-//!   it.
-//! - An operator that is up, or stands still in a look, is shown each change at once; one that was
-//!   restarted sees what stands there then.
+//! - [`crate::objects`] alone determines the state of a child. It works on real Pods and Jobs,
+//!   which are built from the facts of this module.
+//! - If a program exits with 0 after it was told to stop, its work is undetermined: it did all of
+//!   the work, or half of it.
+//! - A replica that is up, or that is halted in a reconcile, sees each change at once. A replica
+//!   that was restarted sees the objects that exist at the restart.
 //!
 //! # Assumptions
-//! - Kubelet, Job controller and garbage collector are prompt: the clock goes on only once they
-//!   have nothing to do but to make a pod. A container that is told to go ends before the clock
-//!   goes on. So no child is ever stuck on a node.
-//! - What a Job counts that is neither deleted nor suspended is its own business: a pod of it that
-//!   is evicted ends with 0 only with its work done.
-//! - A child loses its owner or its labels, and a Job is deleted, only once the status names it,
-//!   where an operator may crash: before, nobody could tell whose it is, or that there was one
-//!   whose pod may run.
-//! - Nobody takes the Job controller's own labels from a pod.
+//! - The kubelet, the Job controller and the garbage collector are prompt: the clock advances only
+//!   when the creation of a pod is all that is left for them to do. A container that is told to
+//!   stop ends before the clock advances. So no child is ever stuck on a node.
+//! - If a Job is neither deleted nor suspended, the Job alone decides what it counts: an evicted
+//!   pod of such a Job exits with 0 only if its work is done.
+//! - If a replica may crash, a child loses its owner or its labels, and a Job is deleted, only
+//!   after the status names the child. Before that, nobody could tell whose child it is, or that a
+//!   Job existed whose pod may run.
+//! - Nobody removes the Job controller's own labels from a pod.
 //!
 //! # Caveats
-//! One container, bound to a node when its pod is made; one pod of a Job, and nobody resumes a Job
-//! that was suspended. The Job controller sets its condition with the count. No watch lags behind
-//! another one.
+//! A child has one container, bound to a node when its pod is created. A Job has one pod. A Job
+//! that was suspended is not resumed. The Job controller sets its condition together with the
+//! count. No watch lags behind another watch.
 
 pub(super) mod actors;
 pub(super) mod identity;

@@ -1,5 +1,5 @@
-//! What an operator does to children: it makes them, and deletes those of attempts that are past
-//! their time.
+//! What a replica does to children: it creates them, and it deletes the children of attempts that
+//! are past their time limit.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The API server makes the child of an attempt.
+/// Creates the child of an attempt in the API server.
 pub(in super::super) fn make(world: &mut World, number: usize, start: &Start, child: u32) {
     let Some(made) = values::build(world, start, child) else { return };
     let (job, pod) = match &made {
@@ -49,7 +49,7 @@ pub(in super::super) fn make(world: &mut World, number: usize, start: &Start, ch
     watch::show(world, child, None);
 }
 
-/// An operator ends an attempt that is past its time by the deletion of its child.
+/// Stops an attempt that is past its time limit: deletes its child.
 pub(in super::super) fn stop_child(
     world: &mut World,
     number: usize,
@@ -102,7 +102,7 @@ pub(in super::super) fn stop_child(
     Some(())
 }
 
-/// Ends what is left of a Job that is gone, or whose deletion takes nothing along.
+/// Deletes the pods that remain of a Job that is gone, or whose deletion does not delete its pods.
 fn stop_rest(
     world: &mut World,
     number: usize,
@@ -129,7 +129,7 @@ fn stop_rest(
     Some(())
 }
 
-/// The API server takes a deletion: of a Job in the foreground, of a pod in the background.
+/// Requests a deletion in the API server: of a Job in the foreground, of a pod in the background.
 fn delete_child(world: &mut World, is: impl Fn(&Child) -> bool, job: bool) {
     let now = world.now;
     let Some(child) = world.children.iter_mut().find(|child| is(child)) else { return };

@@ -1,4 +1,4 @@
-//! Which children there are.
+//! Queries: which children exist, and what was shown of them.
 
 use crate::world::{
     gather::pod_uid,
@@ -12,39 +12,38 @@ use crate::world::{
 
 pub use crate::world::state::meddling::Meddling;
 
-/// How people and nodes meddled with children so far, in order.
+/// Returns how users and nodes interfered with children so far, in order.
 #[must_use]
 pub fn meddled(world: &World) -> &[Meddling] {
     &world.meddled
 }
 
-/// Whether this world plays the children of attempts as they are.
+/// Returns whether this world simulates children as real objects.
 pub(crate) fn has_children(world: &World) -> bool {
     matches!(world.rules.children, Children::AsTheyAre { .. })
 }
 
-/// Whether the child of an attempt is played as it is.
+/// Returns whether the child of an attempt is simulated as a real object.
 pub(crate) fn plays(world: &World, who: Who) -> bool {
     has_children(world) && other_side::is_program(world, who)
 }
 
-/// Whether this operator was shown that an attempt is done.
+/// Returns whether a watch showed this replica that an attempt is done.
 pub(crate) fn was_shown(world: &World, process: usize, who: Who) -> bool {
     world.processes.get(process).is_some_and(|process| process.view.proofs.contains(&who))
 }
 
-/// The child that bears the name of an attempt.
+/// Returns the child with the attempt's name.
 pub(crate) fn there(world: &World, who: Who) -> Option<&Child> {
     world.children.iter().find(|child| child.who == who && child.is_there())
 }
 
-/// The number of the child that bears the name of an attempt.
+/// Returns the number of the child with the attempt's name.
 pub(crate) fn number_there(world: &World, who: Who) -> Option<u32> {
     there(world, who).map(|child| child.number)
 }
 
-/// Forgets what cannot matter any more: what runs no more and belongs to attempts that are
-/// settled.
+/// Forgets the children that no longer matter: they do not run, and their attempts are settled.
 pub(crate) fn forget_children(world: &mut World) {
     let World { trials, children, processes, .. } = world;
     children.retain(|child| {

@@ -1,4 +1,4 @@
-//! The real values: what the API server would hand out of a child that is as it is.
+//! The real Pods and Jobs that the API server returns for a simulated child.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -35,10 +35,11 @@ use crate::{
     },
 };
 
-/// The grace of a Pod, in seconds.
+/// The grace period of a Pod, in seconds.
 const GRACE: u32 = 30;
 
-/// What the operator sends to the API server for an attempt; `None` where it can build nothing.
+/// Returns the object that the operator sends to the API server for an attempt; `None` if no object
+/// can be built.
 pub(super) fn build(world: &World, start: &Start, number: u32) -> Option<Made> {
     let saga = world.object().saga();
     let operation = saga.steps.get(start.who.place)?.operation(start.who.direction)?;
@@ -75,7 +76,7 @@ pub(super) fn build(world: &World, start: &Start, number: u32) -> Option<Made> {
     }
 }
 
-/// The pod that the Job controller makes of a Job.
+/// Returns the pod that the Job controller creates for a Job.
 fn pod_of(job: &Job) -> Option<Pod> {
     let mut pod = trial_pod(job)?;
     let (name, uid) = (job.metadata.name.clone()?, job.metadata.uid.clone()?);
@@ -95,7 +96,7 @@ fn pod_of(job: &Job) -> Option<Pod> {
     Some(pod)
 }
 
-/// Its Pod, or the pod of its Job, where there is one.
+/// Returns the Pod of a child, or the pod of its Job, if it exists.
 pub(super) fn pod_value(child: &Child) -> Option<Pod> {
     let (Made::Pod(made) | Made::Job(_, made)) = &child.made;
     let now = child.pod.as_ref()?;
@@ -113,7 +114,7 @@ pub(super) fn pod_value(child: &Child) -> Option<Pod> {
     Some(pod)
 }
 
-/// Its Job, where there is one.
+/// Returns the Job of a child, if it exists.
 pub(super) fn job_value(child: &Child) -> Option<Job> {
     let Made::Job(made, _) = &child.made else { return None };
     let now = child.job.as_ref()?;
@@ -127,12 +128,12 @@ pub(super) fn job_value(child: &Child) -> Option<Job> {
     Some(job)
 }
 
-/// The UID of the object that bears the attempt's name.
+/// Returns the UID of the object with the attempt's name.
 pub(crate) fn uid(child: &Child) -> String {
     pod_uid(child.number)
 }
 
-/// The UID of its Pod, or of the pod of its Job.
+/// Returns the UID of the Pod of a child, or of the pod of its Job.
 pub(crate) fn uid_of_pod(child: &Child) -> String {
     if child.is_job() { format!("{}-0", uid(child)) } else { uid(child) }
 }

@@ -1,10 +1,10 @@
-//! What an operator was shown of the children, and what it remembers of them.
+//! What the watches show a replica of the children, and what the replica remembers of them.
 //!
 //! # Guarantees
-//! - An object is shown as it is read: stripped, and with the success or the end that an earlier
-//!   version showed.
-//! - A watch brings what bears the operator's label. Of what loses that it brings the deletion,
-//!   with the state before.
+//! - An object is shown as the operator keeps it: stripped, and with the success or the end that an
+//!   earlier version showed.
+//! - A watch shows the objects with the operator's label. If an object loses the label, the watch
+//!   reports a deletion with the state before.
 
 use kube::Resource;
 
@@ -32,11 +32,11 @@ pub(crate) fn is_watched<K: Resource>(object: &K) -> bool {
         .is_some_and(|manager| manager == MANAGER)
 }
 
-/// How a child that went has ended, by its last copy: noted where that says whose it is, or is the
-/// one that is known.
+/// Records how a deleted child ended, by its last copy. The end is recorded if the replica knows
+/// this child, or if the replica knows no child of the attempt and the copy names the attempt.
 fn child_gone(process: &mut Process, child: &impl Resource, who: Who, end: ChildState) {
     let Some(known) = process.memory.iter().find(|known| known.who == who) else {
-        // Of an attempt at which it never looked it remembers nothing.
+        // A replica remembers nothing of an attempt that it never reconciled.
         return process.view.proofs.retain(|proof| *proof != who);
     };
     let own = known.child.map(|(_, number)| pod_uid(number));
@@ -46,14 +46,14 @@ fn child_gone(process: &mut Process, child: &impl Resource, who: Who, end: Child
     }
 }
 
-/// The watches show a child as it is now. `before`: as it was.
+/// Shows every replica a child as it is now. `before`: the child before the change.
 pub(in super::super) fn show(world: &mut World, number: u32, before: Option<&Child>) {
     for process in 0..world.processes.len() {
         show_to(world, process, number, before);
     }
 }
 
-/// An operator lists what there is.
+/// Lists all existing children for one replica.
 pub(in super::super) fn list(world: &mut World, process: usize) {
     let numbers: Vec<_> = world.children.iter().map(|child| child.number).collect();
     for number in numbers {
@@ -76,7 +76,7 @@ fn show_to(world: &mut World, process: usize, number: u32, before: Option<&Child
     };
     let (gone_pod, news_of_pod) = process.view.pod(&uid_of_pod, pod, last_pod);
     let (gone_job, news_of_job) = process.view.job(&uid, job, last_job);
-    // Without a Job that it knows, the end of a pod tells nothing.
+    // If the replica does not know the Job, the end of its pod tells nothing.
     let knows_job = process.view.jobs.iter().any(|job| job.metadata.uid.as_ref() == Some(&uid))
         || process.view.of_jobs.get(&uid).is_some_and(|pods| pods.last().is_some());
     if proof && news_of_pod && (!child.is_job() || knows_job) && !process.view.proofs.contains(&who)

@@ -1,5 +1,5 @@
-//! What an operator remembers, and what it stands still before: what of that tells one world from
-//! another.
+//! The part of a fingerprint that covers the memory of a replica, and the remaining acts of a
+//! halted replica.
 
 use std::{sync::Arc, time::Duration};
 
@@ -92,7 +92,8 @@ fn halted_into(world: &World, sink: &mut Sink<'_>, halted: &Halted, process: &Pr
     }
 }
 
-/// A status that is still to be written: it counts only where it can be.
+/// Writes a status that a halted replica is still to store. The caller skips a status that cannot
+/// be read.
 fn drafted_into(world: &World, sink: &mut Sink<'_>, status: &SagaStatus) {
     let object = Object { status: Arc::new(Ok(status.clone())), ..world.object().clone() };
     status::status_into(world, sink, &object);

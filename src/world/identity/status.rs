@@ -1,4 +1,4 @@
-//! What of the saga and its status tells one world from another.
+//! The part of a fingerprint that covers the saga and its status.
 
 use std::time::Duration;
 
@@ -137,7 +137,7 @@ fn record_into(
     }
 }
 
-/// For how long the instant of an intent can matter.
+/// Returns how long the instant of an intent can matter.
 fn matters_for(operation: &Operation) -> Duration {
     match operation.work {
         Work::Wait(duration) => duration.min(operation.timeout),
@@ -154,7 +154,7 @@ fn matters_for(operation: &Operation) -> Duration {
     }
 }
 
-/// Whose id it is, and for how long it has not been renewed.
+/// Writes which replicas own the id, and how long its Lease has not been renewed.
 pub(super) fn executor_into(world: &World, sink: &mut Sink<'_>, id: &str) {
     let order = sink.order();
     for process in order.iter().filter_map(|number| world.processes.get(*number)) {

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// An intent that the newest write holds and the one before did not.
+/// Checks an intent that the newest write added.
 pub(super) fn intent(
     world: &World,
     before: &Object,
@@ -46,7 +46,7 @@ pub(super) fn intent(
         must(broken, record.budget_used <= most, Law::Bounded, || {
             format!("{who} is attempt {} of {most}", record.budget_used)
         });
-        // Of the budgets before the present one, as much as may be free of charge.
+        // In each earlier budget, at most `FREE_CALLED_OFF` attempts were free of charge.
         let called_off =
             record.called_off.saturating_add(new.retry_requests.saturating_mul(FREE_CALLED_OFF));
         let free = i64::from(old.steps.get(who.place).is_some())
@@ -56,12 +56,12 @@ pub(super) fn intent(
             format!("{who} begins, and the policy allows {all} in all")
         });
     }
-    // An instant that an attempt of the other direction waited for says nothing.
+    // An instant for which an attempt of the other direction waited does not limit this attempt.
     let waits = old
         .steps
         .get(who.place)
         .filter(|step| step.phase.is_backward() == (who.direction == Direction::Compensation));
-    // By its own clock an operator waits long enough, though that may be ahead of the one by which
+    // A replica waits long enough by its own clock. That clock may be ahead of the clock by which
     // the instant was written.
     let due = waits
         .and_then(|step| step.next_attempt_at.as_ref())
@@ -125,7 +125,7 @@ fn backward(
     }
 }
 
-/// Whether the action of a step is under way, by the status or in truth.
+/// Returns whether the action of a step is under way, by the status or in truth.
 fn is_unsettled(world: &World, new: &SagaStatus, place: usize) -> bool {
     let active = new
         .steps
@@ -135,7 +135,7 @@ fn is_unsettled(world: &World, new: &SagaStatus, place: usize) -> bool {
     let runs = |trial: &crate::world::state::trial::Trial| {
         trial.who.place == place && trial.who.direction == Direction::Action
     };
-    // Nothing stops the deletion of an object.
+    // The deletion of an object cannot be stopped, so it does not count as under way.
     active
         || world.trials.iter().any(|trial| {
             runs(trial)
@@ -146,7 +146,8 @@ fn is_unsettled(world: &World, new: &SagaStatus, place: usize) -> bool {
         })
 }
 
-/// Nothing is undone once the pivot is passed, or may be, nor once the saga is cancelled.
+/// Checks that nothing is undone after the pivot is passed or may be passed, or after the saga is
+/// cancelled.
 fn no_return(
     world: &World,
     saga: &ValidSaga,
@@ -155,7 +156,7 @@ fn no_return(
     who: Who,
     broken: &mut Vec<Broken>,
 ) {
-    // A definite no that this very write records says that the pivot is not passed.
+    // If this write records a definite failure of the pivot, the pivot is not passed.
     let no = |action: &DirectionStatus| {
         action.last_outcome == Some(Outcome::Failed) && !action.uncertain
     };
@@ -167,7 +168,7 @@ fn no_return(
     must(broken, !passed, Law::NoReturn, || {
         format!("{who} begins although the pivot is passed, or may be")
     });
-    // Whatever the status says: what a request did that is the pivot, or may yet do.
+    // Whatever the status says: the action of the pivot did its work, or may still do it.
     let acted = |place: usize| {
         let done = world.truth().get(place).is_some_and(|truth| truth.done_under.is_some());
         done || world.trials.iter().any(|trial| {
@@ -186,7 +187,7 @@ fn no_return(
     });
 }
 
-/// Only what may have started is undone, and never what was skipped.
+/// Checks that only a step that may have started is undone, and never a skipped step.
 fn right_set(
     world: &World,
     saga: &ValidSaga,
@@ -206,15 +207,15 @@ fn right_set(
     must(broken, !skipped, Law::RightSet, || format!("{who} undoes what was skipped"));
 }
 
-/// Whether a step that only waits is done. Nothing of it reaches the other side: that the status
-/// says so is all there is to be known, and the undo set holds every step that is done.
+/// Returns whether a step that only waits is done. Nothing of such a step reaches the service, so
+/// the status is the only evidence. The undo set holds every step that is done.
 fn waited(saga: &ValidSaga, status: &SagaStatus, place: usize) -> bool {
     let only_waits = saga.steps.get(place).is_some_and(|step| step.action.only_waits());
     let action = status.steps.get(place).and_then(|step| step.action.as_ref());
     only_waits && action.is_some_and(|action| action.last_outcome == Some(Outcome::Succeeded))
 }
 
-/// Whether a step is in effect and neither is undone nor need be.
+/// Returns whether a step is in effect and still has to be undone.
 fn stays(world: &World, saga: &ValidSaga, status: &SagaStatus, place: usize) -> bool {
     let in_effect = world
         .truth()
@@ -227,7 +228,7 @@ fn stays(world: &World, saga: &ValidSaga, status: &SagaStatus, place: usize) -> 
     in_effect && can && !waived
 }
 
-/// Among the done steps that are free to be undone, none settled later than the one that is undone
+/// Checks that no done step that is free to be undone settled later than the step that is undone
 /// now.
 fn latest_first(
     world: &World,
@@ -258,8 +259,8 @@ fn latest_first(
     }
 }
 
-/// The steps that depend on one, directly or through others. A step depends only on earlier ones:
-/// one walk down the list finds all.
+/// Returns the steps that depend on a step, directly or through other steps. A step depends only on
+/// earlier steps, so one pass over the list finds all dependants.
 fn dependants(saga: &ValidSaga, place: usize) -> Vec<usize> {
     let mut found: Vec<usize> = Vec::new();
     for (later, step) in saga.steps.iter().enumerate() {

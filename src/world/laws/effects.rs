@@ -1,4 +1,4 @@
-//! What must hold of an effect at the instant at which it leaves an operator.
+//! What must hold of an effect at the instant at which a replica performs it.
 
 use super::must;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// A request that is about to be sent under this id.
+/// Checks an HTTP request that is about to be sent under this executor id.
 pub(in super::super) fn sends(
     world: &World,
     who: Who,
@@ -37,7 +37,8 @@ pub(in super::super) fn sends(
     must(broken, !again, Law::DoneOnce, || format!("{who} is sent twice"));
 }
 
-/// A Pod that is about to be made. `fresh`: the maker wrote its intent less than two seconds ago.
+/// Checks a Pod that is about to be created. `fresh`: the replica wrote the intent less than two
+/// seconds ago.
 pub(in super::super) fn creates(
     world: &World,
     who: Who,
@@ -59,8 +60,8 @@ pub(in super::super) fn creates(
     });
 }
 
-/// The deletion of an object that is about to leave. `fresh`: who asks for it wrote its UID less
-/// than two seconds ago.
+/// Checks the deletion of an object that is about to be sent. `fresh`: the replica wrote the UID of
+/// the object less than two seconds ago.
 pub(in super::super) fn deletes(
     world: &World,
     who: Who,
@@ -90,8 +91,8 @@ fn leaves(world: &World, who: Who, key: i64, fresh: bool, broken: &mut Vec<Broke
     must(broken, record.is_some() || fresh, Law::IntentFirst, || {
         format!("{who} leaves although no intent of it stands in the status")
     });
-    // A saga that is abandoned is let go with its attempts; what leaves so soon after its intent
-    // needs no read to learn of that.
+    // An abandoned saga is released together with its attempts. An effect so soon after its intent
+    // needs no read, so the replica does not learn of the release.
     let decided =
         |active: &ActiveAttempt| between(clocks::decided(world, who, active), world.now());
     let late = |record: &DirectionStatus| {

@@ -1,4 +1,4 @@
-//! What must hold of every world, of a saga that goes, and of a world that rests.
+//! What must hold of every world, of a saga that is released, and of a world at rest.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Every world.
+/// Checks what must hold in every world.
 pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
     deaf(world, broken);
     let (object, status) = (world.object(), world.status());
@@ -34,7 +34,7 @@ pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
         return;
     }
     let named = status.still_in_effect.as_deref().unwrap_or_default();
-    // What nobody could tell of is named, and may still begin.
+    // A step with an unknown outcome is named in `stillInEffect`, and may still begin.
     let is_named = |place: usize| {
         object.saga().steps.get(place).is_some_and(|step| named.contains(&step.name))
     };
@@ -68,8 +68,8 @@ pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
     }
 }
 
-/// A step of a Completed saga is done, and one that was skipped and is in effect is named.
-/// `is_named`: whether the saga names it.
+/// Checks that a step of a Completed saga is done, and that a skipped step in effect is named.
+/// `is_named`: whether the saga names the step.
 fn completed(
     step: &ValidStep,
     status: &StepStatus,
@@ -84,7 +84,7 @@ fn completed(
         || step.action.only_waits()
         || truth.done_under.is_some();
     must(broken, done, Law::TrueEnd, || format!("Completed, and step {} was not done", step.name));
-    // An exit code was told to the person who skipped the step: that leaves nothing uncertain.
+    // The user who skipped the step knew the exit code, so nothing remains uncertain.
     let told = truth.crashed || is_named;
     let secret = status.phase == StepPhase::Skipped
         && truth.in_effect
@@ -95,8 +95,8 @@ fn completed(
     });
 }
 
-/// Who hears of nothing, and knows the newest version, looks again by itself at attempts whose time
-/// will be over.
+/// Checks that a replica whose watches broke, and which knows the newest version, reconciles
+/// automatically when the time limit of an active attempt is over.
 fn deaf(world: &World, broken: &mut Vec<Broken>) {
     let object = world.object();
     let sleeps = |process: &Process| {
@@ -120,7 +120,7 @@ fn deaf(world: &World, broken: &mut Vec<Broken>) {
     }
 }
 
-/// The finalizer was just taken off.
+/// Checks the saga whose finalizer was just removed.
 pub(in super::super) fn release(world: &World, broken: &mut Vec<Broken>) {
     let (object, status) = (world.object(), world.status());
     let ended = status.phase.is_some_and(SagaPhase::is_terminal);
@@ -142,18 +142,19 @@ fn is_past_pivot(object: &Object) -> bool {
         .any(|(step, status)| past_pivot(step, status))
 }
 
-/// Whether the step is a pivot and is done, or may be.
+/// Returns whether the step is a pivot and is done or may be done.
 pub(super) fn past_pivot(step: &ValidStep, status: &StepStatus) -> bool {
     step.pivot
         && (status.phase.is_done() || status.action.as_ref().is_some_and(|action| action.uncertain))
 }
 
-/// What is wrong with a world in which nothing happens any more by itself; `None` where it may
-/// rest.
+/// Returns what is wrong with a world in which nothing more happens automatically; `None` if the
+/// world may rest.
 #[must_use]
 pub fn wrong_at_rest(world: &World) -> Option<Broken> {
     let (object, status) = (world.object(), world.status());
-    // Whoever knows the word has left the cluster: a person is to bring it back.
+    // Every replica that knows the word has left the cluster: a user has to bring the later version
+    // back.
     let strange = (0..world.processes.len()).all(|number| !versions::can_read(world, number));
     if object.gone || strange {
         return None;

@@ -1,4 +1,4 @@
-//! What must hold of an attempt of which an operator was shown how it ended.
+//! What must hold of an attempt if a watch showed a replica how the attempt ended.
 
 use super::must;
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
     },
 };
 
-/// The status that this operator just wrote, after the object before it: what it was shown to be
-/// done counts as done.
+/// Checks the status that this replica just wrote: an attempt that a watch showed to be done counts
+/// as done. `before`: the saga before the write.
 pub(in super::super) fn shown(
     world: &World,
     number: usize,

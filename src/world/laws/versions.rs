@@ -1,4 +1,4 @@
-//! What must hold of a saga that operators of two versions write.
+//! What must hold of a saga that replicas of two versions write.
 
 use super::must;
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// An act that an operator is about to do under the newest version. What it cannot read it does not
-/// write, but that a saga goes which is to be given up.
+/// Checks an act that a replica is about to do on the newest version. A replica does not write to a
+/// saga that it cannot read. The only exception: it may release a saga that is to be abandoned.
 pub(in super::super) fn act(world: &World, number: usize, act: &Act, broken: &mut Vec<Broken>) {
     let object = world.object();
     let gives_up = object.deleting && object.saga().deletion_policy == DeletionPolicy::Abandon;
@@ -29,8 +29,8 @@ pub(in super::super) fn act(world: &World, number: usize, act: &Act, broken: &mu
     });
 }
 
-/// A status that was just written, after the object before it: what another version wrote goes
-/// along.
+/// Checks a status that was just written: what another version wrote is kept. `before`: the saga
+/// before the write.
 pub(in super::super) fn write(world: &World, before: &Object, broken: &mut Vec<Broken>) {
     let Some((was, is)) = before.shared.as_ref().zip(world.object().shared.as_ref()) else {
         return;

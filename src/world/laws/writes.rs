@@ -26,14 +26,14 @@ use crate::{
     },
 };
 
-/// A plan that was made on the newest copy.
+/// Checks a plan that was made on the newest copy.
 pub(in super::super) fn plan(
     copy: &Object,
     seen: &Seen<'_>,
     plan: &Plan,
     broken: &mut Vec<Broken>,
 ) {
-    // What cannot be read is left to whoever can.
+    // A saga that this replica cannot read is left to a replica that can.
     if (copy.deleting && !copy.finalizer) || !seen.versions.words.is_empty() {
         return;
     }
@@ -65,7 +65,7 @@ pub(in super::super) fn plan(
     let waits = phase.is_terminal()
         || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed)
         || (paused && !copy.deleting);
-    // Somebody is to approve.
+    // A user has to approve.
     let asks = after.steps.iter().any(|step| step.phase == StepPhase::Waiting);
     let goes = copy.deleting && plan.finalizer == Finalizer::Remove;
     let active = active_in(after).count();
@@ -75,7 +75,7 @@ pub(in super::super) fn plan(
     });
 }
 
-/// The status that was just written, after the object before it.
+/// Checks the status that was just written. `before`: the saga before the write.
 pub(in super::super) fn write(world: &World, before: &Object, broken: &mut Vec<Broken>) {
     let (old, new, saga) = (before.status(), world.status(), world.object().saga());
     for sentence in invariants::check(saga, new) {
@@ -122,7 +122,7 @@ fn phases(old: &SagaStatus, new: &SagaStatus, broken: &mut Vec<Broken>) {
     }
 }
 
-/// Whoever asks is answered once, and gets what is accepted.
+/// Checks that each request is answered once, and that an accepted request takes effect.
 fn requests(
     world: &World,
     old: &SagaStatus,
@@ -158,14 +158,14 @@ fn requests(
         };
         let done = match record.action {
             RequestAction::Cancel => new.cancel_requested.is_some(),
-            // What ends, or is resumed, in the same write is not paused any more.
+            // A saga that ends or is resumed in the same write is no longer paused.
             RequestAction::Pause => {
                 new.paused.is_some()
                     || new.phase.is_some_and(SagaPhase::is_terminal)
                     || followed_by(record.number, RequestAction::Resume)
             }
             RequestAction::Resume => new.paused.is_none(),
-            // What was rejected may be asked again by a retry in the same write.
+            // A retry in the same write may start a rejected approval again.
             RequestAction::Reject => {
                 !is(&[StepPhase::Completed, StepPhase::Waiting])
                     || followed_by(record.number, RequestAction::Retry)
@@ -190,7 +190,8 @@ fn is_uncertain(step: &StepStatus) -> bool {
     step.direction(direction).is_some_and(|record| record.uncertain)
 }
 
-/// A key moves only where nothing was done under it, and nothing can be any more.
+/// Checks that a key changes only if nothing was done under it and nothing can be done under it any
+/// more.
 fn keys(world: &World, old: &SagaStatus, new: &SagaStatus, broken: &mut Vec<Broken>) {
     for (place, (before, after)) in old.steps.iter().zip(&new.steps).enumerate() {
         for direction in [Direction::Action, Direction::Compensation] {
@@ -254,7 +255,7 @@ fn monotone(old: &SagaStatus, new: &SagaStatus, broken: &mut Vec<Broken>) {
     }
 }
 
-/// An attempt that was active before the write and is not any more.
+/// Checks an attempt that was active before the write and is no longer active.
 fn settled(
     world: &World,
     new: &SagaStatus,
@@ -300,7 +301,7 @@ fn settled(
     must(broken, !used || free, Law::Bounded, || format!("{who} is not counted"));
     called_off(world, new.retry_requests > 0, who, (record, after), broken);
     never_begun(world, new, who, record, outcome, broken);
-    // Nothing stops the deletion of an object.
+    // The deletion of an object cannot be stopped, so it may still run.
     let running = !gather::deletes(world, who)
         && world
             .trials
@@ -311,8 +312,8 @@ fn settled(
     });
 }
 
-/// A request that its operator called off uses up an attempt where it may not be repeated, and none
-/// where it may.
+/// Checks that an HTTP request that its replica called off costs an attempt if it must not be
+/// repeated, and costs none if it may be repeated.
 fn called_off(
     world: &World,
     asked: bool,
@@ -332,8 +333,8 @@ fn called_off(
         return;
     };
     let free = operation.may_be_repeated() && record.called_off < FREE_CALLED_OFF;
-    // A retry in the same write gives a fresh budget, of which the next attempt may be used
-    // already.
+    // A retry in the same write gives a fresh budget. The next attempt may already have used one
+    // attempt of that budget.
     let counted = record.budget_used.saturating_sub(after.budget_used);
     let right = counted == i64::from(free)
         || (asked && after.budget_used <= i64::from(after.active.is_some()));
@@ -345,8 +346,8 @@ fn called_off(
     });
 }
 
-/// Whether a program failed that may have done its work: it is undone as one that did, or stays in
-/// effect.
+/// Returns whether a failed program may have done its work. Then the step is undone as if the work
+/// was done, or it stays in effect.
 fn may_have_crashed(world: &World, who: Who, record: &DirectionStatus) -> bool {
     let step = world.object().saga().steps.get(who.place);
     let work = step.and_then(|step| step.operation(who.direction)).map(|operation| &operation.work);
@@ -355,7 +356,7 @@ fn may_have_crashed(world: &World, who: Who, record: &DirectionStatus) -> bool {
     matches!(work, Some(Work::Pod(_) | Work::Job(_))) && undone
 }
 
-/// A Pod that was never made uses up no attempt before its time is over.
+/// Checks that a Pod that was never created costs no attempt before its time is over.
 fn never_begun(
     world: &World,
     new: &SagaStatus,
@@ -372,8 +373,9 @@ fn never_begun(
     };
     let pod = matches!(operation.work, Work::Pod(_) | Work::Job(_));
     let begun = world.trials.iter().any(|trial| trial.who == who);
-    // Its time is the least of its own limit, the deadline of the budget and the saga's timeout;
-    // the latter two may stand still. Time limits are by the clock of whoever judges.
+    // The attempt ends at the earliest of its own time limit, the deadline of the budget and the
+    // timeout of the saga. The latter two may be stopped. The time limits are measured by the clock
+    // of the replica that judges.
     let now =
         new.clock_stopped_at.as_ref().map_or(clocks::latest_shown(world), |stopped| stopped.0);
     let past = |record: &DirectionStatus| {
@@ -392,7 +394,7 @@ fn never_begun(
     });
 }
 
-/// Whether the step only waits: nothing of it is at the other side.
+/// Returns whether the step only waits: nothing of it reaches the service.
 fn waits(world: &World, who: Who) -> bool {
     let step = world.object().saga().steps.get(who.place);
     step.and_then(|step| step.operation(who.direction)).is_some_and(Operation::only_waits)

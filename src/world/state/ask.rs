@@ -1,15 +1,15 @@
-//! What people may ask for.
+//! The requests and changes that a user may make.
 
 use crate::api::RequestAction;
 
-/// What a person does to the saga.
+/// What a user does to the saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Ask {
-    /// Asks for something by annotation, for a step or, where none is named, for all.
+    /// Makes a request by annotation: for the step at this place, or for all if there is none.
     Request(RequestAction, Option<usize>),
-    /// Sets `spec.suspend`.
+    /// Sets `spec.suspend` to `true`.
     Suspend,
-    /// Takes it back.
+    /// Sets `spec.suspend` to `false`.
     Unsuspend,
     /// Deletes the saga.
     Delete,

@@ -1,4 +1,4 @@
-//! Pods and Jobs as they are in an API server, and who acts on them.
+//! Pods and Jobs as they are in an API server, and what happens to them.
 
 use std::sync::Arc;
 
@@ -11,83 +11,83 @@ use super::{
     world::Who,
 };
 
-/// How a world plays the Pods and Jobs of attempts.
+/// How a world simulates the Pods and Jobs of attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Children {
-    /// As Pods by number, whose end the other side chooses. Jobs are played as Pods are.
+    /// By number only: a move chooses how a Pod ends. Jobs are simulated as Pods.
     ByNumber,
-    /// As they are in an API server, where others act on them.
+    /// As real objects in an API server, which other parties change too.
     AsTheyAre {
-        /// How often somebody meddles.
+        /// How often users and nodes interfere, at most.
         meddles: usize,
-        /// How they may meddle.
+        /// How users and nodes may interfere.
         kinds: Vec<Meddling>,
     },
 }
 
-/// What was made, as the API server got it.
+/// What was created, as the API server received it.
 #[derive(Clone, Debug)]
 pub(in crate::world) enum Made {
     Pod(Arc<Pod>),
-    /// A Job, and the pod that its controller makes of it.
+    /// A Job, and the pod that the Job controller creates for the Job.
     Job(Arc<Job>, Arc<Pod>),
 }
 
-/// The child of one attempt as it is.
+/// The child of one attempt as it is in the API server.
 #[derive(Clone, Debug)]
 pub(in crate::world) struct Child {
     pub(in crate::world) who: Who,
-    /// The last part of its idempotency key.
+    /// The last part of the idempotency key of the attempt.
     pub(in crate::world) key: i64,
-    /// Its number, of which its UID is made.
+    /// The number of the child. The UID is built from the number.
     pub(in crate::world) number: u32,
     pub(in crate::world) made: Made,
-    /// Whether exit code 0 always means done.
+    /// Whether exit code 0 always means that the work was done.
     pub(in crate::world) finishes: bool,
-    /// The Job, while there is one.
+    /// The Job, while it exists.
     pub(in crate::world) job: Option<JobNow>,
-    /// The Pod itself, or the pod of the Job, while there is one.
+    /// The Pod itself, or the pod of the Job, while it exists.
     pub(in crate::world) pod: Option<PodNow>,
-    /// Whether the Job made its pod.
+    /// Whether the Job created its pod.
     pub(in crate::world) has_made: bool,
 }
 
-/// What is true of a pod.
+/// The facts about a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "facts that are true one by one, in any combination"
 )]
 pub(in crate::world) struct PodNow {
-    /// How its container ended, and when.
+    /// How and when the container ended.
     pub(in crate::world) exit: Option<(Way, Timestamp)>,
-    /// When its deletion was asked for.
+    /// When the deletion of the pod was requested.
     pub(in crate::world) deleted: Option<Timestamp>,
-    /// Whether it bears the condition `DisruptionTarget`.
+    /// Whether the pod has the condition `DisruptionTarget`.
     pub(in crate::world) disrupted: bool,
-    /// Whether its node ends it, which shows with its end.
+    /// Whether the node ends the pod. The pod shows this only after its container ended.
     pub(in crate::world) by_node: bool,
-    /// Whether it has the owner that it was made with.
+    /// Whether the pod still has the owner with which it was created.
     pub(in crate::world) owner: bool,
-    /// Whether it has its labels.
+    /// Whether the pod still has its labels.
     pub(in crate::world) labels: bool,
-    /// Whether somebody's finalizer keeps it.
+    /// Whether a foreign finalizer keeps the pod.
     pub(in crate::world) kept: bool,
-    /// Whether the Job controller has yet to count it.
+    /// Whether the Job controller has not counted the pod yet.
     pub(in crate::world) tracked: bool,
 }
 
-/// What is true of a Job.
+/// The facts about a Job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "facts that are true one by one, in any combination"
 )]
 pub(in crate::world) struct JobNow {
-    /// When its deletion was asked for, and what that takes along.
+    /// When the deletion of the Job was requested, and how the deletion cascades.
     pub(in crate::world) deleted: Option<(Timestamp, Cascade)>,
     pub(in crate::world) suspended: bool,
-    /// Whether it is Complete or Failed, and since when.
+    /// Whether the Job is Complete (`true`) or Failed, and since when.
     pub(in crate::world) verdict: Option<(bool, Timestamp)>,
     pub(in crate::world) owner: bool,
     pub(in crate::world) labels: bool,
@@ -108,7 +108,7 @@ impl PodNow {
         }
     }
 
-    /// Whether its container was told to go, or had been when it ended.
+    /// Returns whether the container was told to stop, or had been told to stop when it ended.
     pub(in crate::world) const fn is_told(&self) -> bool {
         self.deleted.is_some() || self.by_node
     }
@@ -136,66 +136,68 @@ impl Child {
         matches!(self.made, Made::Job(..))
     }
 
-    /// Whether a container of it runs, or may yet.
+    /// Returns whether a container of the child runs, or may still start.
     pub(in crate::world) fn runs(&self) -> bool {
         let may_make = !self.has_made
             && self.job.is_some_and(|job| job.deleted.is_none() && job.verdict.is_none());
         self.pod.is_some_and(|pod| pod.runs()) || may_make
     }
 
-    /// Whether nothing of it is in the API server any more.
+    /// Returns whether the API server no longer holds any object of the child.
     pub(in crate::world) const fn is_gone(&self) -> bool {
         self.job.is_none() && self.pod.is_none()
     }
 
-    /// Whether the object that bears the attempt's name is there.
+    /// Returns whether the object with the attempt's name exists.
     pub(in crate::world) const fn is_there(&self) -> bool {
         if self.is_job() { self.job.is_some() } else { self.pod.is_some() }
     }
 }
 
-/// One thing that happens to a child.
+/// One event of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Turn {
     /// The number of the child.
     pub child: u32,
-    /// What happens to it.
+    /// What happens to the child.
     pub doing: Doing,
 }
 
 /// What happens to a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Doing {
-    /// Its container ends.
+    /// The container ends.
     Exit(Way),
-    /// Its pod, which ended and is deleted, goes.
+    /// The pod, which ended and is terminating, is removed.
     RemovePod,
-    /// The Job controller makes its pod.
+    /// The Job controller creates the pod.
     MakePod,
-    /// The Job controller counts its pod, and says how the Job ended.
+    /// The Job controller counts the pod, and records how the Job ended.
     Count,
-    /// The Job controller lets go of a pod that it does not count.
+    /// The Job controller releases a pod that it does not count.
     LetGo,
-    /// The garbage collector deletes the pod of a Job that is deleted in the foreground, or gone.
+    /// The garbage collector deletes the pod of a Job that is deleted in the foreground, or that is
+    /// gone.
     Collect,
-    /// The garbage collector takes the owner from the pod of a Job that is deleted without it.
+    /// The garbage collector removes the owner from the pod of a Job that is deleted without its
+    /// pods.
     Orphan,
-    /// The Job, which is deleted, goes.
+    /// The Job, which is terminating, is removed.
     RemoveJob,
-    /// Somebody meddles with it.
+    /// A user or a node interferes with the child.
     Meddle(Meddling),
 }
 
 /// How a container ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Way {
-    /// With 0, its work done.
+    /// With exit code 0, after all of its work.
     Done,
-    /// With 0 because it was told to go, half its work done.
+    /// With exit code 0 because it was told to stop, after half of its work.
     Half,
-    /// With 1: it says that its work was not done.
+    /// With exit code 1: the program reports that its work was not done.
     No,
-    /// By the signal that told it to go, before it did anything.
+    /// By the signal that told it to stop, before any of its work.
     Killed,
 }
 

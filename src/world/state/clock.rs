@@ -1,20 +1,20 @@
-//! The wall clocks of operators.
+//! The wall clocks of the replicas.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::world::Who;
 
-/// The wall clock of the machine that an operator runs on.
+/// The wall clock of the machine on which a replica runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::world) struct Clock {
-    /// By how much it is ahead of the time of the world; negative where it is behind.
+    /// How far the clock is ahead of the simulated time. The value is negative if it is behind.
     pub(in crate::world) ahead: SignedDuration,
-    /// Since when it is set otherwise than at the last renewal of the Lease, and by how much it was
-    /// ahead then.
+    /// If the clock was set after the last renewal of the Lease: when, and how far the clock was
+    /// ahead before.
     pub(in crate::world) set: Option<(Timestamp, SignedDuration)>,
 }
 
-/// When an intent was really decided that a clock dated which is wrong.
+/// When an intent was really decided, if the clock that dated the intent may be wrong.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::world) struct Dated {
     pub(in crate::world) who: Who,

@@ -1,22 +1,22 @@
-//! What a person does in a simulation.
+//! The actions of a user in a simulation.
 
 use std::fmt;
 
 use crate::api::Asked;
 
-/// What a person does to a saga.
+/// What a user does to a saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deed {
-    /// Annotates it; what the annotation said before is overwritten.
+    /// Annotates the saga. The previous value of the annotation is overwritten.
     Annotate(Asked),
     /// Sets `spec.suspend`.
     Suspend(bool),
-    /// Deletes it.
+    /// Deletes the saga.
     Delete,
 }
 
 impl fmt::Display for Deed {
-    /// `annotates saga.dev/retry=ship`
+    /// Writes the action in words, such as `annotates saga.dev/retry=ship`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Annotate(asked) => {

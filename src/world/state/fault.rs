@@ -1,24 +1,24 @@
-//! What may go wrong.
+//! The faults of a replica.
 
-/// One thing that goes wrong with an operator.
+/// One fault of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
-    /// It dies with all that it remembers.
+    /// The process dies, and its memory is lost.
     Crash,
-    /// It stands still as a whole, and renews no Lease, until it goes on.
+    /// The whole process stops and renews no Lease until it resumes.
     Freeze,
-    /// This look stands still; the rest of the operator goes on.
+    /// One reconcile stops. The rest of the process continues.
     Stall,
-    /// The renewals of its Lease are refused.
+    /// The renewals of the Lease are refused.
     Lapse,
-    /// The API server refuses to create a Pod, for a reason that passes.
+    /// The API server refuses to create a Pod, for a temporary reason.
     Refuse,
-    /// Its wall clock is set ahead.
+    /// The wall clock is set forward.
     SetAhead,
-    /// Its wall clock is set back.
+    /// The wall clock is set back.
     SetBack,
-    /// Its watches break: it hears of no change of the saga or of a Pod before it lists them again.
-    /// Its own timers and requests still tell it.
+    /// The watches break: the replica receives no change of the saga or of a Pod until it lists
+    /// again. Its own timers and HTTP requests still trigger it.
     Deafen,
 }
 
@@ -34,18 +34,18 @@ impl Fault {
         Self::SetBack,
         Self::Deafen,
     ];
-    /// Those that happen to an operator whose clock is right and who hears of everything.
+    /// The faults that need neither a wrong clock nor broken watches.
     pub const USUAL: [Self; 5] =
         [Self::Crash, Self::Freeze, Self::Stall, Self::Lapse, Self::Refuse];
-    /// Those that halt a look.
+    /// The faults that halt a reconcile.
     pub const HALTS: [Self; 4] = [Self::Crash, Self::Freeze, Self::Stall, Self::Refuse];
 }
 
-/// A fault in the middle of a look.
+/// A fault in the middle of a reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Halt {
     /// The fault.
     pub how: Fault,
-    /// After how many writes and effects of the look, as far as anybody notices them.
+    /// The number of writes and effects before the fault. Only those that others can notice count.
     pub after: usize,
 }

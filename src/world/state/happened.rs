@@ -1,61 +1,61 @@
-//! What happens in a world, to be told.
+//! The events of a world, for display.
 
 use std::{fmt, time::Duration};
 
 use super::{ask::Ask, trial::Ending, world::Who};
 use crate::{api::SagaPhase, model::plan::Notice};
 
-/// One thing that happened.
+/// One event of a world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
-    /// The clock went on.
+    /// The clock advanced by this time.
     Passed(Duration),
-    /// A person asked for something, or changed the saga.
+    /// A user made a request, or changed the saga.
     Asked(Ask),
-    /// An operator had only a copy older than its own last write, and decided nothing.
+    /// A replica had only a copy older than its own last write, and decided nothing.
     TooOld(usize),
-    /// An operator wrote the status.
+    /// A replica wrote the status.
     Wrote {
-        /// The operator's number, from 0.
+        /// The number of the replica, from 0.
         process: usize,
-        /// The saga's phase since then.
+        /// The phase of the saga after the write.
         phase: Option<SagaPhase>,
     },
-    /// A write of an operator met a newer version: what it decided is dropped.
+    /// A write of this replica failed because a newer version exists. The decision is dropped.
     Conflict(usize),
-    /// An operator set (`true`) or took off the saga's finalizer.
+    /// A replica added (`true`) or removed the finalizer of the saga.
     Finalizer(bool),
-    /// An operator made the Pod, or sent the request, of an attempt.
+    /// A replica created the Pod of an attempt, or sent its HTTP request.
     Began {
-        /// The operator's number.
+        /// The number of the replica.
         process: usize,
         /// The attempt.
         who: Who,
-        /// The last part of its idempotency key.
+        /// The last part of the idempotency key of the attempt.
         key: i64,
-        /// How long it may take from now on.
+        /// The time limit of the attempt, from now on.
         time_limit: Duration,
     },
-    /// An operator found the attempt's Pod made already.
+    /// A replica found that the Pod of the attempt already exists.
     Adopted(Who),
-    /// What was late was not wanted any more, and did not leave.
+    /// An effect was late and no longer wanted, and was not performed.
     Dropped(Who),
-    /// An operator ended an attempt that was past its time.
+    /// A replica stopped an attempt that was past its time limit.
     Stopped(Who),
-    /// An attempt ended at the other side.
+    /// An attempt ended at the service.
     Ended(Who, Ending),
-    /// A request did its work although nobody hears of it.
+    /// An HTTP request did its work although no replica waits for its answer.
     LandedUnheard(Who),
-    /// A person is told something.
+    /// The user receives a notice.
     Published(Notice),
-    /// Annotations of recorded requests were taken away.
+    /// The annotations of recorded requests were removed.
     TookAway,
-    /// The saga is no more.
+    /// The saga no longer exists.
     Gone,
 }
 
 impl fmt::Display for Who {
-    /// `step 0 action 2`
+    /// Writes the attempt in words, such as `step 0 action 2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "step {} {} {}", self.place, self.direction, self.number)
     }

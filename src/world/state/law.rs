@@ -1,74 +1,77 @@
-//! The laws that every world keeps.
+//! The laws that every world obeys.
 
 /// A law. The numbers are those of the project's list of invariants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Law {
-    /// 1: no effect leaves unless its attempt stands in the status, or was written less than two
-    /// seconds ago by who performs it.
+    /// 1: an effect is performed only if the status holds the intent of its attempt, or if the
+    /// replica that performs the effect wrote the intent less than two seconds ago.
     IntentFirst,
-    /// 2, 9: an attempt has one idempotency key; the key moves after a definite no, and only then.
+    /// 2, 9: an attempt has one idempotency key. The key changes after a definite failure, and only
+    /// then.
     OneIdentity,
-    /// 2: what an attempt does is done once: under one key, by one request, by one Pod unless the
-    /// first vanished unseen, to one object.
+    /// 2: an attempt does its work once: under one key, by one HTTP request, by one Pod unless the
+    /// first Pod vanished unseen, and on one object.
     DoneOnce,
-    /// 21: a request is sent only by the executor that its intent names, while the tenure of that
-    /// holds.
+    /// 21: an HTTP request is sent only by the executor that its intent names, while the tenure of
+    /// that executor holds.
     Executor,
-    /// 4: a Pod is not made again after so long that a late creation could meet it.
+    /// 4: a Pod is not created again so late that a delayed first creation could collide with it.
     CreatedWithin,
-    /// 5: a forward attempt begins when all that the step depends on is done.
+    /// 5: an attempt of an action begins when all the dependencies of the step are done.
     DependencyOrder,
-    /// 6: no undo of a step begins before the step and all that depends on it settled.
+    /// 6: no compensation of a step begins before the step and all its dependants are settled.
     SettledFirst,
-    /// 7: an undo begins when every dependant that is in effect is undone, or was waived; the
-    /// latest to settle first.
+    /// 7: a compensation begins when every dependant that is in effect is undone or waived. The
+    /// step that settled last is undone first.
     ReverseOrder,
-    /// 8: only what may have started is undone; never what was skipped.
+    /// 8: only steps that may have started are undone. Skipped steps are never undone.
     RightSet,
-    /// 9: no forward attempt begins once the way back was taken or asked for.
+    /// 9: no attempt of an action begins after the compensation started or was requested.
     NoForwardAfterUndo,
-    /// 9: nothing is undone once the pivot is passed, or may be, nor once the saga is cancelled.
+    /// 9: nothing is undone after the pivot is passed or may be passed, or after the saga is
+    /// cancelled.
     NoReturn,
-    /// 10: running, then compensating, then ended; never back.
+    /// 10: a saga runs, then compensates, then ends. It never returns to an earlier stage.
     OneWay,
-    /// 11: an ended saga stays as it ended; only a Completed one is left, by a request to undo it.
+    /// 11: an ended saga keeps its phase. Only Completed can change, by a request to compensate.
     Absorbing,
-    /// 11: a saga is Completed only if every step is, Compensated only if nothing is in effect that
-    /// `stillInEffect` does not name.
+    /// 11: a saga is Completed only if every step is done. A saga is Compensated only if nothing is
+    /// in effect that `stillInEffect` does not name.
     TrueEnd,
-    /// 13: no more attempts in a budget than the policy allows, and none before its time.
+    /// 13: a budget has no more attempts than the policy allows, and no attempt begins before its
+    /// time.
     Bounded,
-    /// 13: no more attempts side by side than allowed.
+    /// 13: no more attempts run in parallel than allowed.
     Parallel,
-    /// 15: outcomes are not rewritten, counters never fall, attempts are numbered one after the
-    /// other.
+    /// 15: outcomes are not rewritten, counters never decrease, and attempts are numbered
+    /// consecutively.
     Monotone,
-    /// 15: what is recorded of an attempt is what really came of it.
+    /// 15: the recorded outcome of an attempt is its real outcome.
     Truthful,
-    /// 17: what is asked for is answered once.
+    /// 17: each request is answered once.
     AnsweredOnce,
-    /// 18: nothing begins in a suspended saga; after a failure only what a person asked for.
+    /// 18: nothing begins in a suspended saga. After a failure, only what a user requested begins.
     StartsNothing,
-    /// 20: a saga goes when it is undone, or when the policy says so.
+    /// 20: a saga is deleted when it is undone, or when the deletion policy allows it.
     Release,
-    /// What another version wrote goes along with each write, and what cannot be read is not
-    /// written at all.
+    /// Each write keeps what another version wrote, and a status that cannot be read is not written
+    /// at all.
     KeepsTheUnknown,
-    /// The engine's own invariants hold of every status that it wrote, and it never holds a saga
-    /// because of one.
+    /// Every status that the engine wrote satisfies the engine's own invariants, and the engine
+    /// never holds a saga because of such a status.
     Consistent,
-    /// 27: whatever is not ended and waits for nobody has a next wake-up.
+    /// 27: a saga that has not ended and waits for nobody has a next wake-up.
     WakeUp,
-    /// 28: nothing is written to an ended saga but answers.
+    /// 28: only answers to requests are written to an ended saga.
     Quiescent,
     /// 26: from every world, a run without further faults comes to rest.
     ComesToRest,
 }
 
-/// A law that was broken, and by what.
+/// A broken law, and what broke it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
-    /// The law.
+    /// The broken law.
     pub law: Law,
     /// What happened.
     pub what: String,

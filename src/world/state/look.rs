@@ -1,4 +1,4 @@
-//! A look of an operator at the saga: what it is about to do.
+//! A reconcile of a replica: what the replica is about to do.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,12 +10,13 @@ use crate::{
     model::plan::Notice,
 };
 
-/// One thing to be done of a plan, in the order in which the shell does them.
+/// One part of a plan, in the order in which the shell performs them.
 #[derive(Clone, Debug)]
 pub(in crate::world) enum Act {
     AddFinalizer,
     Write(Arc<Part<SagaStatus>>),
-    /// `alone`: no status is written with it, so that nothing is left to be told where it fails.
+    /// `alone`: no status is written together with the removal, so if the removal fails, the rest
+    /// is not performed.
     RemoveFinalizer {
         alone: bool,
     },
@@ -27,21 +28,21 @@ pub(in crate::world) enum Act {
     },
     Publish(Notice),
     Sweep,
-    /// Delete the saga: it ended long enough ago.
+    /// Deletes the saga: its time to live is over.
     Delete,
 }
 
-/// An attempt that is to begin.
+/// An attempt that is about to begin.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::world) struct Start {
     pub(in crate::world) who: Who,
-    /// The last part of its idempotency key.
+    /// The last part of the idempotency key of the attempt.
     pub(in crate::world) key: i64,
-    /// When its intent was decided, as far as its operator can tell, by the world's time.
+    /// When the intent was decided, as far as the replica can tell, in simulated time.
     pub(in crate::world) intended: Timestamp,
-    /// How long it may take.
+    /// The time limit of the attempt.
     pub(in crate::world) time_limit: Duration,
-    /// The number of the object that it deletes.
+    /// The number of the object that the attempt deletes.
     pub(in crate::world) object: Option<u32>,
 }
 
@@ -60,26 +61,26 @@ impl Act {
         }
     }
 
-    /// Whether anybody else notices whether it was done.
+    /// Returns whether anybody else notices that the act was done.
     pub(in crate::world) const fn matters(&self) -> bool {
         !matches!(self, Self::Publish(_) | Self::Sweep)
     }
 }
 
-/// What a look rests on while it is carried out.
+/// What a reconcile relies on while it is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::world) struct Cursor {
-    /// The version that the next write is made under.
+    /// The version that the next write expects.
     pub(in crate::world) version: u64,
-    /// When the status was written by this look.
+    /// When this reconcile wrote the status.
     pub(in crate::world) written: Option<Timestamp>,
-    /// The executor when the plan was made.
+    /// The number of the executor when the plan was made.
     pub(in crate::world) executor: usize,
-    /// By how much the operator's clock was ahead when the plan was made.
+    /// How far the clock of the replica was ahead when the plan was made.
     pub(in crate::world) ahead: SignedDuration,
 }
 
-/// A plan, taken apart.
+/// A plan as a list of acts.
 #[derive(Clone, Debug)]
 pub(in crate::world) struct Look {
     pub(in crate::world) acts: Vec<Act>,
@@ -87,7 +88,7 @@ pub(in crate::world) struct Look {
 }
 
 impl Look {
-    /// How many acts somebody notices.
+    /// Returns the number of acts that others notice.
     pub(in crate::world) fn length(&self) -> usize {
         self.acts.iter().filter(|act| act.matters()).count()
     }

@@ -1,22 +1,22 @@
-//! How people and nodes may meddle with children.
+//! How users and nodes may interfere with children.
 
-/// What a deletion takes along.
+/// How the deletion of a Job treats its pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cascade {
-    /// The garbage collector deletes the pods once the Job is gone.
+    /// The garbage collector deletes the pods after the Job is gone.
     Background,
     /// The pods are deleted first.
     Foreground,
-    /// The pods are let go of.
+    /// The pods stay, without an owner.
     Orphan,
 }
 
-/// How somebody meddles with a child.
+/// How a user or a node interferes with a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Meddling {
     /// Deletes the pod.
     DeletePod,
-    /// Evicts the pod: a drain.
+    /// Evicts the pod, as a drain does.
     EvictPod,
     /// The node shuts down and ends the pod.
     EndByNode,
@@ -24,18 +24,18 @@ pub enum Meddling {
     DeleteJob(Cascade),
     /// Suspends the Job.
     Suspend,
-    /// Takes the owner from the Pod or the Job.
+    /// Removes the owner from the Pod or the Job.
     StripOwner,
-    /// Takes the labels from the Pod or the Job.
+    /// Removes the labels from the Pod or the Job.
     StripLabels,
-    /// Takes the operator's labels from the pod of a Job.
+    /// Removes the operator's labels from the pod of a Job.
     StripPodLabels,
-    /// Puts a finalizer on the Pod or the Job, and never takes it off.
+    /// Adds a finalizer to the Pod or the Job, and never removes it.
     Keep,
 }
 
 impl Meddling {
-    /// What can be done to a Pod.
+    /// The interference that is possible with a Pod.
     pub const OF_PODS: [Self; 6] = [
         Self::DeletePod,
         Self::EvictPod,
@@ -44,7 +44,7 @@ impl Meddling {
         Self::StripLabels,
         Self::Keep,
     ];
-    /// What can be done to a Job.
+    /// The interference that is possible with a Job.
     pub const OF_JOBS: [Self; 9] = [
         Self::EvictPod,
         Self::DeleteJob(Cascade::Background),

@@ -1,4 +1,4 @@
-//! What a world is made of, at one instant: values, and questions that a value answers by itself.
+//! The parts of a world at one instant: values, and questions that a value answers alone.
 
 pub mod ask;
 pub mod child;

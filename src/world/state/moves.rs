@@ -1,4 +1,4 @@
-//! What may happen next.
+//! The moves of a world.
 
 use jiff::Timestamp;
 
@@ -13,41 +13,41 @@ use super::{
 /// One thing that may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Move {
-    /// An operator looks at the saga.
+    /// A replica reconciles the saga.
     Look {
-        /// The operator's number, from 0.
+        /// The number of the replica, from 0.
         process: usize,
-        /// How many versions old the copy is that it decides from.
+        /// The age of the copy from which the replica decides, in versions.
         staleness: usize,
-        /// Where in the look a fault halts it.
+        /// The fault that halts the reconcile, and the place of the fault.
         halt: Option<Halt>,
     },
-    /// A fault between two looks: any but [`Fault::Stall`] and [`Fault::Refuse`].
+    /// A fault between two reconciles: any fault but [`Fault::Stall`] and [`Fault::Refuse`].
     Strike {
-        /// The operator's number.
+        /// The number of the replica.
         process: usize,
-        /// What happens to it.
+        /// What happens to the replica.
         fault: Fault,
     },
-    /// An operator that was frozen or stalled goes on where it stood.
+    /// A replica that was frozen or stalled continues at the place of the halt.
     Resume(usize),
-    /// An operator whose watches broke lists all again.
+    /// A replica whose watches broke lists all objects again.
     Relist(usize),
-    /// Another process starts in the place of one that crashed.
+    /// A new process replaces a replica that crashed.
     Restart(usize),
-    /// An attempt ends at the other side.
+    /// An attempt ends at the service.
     End {
         /// The attempt.
         who: Who,
-        /// How.
+        /// How the attempt ends.
         ending: Ending,
     },
-    /// A person does something.
+    /// A user does something.
     Ask(Ask),
-    /// Somebody does something to a child, or it does something itself.
+    /// Something happens to a child.
     Turn(Turn),
-    /// Somebody makes the object again that this attempt deleted.
+    /// A third party creates the object again that this attempt deleted.
     Remake(Who),
-    /// The clock goes on, at most to the next instant at which something is due.
+    /// The clock advances to this instant, at most to the next instant at which something is due.
     Tick(Timestamp),
 }

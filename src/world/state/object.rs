@@ -1,4 +1,4 @@
-//! The saga in the API server, and the older copies of it that a cache may still show.
+//! The saga in the API server, and the older copies that a cache may still show.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     model::saga::ValidSaga,
 };
 
-/// What every world pins as the hash of its spec.
+/// The spec hash that every world pins.
 pub(in crate::world) const SPEC_HASH: &str = "v1:world";
 
 /// One version of the saga.
@@ -21,25 +21,25 @@ pub struct Object {
     pub version: u64,
     /// `metadata.generation`.
     pub generation: i64,
-    /// Whether it is being deleted.
+    /// Whether the saga is terminating.
     pub deleting: bool,
-    /// Whether it has the operator's finalizer.
+    /// Whether the saga has the operator's finalizer.
     pub finalizer: bool,
-    /// Whether it is no more.
+    /// Whether the saga no longer exists.
     pub gone: bool,
-    /// The requests that stand on it as annotations.
+    /// The requests that the annotations of the saga hold.
     pub asked: Vec<Asked>,
-    /// The annotation `saga.dev/handled`.
+    /// The value of the annotation `saga.dev/handled`.
     pub handled: i64,
     pub(in crate::world) saga: Arc<Result<ValidSaga, Vec<Fault>>>,
     pub(in crate::world) status: Arc<Part<SagaStatus>>,
-    /// The status as it is stored, where operators of two versions write it.
+    /// The status as it is stored, if replicas of two versions write it.
     pub(in crate::world) shared: Option<Arc<Shared>>,
 }
 
-/// A status for where there is none to be read.
+/// An empty status, used if the status cannot be read.
 static NOTHING: std::sync::LazyLock<SagaStatus> = std::sync::LazyLock::new(SagaStatus::default);
-/// A saga for where there is none that is valid.
+/// An empty saga, used if the saga is not valid.
 static NO_SAGA: std::sync::LazyLock<ValidSaga> = std::sync::LazyLock::new(|| ValidSaga {
     name: String::new(),
     namespace: String::new(),
@@ -59,7 +59,7 @@ static NO_SAGA: std::sync::LazyLock<ValidSaga> = std::sync::LazyLock::new(|| Val
     steps: Vec::new(),
 });
 
-/// The status as the API server keeps it: it writes numbers in a way of its own.
+/// Returns the status as the API server stores it: the API server has its own form of numbers.
 pub(in crate::world) fn as_kept(status: Arc<Part<SagaStatus>>) -> Arc<Part<SagaStatus>> {
     let Ok(read) = status.as_ref() else { return status };
     if read.outputs.is_none() && read.steps.iter().all(|step| step.outputs.is_none()) {
@@ -89,19 +89,19 @@ impl Object {
         }
     }
 
-    /// The saga's effective spec.
+    /// Returns the effective spec of the saga.
     #[must_use]
     pub fn saga(&self) -> &ValidSaga {
         self.saga.as_ref().as_ref().unwrap_or_else(|_| &NO_SAGA)
     }
 
-    /// The status.
+    /// Returns the status, or an empty status if it cannot be read.
     #[must_use]
     pub fn status(&self) -> &SagaStatus {
         self.status.as_ref().as_ref().unwrap_or_else(|_| &NOTHING)
     }
 
-    /// The attempts that the status calls active.
+    /// Returns the attempts that the status calls active, with their records.
     pub(in crate::world) fn active(&self) -> impl Iterator<Item = (Who, &DirectionStatus)> {
         active_in(self.status())
     }
@@ -111,7 +111,7 @@ impl Object {
     }
 }
 
-/// The attempts that a status calls active, with their records.
+/// Returns the attempts that a status calls active, with their records.
 pub(in crate::world) fn active_in(
     status: &SagaStatus,
 ) -> impl Iterator<Item = (Who, &DirectionStatus)> {
@@ -122,7 +122,7 @@ pub(in crate::world) fn active_in(
     })
 }
 
-/// The newest version and at most two older ones.
+/// The newest version of the saga, and at most two older versions.
 #[derive(Clone, Debug)]
 pub(in crate::world) struct Copies {
     pub(in crate::world) newest: Arc<Object>,
@@ -138,7 +138,7 @@ impl Copies {
         &self.newest
     }
 
-    /// The copy so many versions back.
+    /// Returns the copy that is `staleness` versions old.
     pub(in crate::world) fn back(&self, staleness: usize) -> Option<&Arc<Object>> {
         match staleness.checked_sub(1) {
             None => Some(&self.newest),
@@ -146,7 +146,7 @@ impl Copies {
         }
     }
 
-    /// Writes a new version. Returns it.
+    /// Writes a new version and returns its number. `keep`: how many older versions to keep.
     pub(in crate::world) fn write(&mut self, keep: usize, change: impl FnOnce(&mut Object)) -> u64 {
         let mut next = Object::clone(&self.newest);
         next.version = next.version.saturating_add(1);
@@ -158,7 +158,7 @@ impl Copies {
         version
     }
 
-    /// Forgets the copies that nobody may decide from any more.
+    /// Forgets the older copies that no replica decides from any more. `known`: which copies stay.
     pub(in crate::world) fn forget(&mut self, known: [bool; 2]) {
         for (copy, kept) in self.older.iter_mut().zip(known) {
             if !kept {

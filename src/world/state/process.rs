@@ -1,4 +1,4 @@
-//! The operators: what each of them knows.
+//! The replicas, and what each replica knows.
 
 use jiff::Timestamp;
 
@@ -10,83 +10,83 @@ use super::{
     world::Who,
 };
 
-/// One operator.
+/// One replica.
 #[derive(Clone, Debug)]
 pub(in crate::world) struct Process {
     pub(in crate::world) life: Life,
-    /// The number of the id under which it sends requests.
+    /// The number of the id under which the replica sends HTTP requests.
     pub(in crate::world) executor: usize,
-    /// Ids under which it sent before.
+    /// The numbers of the ids under which the replica sent HTTP requests before.
     pub(in crate::world) former: Vec<usize>,
-    /// The version of the saga below which it decides nothing.
+    /// The least version of the saga from which the replica decides.
     pub(in crate::world) floor: u64,
-    /// When its last plan asked to look again.
+    /// The next reconcile that the last plan asked for.
     pub(in crate::world) wake: Option<Timestamp>,
-    /// Whether something told it to look.
+    /// Whether a trigger asks the replica to reconcile.
     pub(in crate::world) triggered: bool,
-    /// Whether its watches are broken, so that it hears of no change until it lists all again.
+    /// Whether the watches are broken: the replica receives no change until it lists again.
     pub(in crate::world) deaf: bool,
-    /// Whether it is of a later version.
+    /// Whether the replica is of a later version.
     pub(in crate::world) later: bool,
     pub(in crate::world) memory: Vec<Known>,
-    /// What it was shown of the children, where they are played as they are.
+    /// What the watches showed of the children, if children are simulated as real objects.
     pub(in crate::world) view: View,
 }
 
-/// Whether an operator goes on.
+/// Whether a replica runs.
 #[derive(Clone, Debug)]
 pub(in crate::world) enum Life {
     Up,
     Down,
-    /// In the middle of a look, or between two.
+    /// The replica is halted in the middle of a reconcile, or between two.
     Halted(Halted),
 }
 
-/// An operator that stands still.
+/// The state of a halted replica.
 #[derive(Clone, Debug)]
 pub(in crate::world) struct Halted {
     pub(in crate::world) since: Timestamp,
     /// [`Fault::Freeze`] or [`Fault::Stall`].
     pub(in crate::world) how: Fault,
-    /// What is left to be done of the look.
+    /// The acts of the reconcile that are not done yet.
     pub(in crate::world) rest: Vec<Act>,
     pub(in crate::world) cursor: Cursor,
 }
 
-/// What a process remembers of one attempt.
+/// What a replica remembers of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::world) struct Known {
     pub(in crate::world) who: Who,
-    /// When it first read the intent.
+    /// When the replica first read the intent.
     pub(in crate::world) first_read: Timestamp,
-    /// Since when it knows the Pod, and its number.
+    /// When the replica first knew the Pod, and the number of the Pod.
     pub(in crate::world) child: Option<(Timestamp, u32)>,
-    /// Until when it waits after the API server refused to create the Pod.
+    /// The end of the wait after the API server refused to create the Pod.
     pub(in crate::world) refused: Option<Timestamp>,
-    /// Since when a request of its own is under way.
+    /// When the replica sent its own HTTP request, while the request is under way.
     pub(in crate::world) flight: Option<Timestamp>,
     pub(in crate::world) end: Option<End>,
 }
 
-/// How an attempt ended, as far as an operator knows.
+/// How an attempt ended, as far as a replica knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::world) enum End {
-    /// The answer of the other side.
+    /// The service answered.
     Answered(Ending),
-    /// Given up before an answer came.
+    /// The replica gave up before an answer came.
     Aborted,
-    /// Called off before an answer came, since the Lease of its operator lapsed.
+    /// The replica called the attempt off before an answer came, since its Lease lapsed.
     CalledOff,
 }
 
-/// An id under which requests are sent, with its Lease.
+/// An id under which HTTP requests are sent, with its Lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::world) struct Executor {
-    /// Since when its Lease is not renewed any more.
+    /// The instant since which the Lease is not renewed any more.
     pub(in crate::world) lapsed: Option<Timestamp>,
 }
 
-/// The text of an id.
+/// Returns the text of an executor id.
 pub(in crate::world) fn executor_id(number: usize) -> String {
     format!("executor-{number}")
 }
@@ -127,12 +127,12 @@ impl Process {
             });
             self.memory.len().saturating_sub(1)
         });
-        // Just looked for, or just put there.
+        // The element was just found, or just pushed.
         #[expect(clippy::indexing_slicing, reason = "the place of an element")]
         &mut self.memory[place]
     }
 
-    /// The attempts that it is still to begin once it goes on.
+    /// Returns the attempts that a halted replica will begin when it resumes.
     pub(in crate::world) fn to_begin(&self) -> Vec<Who> {
         match &self.life {
             Life::Halted(halted) => halted.rest.iter().filter_map(Act::begins).collect(),

@@ -1,4 +1,4 @@
-//! What a world allows to happen.
+//! The rules of a world: what may happen.
 
 use std::{
     collections::BTreeMap,
@@ -10,56 +10,55 @@ use serde_json::{Map, Value};
 
 use super::{child::Children, fault::Fault, shared::Later, trial::Ending};
 
-/// What a world allows to happen, and how often.
+/// What may happen in a world, and how often.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// How many operators run, 1 or 2.
+    /// The number of replicas, 1 or 2.
     pub operators: usize,
-    /// How many requests people may make; being allowed to go on again after a suspension is not
-    /// counted.
+    /// How many requests and changes users may make. The end of a suspension does not count.
     pub requests: usize,
-    /// Whether requests carry a token, so that their annotations stay in place.
+    /// Whether requests carry a token. The annotations of such requests are not removed.
     pub tokens: bool,
     /// How many faults may happen.
     pub faults: usize,
-    /// The faults that may happen.
+    /// The kinds of faults that may happen.
     pub fault_kinds: Vec<Fault>,
-    /// Whether each of them happens once at most.
+    /// Whether each kind of fault happens at most once.
     pub each_fault_once: bool,
-    /// By how many versions the copy that an operator decides from may be old, at most 2.
+    /// How many versions old the copy may be from which a replica decides, at most 2.
     pub staleness: usize,
     /// How attempts of actions may end.
     pub endings: Vec<Ending>,
     /// How attempts of compensations may end.
     pub undo_endings: Vec<Ending>,
-    /// Whether the clock may go on while an attempt is under way, so that time limits pass.
+    /// Whether the clock may advance while an attempt is under way, so that time limits pass.
     pub attempts_last: bool,
-    /// How often somebody makes the object again that a step deleted.
+    /// How often a third party creates the object again that a step deleted.
     pub remakes: u32,
-    /// How Pods and Jobs are played.
+    /// How Pods and Jobs are simulated.
     pub children: Children,
-    /// By how much the wall clock of each operator is ahead of the API server's at first; negative
-    /// where it is behind.
+    /// How far the wall clock of each replica is ahead of the API server's at first. The value is
+    /// negative if the clock is behind.
     pub clocks: [SignedDuration; 2],
-    /// By how much a clock is set ahead or back.
+    /// How far a fault sets a clock forward or back.
     pub set_by: Duration,
-    /// What the operator with the number 1 writes, where it is of a later version.
+    /// What the replica with the number 1 writes, if it is of a later version.
     pub later: Option<Later>,
-    /// What steps hand on, by their names; of one that is not here, the names of its outputs in `<`
-    /// and `>`.
+    /// The outputs of steps, by the names of the steps. The outputs of a step that is not in the
+    /// map are placeholders of the form `<step.name>`.
     pub outputs: BTreeMap<String, Map<String, Value>>,
-    /// Any instant of the monotonic clock: all others are told from it. The world reads no clock
-    /// itself.
+    /// Any instant of the monotonic clock. All other instants are computed from `origin`: the world
+    /// reads no clock.
     pub origin: Instant,
 }
 
 impl Rules {
-    /// Whether an operator is of a later version at first.
+    /// Returns whether a replica is of a later version at first.
     pub(in crate::world) const fn is_later(&self, number: usize) -> bool {
         self.later.is_some() && number == 1
     }
 
-    /// One operator, no fault and no request; attempts end in every way.
+    /// Returns rules with one replica, no faults and no requests. Attempts end in every way.
     #[must_use]
     pub fn calm(origin: Instant) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! A status that holds what another version wrote.
+//! A status that holds fields or words of another version.
 
 use serde_json::Value;
 
@@ -7,17 +7,17 @@ use crate::api::{Part, SagaStatus, Strangers, read_status, what_remains};
 /// What the later version writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Later {
-    /// Whether it writes a word that this version does not know.
+    /// Whether the later version writes a word that this version does not know.
     pub word: bool,
-    /// Whether another process of that version follows one that died; else one of this version
-    /// does, as where an update is taken back.
+    /// Whether a process of the later version replaces a replica of that version that died. If not,
+    /// a process of this version replaces it, as when an update is rolled back.
     pub stays: bool,
 }
 
-/// A status that holds what another version wrote, as this version reads it.
+/// A status that holds fields or words of another version, as this version reads it.
 #[derive(Clone, Debug)]
 pub(in crate::world) struct Shared {
-    /// All of it.
+    /// The whole stored status.
     pub(in crate::world) text: Value,
     pub(in crate::world) status: Part<SagaStatus>,
     pub(in crate::world) remains: SagaStatus,
@@ -34,7 +34,7 @@ impl Shared {
         Self { text, status, remains, strangers }
     }
 
-    /// Whether a word stands in it that this version does not know.
+    /// Returns whether the status holds a word that this version does not know.
     pub(in crate::world) fn is_strange(&self) -> bool {
         !self.strangers.words.is_empty()
     }

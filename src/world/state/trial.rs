@@ -1,27 +1,28 @@
-//! Attempts under way outside the operators, and what they really did.
+//! Executions outside the replicas, and what they really did.
 
 use super::world::Who;
 use crate::api::Direction;
 
-/// How an attempt ends at the other side, or what becomes of its child.
+/// How an attempt ends at the service, or what happens to its child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Ending {
-    /// It was done, and says so.
+    /// The work was done, and the answer says so.
     Done,
-    /// A no: the exit code 1, a final answer.
+    /// A definite failure: the exit code 1, or a permanent refusal.
     No,
-    /// A request is told that an earlier one with its key is under way, or was done: 409.
+    /// 409: an earlier HTTP request with the same key is under way, or did the work.
     Conflict,
-    /// A program crashes after its work: the exit code 101.
+    /// The program crashes after its work: the exit code 101.
     Crash,
-    /// A request is answered with a 2xx that the step does not take for a success. `true`: it was
-    /// done.
+    /// An HTTP request is answered with a 2xx that the step does not accept as a success. `true`:
+    /// the work was done.
     Accepted(bool),
-    /// Turned away at the door: 429. A Pod never ends so.
+    /// 429: the service refused the HTTP request before any work. A Pod never ends so.
     Busy,
-    /// Nobody can tell. `true`: it was done.
+    /// Nobody can tell the outcome. `true`: the work was done.
     Unknown(bool),
-    /// Its Pod is deleted by somebody. A request and a deletion never end so. `true`: it was done.
+    /// A third party deletes the Pod. An HTTP request and a deletion never end so. `true`: the work
+    /// was done.
     Vanished(bool),
 }
 
@@ -41,7 +42,7 @@ impl Ending {
         Self::Accepted(true),
     ];
 
-    /// Whether the work is done.
+    /// Returns whether the work is done.
     pub(in crate::world) const fn lands(self) -> bool {
         matches!(
             self,
@@ -54,38 +55,38 @@ impl Ending {
     }
 }
 
-/// A Pod, or a request.
+/// An execution of an attempt: a Pod, an HTTP request, or the deletion of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::world) struct Trial {
     pub(in crate::world) who: Who,
     /// The last part of the idempotency key.
     pub(in crate::world) key: i64,
-    /// The number of its Pod; `None` for a request.
+    /// The number of the Pod, or of the object that is deleted; `None` for an HTTP request.
     pub(in crate::world) pod: Option<u32>,
-    /// Who hears of the end of a request: the operator's number, while that waits for it.
+    /// The number of the replica that waits for the answer to an HTTP request, while it waits.
     pub(in crate::world) hears: Option<usize>,
-    /// How it ended.
+    /// How the execution ended.
     pub(in crate::world) ended: Option<Ending>,
-    /// Whether its Pod is being deleted.
+    /// Whether the Pod is terminating.
     pub(in crate::world) stopping: bool,
-    /// Whether its Pod was made after somebody deleted an earlier one. An operator that was halted
-    /// between its look and its write may then settle the attempt although the later Pod runs: no
-    /// version fences the creation of a Pod.
+    /// Whether the Pod was created after a third party deleted an earlier Pod. A replica that was
+    /// halted between its reads and its write may then settle the attempt although the later Pod
+    /// runs: no version fences the creation of a Pod.
     pub(in crate::world) again: bool,
 }
 
 impl Trial {
-    /// Whether it has not ended.
+    /// Returns whether the execution has not ended.
     pub(in crate::world) const fn runs(&self) -> bool {
         self.ended.is_none()
     }
 
-    /// Whether there is a Pod of it.
+    /// Returns whether the Pod of the execution exists.
     pub(in crate::world) const fn exists(&self) -> bool {
         self.pod.is_some() && !matches!(self.ended, Some(Ending::Vanished(_)))
     }
 
-    /// Whether it is a request whose answer nobody waits for.
+    /// Returns whether this is an HTTP request whose answer no replica waits for.
     pub(in crate::world) const fn is_unheard(&self) -> bool {
         self.pod.is_none() && self.hears.is_none()
     }
@@ -94,24 +95,23 @@ impl Trial {
 /// What a step really did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Truth {
-    /// Whether something that it did is not undone.
+    /// Whether an effect of the step is not undone.
     pub in_effect: bool,
-    /// Whether its compensation was done.
+    /// Whether the compensation was done.
     pub undone: bool,
-    /// Whether its action was done by a program that then crashed, so that its exit code tells
-    /// nothing.
+    /// Whether the action was done by a program that then crashed. Its exit code tells nothing.
     pub(in crate::world) crashed: bool,
-    /// The key under which its action was done.
+    /// The key under which the action was done.
     pub(in crate::world) done_under: Option<i64>,
-    /// The key under which its compensation was done.
+    /// The key under which the compensation was done.
     pub(in crate::world) undone_under: Option<i64>,
-    /// The last key under which its action was refused.
+    /// The last key under which the action was refused.
     pub(in crate::world) refused_under: Option<i64>,
-    /// The last key under which its compensation was refused.
+    /// The last key under which the compensation was refused.
     pub(in crate::world) undo_refused_under: Option<i64>,
-    /// How many attempts of its action reached the other side.
+    /// How many attempts of the action reached the service.
     pub(in crate::world) begun: u16,
-    /// How many attempts of its compensation did.
+    /// How many attempts of the compensation reached the service.
     pub(in crate::world) undo_begun: u16,
 }
 

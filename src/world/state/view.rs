@@ -1,4 +1,4 @@
-//! What a watch showed an operator of children.
+//! What the watches showed a replica of the children.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,29 +15,29 @@ use crate::{
     world::children::{values, watch::is_watched},
 };
 
-/// What one operator was shown, and remembers.
+/// What one replica was shown, and remembers.
 #[derive(Clone, Debug, Default)]
 pub(in crate::world) struct View {
     pub(in crate::world) pods: Vec<Arc<Pod>>,
     pub(in crate::world) jobs: Vec<Arc<Job>>,
-    /// The pods of Jobs, by the UIDs of these.
+    /// The pods of Jobs, by the UIDs of the Jobs.
     pub(in crate::world) of_jobs: BTreeMap<String, JobPods>,
     pub(in crate::world) notes: Vec<Note>,
-    /// When it looks again although no watch may tell of anything.
+    /// The next reconcile for a reason that no watch may report.
     pub(in crate::world) again: Option<Timestamp>,
-    /// The attempts of which it was shown that they are done.
+    /// The attempts that a watch showed to be done.
     pub(in crate::world) proofs: Vec<Who>,
 }
 
-/// What an operator remembers of one attempt's child beside its UID.
+/// What a replica remembers of the child of one attempt besides the UID.
 #[derive(Clone, Debug)]
 pub(in crate::world) struct Note {
     pub(in crate::world) who: Who,
-    /// How it ended, by the last copy of a child that the watch calls gone.
+    /// How the child ended, by its last copy, if the watch reported its deletion.
     pub(in crate::world) gone: Option<ChildState>,
-    /// Since when it knows that the child is being deleted.
+    /// When the replica first knew that the child is terminating.
     pub(in crate::world) deleting_since: Option<Timestamp>,
-    /// How it ended, where only this process knows.
+    /// How the child ended, if only this replica knows.
     pub(in crate::world) end: Option<ChildState>,
 }
 
@@ -47,13 +47,13 @@ impl View {
             self.notes.push(Note { who, gone: None, deleting_since: None, end: None });
             self.notes.len().saturating_sub(1)
         });
-        // Just looked for, or just put there.
+        // The element was just found, or just pushed.
         #[expect(clippy::indexing_slicing, reason = "the place of an element")]
         &mut self.notes[place]
     }
 
-    /// Forgets what nobody asks for any more. `there`: the children that there are. `wanted`: the
-    /// attempts that are under way. `known`: the UIDs of children that are known.
+    /// Forgets what no replica needs any more. `there`: the existing children. `wanted`: whether an
+    /// attempt is under way. `known`: whether the UID of a child is known.
     pub(in crate::world) fn keep_only(
         &mut self,
         there: &[Child],
@@ -71,7 +71,7 @@ impl View {
         self.proofs.retain(|who| wanted(*who));
     }
 
-    /// The Job in whose family a pod is.
+    /// Returns the family of the Job to which a pod belongs.
     fn family_of(&mut self, pod: &Pod) -> Option<&mut JobPods> {
         let known =
             || self.of_jobs.iter().find(|(_, pods)| pods.know(pod)).map(|(job, _)| job.clone());
@@ -79,8 +79,8 @@ impl View {
         Some(self.of_jobs.entry(job).or_default())
     }
 
-    /// The watch brings a pod as it is now, `None` where it went. Returns the last copy of one of
-    /// no Job that went, and whether there is news.
+    /// Takes a pod from the watch: `now` is the pod as it is now, or `None` if it was deleted.
+    /// Returns the last copy of a deleted pod that belongs to no Job, and whether anything changed.
     pub(in crate::world) fn pod(
         &mut self,
         uid: &str,
@@ -119,7 +119,8 @@ impl View {
         }
     }
 
-    /// The same of a Job.
+    /// Takes a Job from the watch, as `View::pod` takes a pod. Returns the last copy of a deleted
+    /// Job, and whether anything changed.
     pub(in crate::world) fn job(
         &mut self,
         uid: &str,

@@ -22,67 +22,67 @@ use crate::{
     model::saga::ValidSaga,
 };
 
-/// When every world begins: 2026-01-01T00:00:00Z.
+/// The instant at which every world begins: 2026-01-01T00:00:00Z.
 pub(in crate::world) const DAWN: i64 = 1_767_225_600;
 
-/// The whole world at one instant. Cheap to clone: what is large is shared.
+/// The whole world at one instant. A clone is cheap: large parts are shared.
 #[derive(Clone, Debug)]
 pub struct World {
     pub(in crate::world) rules: Arc<Rules>,
     pub(in crate::world) now: Timestamp,
     pub(in crate::world) copies: Copies,
     pub(in crate::world) processes: Vec<Process>,
-    /// Every id under which requests were sent, by its number.
+    /// Every id under which HTTP requests were sent, by its number.
     pub(in crate::world) executors: Vec<Executor>,
-    /// What left an operator and was not forgotten yet.
+    /// The executions that left a replica and are not forgotten yet.
     pub(in crate::world) trials: Vec<Trial>,
-    /// What was really done, step by step.
+    /// What each step really did, by the place of the step.
     pub(in crate::world) truth: Vec<Truth>,
-    /// The children as they are, where the rules play them so.
+    /// The children as real objects, if the rules simulate them so.
     pub(in crate::world) children: Vec<Child>,
-    /// How people and nodes meddled with them already.
+    /// How users and nodes interfered with children so far.
     pub(in crate::world) meddled: Vec<Meddling>,
-    /// How many Pods were made.
+    /// How many Pods were created.
     pub(in crate::world) made: u32,
-    /// Of the object that each step deletes, and of that which its compensation deletes: how often
-    /// somebody made it again.
+    /// How often a third party created the object again that the action of each step deletes, and
+    /// the object that its compensation deletes.
     pub(in crate::world) remade: Vec<[u32; 2]>,
-    /// What people asked for already.
+    /// What users asked for so far.
     pub(in crate::world) asked: Vec<Ask>,
-    /// The faults that happened already.
+    /// The faults that happened so far.
     pub(in crate::world) faults: Vec<Fault>,
-    /// The wall clocks of the operators, by their numbers.
+    /// The wall clocks of the replicas, by their numbers.
     pub(in crate::world) clocks: Vec<Clock>,
-    /// By how much the clock was ahead that was ever furthest ahead; zero where none ever was.
+    /// How far any clock was ever ahead, at most. The value is zero if no clock was ever ahead.
     pub(in crate::world) furthest: SignedDuration,
-    /// When attempts under way really began, where a clock may have dated them wrongly.
+    /// When active attempts were really decided, if a clock may have dated them wrongly.
     pub(in crate::world) dated: Vec<Dated>,
 }
 
-/// What came of a move.
+/// The result of a move.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// The world after it.
+    /// The world after the move.
     pub world: World,
-    /// What happened on the way, in order.
+    /// What happened during the move, in order.
     pub happened: Vec<Happened>,
-    /// The laws that it broke.
+    /// The laws that the move broke.
     pub broken: Vec<Broken>,
 }
 
-/// Who an attempt is, its step by the place in the list.
+/// The identity of an attempt. The step is given by its place in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Who {
-    /// The step's place, from 0.
+    /// The place of the step, from 0.
     pub place: usize,
-    /// Action or compensation.
+    /// Whether the attempt is of the action or of the compensation.
     pub direction: Direction,
-    /// The attempt's number, from 1.
+    /// The number of the attempt, from 1.
     pub number: i64,
 }
 
 impl World {
-    /// A world in which this saga was just created.
+    /// Creates a world in which this saga was just created.
     #[must_use]
     pub fn new(saga: ValidSaga, rules: Rules) -> Self {
         let (truth, remade) =
@@ -123,54 +123,54 @@ impl World {
         }
     }
 
-    /// The time of the world, which no clock need show.
+    /// Returns the simulated time. The clocks of replicas may show another time.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// The saga as it stands in the API server.
+    /// Returns the saga as it is in the API server.
     #[must_use]
     pub fn object(&self) -> &Object {
         self.copies.newest()
     }
 
-    /// The stored status.
+    /// Returns the stored status.
     #[must_use]
     pub fn status(&self) -> &SagaStatus {
         self.object().status()
     }
 
-    /// What was really done by each step, whatever the operators know of it.
+    /// Returns what each step really did, whatever the replicas know.
     #[must_use]
     pub fn truth(&self) -> &[Truth] {
         &self.truth
     }
 
-    /// What people asked for so far, in order.
+    /// Returns what users asked for so far, in order.
     #[must_use]
     pub fn asked(&self) -> &[Ask] {
         &self.asked
     }
 
-    /// The faults that happened so far, in order.
+    /// Returns the faults that happened so far, in order.
     #[must_use]
     pub fn faults(&self) -> &[Fault] {
         &self.faults
     }
 
-    /// What the world allows to happen.
+    /// Returns the rules of the world.
     #[must_use]
     pub fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// The attempts under way at the other side.
+    /// Returns the attempts that are under way at the service.
     pub fn under_way(&self) -> impl Iterator<Item = Who> {
         self.trials.iter().filter(|trial| trial.runs()).map(|trial| trial.who)
     }
 
-    /// The attempt in the engine's words.
+    /// Returns the attempt id that the engine uses.
     pub(in crate::world) fn id(&self, who: Who) -> AttemptId {
         let step = self
             .object()
@@ -182,7 +182,7 @@ impl World {
         AttemptId { step, direction: who.direction, number: who.number }
     }
 
-    /// The attempt by its step's place; `None` where the saga has no such step.
+    /// Returns the attempt by the place of its step; `None` if the saga has no such step.
     pub(in crate::world) fn who(&self, id: &AttemptId) -> Option<Who> {
         let place = self.object().saga().steps.iter().position(|step| step.name == id.step)?;
         Some(Who { place, direction: id.direction, number: id.number })

@@ -1,4 +1,4 @@
-//! One look at the saga, and what the engine is shown.
+//! One reconcile of the saga, and the input of the engine.
 
 use saga_operator::{
     api::status::active_attempts,
@@ -14,7 +14,7 @@ impl World {
         format!("process-{}", self.crashes)
     }
 
-    /// One look at the saga. Returns whether anything changed.
+    /// Reconciles the saga once. Returns whether anything changed.
     pub fn look(&mut self) -> Result<bool, Died> {
         let (status, now, executor) = (self.status(), self.now, self.executor());
         let mut children = Observed::new();
@@ -43,7 +43,7 @@ impl World {
         self.record(plan)
     }
 
-    /// What the engine is shown.
+    /// Returns the input of the engine.
     pub fn seen<'a>(&'a self, children: &'a Observed, executor: &'a str) -> Seen<'a> {
         Seen {
             generation: self.generation,

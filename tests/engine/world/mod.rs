@@ -1,9 +1,9 @@
-//! A small world around the real engine: one saga in an API server, its children, a clock that goes
-//! only where the engine asked it to.
+//! A small world around the real engine: one saga in an API server, its children, and a clock that
+//! advances only to instants that the engine or a child determines.
 //!
-//! The world keeps the rules of the shell: a plan is recorded before its effects are performed, and
-//! a saga is looked at only when its object changed, when a child ended, or when its plan asked for
-//! it. A saga that rests although it is not done is a lost wake-up.
+//! The world follows the rules of the shell. A plan is recorded before its effects are performed. A
+//! saga is reconciled only if its object changed, a child ended, or its plan asked for a requeue. A
+//! saga that rests although it is not done has lost a wake-up.
 
 mod look;
 mod people;
@@ -39,35 +39,35 @@ pub struct World {
     pub saga: Result<ValidSaga, Vec<Fault>>,
     pub generation: i64,
     pub deleting: bool,
-    /// The namespace goes, too.
+    /// Whether the namespace is terminating, too.
     pub terminating: bool,
     pub finalizer: bool,
-    /// The saga is the child of one that has the finalizer.
+    /// Whether the saga is the child of a saga that has the finalizer.
     pub parent_holds: bool,
-    /// How many requests may begin to a host, where that is limited.
+    /// How many HTTP requests may begin to a host, if that number is limited.
     pub room: BTreeMap<String, usize>,
     /// The circuits that are not closed.
     pub circuits: BTreeMap<Origin, Gate>,
-    /// What came of trying the saga.
+    /// The result of the precheck of the saga.
     pub precheck: Precheck,
-    /// Whether no policy guards requests.
+    /// Whether no admission policy guards requests.
     pub patch_alone: bool,
-    /// The schema of the status that is served, where it is not the present one.
+    /// The schema of the status that is served, if it is not that of this version.
     pub served: Option<(Shape, Option<Served>)>,
     /// Fields and words of the spec that this version does not know.
     pub strange: Vec<String>,
-    /// How far this process's clock may be from the API server's.
+    /// How far the clock of this process may differ from that of the API server.
     pub skew: Skew,
-    /// The process is about to end.
+    /// Whether the process is about to end.
     pub draining: bool,
-    /// The object is no more.
+    /// Whether the object no longer exists.
     pub gone: bool,
     pub stored: StoredSaga,
     /// The status as stored.
     pub raw: Value,
-    /// What people wrote on the saga, and what the operator did.
+    /// The annotations that users and the operator wrote on the saga.
     pub annotations: BTreeMap<String, String>,
-    /// Whether the annotations stand in a manifest that was applied.
+    /// Whether an applied manifest holds the annotations.
     pub held_in_git: bool,
     pub now: Timestamp,
     pub other_side: OtherSide,
@@ -77,18 +77,18 @@ pub struct World {
     pub writes: usize,
     pub notices: Vec<Notice>,
     pub sweeps: usize,
-    /// The steps and directions that succeeded, in the order in which that was written.
+    /// The steps and directions that succeeded, in the order in which the successes were written.
     pub succeeded: Vec<(String, Direction)>,
-    /// What the stored status must keep to.
+    /// Whether the stored status must keep the invariants: false after a user forged the status.
     pub trusted: bool,
     wake: Option<Timestamp>,
     again: Option<Timestamp>,
-    /// Moves after which the process dies, and for how long it is down.
+    /// The moves after which the process dies, and how long the process is down.
     fatal: BTreeMap<usize, Duration>,
     moves: usize,
 }
 
-/// The process died.
+/// The error that the process died.
 #[derive(Debug)]
 pub struct Died;
 
@@ -144,7 +144,7 @@ fn name() -> SagaName {
     SagaName { name: "order-1042".into(), namespace: "shop".into(), uid: UID.into() }
 }
 
-/// The object as the API server would hand it out.
+/// Returns the object as the API server would return it.
 fn object(
     spec: &SagaSpec,
     status: &Value,

@@ -1,4 +1,4 @@
-//! What the other side is told to do, and what people do.
+//! What the simulated services do, and what users do.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{World, check, name};
 use crate::script::{Act, says_no};
 
 impl World {
-    // What the other side does.
+    // What the simulated services do.
 
     pub fn on(mut self, step: &str, acts: Vec<Act>) -> Self {
         self.other_side.script(step, Direction::Action, acts);
@@ -25,29 +25,29 @@ impl World {
         self
     }
 
-    /// The action answers with a definite no, so many times.
+    /// Makes the action answer with a definite failure, this many times.
     pub fn fails(self, step: &str, times: usize) -> Self {
         self.on(step, vec![says_no(); times])
     }
 
-    /// The compensation answers with a definite no, so many times.
+    /// Makes the compensation answer with a definite failure, this many times.
     pub fn undo_fails(self, step: &str, times: usize) -> Self {
         self.on_undo(step, vec![says_no(); times])
     }
 
-    /// The process dies after so many moves, and comes back after a while.
+    /// Makes the process die after this many moves. Another process starts after `down`.
     pub fn crash_at(mut self, moves: usize, down: Duration) -> Self {
         self.fatal.insert(moves, down);
         self
     }
 
-    /// The same, counted from now on.
+    /// The same as `crash_at`, with the moves counted from now.
     pub fn crash_later(self, moves: usize, down: Duration) -> Self {
         let moves = self.moves + moves;
         self.crash_at(moves, down)
     }
 
-    // What people do.
+    // What users do.
 
     pub fn edit(&mut self, change: impl FnOnce(&mut SagaSpec)) {
         change(&mut self.spec);
@@ -56,13 +56,13 @@ impl World {
         self.reload();
     }
 
-    /// Someone writes an annotation.
+    /// Writes an annotation, as a user does.
     pub fn annotate(&mut self, key: &str, value: &str) {
         self.annotations.insert(key.into(), value.into());
         self.reload();
     }
 
-    /// Someone takes an annotation away.
+    /// Removes an annotation, as a user does.
     pub fn strip(&mut self, key: &str) {
         self.annotations.remove(key);
         self.reload();
@@ -82,12 +82,12 @@ impl World {
         self.gone = !self.finalizer;
     }
 
-    /// The API server serves a definition with this schema of the status.
+    /// Makes the API server serve a definition with this schema of the status.
     pub fn serve(&mut self, schema: &Value) {
         self.served = Some((Shape::of("status", schema), Served::new(schema)));
     }
 
-    /// The saga is one that another version accepted, with rules of its own.
+    /// Makes the saga one that another version accepted by its own rules.
     pub fn was_accepted_with(&mut self, change: impl FnOnce(&mut SagaSpec)) {
         self.edit(change);
         self.saga = validate_accepted(&name(), &Ok(self.spec.clone()));
@@ -95,13 +95,13 @@ impl World {
         self.reload();
     }
 
-    /// Someone writes a status by hand that contradicts nothing.
+    /// Writes a status by hand that contradicts nothing.
     pub fn restore(&mut self, status: Value) {
         self.raw = status;
         self.reload();
     }
 
-    /// Someone writes the status by hand.
+    /// Writes any status by hand, so that the status no longer has to keep the invariants.
     pub fn forge(&mut self, status: Value) {
         self.restore(status);
         self.trusted = false;

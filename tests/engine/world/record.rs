@@ -1,4 +1,4 @@
-//! What is recorded of a plan, and the effects that are performed then.
+//! Records a plan, and then performs its effects.
 
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ impl World {
                 self.other_side.read(self.now, &identity.attempt);
                 self.other_side.begin(self.now, &call)
             }
-            // Played as a Pod: it has no ears.
+            // The world plays a child saga as a Pod, which receives no demands.
             Effect::Ask { .. } => Performed::Nothing,
             Effect::Stop(id) => self.other_side.stop(self.now, &id),
             Effect::Sweep => {

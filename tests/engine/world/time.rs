@@ -1,4 +1,4 @@
-//! Time: it goes only where something asked it to.
+//! The time of the world. It advances only to instants that something asked for.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use super::{Died, World};
 use crate::watch;
 
 impl World {
-    /// Lets everything happen until nothing more would.
+    /// Runs until nothing more would happen.
     pub fn run_to_rest(&mut self) -> &mut Self {
         self.run_until(|_| false);
         watch::rest(self);
         self
     }
 
-    /// Lets things happen until something holds, or until nothing more would.
+    /// Runs until a condition holds, or until nothing more would happen.
     pub fn run_until(&mut self, holds: impl Fn(&Self) -> bool) -> &mut Self {
         for _ in 0..3000 {
             self.passes();
@@ -25,13 +25,13 @@ impl World {
             }
             let Some(next) = self.next() else { return self };
             self.now = next;
-            // Where the process dies in between, the next one looks again.
+            // If the process dies here, the next process reconciles again.
             let _ = self.step_forward();
         }
         panic!("never comes to rest: {:?}", self.status());
     }
 
-    /// Lets things happen for so long.
+    /// Runs for this duration.
     pub fn run_for(&mut self, duration: Duration) -> &mut Self {
         let until = later(self.now, duration);
         loop {
@@ -42,12 +42,13 @@ impl World {
             }
         }
         self.now = until;
-        // A look that nothing asked for: a resync changes nothing that a wake-up would not.
+        // Nothing asked for this reconcile. A resync changes nothing that a wake-up would not
+        // change.
         self.passes();
         self
     }
 
-    /// When the saga is looked at next.
+    /// Returns when the saga is reconciled next.
     fn next(&self) -> Option<Timestamp> {
         if self.gone {
             return None;
@@ -55,7 +56,7 @@ impl World {
         [self.wake, self.again, self.other_side.next_event(self.now)].into_iter().flatten().min()
     }
 
-    /// Looks until nothing changes any more.
+    /// Reconciles until nothing changes any more.
     fn passes(&mut self) {
         for _ in 0..12 {
             if self.gone {
@@ -81,7 +82,7 @@ impl World {
         Err(Died)
     }
 
-    /// The process dies, with all it knows; another one starts.
+    /// Ends the process with everything in its memory. Another process starts after `down`.
     pub fn crash(&mut self, down: Duration) {
         self.crashes += 1;
         self.draining = false;

@@ -1,4 +1,4 @@
-//! What chance decides: the saga, what may happen to it, and each move.
+//! The random choices: the saga, the possible faults and requests, and each move.
 
 use std::{
     ops::RangeInclusive,
@@ -20,15 +20,15 @@ use crate::{
     walk::Walk,
 };
 
-/// How many steps a large saga has.
+/// The number of steps of a large saga.
 const STEPS: RangeInclusive<usize> = 5..=64;
-/// How many steps a small saga has, one of these.
+/// The possible numbers of steps of a small saga. A repeated number is more likely.
 const FEW: [usize; 6] = [1, 2, 3, 3, 4, 4];
 
 pub(super) struct Dice(pub(super) TestRng);
 
 impl Dice {
-    /// True so many times in a hundred.
+    /// Returns true with a probability of `percent` percent.
     fn percent(&mut self, percent: u32) -> bool {
         self.0.random_range(0..100) < percent
     }
@@ -41,7 +41,7 @@ impl Dice {
         Duration::from_secs(self.0.random_range(1..=most))
     }
 
-    /// Sometimes a duration.
+    /// Returns a random duration with a probability of `percent` percent, and otherwise `None`.
     fn maybe(&mut self, percent: u32, most: u64) -> Option<Duration> {
         self.percent(percent).then(|| self.seconds(most))
     }
@@ -49,7 +49,7 @@ impl Dice {
     pub(super) fn saga(&mut self) -> ValidSaga {
         let steps = self.0.random_range(STEPS);
         let pivot = self.percent(30).then(|| self.0.random_range(0..steps));
-        // From a chain to hardly an edge.
+        // The graph can be anything from a chain to steps with almost no edges.
         let edges = self.one_of(&[0, 1, 2, 4, MAX_DEPENDENCIES]);
         ValidSaga {
             name: "order".into(),
@@ -75,7 +75,7 @@ impl Dice {
         }
     }
 
-    /// A saga of the search.
+    /// Returns a saga of the search.
     pub(super) fn small(&mut self) -> ValidSaga {
         let dags = shapes::dags(self.one_of(&FEW));
         let steps = [
@@ -99,7 +99,7 @@ impl Dice {
         shapes::saga(dag, kind)
     }
 
-    /// All that the search tries, at once.
+    /// Returns rules that allow all events of the search at the same time.
     pub(super) fn everything(&mut self) -> Rules {
         let tokens = self.percent(30);
         Extent {
@@ -177,7 +177,7 @@ impl Dice {
         }
     }
 
-    /// A move that may or may not be possible. `well`: how many attempts in a hundred end well.
+    /// Draws a move that may be impossible. `well` is the percentage of attempts that end well.
     pub(super) fn draw(&mut self, walk: &Walk, well: u32) -> Option<Move> {
         let (world, process) = (&walk.world, self.0.random_range(0..walk.world.rules().operators));
         Some(match self.0.random_range(0..200) {
@@ -212,7 +212,7 @@ impl Dice {
         })
     }
 
-    /// A request that may or may not be allowed.
+    /// Draws a request that may not be allowed.
     pub(super) fn ask(&mut self, world: &World) -> Option<Ask> {
         let steps = &world.status().steps;
         let waits: Vec<_> =

@@ -1,11 +1,11 @@
-//! What may happen to a saga that is tried.
+//! The events that are possible for a saga of the model.
 
 use std::time::Instant;
 
 use jiff::SignedDuration;
 use saga_operator::world::{Ending, Fault, Later, Rules};
 
-/// What may happen, one dimension after the other.
+/// The possible events, one field for each dimension.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extent {
     pub requests: usize,
@@ -13,13 +13,15 @@ pub struct Extent {
     pub faults: usize,
     pub operators: usize,
     pub staleness: usize,
-    /// Every ending, and time limits pass; else the four that differ most.
+    /// Whether every ending is possible and time limits expire. If false, only the endings that
+    /// differ most are possible.
     pub wide: bool,
-    /// Of faults only these, each once at most; the usual ones where there is none.
+    /// The possible faults. Each of them occurs at most once. If empty, the usual faults are
+    /// possible.
     pub once: &'static [Fault],
-    /// By how many seconds the clock of each operator is ahead.
+    /// The number of seconds that the clock of each replica is ahead.
     pub clocks: [i64; 2],
-    /// What the second operator writes, where it is of a later version.
+    /// The changes that the second replica writes, if the second replica has a later version.
     pub later: Option<Later>,
 }
 

@@ -1,4 +1,4 @@
-//! Families of shapes: sagas that have something in common, with what may happen to them.
+//! Families of shapes: sagas that have something in common, with the events that are possible.
 
 use saga_operator::{
     api::OnFailure,
@@ -30,7 +30,8 @@ impl Shapes {
         self.0.push(Shape { name, saga: saga(dag, kind), rules });
     }
 
-    /// Every graph of so many steps, with pods and requests, one attempt and two, both policies.
+    /// Adds every graph of `steps` steps, with Pods and with HTTP requests, for the given numbers
+    /// of attempts and orders, and for both policies.
     pub(super) fn all(&mut self, steps: usize, orders: &[bool], attempts: &[u32], extent: Extent) {
         for dag in dags(steps) {
             for kind in [Steps::Pods, Steps::Requests] {
@@ -53,7 +54,7 @@ impl Shapes {
         }
     }
 
-    /// Every graph of so many steps, with steps of one kind and one attempt, in order.
+    /// Adds every graph of `steps` steps, with steps of one kind, with one attempt, in order.
     pub(super) fn only(&mut self, steps: usize, kind: Steps, extent: Extent) {
         for dag in dags(steps) {
             for on_failure in BOTH {
@@ -70,7 +71,8 @@ impl Shapes {
         }
     }
 
-    /// One pod whose exit code 1 is final, tried twice; also as the pivot.
+    /// Adds sagas of one Pod whose exit code 1 is final, with two attempts. In half of them, the
+    /// step is the pivot.
     pub(super) fn pods_again(&mut self, extent: Extent) {
         for on_failure in BOTH {
             for pivot in [None, Some(0)] {
@@ -87,7 +89,7 @@ impl Shapes {
         }
     }
 
-    /// Sagas that ask a person.
+    /// Adds sagas with an approval.
     pub(super) fn approvals(&mut self, extent: Extent) {
         for on_failure in BOTH {
             for dag in dags(2) {
@@ -105,7 +107,8 @@ impl Shapes {
         }
     }
 
-    /// What is special: pivots, steps that only wait, steps without an undo.
+    /// Adds special sagas: with pivots, with steps that only wait, and with steps without a
+    /// compensation.
     pub(super) fn special(&mut self, extent: Extent) {
         for on_failure in BOTH {
             let kind = Kind {
@@ -131,9 +134,9 @@ impl Shapes {
     }
 }
 
-/// What a step hands on that the API server gives back as another number, what is nested deeper
-/// than any status may hold it, and what has an order that nobody gave it; and a step that reads
-/// it.
+/// Returns cases of outputs of a step, with the expression of a later step that reads them. The
+/// cases are: a number that the API server returns in another form, a value that is nested more
+/// deeply than a status may hold, and a map whose keys have no defined order.
 fn values() -> [(&'static str, Map<String, Value>, &'static str); 3] {
     let fields = |value: Value| value.as_object().cloned().unwrap_or_default();
     let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
@@ -146,7 +149,7 @@ fn values() -> [(&'static str, Map<String, Value>, &'static str); 3] {
 }
 
 impl Shapes {
-    /// A request that sends what the one before it handed on.
+    /// Adds sagas in which an HTTP request sends the outputs of the previous step.
     pub(super) fn values(&mut self, extent: Extent) {
         let dag = vec![vec![], vec![0]];
         let kind = Kind {
@@ -174,7 +177,7 @@ impl Shapes {
 }
 
 impl Shapes {
-    /// Operators whose clocks differ, or are set.
+    /// Adds shapes with replicas whose clocks differ or are changed.
     pub(super) fn clocks(&mut self) {
         let calm = Extent { operators: 2, ..Extent::default() };
         for clocks in [[0, -40], [0, 40], [20, -20]] {
@@ -201,7 +204,7 @@ impl Shapes {
             &[2],
             Extent { faults: 2, once: &[Fault::SetAhead, Fault::SetBack], ..calm },
         );
-        // Who reads an intent late knows of its age only what clocks say.
+        // An operator that reads an intent late knows the age of the intent only from the clocks.
         self.only(
             1,
             Steps::Pods,
@@ -221,8 +224,8 @@ impl Shapes {
 }
 
 impl Shapes {
-    /// Operators whose watches break: what nothing tells them they find by their timers, or when
-    /// they list all again.
+    /// Adds shapes with replicas whose watches break. These replicas notice missed changes by their
+    /// timers, or when they list all objects again.
     pub(super) fn deaf(&mut self) {
         let deaf = Extent { faults: 1, once: &[Fault::Deafen], ..Extent::default() };
         self.all(1, &[false], &[1, 2], Extent { requests: 1, ..deaf });
@@ -237,13 +240,14 @@ impl Shapes {
         );
     }
 
-    /// An operator of this version and one of a later one, which comes back after it died, or does
-    /// not.
+    /// Adds shapes with a replica of this version and a replica of a later version. After a crash,
+    /// the later one either returns or stays away.
     pub(super) fn versions(&mut self) {
         for (word, stays) in [(false, true), (true, true), (true, false)] {
             let both =
                 Extent { operators: 2, later: Some(Later { word, stays }), ..Extent::default() };
-            // Each write is put in words as the API server keeps it, which takes its time.
+            // Each write is converted to the form in which the API server stores it. The conversion
+            // makes the search slower.
             self.all(1, &[false], &[1], Extent { faults: 1, once: &[Fault::Crash], ..both });
             self.only(2, Steps::Requests, both);
         }

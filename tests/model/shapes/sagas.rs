@@ -1,4 +1,4 @@
-//! The sagas that are tried: graphs of steps, and what the steps have in common.
+//! The sagas that the model explores: graphs of steps, and the properties that the steps share.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use saga_operator::{
     model::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
 };
 
-/// What the steps of a saga do.
+/// The work of the steps of a saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Steps {
     Pods,
     /// Pods whose exit code 1 is final.
     FinalPods,
     Requests,
-    /// Requests, the last step an approval.
+    /// HTTP requests. The last step is an approval.
     Approval,
-    /// Pods, the last step an approval.
+    /// Pods. The last step is an approval.
     PodsAndApproval,
-    /// Pods, the last step a wait.
+    /// Pods. The last step is a wait.
     Wait,
     /// Deletions of objects.
     Deletes,
 }
 
-/// What the steps of a shape have in common.
+/// The properties that the steps of a shape share.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
     pub steps: Steps,
@@ -35,11 +35,11 @@ pub struct Kind {
     pub attempts: u32,
     pub on_failure: OnFailure,
     pub parallel: bool,
-    /// Which step is the pivot.
+    /// The place of the pivot.
     pub pivot: Option<usize>,
 }
 
-/// The places on which the step at each place depends.
+/// For the step at each place, the places of its dependencies.
 pub type Dag = Vec<Vec<usize>>;
 
 pub fn operation(work: Work, attempts: u32) -> Operation {
@@ -51,7 +51,8 @@ pub fn operation(work: Work, attempts: u32) -> Operation {
         max_delay: Duration::from_secs(1),
         jitter: 0.0,
     };
-    // Longer than what bounds a second creation, so that the one does not hide the other.
+    // The time limit is longer than the bound on a second create, so that the time limit does not
+    // hide an error in that bound.
     Operation::new(work, Duration::from_mins(1), retry)
 }
 
@@ -116,7 +117,7 @@ fn step(dag: &Dag, place: usize, kind: Kind) -> ValidStep {
     let only_waits = matches!(work, Work::Approval(_) | Work::Wait(_));
     let undo = kind.undo && !only_waits;
     let mut action = operation(work, if only_waits { 1 } else { kind.attempts });
-    // One that ends by itself would hide that nothing else ends it.
+    // A time limit would end the approval automatically, and would hide that nothing else ends it.
     if matches!(action.work, Work::Approval(_)) && kind.on_failure == OnFailure::Compensate {
         action.timeout = Duration::MAX;
     }
@@ -133,7 +134,7 @@ fn step(dag: &Dag, place: usize, kind: Kind) -> ValidStep {
     }
 }
 
-/// A saga of a shape.
+/// Returns the saga of a graph and a kind.
 pub fn saga(dag: &Dag, kind: Kind) -> ValidSaga {
     ValidSaga {
         name: "order".into(),
@@ -155,7 +156,7 @@ pub fn saga(dag: &Dag, kind: Kind) -> ValidSaga {
     }
 }
 
-/// Every graph of so many steps in which each depends only on earlier ones.
+/// Returns every graph of `steps` steps in which each step depends only on earlier steps.
 pub fn dags(steps: usize) -> Vec<Dag> {
     let mut all = vec![Vec::new()];
     for place in 0..steps {

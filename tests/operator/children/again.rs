@@ -1,4 +1,5 @@
-//! Children after an operator was killed, or a child was deleted: which goes on, by which keys.
+//! Tests of children after the operator was killed or a child was deleted: which child continues,
+//! and under which keys.
 
 use kube::api::ListParams;
 use saga_operator::api::{Outcome, Saga, SagaPhase, StepPhase};
@@ -14,7 +15,7 @@ use crate::{
 async fn an_operator_that_is_killed_while_the_child_runs_goes_on_with_the_same_child() {
     let mut stand = stand_with("child-crash", &ALL).await;
     let mut tenant = tenant(&post_by_gate("/payments/charges"));
-    // The answer to whatever was under way when it was killed is lost.
+    // The answer to any HTTP request in flight is lost when the operator is killed.
     tenant["defaults"] = json!({
         "retry": {"maxAttempts": 3, "backoff": {"initialDelay": "50ms", "maxDelay": "200ms"}},
     });
@@ -36,8 +37,8 @@ async fn an_operator_that_is_killed_while_the_child_runs_goes_on_with_the_same_c
     );
 }
 
-/// A parent that tries its tenant twice. The child's database is refused once, and its last step
-/// waits for a person.
+/// Returns a parent whose tenant step has two attempts. The last step of the child waits for an
+/// approval.
 fn tries_its_tenant_twice() -> Value {
     let mut tenant = tenant(&post("/payments/charges"));
     tenant["steps"][1] = json!({"name": "ask", "dependsOn": ["database"], "approval": {}});
@@ -48,8 +49,8 @@ fn tries_its_tenant_twice() -> Value {
     parent
 }
 
-/// The child of a parent, by the attempt that made it, once it waits for a person. Its database was
-/// refused, and then done under another key.
+/// Waits until the first child waits for an approval, and returns its name. The shop refused the
+/// child's database once and then accepted it under another key.
 async fn first_child_that_waits(stand: &Stand) -> String {
     stand
         .shop
@@ -69,7 +70,7 @@ async fn first_child_that_waits(stand: &Stand) -> String {
     name
 }
 
-/// What the shop saw of the database, by the last part of the key.
+/// Returns the last part of the key and the kind of each call for the database.
 fn database(stand: &Stand) -> Vec<(String, Kind)> {
     let entries = stand.shop.entries(None).into_iter().filter(|entry| entry.service == "stock");
     entries.map(|entry| (entry.key.rsplit('/').next().unwrap().to_owned(), entry.kind)).collect()

@@ -1,4 +1,4 @@
-//! Children that somebody else made, changed, or takes away.
+//! Tests of children that somebody else created, changes, or deletes.
 
 use std::time::Duration;
 
@@ -61,14 +61,15 @@ async fn a_child_whose_labels_and_owner_were_taken_away_is_known_by_its_uid() {
         .patch(&name, &json!({"metadata": {"labels": null, "ownerReferences": null}}))
         .await
         .unwrap();
-    // Nothing tells the parent of it any more: somebody makes it look, and it asks the child.
+    // Events of the child no longer enqueue the parent. The request to cancel makes the parent
+    // reconcile, and the parent asks the child to cancel.
     stand.ask("onboarding", "saga.dev/cancel=wrong customer");
     stand.reaches("onboarding", SagaPhase::Cancelled).await;
     let child = stand.reaches(&name, SagaPhase::Cancelled).await;
     assert_eq!(still_in_effect(&child), ["database"]);
 }
 
-/// Waits until something holds of all sagas there are.
+/// Waits until a condition holds for the list of all sagas.
 async fn until_all(stand: &Stand, what: &str, holds: impl Fn(&[Saga]) -> bool) {
     let held = async {
         while !holds(&stand.sagas().list(&ListParams::default()).await.unwrap().items) {
@@ -78,8 +79,9 @@ async fn until_all(stand: &Stand, what: &str, holds: impl Fn(&[Saga]) -> bool) {
     timeout(PATIENCE, held).await.unwrap_or_else(|_| panic!("the sagas are not {what}"));
 }
 
-/// Waits until the garbage collector deletes a saga whose owner is not there: it looks for new
-/// kinds every half minute, and lets what it does not know go without its dependents.
+/// Waits until the garbage collector deletes a saga whose owner does not exist. The garbage
+/// collector discovers new kinds every 30 seconds. If it does not know a kind, it deletes an owner
+/// without the dependents of that kind.
 async fn the_collector_knows_sagas(stand: &Stand) {
     let owner = json!({
         "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "nobody",
@@ -108,7 +110,8 @@ async fn what_a_foreground_deletion_takes_first_is_undone_all_the_same() {
     stand.apply("onboarding", &spec).await;
     stand.step_reaches("onboarding", "ask", StepPhase::Waiting).await;
     stand.sagas().delete("onboarding", &DeleteParams::foreground()).await.unwrap();
-    // The garbage collector was there before the turn of the children came.
+    // All three sagas are terminating although no step has asked its child for anything yet: the
+    // garbage collector deleted the children.
     let all_go = |all: &[Saga]| {
         assert_eq!(all.len(), 3, "{all:?}");
         all.iter().all(|saga| saga.metadata.deletion_timestamp.is_some())

@@ -1,4 +1,5 @@
-//! Children that may not be made, may not be told, or are no sagas: what is said, and where.
+//! Tests of children that may not be created, that may not be patched, or whose spec is not a valid
+//! saga: the message, and where it appears.
 
 use kube::api::ListParams;
 use saga_operator::api::{Outcome, SagaPhase};
@@ -13,7 +14,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_right_is_named_and_nothing_is_done_with_the_operators_own() {
     let stand = stand_with("child-rights", &["get"]).await;
-    // Before anything runs.
+    // The precheck finds the missing right before any step runs.
     stand.apply("refused", &parent(&tenant(&post("/payments/charges")), &wait())).await;
     let refused = stand
         .until("refused", "it is refused", |saga| message(saga).contains("may not create Saga"))
@@ -23,7 +24,7 @@ async fn a_missing_right_is_named_and_nothing_is_done_with_the_operators_own() {
         "{}",
         message(&refused)
     );
-    // And where it is not tried before.
+    // Without the precheck, the step fails when it runs.
     let mut late = parent(&tenant(&post("/payments/charges")), &wait());
     late["steps"][0]["precheck"] = json!("Skip");
     stand.apply("late", &late).await;

@@ -1,4 +1,4 @@
-//! Checkouts that stand still until a person lets them go on.
+//! Tests of checkouts that stay as they are until a user makes a request.
 
 use saga_operator::api::{SagaPhase, StepPhase};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Secrets in requests: who may read them, and what comes of one that is missing.
+//! Tests of Secrets in HTTP requests: who may read them, and what happens if a Secret is missing.
 
 use std::time::Duration;
 
@@ -45,8 +45,8 @@ async fn a_secret_that_may_not_be_read_fails_the_step_and_the_missing_right_is_n
             "metadata": {"name": "order-saga"},
         }))
         .await;
-    // The API server's authorizer learns of roles a moment later: until then the old answer is as
-    // good.
+    // The API server's authorizer learns of role changes a moment later. Until then the earlier
+    // answer also counts.
     let told = async {
         loop {
             let name = format!("no-role-{}", Timestamp::now().as_millisecond());
@@ -66,7 +66,7 @@ async fn a_secret_that_may_not_be_read_fails_the_step_and_the_missing_right_is_n
         "{}",
         message(&saga)
     );
-    // Nothing was sent: nothing of the step is to be undone.
+    // Nothing was sent: nothing of the step has to be undone.
     stand
         .patch(
             saga.metadata.name.as_deref().unwrap(),
@@ -96,7 +96,7 @@ async fn a_secret_or_a_key_that_is_missing_is_waited_for() {
     stand.until("order", "waiting for the key", says("has no key \"token\"")).await;
     stand.put(&payments("token", "Bearer sample")).await;
     let saga = stand.reaches("order", SagaPhase::Completed).await;
-    // What never left the operator does not move the key.
+    // An HTTP request that was never sent does not change the key.
     let charge = stand
         .shop
         .entries(Some(&scope(&saga)))

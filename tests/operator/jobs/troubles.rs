@@ -1,4 +1,4 @@
-//! What gets in the way of Jobs, and that none is made twice.
+//! Tests of what prevents Jobs from running, and that no Job is created twice.
 
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
@@ -79,7 +79,8 @@ async fn what_keeps_the_pod_of_a_job_from_starting_is_told_while_it_waits_and_a_
     assert!(all_of(&stand, "order").await.is_empty() && stand.pods_of("order").await.is_empty());
 }
 
-/// Killed as soon as the Job is there: the status names the attempt, and nothing of its child yet.
+/// The operator is killed as soon as the Job exists: the status names the attempt, but not its
+/// child yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_is_killed_when_its_job_was_just_created_finds_it_again() {
     let mut stand = Stand::with_pods("job-killed").await;
@@ -145,8 +146,8 @@ async fn a_mistake_in_a_job_is_found_before_anything_runs() {
         let saga = stand.until(&name, reason, refused).await;
         assert!(message(&saga).contains(says), "{says}: {}", message(&saga));
     }
-    // What only the making of a pod would show: the Job controller would try in vain, and tell
-    // nobody but its events.
+    // This mistake shows only when the Job creates its pod. The Job controller would retry without
+    // success and report that in its events only.
     let mut spec = one_step(&job("true"), &json!({}));
     spec["serviceAccountName"] = json!("nobody");
     stand.apply("order", &spec).await;

@@ -1,4 +1,5 @@
-//! Sagas that are deleted: they are undone before they go, or let go.
+//! Tests of sagas that are deleted: they are undone before the object is removed, or the finalizer
+//! is removed without compensation.
 
 use saga_operator::api::{RequestResult, SagaPhase, StepPhase, names::FINALIZER};
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ async fn a_running_saga_that_is_deleted_is_undone_before_it_goes() {
         assert_eq!(saga.metadata.finalizers.as_deref(), Some([FINALIZER.to_owned()].as_slice()));
         assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &[]);
     }
-    // No pause holds a deletion up.
+    // A pause does not delay a deletion.
     stand.ask("running", "saga.dev/pause=wait");
     let refusal = stand.answer("running", 1).await;
     assert_eq!(
@@ -70,7 +71,7 @@ async fn a_saga_that_is_deleted_while_it_waits_to_try_again_is_undone_at_once() 
     stand.step_reaches("order", "charge-card", StepPhase::Retrying).await;
     stand.delete("order").await;
     stand.gone("order").await;
-    // The charge may have happened: it is taken back, too.
+    // The charge may have happened, so it is undone too.
     let calls: Vec<_> =
         stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.path).collect();
     assert_eq!(
@@ -98,7 +99,7 @@ async fn a_saga_that_waits_for_a_person_or_a_while_is_undone_at_once_when_it_is_
     }
 }
 
-/// The checkout with a step before the shipment that waits.
+/// Returns the checkout with a waiting step before the shipment.
 fn checkout_that_waits(waits: Value) -> Value {
     let (mut spec, mut release) = (checkout(), waits);
     release["name"] = json!("release");
@@ -140,8 +141,8 @@ async fn a_namespace_that_is_deleted_takes_along_what_only_a_pod_could_undo() {
     let saga = stand.apply("asking", &spec).await;
     stand.step_reaches("asking", "release", StepPhase::Waiting).await;
     stand.kubectl(&["delete", "namespace", &stand.namespace, "--wait=true", "--timeout=60s"]);
-    // Nothing more could be begun there: what could not be undone is told in the log, since no
-    // event can be written either.
+    // Nothing can be created in the namespace any more. The log names what could not be undone,
+    // since no event can be written either.
     assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &[]);
     stand.logs("still in effect: reserve-stock, charge-card").await;
 }
@@ -216,7 +217,8 @@ async fn a_saga_that_cannot_be_undone_waits_under_its_deletion_until_it_is_aband
         .behave(&json!([refused("shipping", "action"), refused("payments", "compensation")]))
         .unwrap();
     stand.start();
-    // The refund is refused; the stock hangs on it. The mail does not, and is taken back.
+    // The refund is refused. The release of the stock depends on the refund. The mail does not
+    // depend on it, so the mail is undone.
     let mut spec = checkout_with(&json!({"onFailure": "Compensate"}));
     let mail = json!({
         "name": "greet", "http": crate::stand::post("/mail/messages"),

@@ -1,5 +1,5 @@
-//! The operator as a later version might be: the same command line, a field and a word more in the
-//! status, and other words for people. See `src/api/next.rs`.
+//! The operator as a later version might be: the same command line, one more field and one more
+//! word in the status, and other message texts. See `src/api/next.rs`.
 
 use std::process::ExitCode;
 

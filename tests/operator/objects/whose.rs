@@ -1,4 +1,5 @@
-//! Whose an object is: what was made again, lost its mark, or was applied by another saga.
+//! Tests of the ownership of objects that were created again, lost their mark, or were applied by
+//! another saga.
 
 use saga_operator::api::{Outcome, Saga, SagaPhase};
 use serde_json::{Value, json};
@@ -39,7 +40,7 @@ async fn what_is_made_again_under_a_deleted_name_stays_whichever_operator_died_m
     assert_eq!(read(&stand, "old").await.unwrap()["data"], json!({"made": "again"}));
 }
 
-/// A step that applies a ConfigMap and waits until somebody says that it is ready.
+/// Returns a step that applies a ConfigMap and waits until somebody marks it as ready.
 fn slow(name: &str) -> Value {
     let until = "has(object.data.ready) && object.data.ready == 'yes'";
     json!({
@@ -48,7 +49,7 @@ fn slow(name: &str) -> Value {
     })
 }
 
-/// Takes away what says by which attempt the object was applied.
+/// Removes the annotation that names the attempt by which the object was applied.
 fn strip(stand: &Stand, name: &str) {
     stand.kubectl(&["annotate", "configmap", name, "saga.dev/applied-by-"]);
 }
@@ -76,7 +77,8 @@ async fn an_object_whose_mark_was_taken_away_is_known_by_its_uid_or_by_its_field
     for name in ["known", "forgotten", "changed"] {
         strip(&stand, name);
     }
-    // Its operator died before it wrote the UID down, so long ago that nobody may apply it again.
+    // The operator died before it wrote the UID to the status. So much time has passed that no
+    // replica may apply the object again.
     for name in ["forgotten", "changed"] {
         let active = "/status/steps/0/action/active";
         let patch = json!([
@@ -108,7 +110,8 @@ async fn an_object_whose_mark_was_taken_away_is_known_by_its_uid_or_by_its_field
         r#"{"data": {"colour": "red"}}"#,
     ]);
     stand.start();
-    // What somebody changed since is not what was applied: it may be anybody's.
+    // If somebody changed the object since, it no longer equals the manifest: it may belong to
+    // anybody.
     let changed = stand.reaches("changed", SagaPhase::Failed).await;
     assert_eq!(outcomes(&changed, "one"), [Outcome::Unknown], "{}", said(&changed, "one"));
     for name in ["known", "forgotten"] {
@@ -157,7 +160,7 @@ async fn a_saga_that_applies_what_an_unfinished_one_applied_goes_on_and_says_so(
             "{name}: its object did not vanish"
         );
     }
-    // One that has ended lost nothing.
+    // A saga that has ended loses nothing.
     stand
         .apply(
             "third",

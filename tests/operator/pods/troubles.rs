@@ -1,4 +1,4 @@
-//! What gets in the way of Pods: those that never start, are deleted, or are not ours.
+//! Tests of Pods that never start, are deleted, or do not belong to the saga.
 
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::{Api, ResourceExt, api::DeleteParams, runtime::wait::await_condition};
@@ -154,7 +154,7 @@ async fn a_pod_made_again_is_waited_for_and_where_it_fails_the_one_before_it_may
     let saga = stand.apply("order", &one_step(&pod(SLEEP), &json!({}))).await;
     stand.until("order", "the UID of its Pod", |saga| names_its_child(saga, "ship")).await;
     stand.freeze();
-    // What another operator would do that never saw the first one.
+    // The test does what another replica would do that never saw the first Pod.
     let name = pod_of(&saga, "ship", Direction::Action, 1);
     let first = stand.pods().get(&name).await.unwrap();
     stand.pods().delete(&name, &DeleteParams::default().grace_period(0)).await.unwrap();

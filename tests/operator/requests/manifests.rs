@@ -1,4 +1,4 @@
-//! Requests in manifests: applied, replaced, and edited as people and Git do it.
+//! Tests of requests in manifests that are applied, replaced, and edited, as users and Git do it.
 
 use std::{io::Write, process::Stdio};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{RETRY, annotation, answered, charges, decline, held, manifest, taken_away};
 use crate::stand::{Stand, records, step};
 
-/// Pipes a manifest into kubectl; what it prints, and whether it succeeded.
+/// Pipes a manifest into kubectl. Returns whether kubectl succeeded, and what it printed.
 fn pipe(stand: &Stand, arguments: &[&str], manifest: &Value) -> (bool, String) {
     let mut kubectl = stand
         .kubectl_command(arguments)
@@ -58,7 +58,8 @@ async fn a_plain_request_in_an_applied_manifest_is_refused_once_and_a_token_is_t
             stand.remove("between").await;
         }
     }
-    // Taken out of Git: kubectl takes it away, and nothing happens.
+    // The annotation is removed from the manifest: kubectl removes it from the saga, and nothing
+    // happens.
     piped(&stand, &["apply"], &manifest(&stand, &json!({})));
     stand.meanwhile("after").await;
     let saga = stand.sagas().get("order").await.unwrap();
@@ -83,9 +84,9 @@ async fn a_second_manager_that_applies_from_the_servers_side_owns_its_request() 
         stand.meanwhile("between").await;
         stand.remove("between").await;
     }
-    // It lets go of the annotation: what the operator wrote stays, and a person's command works
-    // beside it; the first time the operator cannot tell whether it is what was left, and says to
-    // ask again.
+    // The manager gives up the annotation. What the operator wrote remains, and a command of a user
+    // works beside it. The first time, the operator cannot tell whether the value is the one that
+    // was left over, so its message says to ask again.
     piped(&stand, &apply, &manifest(&stand, &json!({})));
     stand.kubectl(&["annotate", "saga/order", "saga.dev/retry=charge-card"]);
     let saga = taken_away(&stand, "3").await;
@@ -123,7 +124,8 @@ async fn a_replacement_neither_repeats_a_request_nor_loses_the_next_one() {
         (RequestResult::Accepted, None)
     );
     stand.reaches("order", SagaPhase::Failed).await;
-    // The same once more takes away the number that tells old from new: it counts as the old one.
+    // The same replacement removes the number that distinguishes old requests from new ones: the
+    // request counts as the old one.
     piped(&stand, &["replace"], &asking);
     stand.meanwhile("between").await;
     let saga = taken_away(&stand, "1").await;
@@ -131,8 +133,8 @@ async fn a_replacement_neither_repeats_a_request_nor_loses_the_next_one() {
         (records(&saga).len(), annotation(&saga, RETRY), charges(&stand, &saga)),
         (1, None, 2)
     );
-    // A replacement that asks for nothing takes the number away, too; it comes back, and a person's
-    // command is a new one.
+    // A replacement without a request also removes the number. The operator writes the number
+    // again, and a command of a user is a new request.
     piped(&stand, &["replace"], &manifest(&stand, &json!({})));
     taken_away(&stand, "1").await;
     stand.kubectl(&["annotate", "saga/order", "saga.dev/retry=charge-card"]);

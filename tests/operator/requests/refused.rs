@@ -1,4 +1,4 @@
-//! Requests that are refused, or as long and odd as they can be.
+//! Tests of requests that are refused, and of requests with values at their limits.
 
 use kube::ResourceExt;
 use saga_operator::api::{RequestResult, SagaPhase, StepPhase};

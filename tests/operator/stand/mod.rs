@@ -1,5 +1,5 @@
-//! What every test stands on: a namespace, an operator that works in it alone, a shop that listens,
-//! and verbs to tell a story with.
+//! What every test uses: a namespace, an operator that works in that namespace alone, a shop that
+//! listens, and the functions for actions and checks.
 
 mod operators;
 mod specs;
@@ -36,37 +36,38 @@ use crate::{
     shop::{Shop, serve},
 };
 
-/// How long any one thing may take before a test gives up.
+/// The time limit for each single wait of a test.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
-/// One test's place: its namespace, its shop, and the operator that it starts.
+/// The environment of one test: its namespace, its shop, and the operators that it starts.
 pub struct Stand {
     pub client: Client,
     pub namespace: String,
     pub shop: Shop,
     pub shop_address: SocketAddr,
-    /// A second way to the shop, which keeps back the answers until it is opened.
+    /// A second way to the shop. It keeps back the answers until it is opened.
     pub gate: Gate,
-    /// How operators that are started from now on reach the API server, and as whom.
+    /// The kubeconfig of operators that are started later: it selects the address of the API server
+    /// and the account.
     pub operator_kubeconfig: PathBuf,
     operator: Option<Child>,
     second: Option<Child>,
 }
 
 impl Stand {
-    /// A fresh namespace with a shop that only the operator reaches.
+    /// Creates a namespace and a shop that only the operator can reach.
     pub async fn new(name: &str) -> Self {
         Self::at(name, IpAddr::from([127, 0, 0, 1])).await
     }
 
-    /// A fresh namespace with a shop that Pods reach, too.
+    /// Creates a namespace and a shop that Pods can reach too.
     pub async fn with_pods(name: &str) -> Self {
         let address = setting("SAGA_TEST_HOST_ADDRESS").parse().unwrap();
         Self::at(name, address).await
     }
 
     async fn at(name: &str, address: IpAddr) -> Self {
-        // Several crates bring a provider: the first test to come chooses.
+        // Several crates bring a provider. The first test chooses.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = client(&setting("SAGA_TEST_KUBECONFIG")).await;
         let listener = TcpListener::bind((address, 0)).await.unwrap();
@@ -95,17 +96,17 @@ impl Stand {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Creates a saga from the spec's JSON, with `SHOP` and `GATE` in it standing for the two ways
-    /// to the shop.
+    /// Creates a saga from the JSON of its spec. `SHOP` and `GATE` in the spec stand for the two
+    /// addresses of the shop.
     pub async fn apply(&self, name: &str, spec: &Value) -> Saga {
         self.try_apply(name, spec).await.unwrap()
     }
 
-    /// The same; what the API server says where it refuses.
+    /// Creates a saga like [`Stand::apply`], and returns the error if the API server refuses it.
     pub async fn try_apply(&self, name: &str, spec: &Value) -> Result<Saga, kube::Error> {
         let text = spec.to_string().replace("SHOP", &format!("http://{}", self.shop_address));
         let text = text.replace("GATE", &format!("http://{}", self.gate.address));
-        // As it is written: our own types would not let a malformed spec through.
+        // The spec is sent as it is written: the Rust types would reject a malformed spec.
         let saga = json!({
             "apiVersion": "saga.dev/v1alpha1", "kind": "Saga",
             "metadata": {"name": name, "namespace": self.namespace},
@@ -124,13 +125,13 @@ impl Stand {
         self.api_of(object).patch(name, &parameters, &Patch::Apply(object)).await.unwrap()
     }
 
-    /// Deletes what was put.
+    /// Deletes an object that was put.
     pub async fn take_back(&self, object: &Value) {
         let name = object["metadata"]["name"].as_str().unwrap();
         self.api_of(object).delete(name, &DeleteParams::default()).await.unwrap();
     }
 
-    /// The API of an object's kind.
+    /// Returns the API of an object's kind in this namespace.
     pub fn api_of(&self, object: &Value) -> Api<DynamicObject> {
         let (version, kind) =
             (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
@@ -139,7 +140,8 @@ impl Stand {
         Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
 
-    /// Applies every document of a file of `examples/`, with the shop's real address.
+    /// Applies every document of a file of `examples/`, with the real address of the shop. Returns
+    /// the names of the objects.
     pub async fn apply_example(&self, file: &str) -> Vec<String> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(file);
         let text = std::fs::read_to_string(path)
@@ -159,7 +161,7 @@ impl Stand {
         self.sagas().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await
     }
 
-    /// Changes a saga's status by a merge patch, as somebody might by hand.
+    /// Changes a saga's status by a merge patch, as a user might do by hand.
     pub async fn patch_status(&self, name: &str, status: &Value) -> Result<Saga, kube::Error> {
         self.sagas()
             .patch_status(name, &PatchParams::default(), &Patch::Merge(json!({"status": status})))
@@ -170,12 +172,12 @@ impl Stand {
         self.sagas().delete(name, &DeleteParams::default()).await.unwrap();
     }
 
-    /// Asks a saga for something, as a person does: `saga.dev/approve=release`.
+    /// Makes a request of a saga by an annotation, as a user does: `saga.dev/approve=release`.
     pub fn ask(&self, saga: &str, request: &str) {
         self.kubectl(&["annotate", &format!("saga/{saga}"), request]);
     }
 
-    /// kubectl as the administrator, in this namespace.
+    /// Returns the kubectl command of the administrator, in this namespace.
     pub fn kubectl_command(&self, arguments: &[&str]) -> Command {
         let mut kubectl = Command::new("kubectl");
         kubectl
@@ -189,7 +191,7 @@ impl Stand {
         kubectl
     }
 
-    /// What kubectl prints.
+    /// Runs kubectl and returns what it prints. Panics if kubectl fails.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         let output = self.kubectl_command(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -200,11 +202,11 @@ impl Stand {
 impl Drop for Stand {
     fn drop(&mut self) {
         for operator in [&mut self.operator, &mut self.second].into_iter().flatten() {
-            // A test that failed leaves nothing running.
+            // A test that failed leaves no process running.
             let _ = operator.kill();
             let _ = operator.wait();
         }
-        // Best effort: a saga keeps its finalizer where no operator is left to undo it.
+        // Best effort: a saga keeps its finalizer if no operator is left to remove it.
         let (sagas, namespaces) = (self.sagas(), Api::<Namespace>::all(self.client.clone()));
         let sweep = async {
             for saga in sagas.list(&ListParams::default()).await.into_iter().flatten() {
@@ -219,7 +221,7 @@ impl Drop for Stand {
     }
 }
 
-/// A setting that `make test` makes.
+/// Returns a setting that `make test` provides as an environment variable.
 pub fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!(
@@ -240,7 +242,7 @@ async fn create_namespace(client: &Client, name: &str) -> String {
     let namespace: Namespace =
         serde_json::from_value(json!({"metadata": {"generateName": format!("{name}-")}})).unwrap();
     let namespace = namespaces.create(&PostParams::default(), &namespace).await.unwrap().name_any();
-    // The API server refuses Pods until the controller manager has made the account.
+    // The API server refuses Pods until the controller manager has created the account.
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
     timeout(
         PATIENCE,

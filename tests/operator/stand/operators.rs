@@ -1,4 +1,5 @@
-//! The operators of a stand: started, stopped, killed, and what they tell.
+//! The operators of a stand: how to start, stop and kill them, and how to read their logs and
+//! metrics.
 
 use std::{
     net::SocketAddr,
@@ -21,14 +22,14 @@ impl Stand {
         self.start_with_log_level("info");
     }
 
-    /// The same, with a log that says more.
+    /// Starts the operator with this log level.
     pub fn start_with_log_level(&mut self, level: &str) {
         assert!(self.operator.is_none(), "it runs already");
         self.operator = Some(self.spawn(level, &self.log(), [None; 2]));
     }
 
-    /// Starts an operator that logs all there is, and tells at these addresses, for scrapers and
-    /// for probes, how it fares.
+    /// Starts an operator that logs everything. Returns the addresses of its metrics and of its
+    /// probes.
     pub fn start_telling_all(&mut self) -> [SocketAddr; 2] {
         assert!(self.operator.is_none(), "it runs already");
         let addresses = [free_address(), free_address()];
@@ -36,21 +37,22 @@ impl Stand {
         addresses
     }
 
-    /// Starts the operator, which waits for its requests for so long when it is asked to stop.
+    /// Starts the operator with this drain time: it waits this long for its HTTP requests when it
+    /// is asked to stop.
     pub fn start_draining(&mut self, drain: &str) {
         assert!(self.operator.is_none(), "it runs already");
         let mut command = self.command("info", &self.log(), [None; 2]);
         self.operator = Some(command.args(["--drain", drain]).spawn().unwrap());
     }
 
-    /// Starts another operator beside the first one.
+    /// Starts a second operator beside the first one.
     pub fn start_second(&mut self) {
         assert!(self.second.is_none(), "it runs already");
         self.second = Some(self.spawn("info", &self.second_log(), [None; 2]));
     }
 
-    /// Starts an operator of a later version beside the first one: `src/api/next.rs` says what it
-    /// does otherwise. Returns where it tells its metrics.
+    /// Starts an operator of a later version beside the first one. `src/api/next.rs` describes the
+    /// differences. Returns the address of its metrics.
     pub fn start_next(&mut self) -> SocketAddr {
         assert!(self.second.is_none(), "it runs already");
         let address = free_address();
@@ -60,7 +62,7 @@ impl Stand {
         address
     }
 
-    /// Starts the operator, telling its metrics at an address.
+    /// Starts the operator and returns the address of its metrics.
     pub fn start_measured(&mut self) -> SocketAddr {
         assert!(self.operator.is_none(), "it runs already");
         let address = free_address();
@@ -68,21 +70,21 @@ impl Stand {
         address
     }
 
-    /// Asks the second operator to stop, and waits until it has.
+    /// Asks the second operator to stop, and waits until it has stopped.
     pub async fn stop_second(&mut self) {
         let second = self.second.take().expect("the second operator runs");
         stop(second).await;
     }
 
-    /// Asks the operator to stop, and waits until it has.
+    /// Asks the operator to stop, and waits until it has stopped.
     pub async fn stop(&mut self) {
         let operator = self.operator.take().expect("the operator runs");
         stop(operator).await;
     }
 
-    /// Starts an operator that works only while it leads, as the first or the second one. It tells
-    /// its metrics at this address. Asked to stop, it waits for its requests for longer than any
-    /// test does.
+    /// Starts an operator with leader election, as the first or the second operator. Returns the
+    /// address of its metrics. When the operator is asked to stop, it waits for its HTTP requests
+    /// for longer than any test takes.
     pub fn start_electing(&mut self, second: bool) -> SocketAddr {
         let address = free_address();
         let log = if second { self.second_log() } else { self.log() };
@@ -93,7 +95,7 @@ impl Stand {
         address
     }
 
-    /// The log of the second operator.
+    /// Returns the path of the second operator's log.
     pub fn second_log(&self) -> PathBuf {
         self.log().with_extension("second.log")
     }
@@ -142,29 +144,29 @@ impl Stand {
         operator
     }
 
-    /// The operator's log of this test.
+    /// Returns the path of the operator's log of this test.
     pub fn log(&self) -> PathBuf {
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.log", self.namespace))
     }
 
-    /// Kills the operator: SIGKILL.
+    /// Kills the operator with SIGKILL.
     pub fn kill(&mut self) {
         let mut operator = self.operator.take().expect("the operator runs");
         operator.kill().unwrap();
         operator.wait().unwrap();
     }
 
-    /// Asks the operator to stop: SIGTERM.
+    /// Asks the operator to stop with SIGTERM.
     pub fn ask_to_stop(&self) {
         self.signal("-TERM");
     }
 
-    /// Freezes the operator, as if its machine stood still: SIGSTOP.
+    /// Freezes the operator with SIGSTOP.
     pub fn freeze(&self) {
         self.signal("-STOP");
     }
 
-    /// Lets a frozen operator go on.
+    /// Resumes a frozen operator with SIGCONT.
     pub fn thaw(&self) {
         self.signal("-CONT");
     }
@@ -180,39 +182,40 @@ impl Stand {
         );
     }
 
-    /// Waits until the operator, asked to stop, has; returns its exit code.
+    /// Waits until an operator that was asked to stop has stopped. Returns its exit code.
     pub async fn stopped(&mut self) -> Option<i32> {
         let mut operator = self.operator.take().expect("the operator runs");
         let ended = tokio::task::spawn_blocking(move || operator.wait().unwrap().code());
         timeout(PATIENCE, ended).await.expect("it stops in time").unwrap()
     }
 
-    /// Waits until the operator's log holds a text.
+    /// Waits until the operator's log contains a text.
     pub async fn logs(&self, text: &str) {
         logs(&self.log(), text).await;
     }
 
-    /// Waits until the second operator's log holds a text.
+    /// Waits until the second operator's log contains a text.
     pub async fn second_logs(&self, text: &str) {
         logs(&self.second_log(), text).await;
     }
 
-    /// Whether the operator is alive.
+    /// Returns whether the operator is alive.
     pub fn lives(&mut self) -> bool {
         lives(&mut self.operator)
     }
 
-    /// Whether the second operator is alive.
+    /// Returns whether the second operator is alive.
     pub fn second_lives(&mut self) -> bool {
         lives(&mut self.second)
     }
 }
 
-/// What to do where there is no operator of a later version.
+/// The message if no operator of a later version was built.
 pub const NEXT_IS_BUILT: &str =
     "the later version is built: cargo build --locked --features next --example next-operator";
 
-/// The operator of a later version: beside the operator's own binary, where Cargo puts examples.
+/// Returns the path of the operator of a later version: Cargo puts examples in a folder beside the
+/// operator's own binary.
 pub fn next_operator() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_saga-operator")).with_file_name("examples").join("next-operator")
 }
@@ -244,14 +247,14 @@ async fn logs(log: &Path, text: &str) {
         .unwrap_or_else(|_| panic!("{} does not hold {text:?}", log.display()));
 }
 
-/// An address on which nobody listens.
+/// Returns an address on which no process listens.
 fn free_address() -> SocketAddr {
     std::net::TcpListener::bind(("127.0.0.1", 0))
         .and_then(|listener| listener.local_addr())
         .unwrap()
 }
 
-/// What a server of the operator answers.
+/// Returns the answer of a server of the operator to a GET of this path.
 pub async fn ask(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream

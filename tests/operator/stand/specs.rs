@@ -1,19 +1,19 @@
-//! What most tests apply.
+//! The specs that most tests apply.
 
 use serde_json::{Value, json};
 
-/// A request to the shop.
+/// Returns an HTTP request to the shop.
 pub fn post(path: &str) -> Value {
     json!({"method": "POST", "url": format!("SHOP{path}"), "body": {"order": "7"}})
 }
 
-/// The same by the way whose answers are kept back until the gate is opened.
+/// Returns the same HTTP request by the gate: its answer is kept back until the gate is opened.
 pub fn post_by_gate(path: &str) -> Value {
     json!({"method": "POST", "url": format!("GATE{path}"), "body": {"order": "7"}})
 }
 
-/// A checkout: three requests, one after the other, each of which can be undone; quick to try
-/// again.
+/// Returns a checkout: three HTTP requests, one after the other. Each has a compensation, and each
+/// is retried after a short backoff.
 pub fn checkout() -> Value {
     let backoff = json!({"initialDelay": "50ms", "maxDelay": "200ms"});
     json!({
@@ -37,7 +37,7 @@ pub fn checkout() -> Value {
     })
 }
 
-/// The checkout with more in its spec.
+/// Returns the checkout with more in its spec.
 pub fn checkout_with(more: &Value) -> Value {
     let mut spec = checkout();
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -1,4 +1,4 @@
-//! What a test waits for: how sagas, the shop, events and Pods come to be.
+//! The waits of a test: for states of sagas, of the shop, of events and of Pods.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::{PATIENCE, Stand, post, records, scope, told::step_of};
 use crate::shop::Entry;
 
 impl Stand {
-    /// Waits until what was put is being deleted, or is gone.
+    /// Waits until an object that was put is terminating or gone.
     pub async fn until_gone_or_going(&self, object: &Value) {
         let going = |object: Option<&DynamicObject>| {
             object.is_none_or(|object| object.metadata.deletion_timestamp.is_some())
@@ -28,8 +28,8 @@ impl Stand {
             .unwrap();
     }
 
-    /// Waits until the saga satisfies a condition; fails with its status and the operator's log
-    /// where it does not in time.
+    /// Waits until the saga satisfies a condition. If that takes too long, the test fails with the
+    /// status of the saga and the operator's log.
     pub async fn until(
         &self,
         name: &str,
@@ -59,7 +59,7 @@ impl Stand {
         .await
     }
 
-    /// Waits until the saga is gone.
+    /// Waits until the saga no longer exists.
     pub async fn gone(&self, name: &str) {
         let gone = timeout(
             PATIENCE,
@@ -76,13 +76,13 @@ impl Stand {
             .await
     }
 
-    /// Waits until the shop's ledger is as wanted.
+    /// Waits until the shop's ledger satisfies a condition.
     pub async fn shop_sees(&self, what: &str, wanted: impl Fn(&[Entry]) -> bool) {
         let seen = timeout(PATIENCE, self.shop.until(wanted)).await;
         assert!(seen.is_ok(), "the shop does not see {what}: {:#?}", self.shop.entries(None));
     }
 
-    /// Waits until the shop did what a saga's step asked for; its answer may be kept back.
+    /// Waits until the shop did what a saga's step asked for. The answer may be kept back.
     pub async fn shop_has_done(&self, saga: &Saga, step: &str) {
         let scope = scope(saga);
         let done = |entry: &Entry| {
@@ -91,8 +91,7 @@ impl Stand {
         self.shop_sees(&format!("{step} done"), |entries| entries.iter().any(done)).await;
     }
 
-    /// Carries another saga through: so much the operator did meanwhile, and all the time it would
-    /// have taken to do wrong.
+    /// Runs another saga to its end. Meanwhile the operator has had the time for any wrong action.
     pub async fn meanwhile(&self, name: &str) {
         let steps: Vec<_> = ["one", "two", "three"]
             .map(|step| json!({"name": step, "http": post("/mail/messages")}))
@@ -101,7 +100,7 @@ impl Stand {
         self.reaches(name, SagaPhase::Completed).await;
     }
 
-    /// Waits for an event about a saga, which may be gone.
+    /// Waits for an event about a saga. The saga may no longer exist.
     pub async fn event(&self, saga: &str, reason: &str) -> Event {
         let found = async {
             loop {
@@ -117,7 +116,7 @@ impl Stand {
         timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("no event {reason} about {saga}"))
     }
 
-    /// All events about a saga.
+    /// Returns all events about a saga.
     pub async fn events(&self, saga: &str) -> Vec<Event> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let parameters =
@@ -125,14 +124,14 @@ impl Stand {
         events.list(&parameters).await.unwrap().items
     }
 
-    /// Deletes a saga and waits until it is gone.
+    /// Deletes a saga and waits until it no longer exists.
     pub async fn remove(&self, name: &str) {
         self.delete(name).await;
         self.gone(name).await;
     }
 
-    /// Waits until a saga's request of this number is answered and its annotation is taken away;
-    /// returns the answer.
+    /// Waits until a saga's request of this number is answered and its annotation is removed.
+    /// Returns the answer.
     pub async fn answer(&self, saga: &str, number: i64) -> RequestRecord {
         let handled = |saga: &Saga| {
             saga.annotations().get(HANDLED).is_some_and(|handled| *handled == number.to_string())
@@ -141,7 +140,7 @@ impl Stand {
         records(&saga).iter().find(|record| record.number == number).unwrap().clone()
     }
 
-    /// Waits until a saga has no finalizer any more: nothing of it is left to be done.
+    /// Waits until a saga has no finalizer any more: nothing is left to be done.
     pub async fn is_let_go(&self, saga: &str) -> Saga {
         self.until(saga, "let go", |saga| {
             saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
@@ -149,7 +148,7 @@ impl Stand {
         .await
     }
 
-    /// Waits until so many Pods of a saga have ended.
+    /// Waits until this many Pods of a saga have ended.
     pub async fn pods_end(&self, saga: &str, count: usize) {
         let ended = async {
             loop {
@@ -167,7 +166,7 @@ impl Stand {
             .unwrap_or_else(|_| panic!("{count} Pods of {saga} do not end"));
     }
 
-    /// The Pods of a saga, by name.
+    /// Returns the Pods of a saga.
     pub async fn pods_of(&self, saga: &str) -> Vec<Pod> {
         let parameters = ListParams::default().labels(&format!("saga.dev/saga={saga}"));
         self.pods().list(&parameters).await.unwrap().items

@@ -1,4 +1,4 @@
-//! Sagas in every phase, and two versions that take turns with them.
+//! Tests of sagas in every phase while two versions take turns.
 
 use saga_operator::api::{Saga, SagaPhase, StepPhase};
 use serde_json::{Value, json};
@@ -10,15 +10,15 @@ use crate::{
     stand::{Stand, checkout, checkout_with, post, post_by_gate, scope},
 };
 
-/// How many sagas two versions work on.
+/// The number of sagas on which two versions work.
 const SAGAS: usize = 50;
 
-/// The most writes of a saga in a minute in which nothing happens: each version says it in its own
-/// words once, and again after a minute.
+/// The most writes of a saga in a minute in which nothing happens: each version writes its own
+/// message once, and again after a minute.
 const REWORDED: usize = 4;
 
-/// A kind of saga: the phase that it comes to by itself, how, and what brings it to its end from
-/// there.
+/// A kind of saga: the phase that it reaches automatically or after the requests in `asks`, and the
+/// requests and the phase of its end.
 struct Act {
     name: &'static str,
     spec: Value,
@@ -27,7 +27,7 @@ struct Act {
     ends: (&'static [&'static str], SagaPhase),
 }
 
-/// All kinds, in their order.
+/// Returns all kinds, in their order.
 fn acts() -> Vec<Act> {
     [ended_or_asking(), calling_or_suspended()].into_iter().flatten().collect()
 }
@@ -42,7 +42,7 @@ fn act(
     Act { name, spec, asks, stands, ends }
 }
 
-/// A step that can be undone.
+/// Returns a step that can be undone.
 fn one() -> Value {
     json!({
         "name": "charge-card", "http": post("/payments/charges"),
@@ -50,7 +50,7 @@ fn one() -> Value {
     })
 }
 
-/// The same step, undone by this request and tried again like that.
+/// Returns the same step with this compensation and this retry of the compensation.
 fn undone_by(http: &Value, retry: &Value) -> Value {
     json!({
         "name": "charge-card", "http": post("/payments/charges"),
@@ -58,12 +58,12 @@ fn undone_by(http: &Value, retry: &Value) -> Value {
     })
 }
 
-/// A step that asks for an approval, and fails when nobody answers for a second.
+/// Returns a step that asks for an approval, and fails if no answer arrives within one second.
 fn gives_up() -> Value {
     json!({"name": "sign-off", "dependsOn": ["charge-card"], "approval": {}, "timeout": "1s"})
 }
 
-/// The kinds that end by themselves, or when somebody answers their approval.
+/// Returns the kinds that end automatically, or after an approval.
 fn ended_or_asking() -> Vec<Act> {
     use SagaPhase as P;
 
@@ -116,7 +116,8 @@ fn ended_or_asking() -> Vec<Act> {
     ]
 }
 
-/// The kinds whose request is not answered, and the one that is suspended from the beginning.
+/// Returns the kinds whose HTTP request is not answered, and the kind that is suspended from the
+/// beginning.
 fn calling_or_suspended() -> Vec<Act> {
     use SagaPhase as P;
 
@@ -175,7 +176,8 @@ fn calling_or_suspended() -> Vec<Act> {
     ]
 }
 
-/// Whether it waits where its act leaves it, and not on the way there.
+/// Returns whether a saga waits in the state of its kind. A saga on its way to that state does not
+/// count.
 fn stands(act: &Act, saga: &Saga) -> bool {
     let Some(status) = &saga.status else { return false };
     let steps = |wanted: &[StepPhase]| status.steps.iter().any(|step| wanted.contains(&step.phase));
@@ -188,7 +190,7 @@ fn stands(act: &Act, saga: &Saga) -> bool {
     there && status.phase == Some(act.stands)
 }
 
-/// Applies sagas, and waits until each stands where its act leaves it.
+/// Applies sagas, and waits until each is in the state of its kind.
 async fn bring(stand: &Stand, names: &[(String, &Act)]) {
     for (name, act) in names {
         stand.apply(name, &act.spec).await;
@@ -222,7 +224,7 @@ async fn fifty_sagas_in_every_phase_go_on_whichever_version_works() {
         .map(|nth| (format!("{}-{nth}", acts[nth % acts.len()].name), &acts[nth % acts.len()]))
         .collect();
     bring(&stand, &names).await;
-    // The definition first, and then both at once.
+    // First the definition changes. Then both versions run at once.
     Served::advance();
     let next = stand.start_next();
     let unfinished: Vec<_> = names.iter().filter(|(_, act)| !act.stands.is_terminal()).collect();
@@ -237,12 +239,12 @@ async fn fifty_sagas_in_every_phase_go_on_whichever_version_works() {
     let written = writes(&[this, next]).await - before;
     println!("two versions wrote {written} times to {SAGAS} sagas in {QUIET:?}");
     assert!(written <= REWORDED * SAGAS, "they write again and again: {written} writes");
-    // What is under way while both work is done by one of them.
+    // An HTTP request in flight while both versions run is finished by one of them.
     stand.gate.open();
     for (name, _) in names.iter().filter(|(_, act)| act.name == "calling") {
         stand.reaches(name, SagaPhase::Completed).await;
     }
-    // Rolled forward: the later version alone takes every other one to its end.
+    // Rolled forward: the later version alone brings every second saga to its end.
     stand.stop().await;
     let of = |half: usize| {
         unfinished
@@ -253,8 +255,8 @@ async fn fifty_sagas_in_every_phase_go_on_whichever_version_works() {
             .collect::<Vec<_>>()
     };
     end(&stand, &of(0)).await;
-    // Rolled back, the definition last: this version takes the others to theirs, and loses nothing
-    // of what the later one wrote.
+    // Rolled back, with the definition last: this version brings the other sagas to their ends, and
+    // loses nothing that the later version wrote.
     stand.stop_second().await;
     stand.start();
     end(&stand, &of(1)).await;

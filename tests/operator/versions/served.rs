@@ -1,4 +1,4 @@
-//! Which definition is served: the one of this version or a later one.
+//! Which definition the API server serves: the definition of this version or of a later one.
 
 use std::{
     io::Write,
@@ -14,7 +14,8 @@ use crate::stand::{NEXT_IS_BUILT, next_operator, setting};
 /// The field manager under which the tests apply a definition.
 const MANAGER_OF_TESTS: &str = "tests";
 
-/// Which definition is served; nobody else changes it meanwhile. In the end it is this version's.
+/// A guard that fixes the served definition: no other test changes it meanwhile. When the guard is
+/// dropped, the definition is this version's.
 pub(super) struct Served(
     #[expect(dead_code, reason = "held until it is dropped")] MutexGuard<'static, ()>,
 );
@@ -27,17 +28,18 @@ impl Served {
         served
     }
 
-    /// Has the later version's definition served.
+    /// Lets the API server serve the definition of the later version.
     pub(super) fn advance() {
         apply(&definition(&next_operator()));
     }
 
-    /// Has this version's definition served again.
+    /// Lets the API server serve the definition of this version again.
     pub(super) fn go_back() {
         apply(&definition(Path::new(env!("CARGO_BIN_EXE_saga-operator"))));
     }
 
-    /// Has this version's definition served with a field, and a word, more in the spec.
+    /// Lets the API server serve this version's definition with one more field and one more word in
+    /// the spec.
     pub(super) fn with_more_in_the_spec() {
         let mut definition: Value =
             serde_saphyr::from_str(&definition(Path::new(env!("CARGO_BIN_EXE_saga-operator"))))
@@ -58,8 +60,8 @@ impl Drop for Served {
     }
 }
 
-/// Leaves the fields of the definition to who installs it: as fields of the tests' own they would
-/// be in the way of the next installation.
+/// Releases the field ownership of the definition. Fields that belong to the tests would conflict
+/// with the next installation.
 fn disown() {
     let kubectl = |arguments: &[&str]| {
         let output = Command::new("kubectl")
@@ -92,7 +94,7 @@ fn disown() {
     );
 }
 
-/// The definition that an operator prints.
+/// Returns the definition that an operator prints.
 fn definition(operator: &Path) -> String {
     let output = Command::new(operator).arg("crd").output().expect(NEXT_IS_BUILT);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,4 +1,4 @@
-//! Words and fields that this version does not know.
+//! Tests of words and fields that this version does not know.
 
 use saga_operator::api::{SagaPhase, StepPhase};
 use serde_json::{Value, json};
@@ -39,7 +39,8 @@ async fn a_word_of_a_later_version_leaves_the_saga_as_it_is() {
         .filter(|event| event.reason.as_deref() == Some("UnknownWord"))
         .count();
     assert_eq!((told, counted(this, "saga_unknown_words_total").await), (1, 1));
-    // What it can read goes on, and the later version takes the other one up where it stood.
+    // A saga that this version can read continues. The later version continues the other saga in
+    // the state in which it was left.
     stand.ask("neighbour", "saga.dev/approve=sign-off");
     stand.reaches("neighbour", SagaPhase::Completed).await;
     stand.start_next();
@@ -49,7 +50,8 @@ async fn a_word_of_a_later_version_leaves_the_saga_as_it_is() {
     .await;
 }
 
-/// Applies a saga whose spec this version cannot read; it is refused, and says why.
+/// Applies a saga whose spec this version cannot read. Asserts that the saga is refused with a
+/// message.
 async fn is_refused(stand: &Stand, name: &str, spec: &Value, said: &str) {
     let saga = json!({
         "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": name},
@@ -71,7 +73,8 @@ async fn is_refused(stand: &Stand, name: &str, spec: &Value, said: &str) {
     );
 }
 
-/// Applies a saga, and changes its spec into one that this version cannot read; it stays as it is.
+/// Applies a saga, and changes its spec into one that this version cannot read. Asserts that the
+/// saga stays as it is.
 async fn is_held(stand: &Stand, name: &str, spec: &Value, more: &Value) {
     stand.apply(name, spec).await;
     stand.step_reaches(name, "sign-off", StepPhase::Waiting).await;
@@ -98,7 +101,7 @@ async fn a_field_of_the_spec_unknown_to_the_operator_is_refused_and_holds_what_w
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         spec
     };
-    // A free-form part may hold anything.
+    // A free-form part may contain anything.
     stand.apply("free", &with(json!({"params": {"note": {"any": "thing"}}}))).await;
     stand.reaches("free", SagaPhase::Running).await;
     let cases = [
@@ -128,7 +131,7 @@ async fn a_field_of_the_spec_unknown_to_the_operator_is_refused_and_holds_what_w
     ]);
     stand.ask("held", "saga.dev/approve=sign-off");
     stand.reaches("held", SagaPhase::Completed).await;
-    // A spec that cannot be read can be given up.
+    // A saga whose spec cannot be read can be abandoned.
     stand.kubectl(&[
         "patch",
         "saga/given-up",

@@ -1,6 +1,17 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use crate::api::StoredSaga;
+use crate::api::names::AttemptId;
+use crate::controller::clock::now;
+use crate::controller::context::Context;
+use crate::controller::effects::perform;
+use crate::model::observation::Failure;
+use crate::model::observation::Reached;
+use crate::model::plan::Notice;
+use crate::objects::event::event;
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::Mutex;
 
 use http::{Method, Request, Response};
 use kube::{Client, client::Body, core::Status};
@@ -151,8 +162,9 @@ async fn tried_as(
             uid: None,
         };
         // What was answered to nobody is an error, and tried again.
-        last =
-            performance.one(begin, "7", Some(Instant::now()), false).await.unwrap_or(Next::AtOnce);
+        last = perform::one(&performance, begin, "7", Some(Instant::now()), false)
+            .await
+            .unwrap_or(Next::AtOnce);
     }
     let asked = asked.lock().unwrap().clone();
     (context, asked, last)

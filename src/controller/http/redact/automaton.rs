@@ -1,31 +1,31 @@
-//! Finds many texts in another one at once, as Aho and Corasick do it.
+//! Finds many texts in another text in one pass, with the Aho-Corasick algorithm.
 //!
 //! # Guarantees
-//! However the texts overlap or hold one another: building one takes time and memory for each of
-//! their bytes, and finding them time for each byte that is looked into. A node knows only the
-//! longest text that ends at it, for that one covers the others. A list of them all at each node
-//! would grow with the square of what a hostile Secret holds.
+//! The bounds hold however the texts overlap or contain one another. Building a finder takes time
+//! and memory for each byte of the texts. Searching takes time for each byte searched. A node knows
+//! only the longest text that ends there, because that text covers the others. A list of all such
+//! texts at each node would grow with the square of the bytes of a hostile Secret.
 
 use std::{collections::HashMap, ops::Range};
 
-/// The node of no byte at all.
+/// The node of the empty prefix.
 const ROOT: u32 = 0;
 
-/// The beginning of a text.
+/// A prefix of one or more texts.
 #[derive(Clone, Copy, Debug, Default)]
 struct Node {
-    /// The beginning that is one byte shorter, and that byte.
+    /// The prefix without its last byte; `byte` is that last byte.
     parent: u32,
     byte: u8,
-    /// The longest end of this one that is the beginning of a text, too.
+    /// The longest proper suffix of this prefix that is also a prefix of a text.
     shorter: u32,
-    /// How many bytes it has.
+    /// The length of this prefix in bytes.
     length: u32,
-    /// How many bytes the longest text has that ends here; 0 where none does.
+    /// The bytes of the longest text that ends here, or 0 if no text ends here.
     longest: u32,
 }
 
-/// Knows the texts to find.
+/// A finder of a fixed set of texts.
 #[derive(Debug)]
 pub(crate) struct Finder {
     nodes: Vec<Node>,
@@ -33,7 +33,7 @@ pub(crate) struct Finder {
 }
 
 impl Finder {
-    /// Finds `texts`.
+    /// Creates a finder of `texts`.
     pub(crate) fn new<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Self {
         let mut finder = Self { nodes: vec![Node::default()], next: HashMap::new() };
         for text in texts {
@@ -43,8 +43,8 @@ impl Finder {
         finder
     }
 
-    /// Where texts stand in `bytes`, in the order of their ends: of those with the same end the
-    /// longest one.
+    /// Returns the places of the texts in `bytes`, in the order of their ends. Of several texts
+    /// with the same end, only the longest one is returned.
     pub(crate) fn find(&self, bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
         let mut at = ROOT;
         bytes.iter().zip(1_usize..).filter_map(move |(byte, end)| {
@@ -55,7 +55,7 @@ impl Finder {
         })
     }
 
-    /// How much memory it takes, in nodes.
+    /// Returns the memory that the finder takes, in nodes.
     #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
         self.nodes.len()
@@ -75,7 +75,7 @@ impl Finder {
         let mut at = ROOT;
         for byte in text {
             let known = self.next.get(&(at, *byte)).copied();
-            // Far fewer than there are numbers: callers bound the bytes of all texts.
+            // A node number always fits, because callers bound the bytes of all texts.
             let Ok(new) = u32::try_from(self.nodes.len()) else { return };
             at = known.unwrap_or_else(|| {
                 self.nodes.push(Node {
@@ -91,7 +91,7 @@ impl Finder {
         self.change(at, |node| node.longest = node.length);
     }
 
-    /// Finds out for each beginning what it ends with, the short ones first.
+    /// Computes for each prefix its longest suffix and its longest text, short prefixes first.
     fn link(&mut self) {
         let mut all: Vec<u32> = (1..).take(self.nodes.len().saturating_sub(1)).collect();
         all.sort_by_key(|at| self.node(*at).length);
@@ -107,7 +107,7 @@ impl Finder {
         }
     }
 
-    /// The longest end of this beginning and one more byte that is the beginning of a text.
+    /// Returns the longest suffix of this prefix plus one more byte that is a prefix of a text.
     fn step(&self, mut at: u32, byte: u8) -> u32 {
         loop {
             if let Some(next) = self.next.get(&(at, byte)) {

@@ -1,20 +1,22 @@
-//! A text as somebody reads it who decodes it, who still knows where it stands in the text.
+//! Decoded views of a text. A view maps each decoded byte to its place in the text.
 
 use std::ops::Range;
 
-/// How often the escapes of JSON are undone: a body may hold a text that is JSON itself, such as a
+/// How often the escapes of JSON are undone. A body may hold a text that is JSON itself, such as a
 /// line of a log.
 const MAX_NESTED: usize = 3;
 
-/// A text, decoded, and where in the text each of its bytes comes from.
+/// A decoded text. For each of its bytes, `places` holds the place in the original text that the
+/// byte comes from.
 #[derive(Debug, Default)]
 pub(crate) struct View {
     bytes: Vec<u8>,
     places: Vec<Range<usize>>,
 }
 
-/// The ways to read a text: as it is, without the escapes of JSON, and each of these without those
-/// of a URL and of a form.
+/// Returns the ways to read a text: the text itself, and the text with the escapes of JSON undone
+/// up to three times. Each of these also appears with the escapes of a URL undone, and with the
+/// escapes of a form undone, if it has any.
 pub(crate) fn views(text: &str) -> impl Iterator<Item = View> {
     let plain = View {
         bytes: text.as_bytes().to_vec(),
@@ -30,17 +32,17 @@ pub(crate) fn views(text: &str) -> impl Iterator<Item = View> {
     })
 }
 
-/// What the beginning of some bytes stands for, and how many of them; `None` where they stand for
-/// themselves.
+/// Decodes an escape at the start of some bytes. Returns the decoded bytes and the length of the
+/// escape, or `None` if the bytes start with no escape.
 type Decode = fn(&[u8]) -> Option<(Vec<u8>, usize)>;
 
 impl View {
-    /// The bytes to look into.
+    /// Returns the decoded bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Where in the text these bytes come from.
+    /// Returns the place in the original text that these bytes come from.
     pub(crate) fn place(&self, bytes: Range<usize>) -> Range<usize> {
         let places = self.places.get(bytes).unwrap_or_default();
         places.first().map_or(0, |first| first.start)..places.last().map_or(0, |last| last.end)
@@ -50,7 +52,7 @@ impl View {
         self.bytes.contains(&mark)
     }
 
-    /// The same, decoded where one of these marks stands.
+    /// Returns this view with each escape decoded that begins with one of `marks`.
     fn decoded(&self, marks: &[u8], decode: Decode) -> Self {
         let (mut view, mut at) = (Self::default(), 0_usize);
         while let Some(rest @ [byte, ..]) = self.bytes.get(at..) {
@@ -68,7 +70,7 @@ impl View {
     }
 }
 
-/// An escape in a string of JSON (RFC 8259, 7).
+/// Decodes an escape in a string of JSON (RFC 8259, 7).
 fn escape(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let short = |c: u8| Some((vec![c], 2));
     match text {
@@ -86,7 +88,8 @@ fn escape(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     }
 }
 
-/// The character of four digits behind `\u`, or of two such escapes, and the length of all of it.
+/// Decodes the four digits after `\u`, or two such escapes. Returns the character and the length of
+/// the whole escape.
 fn unicode(digits: &[u8]) -> Option<(char, usize)> {
     let unit = |digits: &[u8]| u16::try_from(number(digits.get(..4)?)?).ok();
     let first = unit(digits)?;
@@ -98,18 +101,18 @@ fn unicode(digits: &[u8]) -> Option<(char, usize)> {
     Some((c, 12))
 }
 
-/// A byte in a URL (RFC 3986, 2.1).
+/// Decodes a percent-encoded byte in a URL (RFC 3986, 2.1).
 fn in_url(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let byte = u8::try_from(number(text.get(1..3)?)?).ok()?;
     Some((vec![byte], 3))
 }
 
-/// A byte, or a blank, in a form (`application/x-www-form-urlencoded`).
+/// Decodes a percent-encoded byte or a space (`+`) in a form (`application/x-www-form-urlencoded`).
 fn in_form(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     if text.starts_with(b"+") { Some((vec![b' '], 1)) } else { in_url(text) }
 }
 
-/// A few hexadecimal digits.
+/// Parses a few hexadecimal digits.
 fn number(digits: &[u8]) -> Option<u32> {
     digits
         .iter()

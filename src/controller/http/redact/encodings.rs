@@ -1,14 +1,17 @@
-//! What is looked for of a value: it, its parts, and all of them in base64.
+//! The search forms of a secret value: the value, its parts, and all of them in base64.
 //!
-//! The parts of a value are what stands behind a scheme such as `Bearer`; of `Basic` credentials
-//! (RFC 7617) the password, and the pair of user and password, but not the user, whom answers may
-//! well name; and its pieces. These are its words, which white space parts; what stands between `,`
-//! and `;` in a word; and what stands behind a name and its `=` or `:` there, up to the next of
-//! them and up to the end. The name itself is no piece: it says what the value is for, as in
-//! `session=…`, and answers are full of it. Quotes around a piece do not belong to it.
+//! The parts of a value are:
+//! - The token after a scheme such as `Bearer`.
+//! - Of `Basic` credentials (RFC 7617): the password, and the pair of user and password. The user
+//!   alone is no part, because answers often name the user.
+//! - The pieces of the value. The pieces are its words, separated by white space; the sections of a
+//!   word between `,` and `;`; and in a section, the text after a name and its `=` or `:`, both up
+//!   to the next `=` or `:` and up to the end. The name is no piece: it says what the value is for,
+//!   as in `session=…`, and occurs in many answers. Quotes around a piece do not belong to the
+//!   piece.
 //!
-//! A short piece may well be a word of everyday use, or the beginning of one: it is looked for only
-//! as a whole word.
+//! A short piece is often an everyday word, or the beginning of one. A short piece is therefore
+//! searched only as a whole word.
 
 use std::{
     cmp::Reverse,
@@ -23,41 +26,43 @@ use base64::{
 use super::words::Words;
 use crate::controller::cluster::secrets::SecretValue;
 
-/// Shorter parts of a value are not taken out: they hide nothing and would garble the text.
+/// The least bytes of a part that is hidden. Hiding shorter parts would protect nothing and would
+/// garble the text.
 pub(crate) const MIN_HIDDEN: usize = 4;
-/// Shorter pieces are looked for only as whole words.
+/// The least bytes of a piece that is searched anywhere. A shorter piece is searched only as a
+/// whole word.
 const MIN_WITHIN: usize = 8;
-/// The most bytes of what is looked for besides the values themselves, so that no odd Secrets cost
-/// much time or memory.
+/// The most bytes of search forms besides the values themselves, so that unusual Secrets cost
+/// little time and memory.
 pub(crate) const MAX_FORMS: usize = 256 * 1024;
-/// The most ends of a piece that are pieces themselves, for the same reason.
+/// The most tails of a section that count as pieces, for the same reason.
 const MAX_ENDS: usize = 4;
 
-/// How much a part tells, that which tells the most first.
+/// The sensitivity of a part, the most sensitive first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// The value, as it is sent.
+    /// The value as it is sent.
     Whole,
-    /// A token or a password, or the value read in another way.
+    /// A token or a password, or the value in another reading.
     Credential,
     Piece,
 }
 
-/// What is looked for of all values together.
+/// The search forms of all values together.
 #[derive(Debug, Default)]
 pub(crate) struct Forms {
-    /// Wherever it stands.
+    /// The forms that are searched anywhere.
     pub(crate) anywhere: Vec<Vec<u8>>,
-    /// Only as a whole word.
+    /// The forms that are searched only as whole words.
     pub(crate) words: Words,
     /// The parts that are numbers, as the bits of a double.
     pub(crate) numbers: BTreeSet<u64>,
 }
 
 impl Forms {
-    /// Those of `secrets`: each value, and up to [`MAX_FORMS`] of the rest, the parts before what
-    /// they are in base64, what tells more before what tells less, and the longer before the
-    /// shorter.
+    /// Returns the search forms of `secrets`: every whole value, and up to [`MAX_FORMS`] bytes of
+    /// the other forms. Parts come before their base64 forms, more sensitive parts before less
+    /// sensitive ones, and longer parts before shorter ones.
     pub(crate) fn of(secrets: &[SecretValue]) -> Self {
         let mut known = BTreeMap::new();
         for (part, rank) in secrets.iter().flat_map(|secret| parts(secret.expose())) {
@@ -101,7 +106,7 @@ impl Forms {
     }
 }
 
-/// Whether so much is left; takes it.
+/// Subtracts `bytes` from `left`. Returns false, and subtracts nothing, if too little is left.
 fn take(left: &mut usize, bytes: usize) -> bool {
     left.checked_sub(bytes).map(|rest| *left = rest).is_some()
 }
@@ -112,13 +117,13 @@ struct Part {
 }
 
 impl Part {
-    /// Whether it is looked for only as a whole word.
+    /// Returns whether the part is searched only as a whole word.
     fn is_word(&self) -> bool {
         self.rank == Rank::Piece && self.part.len() < MIN_WITHIN
     }
 
-    /// What it is in base64: a word as a text of its own, and anything else in the midst of a text,
-    /// too.
+    /// Returns the base64 forms of the part. A word is encoded only as a complete text. Any other
+    /// part is encoded also as a section within a longer text.
     fn encoded(&self) -> BTreeSet<String> {
         let starts = if self.is_word() { 0..1 } else { 0..3 };
         starts
@@ -128,12 +133,12 @@ impl Part {
     }
 }
 
-/// The parts of a value that must not show.
+/// Returns the parts of a value that must not be shown.
 fn parts(value: &[u8]) -> Vec<(Vec<u8>, Rank)> {
     let value = value.trim_ascii();
     let mut parts = vec![(value.to_vec(), Rank::Whole)];
-    // As UTF-8, and as a server reads it that takes each byte of a header for a character, as HTTP
-    // once had it.
+    // The value is read as UTF-8, and also with each byte as one character. Some services read a
+    // header in the second way, as older HTTP specified.
     let texts: [String; 2] = [
         String::from_utf8_lossy(value).into_owned(),
         value.iter().copied().map(char::from).collect(),
@@ -157,7 +162,7 @@ fn parts(value: &[u8]) -> Vec<(Vec<u8>, Rank)> {
     parts
 }
 
-/// What stands between the marks in a word.
+/// Returns the pieces of a word.
 fn pieces(word: &str) -> impl Iterator<Item = &str> {
     word.split([',', ';']).flat_map(|one| {
         let ends = one
@@ -165,12 +170,12 @@ fn pieces(word: &str) -> impl Iterator<Item = &str> {
             .take(MAX_ENDS)
             .filter_map(|(at, mark)| one.get(at.saturating_add(mark.len())..));
         let pieces = [one].into_iter().chain(ends).chain(one.split(['=', ':']).skip(1));
-        // What `=` ends is no name: so ends base64, which others write without it.
+        // A trailing `=` marks no name: it ends base64, and services often write base64 without it.
         pieces.map(|piece| piece.trim_matches(['"', '\'']).trim_end_matches('='))
     })
 }
 
-/// What stands behind the scheme of credentials (RFC 9110, 11.4), such as `Bearer`.
+/// Returns the token after the scheme of credentials (RFC 9110, 11.4), such as `Bearer`.
 fn token(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(char::is_whitespace)?;
     let is_scheme =
@@ -178,7 +183,7 @@ fn token(value: &str) -> Option<&str> {
     is_scheme.then_some(token.trim())
 }
 
-/// `user:password`, where the value is such credentials.
+/// Returns `user:password` if the value is `Basic` credentials.
 fn basic(value: &str) -> Option<String> {
     let mut words = value.split_whitespace();
     let (scheme, credentials) = (words.next()?, words.next()?);
@@ -187,9 +192,9 @@ fn basic(value: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-/// The letters of base64 that stand for `part` where `before` bytes, modulo 3, come before it:
-/// those up to its end where nothing follows; and where it stands in the `midst` of a text those
-/// that no following byte can change.
+/// Returns the base64 characters that encode `part` if `before` bytes, modulo 3, precede it. The
+/// result covers the part up to its end, which fits if nothing follows. If `midst` is set, the
+/// result also includes the characters that no following byte can change.
 fn base64(part: &[u8], before: usize, midst: bool) -> Vec<String> {
     let padded: Vec<u8> = std::iter::repeat_n(0, before).chain(part.iter().copied()).collect();
     let (first, last) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);

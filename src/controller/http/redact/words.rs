@@ -1,8 +1,9 @@
-//! Finds what is looked for only as a whole word, with neither a letter nor a digit beside it.
+//! Finds texts that are searched only as whole words: neither a letter nor a digit stands beside
+//! the word.
 
 use std::{collections::HashSet, ops::Range};
 
-/// Knows the words to find.
+/// The words to find.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
     words: HashSet<Vec<u8>>,
@@ -10,13 +11,14 @@ pub(crate) struct Words {
 }
 
 impl Words {
-    /// Adds a short word: each place of a text is looked at once for each length.
+    /// Adds a word. The word must be short, because the search tries every length up to that of the
+    /// longest word at each place of a text.
     pub(crate) fn add(&mut self, word: Vec<u8>) {
         self.longest = self.longest.max(word.len());
         self.words.insert(word);
     }
 
-    /// Where the words stand in `bytes`, in the order of their beginnings.
+    /// Returns the places of the words in `bytes`, in the order of their starts.
     pub(crate) fn find(&self, bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
         let length = if self.words.is_empty() { 0 } else { bytes.len() };
         let starts = (0..length)
@@ -34,19 +36,21 @@ impl Words {
 /// The most bytes of a character.
 const MAX_CHARACTER: usize = 4;
 
-/// Whether a word goes on behind these bytes.
+/// Returns whether the last character of `bytes` is a letter or a digit, so that a word continues
+/// after `bytes`.
 fn ends_within(bytes: &[u8]) -> bool {
     let ends =
         (1..=MAX_CHARACTER).filter_map(|length| bytes.get(bytes.len().checked_sub(length)?..));
     is_in_word(ends)
 }
 
-/// Whether a word goes on with these bytes.
+/// Returns whether the first character of `bytes` is a letter or a digit, so that a word continues
+/// with `bytes`.
 fn begins_within(bytes: &[u8]) -> bool {
     is_in_word((1..=MAX_CHARACTER).filter_map(|length| bytes.get(..length)))
 }
 
-/// Whether the first of these that is a character is a letter or a digit.
+/// Returns whether the first of these slices that is valid UTF-8 begins with a letter or a digit.
 fn is_in_word<'a>(mut bytes: impl Iterator<Item = &'a [u8]>) -> bool {
     bytes
         .find_map(|bytes| str::from_utf8(bytes).ok()?.chars().next())

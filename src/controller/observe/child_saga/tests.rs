@@ -1,5 +1,10 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use crate::api::DeletionPolicy;
+use crate::controller::effects::child_saga;
+use crate::controller::effects::performance::Next;
+use crate::controller::effects::performance::Performance;
+use crate::model::command::Demand;
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
@@ -8,7 +13,7 @@ use std::{
 
 use http::{Method, Request, Response};
 use kube::{Client, client::Body};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{super::children, *};
 use crate::{
@@ -129,7 +134,9 @@ impl Family {
             planned: (now(), Instant::now()),
             slots: Mutex::default(),
         };
-        let next = performance.ask(self.made_by.clone(), &self.made_by, demand).await.unwrap();
+        let next = child_saga::ask(&performance, self.made_by.clone(), &self.made_by, demand)
+            .await
+            .unwrap();
         let unheard = self.look().await.unheard.clone();
         let unheard = unheard.into_iter().map(|unheard| (unheard.why, unheard.refused)).collect();
         self.answers.lock().unwrap().is_empty().then_some((unheard, next))

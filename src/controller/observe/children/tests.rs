@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod jobs;
+mod without_rights;
+
 use std::{
     convert::Infallible,
     sync::{Mutex, PoisonError},
@@ -12,11 +15,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    controller::{
-        clock::now, cluster::watch_health::Watched, context::fixture, effects::perform::never_begun,
-    },
+    controller::{clock::now, context::fixture, effects::performance::never_begun},
     model::{observation::Reached, saga::SagaName},
-    objects::{child::STUCK_SINCE, pod},
+    objects::pod,
     validate::saga::validate_stored,
 };
 
@@ -158,125 +159,6 @@ async fn who_leads_again_looks_whether_another_one_created_what_it_could_not() {
     assert!(matches!(&seen, ChildState::Active { uid: Some(uid), .. } if uid == "p"), "{seen:?}");
 }
 
-/// The answer to who has no right.
-fn forbidden() -> Value {
-    json!({
-        "kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden",
-        "message": "pods is forbidden",
-    })
-}
-
-impl Scene {
-    /// A process whose rights in the namespace are gone.
-    fn without_rights() -> Self {
-        let scene = Self::with_pod();
-        scene.answers(scene.path(), 403, forbidden());
-        scene.answers("/api/v1/namespaces/shop", 200, json!({"metadata": {"name": "shop"}}));
-        scene
-    }
-
-    fn namespace_is_deleted(&self) {
-        self.answers(
-            "/api/v1/namespaces/shop",
-            200,
-            json!({"metadata": {"name": "shop", "deletionTimestamp": "2030-01-01T00:00:00Z"}}),
-        );
-    }
-
-    /// As if the child had been seen, and seen to go, as long ago as one may take to go.
-    fn waits(&self) {
-        let long_ago = Instant::now().checked_sub(STUCK_SINCE);
-        self.context.attempts.look(&self.key, |known| {
-            known.child = Some((long_ago.unwrap(), "p".into()));
-            known.deleting_since = long_ago;
-        });
-    }
-}
-
-#[tokio::test]
-async fn what_the_watch_brought_of_a_pod_is_all_there_is_once_the_namespace_goes() {
-    let scene = Scene::without_rights();
-    let end = never_begun("was bound to no node".into(), false);
-    scene.context.attempts.look(&scene.key, |known| known.gone = Some(end.clone()));
-    let error = scene.look(Some("p")).await.unwrap_err();
-    assert!(
-        error.is_forbidden(),
-        "while the namespace lives, the Pod may be there without its label: {error}"
-    );
-    scene.namespace_is_deleted();
-    assert_eq!(scene.look(Some("p")).await.unwrap(), end);
-}
-
-#[tokio::test]
-async fn a_pod_of_which_nothing_was_brought_is_unknown_once_the_namespace_had_the_time_to_take_it()
-{
-    let scene = Scene::without_rights();
-    assert!(
-        scene.look(None).await.unwrap_err().is_forbidden(),
-        "it is not absent because nobody may look"
-    );
-    scene.namespace_is_deleted();
-    assert!(
-        matches!(scene.look(None).await.unwrap(), ChildState::Unknown { .. }),
-        "another process may have created it"
-    );
-    let awaited = scene.look(Some("p")).await.unwrap();
-    assert!(
-        matches!(&awaited, ChildState::Active { detail, .. } if detail.contains("nobody may look \
-            at its Pod")),
-        "{awaited:?}"
-    );
-    scene.waits();
-    let unknown = scene.look(Some("p")).await.unwrap();
-    assert!(
-        matches!(&unknown, ChildState::Unknown { message, .. } if message.contains("it may still \
-            run")),
-        "{unknown:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_cache_that_no_watch_fills_any_more_is_believed_only_as_long_as_the_namespace_lives() {
-    let mut scene = Scene::without_rights();
-    let (store, mut writer) = kube::runtime::reflector::store();
-    writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(
-        serde_json::from_value(scene.pod("p", "Running")).unwrap(),
-    ));
-    Arc::get_mut(&mut scene.context).unwrap().caches.pods.push(store);
-    scene.context.barred.failed("shop", Watched::Pod, Some(403));
-    scene.waits();
-    assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Active { .. }));
-    scene.namespace_is_deleted();
-    assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Unknown { .. }));
-    scene.context.barred.works("shop", Watched::Pod);
-    assert!(
-        matches!(scene.look(Some("p")).await.unwrap(), ChildState::Active { .. }),
-        "the watch tells of its end"
-    );
-}
-
-#[tokio::test]
-async fn the_pods_of_a_job_that_failed_are_not_waited_for_once_the_namespace_goes() {
-    let scene = Scene::without_rights();
-    scene.answers("/api/v1/namespaces/shop/pods", 403, forbidden());
-    let failed = json!({
-        "conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}],
-        "failed": 1,
-    });
-    let job = json!({
-        "metadata": {"name": "j", "namespace": "shop", "uid": "j"}, "spec": {"template": {}},
-        "status": failed,
-    });
-    let job: Job = serde_json::from_value(job).unwrap();
-    assert!(
-        job.state(&scene.context, Duration::ZERO).await.unwrap_err().is_forbidden(),
-        "they may still run"
-    );
-    scene.namespace_is_deleted();
-    let state = job.state(&scene.context, Duration::ZERO).await.unwrap();
-    assert!(matches!(state, ChildState::Failed(_) | ChildState::Unknown { .. }), "{state:?}");
-}
-
 #[tokio::test]
 async fn a_pod_that_lost_its_owner_is_known_by_the_uid_that_the_status_names_and_by_no_other() {
     let orphan = |scene: &Scene| {
@@ -360,149 +242,4 @@ async fn an_end_that_another_container_holds_up_is_taken_after_the_grace() {
         matches!(&end, ChildState::Failed(failure) if failure.exit_code == Some(139)),
         "{end:?}"
     );
-}
-
-/// A Job with the UID `j` of one pod, and more in its metadata.
-fn job(more: &Value) -> Value {
-    let template = json!({"spec": {"restartPolicy": "Never", "containers": []}});
-    let mut job = json!({
-        "metadata": {"name": "j", "namespace": "shop", "uid": "j"},
-        "spec": {"backoffLimit": 0, "template": template},
-    });
-    job["metadata"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    job
-}
-
-/// The pod of that Job, which let go of it.
-fn pod_of_job(phase: &str, code: Option<i32>) -> Value {
-    let state = code.map_or_else(
-        || json!({"running": {}}),
-        |code| {
-            json!({
-                "terminated": {
-                    "exitCode": code, "reason": "Error", "startedAt": "2026-03-01T09:00:00Z",
-                },
-            })
-        },
-    );
-    let status = json!({
-        "name": "step", "image": "a", "imageID": "", "ready": false, "restartCount": 0,
-        "state": state,
-    });
-    let labels = json!({
-        "batch.kubernetes.io/controller-uid": "j", "app.kubernetes.io/managed-by": "saga-operator",
-    });
-    json!({
-        "metadata": {"name": "j-0", "namespace": "shop", "uid": "p", "labels": labels},
-        "spec": {"nodeName": "n", "containers": []},
-        "status": {"phase": phase, "containerStatuses": [status]},
-    })
-}
-
-impl Scene {
-    fn with_job() -> Self {
-        Self::new(&json!({
-            "job": {
-                "spec": {
-                    "template": {"spec": {"containers": [{"name": "step", "image": "ship"}]}},
-                },
-            },
-        }))
-    }
-
-    fn job_path(&self) -> &'static str {
-        format!("/apis/batch/v1/namespaces/shop/jobs/{}", Job::name_of("order", "1", &self.key.1))
-            .leak()
-    }
-
-    /// From now on a live read of the pods shows these.
-    fn lists(&self, pods: &[Value]) {
-        self.answers(
-            "/api/v1/namespaces/shop/pods",
-            200,
-            json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods}),
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_job_that_somebody_keeps_has_ended_once_it_was_deleted_long_ago_and_nothing_of_it_runs() {
-    let kept =
-        json!({"deletionTimestamp": "2026-03-01T10:00:00Z", "finalizers": ["example.com/keep"]});
-    let scene = Scene::with_job();
-    scene.answers(scene.job_path(), 200, job(&kept));
-    scene.lists(&[]);
-    let at_first = scene.look_at::<Job>(Some("j")).await.unwrap();
-    assert!(
-        matches!(&at_first, ChildState::Active { detail, .. } if detail == "is being deleted"),
-        "{at_first:?}"
-    );
-    scene.waited(|known| known.deleting_since = Some(ago(STUCK_SINCE)));
-    scene.lists(&[pod_of_job("Running", None)]);
-    assert!(
-        matches!(scene.look_at::<Job>(Some("j")).await.unwrap(), ChildState::Active { .. }),
-        "a pod of it runs that no watch shows"
-    );
-    scene.lists(&[pod_of_job("Failed", Some(3))]);
-    let end = scene.look_at::<Job>(Some("j")).await.unwrap();
-    assert!(matches!(&end, ChildState::Failed(failure) if failure.exit_code == Some(3)), "{end:?}");
-}
-
-#[tokio::test]
-async fn a_pod_that_only_the_watch_still_shows_is_waited_for_until_the_watch_brings_its_end() {
-    let mut scene = Scene::with_job();
-    let mut waiting = pod_of_job("Pending", None);
-    (waiting["spec"]["nodeName"], waiting["status"]) = (Value::Null, json!({"phase": "Pending"}));
-    let waiting: Pod = serde_json::from_value(waiting).unwrap();
-    let (store, mut writer) = kube::runtime::reflector::store();
-    writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(waiting.clone()));
-    Arc::get_mut(&mut scene.context).unwrap().caches.pods = vec![store];
-    scene.context.families.born("j");
-    scene.context.families.saw(&waiting);
-    scene.context.families.job_went(
-        &serde_json::from_value(job(&json!({"deletionTimestamp": "2026-03-01T10:00:00Z"})))
-            .unwrap(),
-    );
-    scene.lists(&[]);
-    let awaited = scene.look_at::<Job>(Some("j")).await.unwrap();
-    assert!(
-        matches!(&awaited, ChildState::Active { detail, .. } if detail.contains("the end of its \
-            pods is awaited")),
-        "{awaited:?}"
-    );
-    scene.context.families.went(&waiting);
-    writer.apply_watcher_event(&kube::runtime::watcher::Event::Delete(waiting));
-    let end = scene.look_at::<Job>(Some("j")).await.unwrap();
-    assert!(
-        matches!(&end, ChildState::Failed(failure) if failure.reached == Reached::Nothing),
-        "{end:?}"
-    );
-}
-
-#[tokio::test]
-async fn the_pods_of_a_job_that_is_gone_are_read_live_whatever_memory_says_of_them() {
-    let scene = Scene::with_job();
-    let owner = json!({
-        "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "j", "controller": true,
-    });
-    let mut running = pod_of_job("Running", None);
-    running["metadata"]["ownerReferences"] = json!([owner]);
-    scene.context.families.saw(&serde_json::from_value(running).unwrap());
-    scene.context.families.job_went(&serde_json::from_value(job(&json!({}))).unwrap());
-    scene.lists(&[pod_of_job("Running", None)]);
-    let awaited = scene.look_at::<Job>(Some("j")).await.unwrap();
-    assert!(
-        matches!(&awaited, ChildState::Active { detail, .. } if detail.contains("the end of its \
-            pods is awaited")),
-        "{awaited:?}"
-    );
-    scene.lists(&[pod_of_job("Succeeded", Some(0))]);
-    let end = scene.look_at::<Job>(Some("j")).await.unwrap();
-    assert_eq!(end, ChildState::Succeeded(None));
-    // One that went unseen stays nobody's for ever neither.
-    let unseen = Scene::with_job();
-    unseen.context.families.saw(&serde_json::from_value(pod_of_job("Running", None)).unwrap());
-    unseen.lists(&[]);
-    let vanished = unseen.look_at::<Job>(Some("j")).await.unwrap();
-    assert!(matches!(vanished, ChildState::Absent(_)), "{vanished:?}");
 }

@@ -1,6 +1,9 @@
 //! Nothing that may not be reached is reached, however it is written, named or hidden. A listener
 //! that counts its visitors is the witness.
 
+mod denied;
+mod names;
+
 use std::{
     io,
     net::IpAddr,
@@ -10,7 +13,8 @@ use std::{
 use futures::FutureExt;
 
 use super::{
-    hostile_urls::{HOSTS, SPELLINGS, URLS},
+    hostile_hosts::{HOSTS, SPELLINGS},
+    hostile_urls::URLS,
     *,
 };
 use crate::{
@@ -237,152 +241,4 @@ async fn what_is_allowed_is_reached_in_every_spelling() {
         );
     }
     assert_eq!(witness.connections().await, SPELLINGS.len());
-}
-
-#[tokio::test]
-async fn a_name_with_one_bad_address_is_not_reached_at_its_good_one() {
-    let witness = witness().await;
-    let mixes: [&[&str]; 6] = [
-        &["127.0.0.1", "127.0.0.2"],
-        &["127.0.0.2", "127.0.0.1"],
-        &["127.0.0.1", "169.254.169.254"],
-        &["127.0.0.1", "::ffff:127.0.0.2"],
-        &["127.0.0.1", "64:ff9b::169.254.169.254"],
-        &["127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1", "10.96.0.1"],
-    ];
-    for mix in mixes {
-        let caller = caller_of(
-            allowing(&["127.0.0.1/32"]),
-            &NameServer::default().with("mixed.example", &[mix]),
-        );
-        let message =
-            refusal(&caller, &format!("http://mixed.example:{}/", witness.address.port())).await;
-        assert!(message.contains("may not reach"), "{mix:?}: {message}");
-    }
-    assert_eq!(witness.connections().await, 0);
-}
-
-/// DNS rebinding: the name leads elsewhere when it is asked for again. It is not asked again.
-#[tokio::test]
-async fn a_name_is_asked_for_once_and_only_that_answer_is_connected_to() {
-    let good = Other::listening("127.0.0.1:0", |mut stream| async move {
-        read_request(&mut stream).await;
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-    })
-    .await;
-    let port = good.address.port();
-    let bad = Other::listening(&format!("127.0.0.2:{port}"), |_| async {}).await;
-    let names = NameServer::default().with("rebound.example", &[&["127.0.0.1"], &["127.0.0.2"]]);
-    let caller = caller_of(allowing(&["127.0.0.1/32"]), &names);
-    let url = format!("http://rebound.example:{port}/");
-    assert_eq!(call(&caller, &post(url.clone()), LONG).await.0, ChildState::Succeeded(None));
-    assert_eq!(names.asked(), 1);
-    let message = refusal(&caller, &url).await;
-    assert!(
-        message.contains("may not reach 127.0.0.2: it is a loopback address"),
-        "the next attempt asks again: {message}"
-    );
-    assert_eq!((good.connections().await, bad.connections().await), (1, 0));
-}
-
-#[tokio::test]
-async fn no_answer_sends_the_caller_elsewhere() {
-    let bad = Other::listening("127.0.0.2:0", |_| async {}).await;
-    let names = NameServer::default()
-        .with("first.example", &[&["127.0.0.1"]])
-        .with("bad.example", &[&["127.0.0.2"]]);
-    let caller = caller_of(allowing(&["127.0.0.1/32"]), &names);
-    let port = bad.address.port();
-    let mut asked = 0;
-    for location in [
-        format!("http://127.0.0.2:{port}/"),
-        format!("//127.0.0.2:{port}/"),
-        format!("http://bad.example:{port}/"),
-        "file:///etc/passwd".into(),
-    ] {
-        for status in [
-            "200 OK",
-            "201 Created",
-            "300 Multiple Choices",
-            "301 Moved",
-            "302 Found",
-            "303 See Other",
-            "305 Use Proxy",
-            "307 T",
-            "308 P",
-        ] {
-            let head = format!(
-                "location: {location}\r\nrefresh: 0; url={location}\r\nalt-svc: \
-                 h2=\"127.0.0.2:{port}\"\r\n"
-            );
-            let first =
-                Other::answering(format!("HTTP/1.1 {status}\r\n{head}content-length: 0\r\n\r\n"))
-                    .await;
-            let (state, _) = call(
-                &caller,
-                &post(format!("http://first.example:{}/", first.address.port())),
-                LONG,
-            )
-            .await;
-            asked += 1;
-            assert_eq!(state == ChildState::Succeeded(None), status.starts_with('2'), "{state:?}");
-            assert_eq!(first.connections().await, 1);
-        }
-    }
-    assert_eq!((bad.connections().await, names.asked()), (0, asked));
-}
-
-#[tokio::test]
-async fn a_host_that_is_denied_is_not_even_looked_up() {
-    let witness = witness().await;
-    let names = NameServer::default()
-        .with("stock.shop.svc", &[&["127.0.0.1"]])
-        .with("admin.shop.svc", &[&["127.0.0.1"]]);
-    let rules = ReachRules {
-        allow_hosts: vec!["*.shop.svc".parse().unwrap()],
-        deny_hosts: vec!["admin.shop.svc".parse().unwrap()],
-        ..allowing(&["127.0.0.0/8"])
-    };
-    let caller = caller_of(rules, &names);
-    let port = witness.address.port();
-    for (host, argument) in [
-        ("admin.shop.svc", "--http-deny-hosts"),
-        ("ADMIN.shop.svc.", "--http-deny-hosts"),
-        ("admin%2eshop.svc", "--http-deny-hosts"),
-        ("ａｄｍｉｎ.shop。svc", "--http-deny-hosts"),
-        ("evil.example", "--http-allow-hosts"),
-        ("shop.svc", "--http-allow-hosts"),
-        ("stock.shop.svc.evil.example", "--http-allow-hosts"),
-        ("127.0.0.1", "--http-allow-hosts"),
-        ("[::ffff:127.0.0.1]", "--http-allow-hosts"),
-    ] {
-        let message = refusal(&caller, &format!("http://{host}:{port}/")).await;
-        assert!(message.ends_with(argument), "{host}: {message}");
-    }
-    assert_eq!(names.asked(), 0);
-    assert_eq!(
-        call(&caller, &post(format!("http://stock.shop.svc:{port}/")), LONG).await.0,
-        ChildState::Succeeded(None)
-    );
-    assert_eq!(witness.connections().await, 1);
-}
-
-#[tokio::test]
-async fn a_denied_network_is_not_reached_although_it_is_allowed() {
-    let witness = witness().await;
-    let rules = ReachRules {
-        deny_cidrs: vec!["127.0.0.1/32".parse().unwrap()],
-        ..allowing(&["127.0.0.0/8"])
-    };
-    let caller = caller_of(rules, &bad_names());
-    for host in SPELLINGS.iter().chain(&["localhost", "[::ffff:127.0.0.1]", "[64:ff9b::127.0.0.1]"])
-    {
-        let message = refusal(&caller, &format!("http://{host}:{}/", witness.address.port())).await;
-        assert!(
-            message
-                .ends_with("in 127.0.0.1/32, which the administrator denies by --http-deny-cidrs"),
-            "{host:?}: {message}"
-        );
-    }
-    assert_eq!(witness.connections().await, 0);
 }

@@ -1,0 +1,185 @@
+//! Creates child sagas and sends demands to them.
+
+use kube::Resource;
+use serde_json::{Value, json};
+
+use super::performance::{Next, Performance, never_begun};
+use crate::{
+    api::{
+        DeletionPolicy, RequestAction, Saga, SagaAction,
+        names::{AttemptId, child_name},
+        status::{Keys, active_attempts},
+        stored::{name, namespace},
+    },
+    controller::cluster::{error::Error, impersonate::target, refusal::Trouble, sagas::live},
+    engine::succession::Hindrance,
+    model::{
+        command::Demand,
+        observation::{ChildState, Unheard},
+        saga::{Identity, ValidSaga},
+    },
+    objects::child_saga::child_saga,
+};
+
+/// Returns the patch that sends a demand to the child with this UID. `saga` and `step` are the
+/// parent and its step, for the reason in the request.
+pub(crate) fn patch_of(demand: &Demand, uid: &str, saga: &str, step: &str) -> Value {
+    let reason = |what: &str| format!("{what} saga {saga}, step {step}");
+    let annotation = |action: RequestAction, value: String| {
+        json!({
+            "metadata": {"uid": uid, "annotations": {action.annotation(): value}},
+        })
+    };
+    match demand {
+        Demand::Follow { suspend, deletion_policy } => {
+            json!({
+                "metadata": {"uid": uid},
+                "spec": {"suspend": suspend, "deletionPolicy": deletion_policy},
+            })
+        }
+        Demand::Compensate { token } => {
+            annotation(RequestAction::Compensate, format!("@{token}: {}", reason("undone for")))
+        }
+        // The value has no token, so the child handles the annotation once each time it is set. The
+        // annotation is not set again before the child has answered it.
+        Demand::Cancel => annotation(RequestAction::Cancel, reason("cancelled for")),
+    }
+}
+
+/// Creates the child saga of an attempt. `keys`: where the idempotency keys of the child continue.
+pub(crate) async fn create_child(
+    performance: &Performance<'_>,
+    saga: &ValidSaga,
+    identity: Identity,
+    action: &SagaAction,
+    keys: Result<Keys, Hindrance>,
+) -> Next {
+    let suspended = performance.stored.status.as_ref().is_ok_and(|status| status.paused.is_some())
+        || saga.suspend;
+    let attempts = &performance.context.attempts;
+    let key = (identity.uid.clone(), identity.attempt.clone());
+    attempts.look(&key, |_| ());
+    let child = match keys {
+        Ok(keys) => child_saga(saga, &identity, action, suspended, &keys),
+        Err(hindrance) => {
+            match hindrance {
+                Hindrance::NotEnded(message) => attempts.refused(&key, message),
+                Hindrance::Person(message) => attempts.ended(&key, never_begun(message, true)),
+            }
+            return Next::AtOnce;
+        }
+    };
+    let (child_name, api_version) =
+        (child_name(&saga.name, &saga.uid, &key.1), Saga::api_version(&()));
+    match performance
+        .context
+        .objects
+        .create(target(saga, &child_name, &api_version), &child, false)
+        .await
+    {
+        Ok(Some(uid)) => {
+            attempts.child_seen(&key, &uid);
+            return Next::Later;
+        }
+        // A saga of this name exists. The next reconcile reads whose it is.
+        Ok(None) => {}
+        // An earlier call may have created the child.
+        Err(Trouble::Final(_, message)) if attempts.look(&key, |known| known.unanswered) => {
+            attempts.ended(&key, ChildState::Unknown { message, retry_after: None });
+        }
+        Err(Trouble::Final(_, message)) => attempts.ended(&key, never_begun(message, true)),
+        Err(Trouble::Passes(message) | Trouble::NoKind(_, message)) => {
+            attempts.refused(&key, message);
+        }
+        Err(Trouble::Lost(message)) => {
+            tracing::warn!(
+                message,
+                "nobody can tell whether the child saga was created: it is looked for by and by"
+            );
+            attempts.unanswered(&key);
+            // If the API server does not answer, the creation is not repeated at once.
+            attempts.refused(&key, message);
+        }
+    }
+    Next::AtOnce
+}
+
+/// Returns whether a live read shows that a demand must still be sent. It must if `attempt` is
+/// active. A demand to follow with the policy `Abandon` must also be sent if the saga is being
+/// deleted under the same deletion policy as when the demand was decided.
+///
+/// # Errors
+/// If the read failed.
+pub(crate) async fn is_still_told(
+    performance: &Performance<'_>,
+    attempt: &AttemptId,
+    demand: &Demand,
+) -> Result<bool, Error> {
+    let Some(live) = live(performance.context, performance.stored).await? else { return Ok(false) };
+    let active = live
+        .status
+        .as_ref()
+        .is_ok_and(|status| active_attempts(status).any(|(id, _)| id == *attempt));
+    let goes = live.metadata.deletion_timestamp.is_some()
+        && live.deletion_policy == performance.stored.deletion_policy;
+    Ok(active
+        || (goes
+            && matches!(demand, Demand::Follow { deletion_policy: DeletionPolicy::Abandon, .. })))
+}
+
+/// Sends a demand to a child saga, if `is_still_told` says that it must still be sent. `attempt`:
+/// the attempt for which the demand is sent. `child`: the attempt that created the child.
+///
+/// # Errors
+/// If the live read failed.
+pub(crate) async fn ask(
+    performance: &Performance<'_>,
+    attempt: AttemptId,
+    child: &AttemptId,
+    demand: &Demand,
+) -> Result<Next, Error> {
+    let Some(saga) = performance.saga.filter(|saga| !saga.uid.is_empty()) else {
+        return Ok(Next::Later);
+    };
+    if !is_still_told(performance, &attempt, demand).await? {
+        return Ok(Next::Later);
+    }
+    let key = (saga.uid.clone(), attempt);
+    let uid = performance
+        .context
+        .attempts
+        .look(&key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()));
+    let Some(uid) = uid else { return Ok(Next::AtOnce) };
+    let undoes = matches!(demand, Demand::Compensate { .. }) && key.1 != *child;
+    let patch = patch_of(demand, &uid, name(performance.stored), &key.1.step);
+    let (child, api_version) = (child_name(&saga.name, &saga.uid, child), Saga::api_version(&()));
+    tracing::info!(
+        saga = saga.name,
+        namespace = namespace(performance.stored),
+        child,
+        ?demand,
+        "tells its child saga"
+    );
+    let (why, refused) =
+        match performance.context.objects.merge(target(saga, &child, &api_version), &patch).await {
+            // If the child is gone, or another saga has its name, the next reconcile finds out.
+            Ok(_) => {
+                performance.context.attempts.look(&key, |known| known.told(demand, None));
+                return Ok(Next::Later);
+            }
+            // A right is missing. A user has to grant it and then retry the step.
+            Err(Trouble::Final(_, message)) if undoes => {
+                performance.context.attempts.ended(&key, never_begun(message, true));
+                return Ok(Next::AtOnce);
+            }
+            Err(Trouble::Final(_, message)) => (message, true),
+            Err(
+                Trouble::Passes(message) | Trouble::NoKind(_, message) | Trouble::Lost(message),
+            ) => (message, false),
+        };
+    tracing::warn!(message = why, "a child saga could not be told anything: it is told again");
+    // The step's message reports the failure once. The demand is sent again later.
+    let unheard = Unheard { demand: demand.clone(), why, refused };
+    let news = performance.context.attempts.look(&key, |known| known.told(demand, Some(unheard)));
+    Ok(if news { Next::AtOnce } else { Next::Later })
+}
