@@ -318,19 +318,19 @@ impl Metrics {
 /// Registers what is told of the attempts of steps.
 fn register_attempts(
     registry: &mut Registry,
-    duration: &Durations<Settled>,
-    retries: &Family<Retried, Counter>,
+    step_duration: &Durations<Settled>,
+    step_retries: &Family<Retried, Counter>,
 ) {
     registry.register_with_unit(
         "saga_step_duration",
         "Duration of settled attempts, from the recorded intent",
         Unit::Seconds,
-        duration.clone(),
+        step_duration.clone(),
     );
     registry.register(
         "saga_step_retries",
         "Attempts beyond the first of a step and direction",
-        retries.clone(),
+        step_retries.clone(),
     );
 }
 
@@ -338,7 +338,7 @@ fn register_attempts(
 fn register_reconciles(
     registry: &mut Registry,
     reconciles: &Family<Ended, Counter>,
-    duration: &Histogram,
+    reconcile_duration: &Histogram,
 ) {
     registry.register(
         "saga_controller_reconcile",
@@ -349,25 +349,25 @@ fn register_reconciles(
         "saga_controller_reconcile",
         "Duration of reconciles",
         Unit::Seconds,
-        duration.clone(),
+        reconcile_duration.clone(),
     );
 }
 
 /// Registers what is told of the calls of HTTP steps, and of their circuits.
 fn register_http(
     registry: &mut Registry,
-    calls: &Gauge<u64, AtomicU64>,
+    http_calls: &Gauge<u64, AtomicU64>,
     circuits: &CircuitBoard,
-    transitions: &Family<Turned, Counter>,
+    circuit_transitions: &Family<Turned, Counter>,
 ) {
     registry.register(
         "saga_http_calls_in_flight",
         "HTTP calls that wait for an answer",
-        calls.clone(),
+        http_calls.clone(),
     );
     registry.register_collector(Box::new(circuits.clone()));
     let help = "HTTP circuit breakers that closed, opened or became half-open";
-    registry.register("saga_circuit_breaker_transitions", help, transitions.clone());
+    registry.register("saga_circuit_breaker_transitions", help, circuit_transitions.clone());
 }
 
 /// A request of an HTTP step that waits for an answer.

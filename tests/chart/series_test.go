@@ -47,7 +47,7 @@ func series(t *testing.T) map[string][]string {
 	code := source(t, "service/metrics.rs")
 	sets := labelSets(code)
 	families := map[string]string{}
-	for _, one := range regexp.MustCompile(`(?m)^\s*(\w+): (?:Family|Durations)<(\w+)`).FindAllStringSubmatch(code, -1) {
+	for _, one := range regexp.MustCompile(`(?m)^\s*(\w+): &?(?:Family|Durations)<(\w+)`).FindAllStringSubmatch(code, -1) {
 		families[one[1]] = one[2]
 	}
 	for _, one := range regexp.MustCompile(`(?s)register(_with_unit)?\(\s*"([a-z_]+)",(.*?);`).FindAllStringSubmatch(code, -1) {
@@ -92,7 +92,7 @@ func vocabulary(t *testing.T) map[string][]string {
 	known := map[string][]string{
 		"phase":   arms("api/phase.rs", "SagaPhase"),
 		"outcome": arms("api/phase.rs", "Outcome"),
-		"reason":  arms("engine/summary.rs", "Hold"),
+		"reason":  append(arms("engine/report/blocked.rs", "Hold"), found(`const \w+: &str = "([A-Za-z-]+)"`, source(t, "api/reason.rs"))...),
 		"result":  append(arms("service/metrics.rs", "ReconcileResult"), found(`=> "([a-z]+)"`, source(t, "controller/record.rs"))...),
 	}
 	for label, words := range known {
