@@ -1,5 +1,5 @@
-//! The generated definition: up to date, small enough, bounded everywhere, and offering nothing
-//! that does not work.
+//! Tests of the generated definition: it is up to date, small enough, and bounded everywhere, and
+//! it offers nothing that does not work.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -7,13 +7,13 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use saga_operator::api::{crd, status::SagaStatus};
 use serde_json::{Value, json};
 
-/// What `kubectl apply` can hold in its annotation is 256 KiB; beyond 200 KiB a chart that grows
-/// would be cut off without warning.
+/// The annotation of `kubectl apply` can hold 256 KiB. A chart that grows beyond that limit would
+/// be cut off without warning, so the limit here is 200 KiB.
 const MOST_BYTES: usize = 200 * 1024;
-/// Values of any shape, whose size only the request's own limit bounds.
+/// Values of any shape. Only the size limit of a request to the API server bounds them.
 const FREE_FORM: [&str; 8] =
     ["manifest", "params", "body", "resources", "template", "outputs", "spec", "metadata"];
-/// The formats that the API server checks; it takes others and ignores them.
+/// The formats that the API server checks. It accepts other formats and ignores them.
 const FORMATS: [&str; 4] = ["int32", "int64", "double", "date-time"];
 
 #[test]
@@ -112,8 +112,8 @@ fn only_formats_that_the_api_server_checks_are_named() {
     });
 }
 
-/// A default inside a list item is written into the stored object, where tools that compare it with
-/// Git see a difference for ever.
+/// A default inside a list item is written into the stored object. Tools that compare the object
+/// with Git would see a permanent difference.
 #[test]
 fn the_only_default_is_that_of_an_unseen_status() {
     let mut defaults = BTreeMap::new();
@@ -159,7 +159,7 @@ fn the_spec_offers_only_what_works_today() {
     assert_eq!(offered, expected.map(|(path, values)| (path.to_owned(), values.to_owned())).into());
 }
 
-/// A later version may know a word more, and every version has to be able to write it.
+/// A later version may know one more word, and every version has to be able to write it.
 #[test]
 fn words_of_the_status_are_no_enums_and_are_all_told() {
     let mut words = 0;

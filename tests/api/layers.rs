@@ -1,4 +1,5 @@
-//! The rooms of `src/`, what each may import, and how large files and folders may be.
+//! Tests of the rooms of `src/`: what each room may import, and how large files and folders may be.
+//! A room is a folder or a leaf file directly in `src/`.
 //!
 //! ```text
 //!  files ──► Project (parsed, without tests) ──► Names (who defines what) ──► rules ──► lines
@@ -7,12 +8,12 @@
 //! ```
 //!
 //! # Guarantees
-//! A violation is one line without numbers, so that it stays equal while code moves within a
-//! file. The list of known ones may only shrink.
+//! A violation is one line without numbers, so that the line stays equal while code moves within a
+//! file. The list of known violations may only shrink.
 //!
 //! # Caveats
-//! Names are resolved as far as text tells: what a method call or an expanded macro reaches is
-//! not seen.
+//! Names are resolved from the text alone: what a method call or an expanded macro reaches is not
+//! seen.
 
 mod circles;
 mod edges;
@@ -33,14 +34,14 @@ use self::{
     project::{Project, Tree},
 };
 
-/// Where the table of rooms stands.
+/// The file that contains the table of rooms.
 const TABLE: &str = "ARCHITECTURE.md";
-/// Where the known violations stand.
+/// The file that contains the known violations.
 const KNOWN: &str = "tests/api/layers/known.txt";
-/// The variable that asks for the list of known violations to be written anew.
+/// The variable that asks for the list of known violations to be written again.
 const WRITE: &str = "SAGA_LAYERS_WRITE";
 
-/// Violations by their lines, each with what helps to mend it.
+/// Violations by their lines, each with a detail that helps to correct it.
 type Found = BTreeMap<String, String>;
 
 #[test]
@@ -59,7 +60,7 @@ fn the_layers_hold() {
     assert!(difference.is_empty(), "{}", difference.told(&found));
 }
 
-/// Every violation in a tree of files.
+/// Returns every violation in a tree of files.
 fn violations(tree: &Tree) -> Found {
     let project = Project::read(tree);
     let mut found = rules::found(&project);
@@ -67,7 +68,7 @@ fn violations(tree: &Tree) -> Found {
     found
 }
 
-/// The files that the rules look at, by their paths from the root.
+/// Returns the files that the rules check, by their paths from the root.
 fn tree(root: &Path) -> Tree {
     let mut tree = Tree::new();
     tree.insert(TABLE.to_owned(), fs::read_to_string(root.join(TABLE)).unwrap());
@@ -77,7 +78,7 @@ fn tree(root: &Path) -> Tree {
     tree
 }
 
-/// Adds the Rust files of a folder and of the folders in it.
+/// Adds the Rust files of a folder and of its subfolders.
 fn collect(root: &Path, folder: &str, tree: &mut Tree) {
     for entry in fs::read_dir(root.join(folder)).unwrap() {
         let entry = entry.unwrap().path();

@@ -1,4 +1,4 @@
-//! What the resource promises on paper. No cluster is needed: `cargo test --test api`.
+//! Tests of the resource and the code that need no cluster: `cargo test --test api`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

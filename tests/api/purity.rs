@@ -1,11 +1,12 @@
-//! The core decides and builds, and does nothing else: no waiting, no cluster, no clock, no chance.
+//! Tests that the core decides and builds, and does nothing else: it does not wait, and it uses no
+//! cluster, no clock and no random numbers.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// Words that have no place in the core.
+/// Words that are not allowed in the core.
 const IMPURE: [&str; 22] = [
     "async",
     "await",
@@ -31,7 +32,7 @@ const IMPURE: [&str; 22] = [
     "eprintln",
 ];
 
-/// The folders of the core, and what else decides or tells without doing anything.
+/// The folders of the core, and other folders that decide or report without performing anything.
 const CORE: [&str; 11] = [
     "api",
     "coordination",
@@ -45,7 +46,7 @@ const CORE: [&str; 11] = [
     "validate",
     "world",
 ];
-/// The files in them that may do something.
+/// The files in these folders that may perform something.
 const SHELLS: [&str; 1] = ["plugin/shell.rs"];
 
 #[test]
@@ -57,7 +58,7 @@ fn the_core_waits_for_nothing_and_asks_nobody() {
             library.contains(&format!("pub mod {folder};")),
             "no folder {folder} is declared in src/lib.rs: correct the names here"
         );
-        // A test may need an instant to begin with.
+        // A test may need the current instant as a start.
         let pure = |path: &PathBuf| {
             !path.ends_with("tests.rs") && !SHELLS.iter().any(|shell| path.ends_with(shell))
         };
@@ -92,7 +93,7 @@ fn a_word_is_found_only_as_a_whole() {
     );
 }
 
-/// Whether a line holds a word that is no part of a longer one.
+/// Returns whether a line contains a word that is not part of a longer word.
 fn mentions(line: &str, word: &str) -> bool {
     let part_of_a_word = |neighbour: Option<char>| {
         neighbour.is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
@@ -107,7 +108,7 @@ fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name)
 }
 
-/// All Rust files of a folder and of the folders in it.
+/// Returns all Rust files of a folder and of its subfolders.
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

@@ -1,4 +1,5 @@
-//! What is refused when it is applied, with which words, and what is taken as it is.
+//! Tests of manifests that the API server refuses, with the message of each refusal, and of
+//! manifests that it stores unchanged.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Effect, FreshNamespace, fresh_namespace, read_yaml, same};
 
-/// What the API server adds where a malformed field keeps it from checking all rules.
+/// The text that the API server adds if a malformed field prevents the check of all rules.
 const UNCHECKED: &str = "some validation rules were not checked";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,8 +21,9 @@ async fn every_bad_manifest_is_refused_with_what_to_write_instead() {
     assert!(surprises.is_empty(), "{}", surprises.join("\n"));
 }
 
-/// What is wrong with the refusal of one manifest, if anything is. Each breaks one rule and gets
-/// one sentence, but for two steps of one name: the API server adds its own words there.
+/// Returns what is wrong with the refusal of one manifest, or `None`. Each manifest breaks one rule
+/// and gets one sentence. The exception is two steps of one name: the API server adds its own text
+/// there.
 async fn judge(namespace: &FreshNamespace, path: PathBuf) -> Option<String> {
     let text = std::fs::read_to_string(&path).unwrap();
     let expected: Vec<_> = text.lines().map_while(|line| line.strip_prefix("# expect: ")).collect();
@@ -125,8 +127,9 @@ async fn a_long_list_of_faults_is_still_explained() {
     );
 }
 
-/// The most steps that may be, with the longest names, each depending on the 16 steps before it:
-/// the dearest for rules that search. Each sends a request and takes it back.
+/// Returns a saga with this many steps and the longest names. Each step depends on the 16 steps
+/// before it, which is the most expensive case for rules that search. Each step sends an HTTP
+/// request and has a compensation.
 pub fn large(steps: usize) -> Value {
     let http = json!({
         "method": "POST",
@@ -160,7 +163,7 @@ pub fn large(steps: usize) -> Value {
     saga(&json!({"steps": steps}))
 }
 
-/// A name of 63 characters that differs from others only at its end.
+/// Returns a name of 63 characters that differs from other names only at its end.
 fn name(nth: usize) -> String {
     format!("{nth:0>63}")
 }

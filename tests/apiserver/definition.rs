@@ -1,5 +1,5 @@
-//! The definition itself: every way to apply it works, and the API server takes it as it is
-//! written.
+//! Tests of the definition itself: every way to apply it works, and the API server stores it as it
+//! is written.
 
 use serde_json::{Value, json};
 
@@ -7,8 +7,8 @@ use crate::support::{CRD, cluster, definition, request, same};
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
-/// The cost of every rule is judged here, too: a definition whose rules could cost too much is
-/// refused.
+/// The API server also checks the cost of every rule: it refuses a definition whose rules could
+/// cost too much.
 #[tokio::test(flavor = "multi_thread")]
 async fn server_side_apply_takes_it_without_conditions() {
     let client = cluster().await;
@@ -40,8 +40,8 @@ async fn nothing_of_it_is_lost_or_added() {
     }
 }
 
-/// `kubectl apply` keeps the whole definition in an annotation, and all annotations together may
-/// have 256 KiB.
+/// `kubectl apply` stores the whole definition in an annotation. All annotations together may have
+/// 256 KiB.
 #[tokio::test(flavor = "multi_thread")]
 async fn client_side_apply_takes_it() {
     let client = cluster().await;

@@ -1,4 +1,4 @@
-//! What Helm looks for in the cluster before it installs the chart.
+//! Tests of what Helm checks in the cluster before it installs the chart.
 
 use std::{env, path::Path, process::Command};
 
@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use crate::support::{FreshNamespace, KUBECONFIG, fresh_namespace, request};
 
-/// Renders the chart with the cluster's say, as an installation does; else what it says. What has a
-/// fixed name may be another release's here.
+/// Renders the chart with access to the cluster, as an installation does. Returns the message of
+/// Helm if that fails. The definition and the policies are left out: they have fixed names and may
+/// belong to another release.
 fn rendered(fullname: &str, more: &str) -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path =
@@ -36,7 +37,7 @@ fn rendered(fullname: &str, more: &str) -> Result<(), String> {
     }
 }
 
-/// `helm test` deletes its namespace when it is through.
+/// `helm test` deletes its namespace at its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_of_somebody_else_is_not_taken_for_the_one_that_the_test_makes() {
     let operators = fresh_namespace("installed").await;
@@ -71,7 +72,7 @@ async fn a_namespace_of_somebody_else_is_not_taken_for_the_one_that_the_test_mak
     ] {
         rendered(&operators.name, without).unwrap();
     }
-    // One that an interrupted test left over is.
+    // A namespace that an interrupted test left over is accepted.
     let left_over = labelled(json!({"app.kubernetes.io/instance": "saga-operator"}));
     let path = format!("/api/v1/namespaces/{name}");
     request(&operators.client, "PATCH", &path, "application/merge-patch+json", Some(&left_over))

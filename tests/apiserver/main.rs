@@ -1,6 +1,8 @@
-//! What a real API server makes of the resource: what it accepts, refuses, changes and prints.
+//! Tests of how a real API server handles the resource: what it accepts, refuses, changes and
+//! prints.
 //!
-//! Needs a cluster: `make cluster` starts one, `make test` tells these tests where it is.
+//! The tests need a cluster: `make cluster` starts one, and `make test` passes its address to these
+//! tests.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

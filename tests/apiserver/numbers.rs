@@ -1,5 +1,5 @@
-//! The numbers of a status: which of those that are written come back as another one, and what
-//! expressions make of both.
+//! Tests of the numbers in a status: which of them the API server returns as another number, and
+//! the results of expressions over both.
 
 use proptest::{
     strategy::{Strategy, ValueTree},
@@ -24,7 +24,7 @@ async fn with_saga(prefix: &str) -> FreshNamespace {
     namespace
 }
 
-/// Writes these values as the outputs of a step, and reads them.
+/// Writes these values as the outputs of a step, and reads them back.
 async fn round_trip(namespace: &FreshNamespace, values: &[Value]) -> Vec<Value> {
     let status = json!({"steps": [{"name": "a", "phase": "Completed", "outputs": {"v": values}}]});
     namespace.write_status("order", &status).await.unwrap();
@@ -73,8 +73,8 @@ async fn numbers_come_back_as_the_operator_makes_them() {
     }
 }
 
-/// For any JSON: what expressions make of it before it is written is what they make of it once it
-/// was read.
+/// For any JSON value, an expression has the same result before the value is written and after it
+/// is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn any_value_reads_the_same_before_a_write_and_after() {
     let namespace = with_saga("values").await;
@@ -93,7 +93,7 @@ async fn any_value_reads_the_same_before_a_write_and_after() {
                 assert_eq!(before, after, "{text}: {value}");
             }
         }
-        // What the operator takes is not changed by a write at all.
+        // A value that the operator has converted is not changed by a write.
         let taken: Vec<Value> = values.into_iter().map(as_stored).collect();
         assert_eq!(round_trip(&namespace, &taken).await, taken);
     }

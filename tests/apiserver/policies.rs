@@ -1,5 +1,5 @@
-//! Who may do what: each of the chart's policies, on somebody who has the right and on somebody who
-//! lacks it, and what that one reads.
+//! Tests of each of the chart's policies, with a user who has the right and with a user who lacks
+//! it, and of the message that the refused user reads.
 
 mod accounts;
 mod approvals;
@@ -15,7 +15,7 @@ use crate::{
     town::{Deed, Town, text},
 };
 
-/// What everybody may do here: whatever is refused is refused by a policy.
+/// The verbs that everybody has here. So every refusal comes from a policy.
 const BASE: [&str; 4] = ["create", "patch", "get", "delete"];
 const ALL: [&str; 7] =
     ["requests", "workloads", "accounts", "pinned", "fields", "creator", "four-eyes"];
@@ -26,7 +26,7 @@ fn saga(name: &str, spec: &Value) -> Value {
     })
 }
 
-/// A saga that makes nothing and acts as nobody.
+/// Returns a saga that creates nothing and names no account.
 fn waits(name: &str) -> Value {
     saga(name, &json!({"steps": [{"name": "nap", "wait": {"for": "1h"}}]}))
 }
@@ -51,7 +51,7 @@ fn verbs<'a>(more: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     BASE.into_iter().chain(more).collect()
 }
 
-/// A saga that is asked for everything.
+/// Returns a saga with every request.
 fn with_all_requests(name: &str) -> Value {
     let mut saga = waits(name);
     let asked = RequestAction::ALL.map(|action| (action.annotation().to_owned(), json!("nap")));
@@ -96,7 +96,7 @@ async fn a_saga_makes_pods_and_jobs_only_for_who_may_make_them() {
             may.may(&deed).await;
         }
     }
-    // What is no saga at all is for the operator to refuse.
+    // The operator refuses a child spec that is not a saga. The policy does not.
     for odd in
         [json!({}), json!({"steps": 3}), json!({"steps": [1, {"compensation": 2}, {"saga": 3}]})]
     {
@@ -136,9 +136,9 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
     ))
     .await;
     let bob = town.person("bob", &verbs([])).await;
-    // Exactly this passes the definition's own rules, which do not see the keys of an object whose
-    // schema names none, and compare such objects by their sizes and common keys: a key at the top
-    // is renamed, and no key that stays has another value.
+    // These are the changes that pass the rules of the definition. If the schema of an object names
+    // no keys, the rules do not see its keys: they compare such objects by their sizes and by their
+    // common keys. Here a key at the top level is renamed, and no remaining key has another value.
     for params in [json!({"order": null, "orders": "1042"}), json!({"order": null, "x": 1})] {
         let renamed = set("order", "params", params);
         assert_eq!(
@@ -146,7 +146,7 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
             "spec.params: params cannot be changed: create a new Saga"
         );
     }
-    // Else who may patch a child saga could tell its parent anything.
+    // Otherwise a user who may patch a child saga could pass any output to its parent.
     assert_eq!(
         bob.is_refused(&set("order", "outputs", json!({"sent": null, "paid": "yes"}))).await,
         "spec.outputs: outputs cannot be changed: create a new Saga"
@@ -158,7 +158,7 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
         bob.is_refused(&set("order", "steps", moved)).await,
         "spec.steps: steps cannot be changed: create a new Saga"
     );
-    // The definition's own rule sees this one, and speaks first.
+    // The rule of the definition detects this change, and its message comes first.
     let prefix =
         bob.act(&set("order", "idempotencyPrefix", "a"), Effect::DryRun).await.unwrap_err();
     assert!(prefix.message.contains("idempotencyPrefix cannot be changed"), "{prefix}");
@@ -174,7 +174,7 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_policies_fit_the_definition_and_the_largest_saga_fits_into_what_they_may_cost() {
     let town = Town::with(&ALL, "").await;
-    // The controller manager holds every expression against the definition.
+    // The controller manager checks the types of every expression against the definition.
     let checked = eventually("the expressions are checked", || async {
         let policies = town.policies().await;
         let checked = |policy: &Value| {
@@ -198,8 +198,8 @@ async fn the_policies_fit_the_definition_and_the_largest_saga_fits_into_what_the
     saga["metadata"]["annotations"] = with_all_requests("")["metadata"]["annotations"].clone();
     saga["spec"]["serviceAccountName"] = json!("keeper");
     bob.may(&Deed::Create(saga.clone())).await;
-    // All that is dear at once: a long list of children to look into, every request, another
-    // account, another policy.
+    // The update combines everything that is expensive: a long list of child specs to inspect,
+    // every request, another account, and another deletion policy.
     saga["metadata"].as_object_mut().unwrap().remove("annotations");
     let steps: Vec<_> = (0..128)
         .map(|nth| {

@@ -1,4 +1,5 @@
-//! What `kubectl get sagas` prints: the columns that the API server makes of the status.
+//! Tests of what `kubectl get sagas` prints: the columns that the API server computes from the
+//! status.
 
 use kube::Client;
 use serde_json::{Value, json};
@@ -93,7 +94,7 @@ async fn sagas_have_a_short_name_and_a_category_of_their_own() {
     );
 }
 
-/// The table that `kubectl get sagas` asks for.
+/// Returns the table that `kubectl get sagas` requests.
 async fn table(namespace: &FreshNamespace) -> Value {
     let request =
         http::Request::get(format!("/apis/saga.dev/v1alpha1/namespaces/{}/sagas", namespace.name))

@@ -1,5 +1,5 @@
-//! The status: what a saga that nobody has seen yet reads as, what the operator may write, and what
-//! nobody may.
+//! Tests of the status: the status of a saga that no operator has seen yet, what the operator may
+//! write, and what nobody may write.
 
 mod nonsense;
 mod sample;
@@ -38,11 +38,12 @@ async fn all_that_the_operator_writes_is_stored_as_written() {
     assert_eq!(read["metadata"]["generation"], 1, "a status is no change of what is wanted");
 }
 
-/// Outputs are anybody's JSON. What the operator decided on must be what it reads again.
+/// Outputs are JSON of any shape. The operator must read back the outputs on which it decided.
 #[tokio::test(flavor = "multi_thread")]
 async fn outputs_of_any_shape_are_read_as_they_were_written() {
     let namespace = with_saga("outputs", &json!({})).await;
-    // The depth that a request may have: 32, the innermost value included, and the object itself.
+    // This is the greatest depth that a request to the API server may have: 32 levels, including
+    // the object itself and the innermost value.
     let deep =
         (0..30).fold(
             json!(null),
@@ -67,13 +68,13 @@ async fn outputs_of_any_shape_are_read_as_they_were_written() {
             {"name": "charge", "phase": "Skipped", "outputs": outputs},
             {"name": "ship", "phase": "Pending"},
         ]);
-        // As the operator takes them, whoever hands them on: not one of them is another one
-        // afterwards.
+        // The outputs are in the form into which the operator converts them. A write changes none
+        // of them.
         let steps = as_stored(steps);
         namespace.write_status("order", &json!({"steps": steps})).await.unwrap();
         let read = namespace.get("order").await.unwrap();
         assert_eq!(read["status"]["steps"], steps, "{:#}", read["status"]["steps"]);
-        // By the operator's own types, there and back.
+        // The status is written and read again by the operator's own types.
         let typed: SagaStatus = serde_json::from_value(read["status"].clone()).unwrap();
         namespace.write_status("order", &serde_json::to_value(&typed).unwrap()).await.unwrap();
         assert_eq!(namespace.get("order").await.unwrap()["status"], read["status"]);
@@ -124,8 +125,8 @@ async fn spec_and_status_are_written_apart() {
     );
 }
 
-/// Who may write the status alone asks for nothing by it: the policies that guard requests need not
-/// look there.
+/// A user who may write only the status cannot make a request with it. So the policies that guard
+/// requests need not check writes of the status.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_asked_for_through_the_status() {
     let namespace = with_saga("asks", &json!({})).await;

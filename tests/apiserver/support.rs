@@ -1,5 +1,5 @@
-//! What every test against a cluster needs: a client, the definition installed, a namespace of its
-//! own, and requests as `kubectl` sends them.
+//! What every test against a cluster needs: a client, the installed definition, its own namespace,
+//! and calls to the API server as `kubectl` sends them.
 
 use std::{env, fmt, future::Future, path::Path, time::Duration};
 
@@ -19,15 +19,15 @@ use tokio::{runtime::Handle, sync::OnceCell, task::block_in_place, time};
 
 /// The variable that names the kubeconfig of the cluster under test.
 pub const KUBECONFIG: &str = "SAGA_TEST_KUBECONFIG";
-/// The definition's name.
+/// The name of the definition.
 pub const CRD: &str = "sagas.saga.dev";
-/// How long a cluster may take for what it does within a second when nothing else runs.
+/// The time limit for what a cluster does within a second when nothing else runs.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// A client of the cluster under test.
+/// Returns a client of the cluster under test.
 ///
 /// # Panics
-/// Where no cluster is named: a test that skips itself is green without having tested anything.
+/// If no cluster is named: a test that skips itself would pass without having tested anything.
 pub async fn client() -> Client {
     Client::try_from(config().await).unwrap()
 }
@@ -44,14 +44,15 @@ async fn config() -> Config {
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
 }
 
-/// A client of the cluster under test that acts as somebody.
+/// Returns a client of the cluster under test that impersonates a user.
 pub async fn client_as(user: &str) -> Client {
     let mut config = config().await;
     config.auth_info.impersonate = Some(user.to_owned());
     Client::try_from(config).unwrap()
 }
 
-/// A client of the cluster under test, which serves the definition of this working tree.
+/// Returns a client of the cluster under test. The cluster serves the definition of this working
+/// tree.
 pub async fn cluster() -> Client {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     let client = client().await;
@@ -59,20 +60,20 @@ pub async fn cluster() -> Client {
     client
 }
 
-/// The definition as it stands in the file that users apply.
+/// Returns the definition from the file that users apply.
 pub fn definition() -> Value {
     read_yaml(&Path::new(env!("CARGO_MANIFEST_DIR")).join("crds/sagas.yaml"))
 }
 
-/// One YAML file as JSON.
+/// Returns one YAML file as JSON.
 pub fn read_yaml(path: &Path) -> Value {
     let text =
         std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Applies the definition and waits until the API server serves it, not an older one that it had
-/// before.
+/// Applies the definition, and waits until the API server serves this definition and not an older
+/// one.
 async fn install(client: Client) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     let apply = PatchParams::apply("saga-operator-tests").force();
@@ -98,12 +99,14 @@ async fn install(client: Client) {
     .await;
 }
 
-/// The API server's own words, where it answered: kube's text repeats them many times over.
+/// Returns the API server's own message if it answered: the text of kube repeats the message many
+/// times.
 fn words(error: &Error) -> String {
     if let Error::Api(status) = error { status.message.clone() } else { error.to_string() }
 }
 
-/// Takes out what the API server adds to an integer or text when it publishes a schema.
+/// Removes the `anyOf` that the API server adds to the schema of an integer or text when it
+/// publishes the schema.
 fn without_any_of(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -115,7 +118,7 @@ fn without_any_of(schema: &mut Value) {
     }
 }
 
-/// Whether two values are equal, `1` and `1.0` being so.
+/// Returns whether two values are equal. `1` equals `1.0`.
 pub fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
@@ -132,10 +135,10 @@ pub fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Asks again and again until there is an answer.
+/// Asks repeatedly until there is an answer.
 ///
 /// # Panics
-/// Where there is none within [`PATIENCE`].
+/// If there is no answer within [`PATIENCE`].
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut ask: impl FnMut() -> F,
@@ -152,16 +155,16 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
     answered.await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
 }
 
-/// A namespace of one test's own. It is deleted when the test ends, however it ends; nothing waits
-/// for that.
+/// The namespace of one test. It is deleted when the test ends or panics. Nothing waits for the end
+/// of the deletion.
 pub struct FreshNamespace {
-    /// Its name: the prefix and what the API server made up.
+    /// The name: the prefix and a suffix that the API server generated.
     pub name: String,
-    /// A client of the cluster that it is in.
+    /// A client of the cluster that contains the namespace.
     pub client: Client,
 }
 
-/// Makes a namespace in a cluster that serves the definition.
+/// Creates a namespace in a cluster that serves the definition.
 pub async fn fresh_namespace(prefix: &str) -> FreshNamespace {
     let client = cluster().await;
     let wanted = Namespace {
@@ -180,33 +183,33 @@ impl Drop for FreshNamespace {
                 .await
         };
         if Handle::try_current().is_ok() {
-            // Best effort: what is left over in a cluster for tests harms nobody, and the test has
-            // its result.
+            // Best effort: what is left over in a test cluster is harmless, and the test already
+            // has its result.
             drop(block_in_place(|| Handle::current().block_on(gone)));
         }
     }
 }
 
-/// Whether a request is carried out.
+/// Whether the API server stores the result of a call.
 #[derive(Clone, Copy)]
 pub enum Effect {
-    /// Everything is checked, nothing is stored.
+    /// The API server checks everything and stores nothing.
     DryRun,
-    /// It is.
+    /// The API server stores the result.
     Real,
 }
 
-/// What the API server answers: the object, or why not.
+/// The answer of the API server: the object, or the refusal.
 pub type Answer = Result<Value, Refusal>;
 
-/// Why a request was refused.
+/// The reason why the API server refused a call.
 #[derive(Debug)]
 pub struct Refusal {
     /// The HTTP status.
     pub code: u16,
     /// All that is wrong, as `kubectl` shows it.
     pub message: String,
-    /// One sentence for each thing that is wrong, where the API server takes them apart.
+    /// One sentence for each thing that is wrong, if the API server lists them separately.
     pub causes: Vec<String>,
 }
 
@@ -217,7 +220,7 @@ impl fmt::Display for Refusal {
 }
 
 impl FreshNamespace {
-    /// Creates a saga, refusing unknown fields as `kubectl` does.
+    /// Creates a saga. Unknown fields are refused, as `kubectl` does it.
     pub async fn create(&self, saga: &Value, effect: Effect) -> Answer {
         request(&self.client, "POST", &self.path("", effect), "application/json", Some(saga)).await
     }
@@ -232,7 +235,7 @@ impl FreshNamespace {
         self.patch_path(&format!("/{saga}/status"), changes, effect).await
     }
 
-    /// Reads a saga.
+    /// Returns a saga.
     pub async fn get(&self, saga: &str) -> Answer {
         request(&self.client, "GET", &self.path(&format!("/{saga}"), Effect::Real), "", None).await
     }
@@ -269,10 +272,10 @@ impl FreshNamespace {
     }
 }
 
-/// Sends one request.
+/// Sends one call to the API server.
 ///
 /// # Panics
-/// Where there is no answer at all.
+/// If there is no answer at all.
 pub async fn request(
     client: &Client,
     method: &str,

@@ -1,8 +1,8 @@
-//! A namespace where the chart's policies are in force, and the people in it.
+//! A namespace in which the chart's policies are in force, and the users in it.
 //!
-//! The policies are the chart's, rendered by helm with all of them on, under names of the
-//! namespace's own and for it alone: what one test wants of them is no other test's affair,
-//! whatever is installed in the cluster.
+//! Helm renders the policies of the chart with all of them switched on. The policies have names of
+//! their own for each namespace and apply to that namespace alone. So the policies of one test do
+//! not affect another test, whatever is installed in the cluster.
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -17,12 +17,12 @@ use crate::support::{
 
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
-/// Between the name of a policy and what a person reads.
+/// The text between the name of a policy and the message for the user.
 const DENIED: &str = " denied request: ";
-/// The policy that others wait for.
+/// The policy for which other policies wait.
 const CREATOR: &str = "creator";
 
-/// The chart's policies, all of them.
+/// Returns all policies of the chart.
 pub fn rendered(release_namespace: &str, more: &str) -> Vec<Value> {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/saga-operator");
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("build/tools");
@@ -48,21 +48,22 @@ pub fn rendered(release_namespace: &str, more: &str) -> Vec<Value> {
         .collect()
 }
 
-/// A namespace with policies of its own.
+/// A namespace with its own policies.
 pub struct Town {
-    /// The namespace, as its administrator.
+    /// The namespace, with the client of its administrator.
     pub namespace: FreshNamespace,
-    /// Paths of policies and bindings.
+    /// The paths of the policies and bindings.
     installed: Vec<String>,
 }
 
 impl Town {
-    /// A namespace in which these policies hold, by the first part of their names. `more` settings
-    /// follow those that switch all on.
+    /// Creates a namespace in which these policies are in force, named by the first part of their
+    /// names. The settings in `more` follow the settings that switch all policies on.
     pub async fn with(policies: &[&str], more: &str) -> Self {
         let namespace = fresh_namespace("town").await;
         let mut town = Self { namespace, installed: Vec::new() };
-        // The namespace is the operator's in the eyes of the policy that keeps sagas out of it.
+        // For the policy that keeps sagas out of the operator's namespace, this namespace is the
+        // operator's.
         for document in rendered(town.name(), more) {
             let (kind, name) =
                 (text(&document["kind"]).to_lowercase(), text(&document["metadata"]["name"]));
@@ -81,9 +82,9 @@ impl Town {
         town
     }
 
-    /// Waits until the API server stamps who creates a saga. It learns of the policies one by one:
-    /// where it knows of those that look for the stamp first, it refuses every new saga, with their
-    /// words.
+    /// Waits until the API server stamps the creator of a saga. The API server learns of the
+    /// policies one by one. If it first learns of the policies that check the stamp, it refuses
+    /// every new saga with their messages.
     async fn stamps(&self) {
         let saga = json!({
             "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": "stamped"},
@@ -119,7 +120,7 @@ impl Town {
         made.unwrap_or_else(|refusal| panic!("{path}: {refusal}"))
     }
 
-    /// A policy or a binding as it stands, by the first part of its name.
+    /// Returns the policies and bindings as they are stored.
     pub async fn policies(&self) -> Vec<Value> {
         let paths = self.installed.iter().filter(|path| path.contains("policies/"));
         future::join_all(paths.map(|path| async {
@@ -128,14 +129,14 @@ impl Town {
         .await
     }
 
-    /// Somebody who may do this to sagas, and no more.
+    /// Returns a user who has these verbs for sagas, and no other right.
     pub async fn person(&self, name: &str, verbs: &[&str]) -> Person {
         let person = self.stranger(&format!("{name}.{}", self.name())).await;
         self.give(&person.name, "saga.dev", "sagas", verbs).await;
         person
     }
 
-    /// A ServiceAccount that may do this to sagas.
+    /// Creates a ServiceAccount that has these verbs for sagas.
     pub async fn account(&self, name: &str, verbs: &[&str]) -> Person {
         let path = format!("/api/v1/namespaces/{}/serviceaccounts", self.name());
         self.post(
@@ -148,7 +149,7 @@ impl Town {
         account
     }
 
-    /// Somebody of this name, without any rights yet.
+    /// Returns a user of this name, without any rights yet.
     pub async fn stranger(&self, name: &str) -> Person {
         Person {
             client: client_as(name).await,
@@ -157,7 +158,7 @@ impl Town {
         }
     }
 
-    /// Lets a person do this here.
+    /// Gives a user these verbs for a resource in this namespace.
     pub async fn give(&self, person: &str, group: &str, resource: &str, verbs: &[&str]) {
         let name = format!("{person}-{resource}").replace([':', '/'], ".");
         let reference =
@@ -184,13 +185,13 @@ impl Town {
         created.unwrap_or_else(|refusal| panic!("{refusal}"));
     }
 
-    /// What the API server knows a saga by.
+    /// Returns the UID of a saga.
     pub async fn uid(&self, saga: &str) -> String {
         text(&self.namespace.get(saga).await.unwrap()["metadata"]["uid"])
     }
 
-    /// Takes the finalizer off, as the administrator: no operator does it here, and the namespace
-    /// would stay.
+    /// Removes the finalizer, as the administrator. No operator runs here, so otherwise the
+    /// namespace would never be removed.
     pub async fn lets_go_of(&self, saga: &str) {
         let bare = json!([{"op": "remove", "path": "/metadata/finalizers"}]);
         self.namespace.patch(saga, &bare, Effect::Real).await.unwrap();
@@ -204,7 +205,7 @@ impl Drop for Town {
             self.installed.iter().map(|path| request(&client, "DELETE", path, "", None)),
         );
         if Handle::try_current().is_ok() {
-            // Best effort: they hold for this namespace alone.
+            // Best effort: the policies apply to this namespace alone.
             drop(block_in_place(|| {
                 Handle::current().block_on(timeout(Duration::from_secs(10), gone))
             }));
@@ -212,20 +213,19 @@ impl Drop for Town {
     }
 }
 
-/// Somebody who asks for things. Nothing is stored: each request is tried, as the rules of the API
-/// server have it.
+/// A user who tries deeds. Usually nothing is stored: the API server checks each call in a dry run.
 pub struct Person {
     pub client: Client,
     pub name: String,
     namespace: String,
 }
 
-/// What somebody tries to do.
+/// What a user tries to do.
 #[derive(Clone, Debug)]
 pub enum Deed {
     /// Create this saga.
     Create(Value),
-    /// Apply this saga from the server's side.
+    /// Apply this saga by server-side apply.
     Apply(Value),
     /// Change the saga of this name by a merge patch.
     Change(&'static str, Value),
@@ -236,7 +236,7 @@ pub enum Deed {
 }
 
 impl Person {
-    /// Does it, or only tries.
+    /// Performs the deed, really or as a dry run.
     pub async fn act(&self, deed: &Deed, effect: Effect) -> Answer {
         let query = match effect {
             Effect::DryRun => "?fieldValidation=Strict&dryRun=All",
@@ -274,7 +274,8 @@ impl Person {
         }
     }
 
-    /// Waits until it is refused, and tells what a person reads behind the name of the policy.
+    /// Waits until the deed is refused, and returns the message that follows the name of the
+    /// policy.
     pub async fn is_refused(&self, deed: &Deed) -> String {
         let what = format!("{} is refused by a policy: {deed:?}", self.name);
         eventually(&what, || async {
@@ -284,11 +285,11 @@ impl Person {
         .await
     }
 
-    /// Waits until it is allowed.
+    /// Waits until the deed is allowed, and returns the answer.
     pub async fn may(&self, deed: &Deed) -> Value {
         let what = format!("{} may do this: {deed:?}", self.name);
         let allowed = eventually(&what, || async {
-            // Shown only where the test fails.
+            // The output is shown only if the test fails.
             self.act(deed, Effect::DryRun)
                 .await
                 .inspect_err(|refusal| eprintln!("{}: {refusal}", self.name))

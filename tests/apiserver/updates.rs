@@ -1,5 +1,5 @@
-//! What may change in a saga that exists, and what may not. What slips through the rules of the
-//! definition is left to a policy.
+//! Tests of what may change in an existing saga, and of what may not. A policy refuses the changes
+//! that the rules of the definition do not detect.
 
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ const PARAMS: &str = "params cannot be changed: create a new Saga";
 const OUTPUTS: &str = "outputs cannot be changed: create a new Saga";
 const PREFIX: &str = "idempotencyPrefix cannot be changed: create a new Saga";
 
-/// A change as a JSON Patch, under the name that it has in a failing test.
+/// A change as a JSON Patch, with a name that a failing test prints.
 type Change = (&'static str, Value);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,7 +187,7 @@ async fn a_change_is_checked_as_a_creation_is() {
     }
 }
 
-/// Each change alone is refused with these words and no others.
+/// Asserts that each change alone is refused with exactly this message.
 async fn refuses(namespace: &FreshNamespace, words: &str, changes: Vec<Change>) {
     let mut passed = Vec::new();
     for (what, change) in changes {

@@ -1,4 +1,4 @@
-//! What the API server was asked for, from its audit log.
+//! The calls to the API server, from its audit log.
 
 use std::{
     collections::BTreeMap,
@@ -11,15 +11,15 @@ use serde::Deserialize;
 
 use crate::settings::given;
 
-/// A step of a chain: the chain's name, and the step's.
+/// A step of a chain: the name of the chain, and the name of the step.
 pub type Step = (String, String);
 
-/// One call that has ended.
+/// A call that has ended.
 pub struct Call {
     pub user: String,
-    /// `get`, `create`, …; `try` where it was asked for with a dry run.
+    /// The verb: `get`, `create`, …; `try` for a dry run.
     pub verb: String,
-    /// With its subresource: `pods/status`.
+    /// The resource, with its subresource: `pods/status`.
     pub resource: String,
     pub name: String,
     pub code: u16,
@@ -28,7 +28,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// `create pods`
+    /// Returns the verb and the resource, such as `create pods`.
     pub fn kind(&self) -> String {
         format!("{} {}", self.verb, self.resource)
     }
@@ -41,25 +41,26 @@ impl Call {
         !self.is_read() && !["watch", "try"].contains(&self.verb.as_str())
     }
 
-    /// Whose pod this is about: all contestants call the pods of a step `<chain>-<step>…`.
+    /// Returns the step of the Pod that this call is about. All contestants name the Pods of a step
+    /// `<chain>-<step>…`.
     fn step(&self) -> Option<Step> {
         let mut parts = self.name.split('-').map(str::to_owned);
         Some((parts.next()?, parts.next()?))
     }
 }
 
-/// How long the log is.
+/// Returns the length of the log in bytes.
 pub fn length() -> u64 {
     std::fs::metadata(given("SAGA_BENCH_AUDIT_LOG")).unwrap().len()
 }
 
-/// The calls that are logged from an offset on, of one namespace.
+/// Returns the calls of one namespace that are logged after an offset.
 pub fn calls(offset: u64, namespace: &str) -> Vec<Call> {
     let mut log = File::open(given("SAGA_BENCH_AUDIT_LOG")).unwrap();
     log.seek(SeekFrom::Start(offset)).unwrap();
     let mut text = String::new();
     log.read_to_string(&mut text).unwrap();
-    // Each line is a JSON object that names the namespace; the last one may be written right now.
+    // Each line is a JSON object that contains the namespace. The last line may be incomplete.
     let marked = format!("\"{namespace}\"");
     let lines = text
         .lines()
@@ -71,8 +72,9 @@ pub fn calls(offset: u64, namespace: &str) -> Vec<Call> {
         .collect()
 }
 
-/// The time from the end of each step's pod to the creation of the next one's, in milliseconds. A
-/// pod's end is the last write of its status before that: a later one tells the same again.
+/// Returns the times from the end of a step's Pod to the creation of the next Pod, in milliseconds.
+/// The end of a Pod is the last write of its status before that creation. A later write only
+/// repeats the end.
 pub fn delays(calls: &[Call], user: &str) -> Vec<f64> {
     let mut writes: BTreeMap<Step, Vec<&Call>> = BTreeMap::new();
     for call in calls.iter().filter(|call| call.resource == "pods/status" && call.code < 300) {
@@ -92,7 +94,7 @@ pub fn delays(calls: &[Call], user: &str) -> Vec<f64> {
     created(calls, user).filter_map(delay).collect()
 }
 
-/// How often each step's pod was created.
+/// Returns how often the Pod of each step was created.
 pub fn pods(calls: &[Call], user: &str) -> BTreeMap<Step, usize> {
     let mut pods = BTreeMap::new();
     for (step, _) in created(calls, user) {
@@ -108,7 +110,7 @@ fn created<'a>(calls: &'a [Call], user: &str) -> impl Iterator<Item = (Step, &'a
     created.filter_map(|call| Some((call.step()?, call)))
 }
 
-/// The step before: `s2` comes after `s1`.
+/// Returns the previous step: for `s2`, this is `s1`.
 pub fn before((chain, step): &Step) -> Option<Step> {
     let number: u32 = step.strip_prefix('s')?.parse().ok()?;
     Some((chain.clone(), format!("s{}", number.checked_sub(1)?)))

@@ -1,5 +1,5 @@
-//! Who is measured: the operator and the floor controller, as processes, and what each calls a
-//! chain.
+//! The contestants: the operator and the floor controller. Each runs as a process and has its own
+//! kind of object for a chain.
 
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::settings::{Work, given};
 
-/// How many steps a chain has.
+/// The number of steps of a chain.
 pub const STEPS: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -31,7 +31,7 @@ impl Who {
         }
     }
 
-    /// The name under which its calls are logged.
+    /// Returns the user name of the contestant in the audit log.
     pub const fn user(self) -> &'static str {
         match self {
             Self::Floor => "system:serviceaccount:saga-system:floor",
@@ -39,7 +39,7 @@ impl Who {
         }
     }
 
-    /// What a chain is to it.
+    /// Returns the resource that is a chain for the contestant.
     pub fn resource(self) -> ApiResource {
         let kind = match self {
             Self::Floor => GroupVersionKind::gvk("saga.dev", "v1", "Chain"),
@@ -48,7 +48,8 @@ impl Who {
         ApiResource::from_gvk(&kind)
     }
 
-    /// A chain's object. Its requests go to `http://<service>/<chain>/<step>`.
+    /// Returns the object of a chain. Its HTTP requests use the URL
+    /// `http://<service>/<chain>/<step>`.
     pub fn chain(self, name: &str, work: Work, service: SocketAddr) -> Value {
         let spec = match self {
             Self::Floor if work == Work::Pods => json!({"steps": STEPS}),
@@ -66,14 +67,15 @@ impl Who {
         format!("{}/{}.log", given("SAGA_BENCH_LOGS"), self.name())
     }
 
-    /// Starts its process, which works in all namespaces.
+    /// Starts the process of the contestant. The process works in all namespaces.
     pub fn start(self) -> Process {
         let variable =
             |suffix: &str| given(&format!("SAGA_BENCH_{}_{suffix}", self.name().to_uppercase()));
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let mut command = Command::new(variable("PROGRAM"));
         if self == Self::Ours {
-            // As the chart starts it, but for the addresses: requests go to this machine itself.
+            // The arguments of the chart, except for the addresses. The HTTP requests go to this
+            // machine.
             command.args([
                 "run",
                 "--leader-elect",
@@ -106,7 +108,7 @@ fn step(chain: &str, nth: usize, work: Work, service: SocketAddr) -> Value {
     step
 }
 
-/// A contestant at work. It dies with this value.
+/// A running contestant. Dropping this value kills the process.
 pub struct Process {
     who: Who,
     child: Child,
@@ -117,13 +119,13 @@ impl Process {
         self.child.id()
     }
 
-    /// Fails where it has ended, which it must not.
+    /// Panics if the process has ended.
     pub fn must_live(&mut self) {
         let ended = self.child.try_wait().unwrap();
         assert!(ended.is_none(), "{} ended ({ended:?}): see {}", self.who.name(), self.who.log());
     }
 
-    /// Asks it to stop, so that it gives its Lease back, and waits until it has.
+    /// Asks the process to stop, so that it releases its Lease, and waits for its end.
     pub fn stop(mut self) {
         assert!(Command::new("kill").arg(self.id().to_string()).status().unwrap().success());
         self.child.wait().unwrap();

@@ -1,18 +1,18 @@
-//! The floor: a controller that carries chains of steps through with the fewest and smallest calls
-//! that there can be. What another controller costs is told as a multiple of this, measured in the
+//! The floor: a controller that runs chains of steps with the minimum number and size of calls. The
+//! costs of another controller are multiples of the costs of the floor. Both are measured in the
 //! same run, so that the speed of the machine does not matter.
 //!
 //! | a step that is | costs |
 //! |---|---|
-//! | a pod | one create when the step before has ended, one merge patch of the status when it has |
-//! | a request | the request, and one merge patch of the status |
+//! | a pod | one create after the step before has ended, one merge patch of the status at its end |
+//! | a request | the HTTP request, and one merge patch of the status |
 //!
-//! It looks at each object once, notes nothing before it acts, repeats nothing, undoes nothing, and
-//! ends at the first thing that goes wrong: what all this would cost is what the difference to the
-//! floor is spent on.
+//! The floor handles each object once. It records nothing before it acts, retries nothing,
+//! compensates nothing, and stops at the first error. The difference between another controller and
+//! the floor is the cost of these features.
 //!
-//! Takes `KUBECONFIG`. Works on the resource `chains.saga.dev` of `cluster.yaml`, in all
-//! namespaces.
+//! The floor uses `KUBECONFIG`. It works on the resource `chains.saga.dev` of `cluster.yaml`, in
+//! all namespaces.
 #![allow(clippy::indexing_slicing, reason = "indexes into JSON values do not panic")]
 
 use std::{
@@ -33,11 +33,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-/// How many chains are worked on at the same time.
+/// The maximum number of objects that are handled at the same time.
 const AT_ONCE: usize = 64;
-/// The labels of a pod: its chain, the number of its step, and how many steps the chain has.
+/// The labels of a pod: its chain, the number of its step, and the number of steps of the chain.
 const LABELS: [&str; 3] = ["bench.saga.dev/chain", "bench.saga.dev/step", "bench.saga.dev/of"];
-/// The least that the API server can answer.
+/// The content type of the smallest answer of the API server.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -47,11 +47,12 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 #[kube(group = "saga.dev", version = "v1", kind = "Chain", namespaced, schema = "disabled")]
 struct ChainSpec {
     steps: u32,
-    /// Where requests go: `<url>/<chain>/s<step>`. Without it, the steps are pods.
+    /// The URL for the HTTP requests: `<url>/<chain>/s<step>`. If there is none, the steps are
+    /// pods.
     url: Option<String>,
 }
 
-/// What moves a chain on.
+/// An event that continues a chain.
 enum Moved {
     Created(Box<Chain>),
     Ended(Box<PartialObjectMeta<Pod>>),
@@ -91,7 +92,7 @@ async fn main() -> Outcome<()> {
     loop {
         tokio::select! {
             moved = changes.next() => if let Some(moved) = moved.transpose()?.flatten() {
-                // What changes later, such as that it is to be deleted, moves nothing.
+                // Each object is handled once. Later changes, such as a deletion, have no effect.
                 if known.insert(moved.uid()) {
                     let floor = Arc::clone(&floor);
                     tasks.spawn(async move { floor.go_on(moved).await });
@@ -102,7 +103,7 @@ async fn main() -> Outcome<()> {
     }
 }
 
-/// What there is now.
+/// Returns the object of an event if the object exists.
 fn applied<K>(event: Event<K>) -> Option<K> {
     match event {
         Event::Apply(object) | Event::InitApply(object) => Some(object),
@@ -138,7 +139,8 @@ impl Floor {
         Ok(())
     }
 
-    /// A pod has ended: the next one begins, and that is noted.
+    /// Handles the end of a pod: creates the pod of the next step, and records the end in the
+    /// status.
     async fn follow(&self, pod: &PartialObjectMeta<Pod>) -> Outcome<()> {
         let namespace = pod.namespace().unwrap_or_default();
         let number = |label: &str| -> Outcome<u32> {

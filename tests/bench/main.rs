@@ -1,28 +1,29 @@
-//! What a step costs, as a multiple of the least that it can cost: chains of three steps, carried
-//! through by the operator and, in the same run, by the floor controller of `floor.rs`.
+//! The benchmark: measures the costs of a step as a multiple of the minimum costs. The operator
+//! and, in the same run, the floor controller of `floor.rs` run chains of three steps.
 //!
 //! ```text
-//!  for each round, work and load:  floor ─► ours  (or ours ─► floor: the seed says)
-//!  each in a fresh process and namespace:
-//!      one chain to warm up ─► the chains ─► audit log, /proc ─► namespace gone
+//!  for each round, work and load:  floor ─► ours  (or ours ─► floor: the seed decides)
+//!  each in a new process and namespace:
+//!      one chain to warm up ─► the chains ─► audit log, /proc ─► delete the namespace
 //! ```
 //!
 //! | variable | |
 //! |---|---|
-//! | `SAGA_BENCH_WORK` | what a step is, separated by commas: `pods,requests` |
-//! | `SAGA_BENCH_LOADS` | how many chains: `slow:20,100,500`; at once, or one by one (`slow:`) |
+//! | `SAGA_BENCH_WORK` | the kinds of steps, separated by commas: `pods,requests` |
+//! | `SAGA_BENCH_LOADS` | numbers of chains: `slow:20,100,500`; at once, or one by one (`slow:`) |
 //! | `SAGA_BENCH_PACE` | milliseconds between two slow chains, by half more or less: `2000` |
-//! | `SAGA_BENCH_ROUNDS` | how often all of it is measured: `1` |
+//! | `SAGA_BENCH_ROUNDS` | the number of measurements of everything: `1` |
 //! | `SAGA_BENCH_PATIENCE` | seconds until the chains of one load must have ended: `900` |
-//! | `SAGA_SEED` | who goes first, and when slow chains come; printed; by the clock if not given |
+//! | `SAGA_SEED` | decides who is first, and when slow chains start; printed; default: the clock |
 //!
-//! `run.sh` has two more, about the API server's port and how the binaries are built.
+//! `run.sh` has two more variables, for the port of the API server and for the build of the
+//! binaries.
 //!
-//! Prints a table and writes `build/bench/result.json`. No time is judged here: those of a busy
-//! machine mean little, and even the shares move by some percent. What must hold is judged: each
-//! chain completes, and no step is run twice.
+//! The benchmark prints a table and writes `build/bench/result.json`. It does not judge times: the
+//! times of a busy machine mean little, and even the ratios vary by some percent. It judges two
+//! conditions: each chain completes, and no step runs twice.
 //!
-//! Needs a control plane whose nodes kwok plays: `make bench` brings it.
+//! The benchmark needs a control plane with nodes that kwok simulates. `make bench` provides it.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
     if runtime.block_on(bench()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Measures all that is asked for; whether what must hold did.
+/// Runs all requested measurements. Returns whether the judged conditions are met.
 async fn bench() -> bool {
     let settings = Settings::read();
     eprintln!("bench: SAGA_SEED={}", settings.seed);
@@ -66,7 +67,7 @@ async fn bench() -> bool {
             eprintln!("bench: {}", report::line(&run));
             pair.push(run);
         }
-        // Whoever went first, the floor is read first.
+        // In the results, the floor is first, independent of the order of the runs.
         pair.sort_by_key(|run| run.who);
         runs.append(&mut pair);
     }

@@ -1,4 +1,4 @@
-//! Where chains live: a namespace of its own for each run.
+//! The namespace of the chains. Each run has its own namespace.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -18,11 +18,12 @@ use crate::{
     settings::{Settings, Work, given},
 };
 
-/// How often the API server is asked whether all chains have ended.
+/// The interval for asking the API server whether all chains have ended.
 const LOOK: Duration = Duration::from_millis(200);
-/// The phases in which nothing more happens until a person asks for it; the first is the good one.
+/// The phases in which nothing happens until a user sends a request. The first one is the expected
+/// phase.
 const ENDS: [&str; 5] = ["Completed", "Failed", "Compensated", "CompensationFailed", "Cancelled"];
-/// How many connections create chains.
+/// The number of connections that create chains.
 const CONNECTIONS: usize = 6;
 
 /// The chains of one contestant in one namespace.
@@ -48,7 +49,7 @@ impl<'a> Place<'a> {
             serde_json::from_value(json!({"metadata": {"generateName": "bench-"}})).unwrap();
         let namespace =
             namespaces.create(&PostParams::default(), &namespace).await.unwrap().name_any();
-        // The API server refuses pods until the controller manager has made the account.
+        // The API server refuses pods until the controller manager has created the account.
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
         await_condition(accounts, "default", |account: Option<&ServiceAccount>| account.is_some())
             .await
@@ -68,12 +69,13 @@ impl<'a> Place<'a> {
             .unwrap();
     }
 
-    /// Creates all of these at once.
+    /// Creates all chains at the same time.
     pub async fn begin_all(&self, names: &[String]) {
         stream::iter(names).for_each_concurrent(CONNECTIONS, |name| self.begin(name)).await;
     }
 
-    /// Waits until every chain has ended, and says which have not ended well, or not in time.
+    /// Waits until every chain has ended. Returns an error for each chain that did not end well or
+    /// did not end in time.
     pub async fn complete(&self, process: &mut Process) -> Vec<String> {
         let unended = ENDS.map(|phase| format!("status.phase!={phase}")).join(",");
         let deadline = Instant::now() + self.settings.patience;
@@ -105,8 +107,8 @@ impl<'a> Place<'a> {
         wrong.items.iter().map(told).collect()
     }
 
-    /// Deletes the namespace and waits until it is gone, so that the next contestant finds the
-    /// cluster as this one did.
+    /// Deletes the namespace and waits for the end of the deletion. The next contestant therefore
+    /// finds the cluster in the same state.
     pub async fn clear(self) {
         let namespaces: Api<Namespace> = Api::all(self.client);
         namespaces.delete(&self.namespace, &DeleteParams::default()).await.unwrap();

@@ -1,23 +1,24 @@
-//! What processes cost, from `/proc`.
+//! The CPU time and the memory of processes, from `/proc`.
 
 use std::{collections::BTreeMap, fs::read_to_string};
 
 use crate::settings::given;
 
-/// Milliseconds of a tick: Linux tells user space a hundred a second, whatever its own timer does.
+/// The length of a tick in milliseconds. For user space, Linux uses a hundred ticks a second,
+/// independent of the timer of the kernel.
 const TICK: f64 = 10.0;
 
-/// The CPU time of a process so far, in milliseconds, that of its ended threads included.
+/// Returns the CPU time of a process so far, in milliseconds. The time includes ended threads.
 pub fn cpu(pid: u32) -> f64 {
     let stat = read_to_string(format!("/proc/{pid}/stat"))
         .unwrap_or_else(|why| panic!("process {pid} is gone: {why}"));
-    // User and system time, the 14th and 15th field; the name, which is the second, may hold
-    // blanks, and ends with the last parenthesis.
+    // The user time and the system time are the fields 14 and 15. The name is field 2. It may
+    // contain blanks, and ends with the last parenthesis.
     let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
     fields.skip(11).take(2).map(ticks).sum()
 }
 
-/// The memory of a process in MiB: now, and the most that it ever had.
+/// Returns the memory of a process in MiB: the current value and the maximum so far.
 pub fn memory(pid: u32) -> [f64; 2] {
     let status = read_to_string(format!("/proc/{pid}/status")).unwrap();
     ["VmRSS:", "VmHWM:"].map(|name| {
@@ -26,11 +27,11 @@ pub fn memory(pid: u32) -> [f64; 2] {
     })
 }
 
-/// The CPU time at one instant, in milliseconds.
+/// The CPU time until one instant, in milliseconds.
 pub struct Spent {
-    /// Of each process that `run.sh` started, of this one, and of the contestant.
+    /// The CPU time of each process that `run.sh` started, of this process, and of the contestant.
     of: BTreeMap<String, f64>,
-    /// Of all processes of the machine.
+    /// The CPU time of all processes of the machine.
     machine: f64,
 }
 
@@ -47,7 +48,8 @@ impl Spent {
         let stat = read_to_string("/proc/stat").unwrap();
         let fields: Vec<_> =
             stat.lines().next().unwrap().split_whitespace().skip(1).map(ticks).collect();
-        // user, nice, system, then idle and waiting, which do not count, then interrupts.
+        // The fields are user, nice, system, idle, I/O wait, and interrupts. Idle and I/O wait do
+        // not count.
         let machine = fields
             .iter()
             .enumerate()
@@ -57,7 +59,8 @@ impl Spent {
         Self { of, machine }
     }
 
-    /// What was spent since: by each process, and by all others together (`others`).
+    /// Returns the CPU time since `before`: for each process, and for all other processes together
+    /// (`others`).
     pub fn since(&self, before: &Self) -> BTreeMap<String, f64> {
         let mut spent: BTreeMap<_, _> =
             self.of.iter().map(|(name, now)| (name.clone(), now - before.of[name])).collect();

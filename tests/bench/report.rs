@@ -10,7 +10,8 @@ use crate::{
     settings::{Settings, given},
 };
 
-/// The columns: title, width, and what stands there; numbers stand to the right.
+/// A column: its title, its width, and a function that returns its content. Numbers are aligned to
+/// the right.
 type Column = (&'static str, usize, fn(&Run, Option<&Run>) -> String);
 
 const COLUMNS: &[Column] =
@@ -50,7 +51,7 @@ what other processes had of the machine.
 The CPU of a slow load is also that of the time between its chains.
 ";
 
-/// All of it: a row for each run, and beneath, what the calls were.
+/// Returns the whole table: a row for each run, and below them a list of the calls.
 pub fn table(runs: &[Run]) -> String {
     let mut table =
         format!("chains of {STEPS} steps\n\n{:<9} {:>8} {:<6}", "work", "chains", "who");
@@ -87,7 +88,7 @@ pub fn table(runs: &[Run]) -> String {
     table
 }
 
-/// One run in a few words, while the others are still to come.
+/// Returns a short summary of one run, for the progress output.
 pub fn line(run: &Run) -> String {
     let Run { round, work, load, seconds, steps_per_second, writes, .. } = run;
     let who = run.who.name();
@@ -97,7 +98,7 @@ pub fn line(run: &Run) -> String {
     )
 }
 
-/// Writes all that was measured, with what was asked for and the commit.
+/// Writes all measurements, with the settings and the commit.
 pub fn write(settings: &Settings, runs: &[Run]) {
     let path = given("SAGA_BENCH_RESULT");
     let result = json!({

@@ -1,4 +1,4 @@
-//! One measurement: one contestant carries the chains of one load through.
+//! One measurement: one contestant runs the chains of one load.
 
 use std::{
     collections::BTreeMap,
@@ -18,13 +18,13 @@ use crate::{
     settings::{Load, Settings, Work},
 };
 
-/// How long nothing more must be asked for before what comes after the end, such as events, is
-/// taken to be over.
+/// The time without further calls after which the calls that follow the end, such as events, count
+/// as finished.
 const CALM: Duration = Duration::from_secs(1);
-/// The chain that comes before all others, and does not count.
+/// The first chain, which warms up the contestant and does not count.
 const WARM: &str = "warm";
 
-/// What was measured. All counts and times of CPU are per step.
+/// The results of a measurement. All counts and CPU times are per step.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
@@ -32,27 +32,28 @@ pub struct Run {
     pub work: Work,
     pub load: Load,
     pub who: Who,
-    /// From the creation of the first chain to the last write of a status.
+    /// The time from the creation of the first chain to the last write of a status, in seconds.
     pub seconds: f64,
     pub steps_per_second: f64,
-    /// Its calls in the chains' namespace: `verb resource`; `try` is a dry run.
+    /// The calls of the contestant in the namespace of the chains: `verb resource`. `try` is a dry
+    /// run.
     pub calls: BTreeMap<String, f64>,
     pub writes: f64,
     pub reads: f64,
     pub tries: f64,
-    /// Those that were refused.
+    /// The calls that were refused.
     pub refused: f64,
-    /// CPU in milliseconds: `contestant`, `api-server`, `etcd`, …, `bench`, which is this process,
-    /// and `others`, which are not of this run.
+    /// The CPU time in milliseconds: `contestant`, `api-server`, `etcd`, …, `bench` (this process),
+    /// and `others` (processes outside this run).
     pub cpu: BTreeMap<String, f64>,
-    /// The share of the machine's processors that others had meanwhile.
+    /// The share of the machine's processors that other processes used during the run.
     pub others: f64,
-    /// From a step's end to the next one's beginning: the middle and the 99th percentile, in
-    /// milliseconds.
+    /// The time from the end of a step to the beginning of the next step: the median and the 99th
+    /// percentile, in milliseconds.
     pub delay: [f64; 2],
-    /// The contestant's memory in MiB before the chains came, and the most that it ever had.
+    /// The memory of the contestant in MiB: before the first chain, and the maximum so far.
     pub memory: [f64; 2],
-    /// What must not be.
+    /// The violations of the judged conditions.
     pub faults: Vec<String>,
 }
 
@@ -119,7 +120,8 @@ pub async fn measure(settings: &Settings, round: usize, who: Who, work: Work, lo
     }
 }
 
-/// The calls of the namespace, when the contestant has made no more for a while.
+/// Waits until the contestant makes no more calls for some time. Returns the calls of the
+/// namespace.
 async fn calm(offset: u64, namespace: &str, who: Who) -> Vec<Call> {
     let mut before = 0;
     loop {
@@ -133,7 +135,8 @@ async fn calm(offset: u64, namespace: &str, who: Who) -> Vec<Call> {
     }
 }
 
-/// From the creation of the first chain to the last write of a status, in milliseconds.
+/// Returns the time from the creation of the first chain to the last write of a status, in
+/// milliseconds.
 fn span(calls: &[Call], who: Who) -> f64 {
     let plural = who.resource().plural;
     let status = format!("{plural}/status");
@@ -150,8 +153,8 @@ fn span(calls: &[Call], who: Who) -> f64 {
     audit::milliseconds(began.expect("chains were created"), ended.expect("statuses were written"))
 }
 
-/// How often each step's request came, and the time from each to the next one of its chain, in
-/// milliseconds.
+/// Returns how often the HTTP request of each step arrived. Also returns the times between
+/// consecutive HTTP requests of a chain, in milliseconds.
 fn requests(calls: &Calls) -> (BTreeMap<Step, usize>, Vec<f64>) {
     let delay = |(step, came): (&Step, &Vec<Instant>)| {
         let before = calls.get(&audit::before(step)?)?.last()?;
@@ -161,7 +164,7 @@ fn requests(calls: &Calls) -> (BTreeMap<Step, usize>, Vec<f64>) {
     (times, calls.iter().filter(|((chain, _), _)| chain != WARM).filter_map(delay).collect())
 }
 
-/// Steps that were not run once.
+/// Returns an error for each step that did not run exactly once.
 fn wrong(times: &BTreeMap<Step, usize>, chains: &[String]) -> Vec<String> {
     let steps = chains
         .iter()
@@ -172,7 +175,8 @@ fn wrong(times: &BTreeMap<Step, usize>, chains: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// The value that so many percent are not above; not a number where there is none.
+/// Returns the value that `percent` percent of the values do not exceed; NaN if there are no
+/// values.
 fn percentile(values: &[f64], percent: usize) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);

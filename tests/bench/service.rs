@@ -1,4 +1,5 @@
-//! The service that steps call: it answers at once, and remembers when.
+//! The service that the steps call. It answers immediately and records the time of each HTTP
+//! request.
 
 use std::{
     collections::BTreeMap,
@@ -15,15 +16,15 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// The calls of each chain's step: when they came.
+/// For each step of a chain, the times of its HTTP requests.
 pub type Calls = BTreeMap<(String, String), Vec<Instant>>;
 
-/// A service of its own for each run. It ends with the process.
+/// The service of one run. It ends with the process.
 #[derive(Clone, Default)]
 pub struct Service(Arc<Mutex<Calls>>);
 
 impl Service {
-    /// Starts one, and says where it is.
+    /// Starts a service. Returns the service and its address.
     pub async fn start() -> (Self, SocketAddr) {
         let service = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,10 +1,10 @@
-//! What the environment asks for.
+//! The settings from the environment.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::Serialize;
 
-/// What a step is.
+/// The kind of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Work {
@@ -12,15 +12,16 @@ pub enum Work {
     Requests,
 }
 
-/// How many chains there are, and how they come.
+/// The number of chains, and the way in which they start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Load {
     pub chains: usize,
-    /// One after the other, with time between them; otherwise all at once.
+    /// Whether the chains start one after the other, with a pause between them. Otherwise, all
+    /// chains start at the same time.
     pub slow: bool,
 }
 
-/// The settings of `main.rs`.
+/// The settings. The documentation of `main.rs` describes them.
 #[derive(Debug, Serialize)]
 pub struct Settings {
     pub work: Vec<Work>,
@@ -43,7 +44,7 @@ impl Settings {
         }
     }
 
-    /// What is measured, in its order: round, work, load.
+    /// Returns the measurements in their order: round, work, load.
     pub fn cases(&self) -> Vec<(usize, Work, Load)> {
         let rounds =
             (1..=self.rounds).flat_map(|round| self.work.iter().map(move |work| (round, *work)));
@@ -52,7 +53,7 @@ impl Settings {
             .collect()
     }
 
-    /// The seed's number `nth` (`SplitMix64`).
+    /// Returns random number `nth` of the seed (`SplitMix64`).
     pub const fn draw(&self, nth: u64) -> u64 {
         let mut number =
             self.seed.wrapping_add(nth.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -61,8 +62,8 @@ impl Settings {
         number ^ (number >> 31)
     }
 
-    /// The time before the chain number `nth` of a slow load: the pace, by half more or less, so
-    /// that it falls in with no timer's beat.
+    /// Returns the pause before chain `nth` of a slow load: the pace, by half more or less. The
+    /// variation prevents a common rhythm with any timer.
     pub fn pause(&self, nth: u64) -> Duration {
         let permille = u32::try_from(500 + self.draw(nth) % 1000).unwrap();
         self.pace * permille / 1000
@@ -119,7 +120,7 @@ fn list<T: FromStr<Err: fmt::Display>>(name: &str, default: &str) -> Vec<T> {
         .collect()
 }
 
-/// A setting that `run.sh` makes.
+/// Returns a setting that `run.sh` exports.
 pub fn given(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run this by `make bench`, which starts the cluster it needs")

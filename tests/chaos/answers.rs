@@ -1,4 +1,4 @@
-//! What is answered in the API server's place, and what its answers hold.
+//! The answers that a fault sends in place of the API server, and functions to change answers.
 
 use std::io;
 
@@ -13,30 +13,30 @@ use crate::fault::Fault;
 /// An answer of the API server.
 pub type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
-/// The name of a saga.
+/// Returns the name of a saga.
 pub fn name(saga: &Value) -> String {
     saga["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }
 
-/// An item of a list as a watch brings it.
+/// Returns an item of a list in the form in which a watch delivers it.
 pub fn typed(mut item: Value) -> Value {
     item["apiVersion"] = json!("saga.dev/v1alpha1");
     item["kind"] = json!("Saga");
     item
 }
 
-/// The head of an answer whose body was changed.
+/// Removes the content length from the head of an answer whose body was changed.
 pub fn without_length(mut head: http::response::Parts) -> http::response::Parts {
     head.headers.remove(http::header::CONTENT_LENGTH);
     head
 }
 
-/// The connection is gone.
+/// Returns the error of a lost connection.
 pub fn lost() -> BoxError {
     io::Error::new(io::ErrorKind::ConnectionReset, "the connection was lost by a fault").into()
 }
 
-/// An answer as the API server gives it.
+/// Returns the refusal of a fault, in the form of an answer of the API server.
 pub fn refusal(fault: Fault) -> Answer {
     let (code, reason) = fault.refusal().unwrap_or((500, "InternalError"));
     let body = json!({

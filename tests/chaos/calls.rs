@@ -1,4 +1,4 @@
-//! What a call is, by its method, its path and its body.
+//! Classifies calls by their method, their path and their body.
 
 use http::{Method, request::Parts};
 use saga_operator::api::names::MANAGER;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::fault::Counter;
 
-/// What a call is: its method and the resource, such as `PUT sagas/status`.
+/// Returns the class of a call: its method and the resource, such as `PUT sagas/status`.
 pub fn class(head: &Parts) -> String {
     let mut segments =
         head.uri.path().split('/').skip_while(|segment| *segment != "namespaces").skip(2);
@@ -22,13 +22,14 @@ pub fn class(head: &Parts) -> String {
     format!("{} {path}", head.method)
 }
 
-/// The saga that a call is about, where its path names one.
+/// Returns the name of the saga that the path of a call contains, if any.
 pub fn saga(head: &Parts) -> Option<&str> {
     let mut segments = head.uri.path().split('/').skip_while(|segment| *segment != "sagas");
     segments.nth(1)
 }
 
-/// What a call is counted as. `noted` are the UIDs of children that were noted before.
+/// Returns the counter of a call. `noted` holds the UIDs of children that earlier calls wrote into
+/// a status.
 pub fn counter(head: &Parts, class: &str, body: &[u8], noted: &mut Vec<String>) -> Counter {
     let has = |pair: &str| {
         head.uri.query().unwrap_or_default().split('&').any(|found| found.starts_with(pair))
@@ -51,7 +52,7 @@ pub fn counter(head: &Parts, class: &str, body: &[u8], noted: &mut Vec<String>) 
     }
 }
 
-/// What a call is counted as that concerns the leader's Lease or an executor's.
+/// Returns the counter of a call about the Lease of the leader or of an executor.
 fn of_a_lease(head: &Parts, body: &[u8]) -> Counter {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let created = body.pointer("/metadata/name").and_then(Value::as_str);
@@ -67,7 +68,7 @@ fn of_a_lease(head: &Parts, body: &[u8]) -> Counter {
     }
 }
 
-/// Whether a status write notes the UID of a child that was not noted before.
+/// Returns whether a status write contains the UID of a child for the first time.
 fn notes_a_child(body: &[u8], noted: &mut Vec<String>) -> bool {
     let saga: Value = serde_json::from_slice(body).unwrap_or_default();
     let steps = saga.pointer("/status/steps").and_then(Value::as_array).into_iter().flatten();

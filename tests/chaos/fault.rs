@@ -1,54 +1,56 @@
-//! Faults between the operator and the API server, one in a process, at a call that can be named.
+//! Faults between the operator and the API server. A process has at most one fault, at a call that
+//! a plan can name.
 //!
-//! Calls are counted apart by what they are ([`Counter`]): what an operator does for a saga has the
-//! same numbers in every run, whatever its watches do meanwhile. A [`Strike`] names a fault and the
-//! call it strikes: `crash-after-commit@call:3`.
+//! Calls are counted separately by their kind ([`Counter`]). The calls of an operator for a saga
+//! therefore have the same numbers in every run, independent of its watches. A [`Strike`] names a
+//! fault and the call that it strikes: `crash-after-commit@call:3`.
 //!
 //! # Guarantees
-//! A call that is not struck passes unchanged. Every call leaves one line in the trace, before the
-//! process can die of it.
+//! A call without a strike passes unchanged. Every call adds one line to the trace, before the call
+//! can make the process crash.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// What happens to the call.
+/// The effect of a fault on the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
-    /// The process dies, and the call never leaves.
+    /// The process dies, and the call is never sent.
     CrashBefore,
-    /// The process dies when the API server has answered, before it sees the answer.
+    /// The process dies after the API server has answered and before the process sees the answer.
     CrashAfterCommit,
-    /// The answer goes up; the process dies three milliseconds later, or as its next call leaves,
-    /// whichever comes first: effects that take another way than this client may have left.
+    /// The operator gets the answer. The process dies three milliseconds later, or when its next
+    /// call is sent, whichever is earlier. Effects that do not use this client may have been sent
+    /// before.
     CrashAfterAnswer,
-    /// 409 Conflict, not sent.
+    /// The call is not sent. The answer is 409 Conflict.
     Conflict,
-    /// 429 Too Many Requests, not sent; `Retry-After: 1`.
+    /// The call is not sent. The answer is 429 Too Many Requests with `Retry-After: 1`.
     TooMany,
-    /// 500 Internal Server Error, not sent.
+    /// The call is not sent. The answer is 500 Internal Server Error.
     Internal,
-    /// 503 Service Unavailable, not sent.
+    /// The call is not sent. The answer is 503 Service Unavailable.
     Unavailable,
-    /// 504 Gateway Timeout, not sent.
+    /// The call is not sent. The answer is 504 Gateway Timeout.
     GatewayTimeout,
-    /// The connection is lost before anything was sent.
+    /// The connection is lost before anything is sent.
     Reset,
-    /// The connection is lost after the API server did it.
+    /// The API server executes the call, and then the connection is lost.
     ResetAfterCommit,
-    /// The API server does it, and the answer never comes.
+    /// The API server executes the call, and the answer never arrives.
     TimeoutAfterCommit,
-    /// The watch brings the copy from before the call once more, and what is newer only 300 ms
+    /// The watch delivers the copy from before the call once more. Newer copies follow 300 ms
     /// later.
     Stale,
-    /// The watch ends after the call, and the list that is then read is from before it, as from an
+    /// The watch ends after the call. The next list is from before the call, like the list of an
     /// API server that lags.
     StaleList,
-    /// The process is stopped (SIGSTOP) when the answer has come, before it sees it, and goes on
-    /// (SIGCONT) later than an effect may leave.
+    /// The process is stopped (SIGSTOP) when the answer arrives, before the process sees the
+    /// answer. It continues (SIGCONT) later than an effect may be performed.
     Freeze,
-    /// The same for longer than a Lease holds, with another operator at work meanwhile, and from
-    /// then on beside it.
+    /// Like [`Self::Freeze`], but for longer than the term of a Lease. Another operator works
+    /// during that time, and continues to work afterwards.
     TakeOver,
 }
 
@@ -72,7 +74,7 @@ impl Fault {
         Self::TakeOver,
     ];
 
-    /// The fault's name in a plan.
+    /// Returns the name of the fault in a plan.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CrashBefore => "crash-before",
@@ -93,17 +95,17 @@ impl Fault {
         }
     }
 
-    /// Whether the process is stopped by it.
+    /// Returns whether the fault stops the process.
     pub const fn freezes(self) -> bool {
         matches!(self, Self::Freeze | Self::TakeOver)
     }
 
-    /// Whether the process dies of it.
+    /// Returns whether the fault makes the process die.
     pub const fn crashes(self) -> bool {
         matches!(self, Self::CrashBefore | Self::CrashAfterCommit | Self::CrashAfterAnswer)
     }
 
-    /// The status and the reason that are answered in the API server's place.
+    /// Returns the status and the reason of the answer in place of the API server.
     pub fn refusal(self) -> Option<(u16, &'static str)> {
         let refusals = [
             (Self::Conflict, 409, "Conflict"),
@@ -119,10 +121,10 @@ impl Fault {
     }
 }
 
-/// Makes the enum, and the list of all with their names, from one table.
+/// Creates the enum, and the list of all variants with their names, from one table.
 macro_rules! counters {
     ($($(#[$doc:meta])* $counter:ident $name:literal,)+) => {
-        /// What a call is counted as.
+        /// The kind under which a call is counted.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Counter {
             $($(#[$doc])* #[serde(rename = $name)] $counter,)+
@@ -131,7 +133,7 @@ macro_rules! counters {
         impl Counter {
             const ALL: &'static [Self] = &[$(Self::$counter),+];
 
-            /// The counter's name in a plan.
+            /// Returns the name of the counter in a plan.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$counter => $name,)+
@@ -142,45 +144,46 @@ macro_rules! counters {
 }
 
 counters! {
-    /// A write that is done for a saga.
+    /// A write for a saga.
     Call "call",
-    /// A live read: how many there are depends on how long things take.
+    /// A live read. The number of live reads depends on the timing.
     Read "read",
-    /// A write that is only tried (`dryRun=All`).
+    /// A trial write (`dryRun=All`).
     Trial "trial",
-    /// A status write that notes the UID of a child that lives long: on a busy machine there are
-    /// more of them.
+    /// A status write that adds the UID of a child that lives long. On a busy machine, there are
+    /// more of these writes.
     Noted "noted",
-    /// The creation of the executor's Lease.
+    /// The creation of the Lease of an executor.
     LeaseCreation "lease-creation",
-    /// A renewal of it.
+    /// A renewal of the Lease of an executor.
     LeaseRenewal "lease-renewal",
-    /// A look at executors' Leases.
+    /// A read of the Leases of executors.
     LeaseRead "lease-read",
-    /// The creation of the leader's Lease.
+    /// The creation of the Lease of the leader.
     LeaderCreation "leader-creation",
-    /// A renewal of it, or that it is taken over.
+    /// A renewal of the Lease of the leader, or a takeover of this Lease.
     LeaderRenewal "leader-renewal",
-    /// A look at it.
+    /// A read of the Lease of the leader.
     LeaderRead "leader-read",
-    /// A look for the policy that guards requests.
+    /// A read of the policy that protects requests.
     PolicyRead "policy-read",
-    /// The list of sagas that the cache is filled from.
+    /// The list of sagas that fills the cache.
     SagaList "saga-list",
     /// The watch on sagas.
     SagaWatch "saga-watch",
-    /// The list of Pods that the cache is filled from.
+    /// The list of Pods that fills the cache.
     PodList "pod-list",
     /// The watch on Pods.
     PodWatch "pod-watch",
-    /// The list of Jobs that the cache is filled from.
+    /// The list of Jobs that fills the cache.
     JobList "job-list",
     /// The watch on Jobs.
     JobWatch "job-watch",
 }
 
 impl Counter {
-    /// Whether what is counted reads, so that it matters only whether an answer comes.
+    /// Returns whether the counted calls only read. For a read, it matters only whether an answer
+    /// arrives.
     pub const fn only_reads(self) -> bool {
         !matches!(
             self,
@@ -194,7 +197,7 @@ impl Counter {
         )
     }
 
-    /// Whether it fills a cache and keeps it filled.
+    /// Returns whether the counted calls fill a cache or keep it current.
     pub const fn fills_a_cache(self) -> bool {
         matches!(
             self,
@@ -213,7 +216,7 @@ impl Counter {
 pub struct Strike {
     pub fault: Fault,
     pub counter: Counter,
-    /// 1 is the process' first call of that kind.
+    /// The number of the call. 1 is the first call of the process of this kind.
     pub nth: usize,
 }
 
@@ -244,21 +247,22 @@ impl FromStr for Strike {
     }
 }
 
-/// One line of the trace: a call of which all is known that the layer will ever know.
+/// One line of the trace: a call, when the layer knows everything about it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Traced {
     pub counter: Counter,
     pub nth: usize,
-    /// Such as `PUT sagas/status`.
+    /// The class of the call, such as `PUT sagas/status`.
     pub class: String,
-    /// What the API server answered; `None` where it was not asked or its answer never came.
+    /// The status of the API server's answer. `None` if the call was not sent or its answer never
+    /// arrived.
     pub status: Option<u16>,
-    /// The fault that struck it.
+    /// The fault that struck the call.
     pub struck: Option<String>,
 }
 
 impl Traced {
-    /// Whether the API server did what it was asked.
+    /// Returns whether the API server executed the call successfully.
     pub fn committed(&self) -> bool {
         self.status.is_some_and(|status| status < 300)
     }

@@ -1,4 +1,4 @@
-//! Every version of a saga and of its children.
+//! Records every version of a saga and of its children.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +18,7 @@ use crate::{
     stand::{PATIENCE, Stand},
 };
 
-/// Kept by a watch of its own. It ends with this value.
+/// The history of a saga, recorded by its own watch. Dropping the history ends the watch.
 pub struct History {
     name: String,
     kept: Arc<Mutex<Kept>>,
@@ -28,12 +28,12 @@ pub struct History {
 #[derive(Default)]
 struct Kept {
     versions: Vec<Saga>,
-    /// Whether the saga itself is gone.
+    /// Whether the saga itself is deleted.
     gone: bool,
 }
 
 impl History {
-    /// From this version of the saga on.
+    /// Records the history from this version of the saga on.
     pub fn from(stand: &Stand, saga: &Saga) -> Self {
         let (sagas, name) = (stand.sagas(), saga.name_any());
         let (kept, version) =
@@ -60,12 +60,13 @@ impl History {
         Self { name, kept, watch }
     }
 
-    /// Whether it holds the versions of this saga.
+    /// Returns whether this history contains the versions of `saga`.
     pub fn concerns(&self, saga: &Saga) -> bool {
         concerns(&self.name, saga)
     }
 
-    /// All versions, once the last one of the saga is there; `None` where it is gone.
+    /// Waits until the history contains the last version of the saga, and returns all versions. If
+    /// `last` is `None`, waits until the saga is deleted.
     pub async fn caught_up(self, last: Option<&Saga>) -> Vec<Saga> {
         let there = || {
             let kept = keeps(&self.kept);
@@ -90,7 +91,8 @@ impl Drop for History {
     }
 }
 
-/// A saga and its children, whose names begin with its own.
+/// Returns whether `saga` is the saga of this name or one of its children. The names of the
+/// children begin with the name of the saga.
 fn concerns(name: &str, saga: &Saga) -> bool {
     saga.name_any().strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }

@@ -1,4 +1,4 @@
-//! What a run has to be like, whatever went wrong in it.
+//! The judge: the conditions that every run must meet, independent of the fault.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -16,16 +16,16 @@ use crate::{
     stories::{Scene, Seen, check},
 };
 
-/// What a run without a fault costs.
+/// The costs of a run without a fault.
 #[derive(Clone, Debug)]
 pub struct Reference {
-    /// The calls that were made, in their order.
+    /// The calls, in their order.
     pub calls: Vec<Place>,
     pub writes: usize,
     pub hands: usize,
     pub attempts: usize,
-    /// Whether it tells what things cost: no Lease lapsed, as one does where the machine stands
-    /// still for a while, and no write met another's.
+    /// Whether the run shows the normal costs. If true, no Lease lapsed, and no write met another
+    /// write. A Lease lapses if the machine stands still for some time.
     pub clean: bool,
 }
 
@@ -52,7 +52,7 @@ impl Reference {
         }
     }
 
-    /// The writes that were made for the saga.
+    /// Returns the writes for the saga.
     pub fn made(&self) -> impl Iterator<Item = &str> {
         self.calls
             .iter()
@@ -64,7 +64,7 @@ impl Reference {
 /// Judges a run.
 ///
 /// # Errors
-/// What is wrong, in one line.
+/// Returns the first error, in one line.
 pub fn judge(
     scene: &Scene<'_>,
     plan: &Plan,
@@ -89,8 +89,8 @@ pub fn judge(
     Ok(())
 }
 
-/// All that was to be done and undone was, once, in order; a call was repeated only after an
-/// Unknown, with the same key.
+/// Checks that every expected step was done or undone, once, in order. A call may be repeated only
+/// after an Unknown outcome, with the same key.
 fn ledger(seen: &Seen<'_>, plan: &Plan) -> Result<(), String> {
     let shop = &seen.scene.stand.shop;
     let entries = shop.entries(None);
@@ -137,7 +137,7 @@ fn ledger(seen: &Seen<'_>, plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-/// How many attempts of a step ended Unknown.
+/// Returns the number of attempts of a step that ended Unknown.
 fn unknowns(sagas: &[Saga], step: &str, direction: Direction) -> usize {
     let steps = sagas
         .iter()
@@ -149,8 +149,9 @@ fn unknowns(sagas: &[Saga], step: &str, direction: Direction) -> usize {
     attempts.filter(|attempt| attempt.outcome == Outcome::Unknown).count()
 }
 
-/// Whatever the shop did and did not undo is named where the saga says what stays in effect, and
-/// nothing else but what nobody can tell.
+/// Checks the steps that the saga reports as still in effect. The list must name every step that
+/// the shop did and did not undo. Apart from these steps, it may only name steps whose state is
+/// uncertain.
 fn what_is_in_effect_is_named(seen: &Seen<'_>) -> Result<(), String> {
     for saga in &seen.run.sagas {
         let status = saga.status.clone().unwrap_or_default();
@@ -160,7 +161,7 @@ fn what_is_in_effect_is_named(seen: &Seen<'_>) -> Result<(), String> {
         let phase = |name: &String| {
             status.steps.iter().find(|step| step.name == *name).map(|step| step.phase)
         };
-        // What a completed saga completed is its purpose.
+        // The completed steps of a completed saga are not reported, because they are its purpose.
         let silent: Vec<_> = stands
             .difference(&named)
             .filter(|name| !completed || phase(name) != Some(StepPhase::Completed))
@@ -209,7 +210,8 @@ fn each_request_is_answered_once(saga: &Saga, plan: &Plan) -> Result<(), String>
     })
 }
 
-/// No more status writes, Pods, Jobs and attempts than the lost attempts explain.
+/// Checks that there are no more status writes, Pods, Jobs and attempts than the lost attempts
+/// explain.
 fn nothing_more_than_needed(
     run: &Run,
     plan: &Plan,
@@ -219,7 +221,8 @@ fn nothing_more_than_needed(
     let costs = plan.story.costs;
     let struck = run.calls.iter().flatten().find(|call| call.struck.is_some());
     let more_attempts = lost * costs.per_loss + costs.spare;
-    // Each may cost two writes: that it is unknown, and the next one.
+    // Each lost attempt may cost two writes: one for the Unknown outcome and one for the next
+    // attempt.
     let more = 2 * more_attempts
         + costs.blur
         + plan.strike.zip(struck).map_or(0, |(strike, call)| shown(strike.fault, call));
@@ -244,8 +247,9 @@ fn nothing_more_than_needed(
     )
 }
 
-/// How many status writes more show what is going on: that a child or an object is refused for now,
-/// and that it no longer is.
+/// Returns the number of additional status writes that report temporary refusals. The first write
+/// reports that a child or an object is refused for now. The second write reports that the refusal
+/// is over.
 fn shown(fault: Fault, call: &Traced) -> usize {
     let makes = ["POST pods", "POST jobs", "POST sagas", "PATCH configmaps", "DELETE configmaps"]
         .contains(&call.class.as_str());
@@ -254,7 +258,8 @@ fn shown(fault: Fault, call: &Traced) -> usize {
     if makes && passes { 2 } else { 0 }
 }
 
-/// A refused write that no other's came before, or a write more, would have come from one.
+/// Checks that the operator decided nothing from an old copy. Such a decision would cause an
+/// additional write, or a refused write without an earlier write of another client.
 fn nothing_was_decided_from_an_old_copy(
     run: &Run,
     plan: &Plan,
@@ -287,8 +292,8 @@ fn nothing_was_decided_from_an_old_copy(
     })
 }
 
-/// How often an operator's Lease lapsed, as it does where the process or the API server stands
-/// still for too long: it then made another.
+/// Returns how often the Lease of an operator lapsed. A Lease lapses if the process or the API
+/// server stands still for too long. The operator then creates another Lease.
 fn lapses(run: &Run) -> usize {
     let leases = |calls: &Vec<Traced>| {
         calls
@@ -299,7 +304,8 @@ fn lapses(run: &Run) -> usize {
     run.calls.iter().map(|calls| leases(calls).saturating_sub(1)).sum()
 }
 
-/// Status writes that took place, but for those that note the UID of a child that lives long.
+/// Returns the number of successful status writes. Writes that add the UID of a child that lives
+/// long do not count.
 fn writes(history: &[Saga]) -> usize {
     let (mut noted, mut count) = (HashSet::new(), 0);
     let mut before: BTreeMap<String, &Saga> = BTreeMap::new();
@@ -326,13 +332,13 @@ fn children(saga: &Saga) -> impl Iterator<Item = String> {
     directions(saga).filter_map(|record| record.active.as_ref()?.child_uid.clone())
 }
 
-/// How many attempts there were since the operators of the plan began.
+/// Returns the number of attempts since the operators of the plan started.
 fn attempts_of(run: &Run) -> usize {
     let before = run.history.first().map(|first| attempts(std::slice::from_ref(first)));
     attempts(&run.sagas).saturating_sub(before.unwrap_or_default())
 }
 
-/// How many attempts there were, in both directions.
+/// Returns the number of attempts, in both directions.
 fn attempts(sagas: &[Saga]) -> usize {
     sagas
         .iter()

@@ -1,5 +1,4 @@
-//! A lane: a namespace in which one plan after the other is carried out, each with operators of its
-//! own.
+//! A lane: a namespace that runs one plan after the other. Each plan has its own operators.
 
 use std::sync::Arc;
 
@@ -20,21 +19,23 @@ use crate::{
     stories::{ACCOUNT, Scene},
 };
 
-/// How often a plan is told again whose fault did not strike, since things took another time.
+/// The number of tries of a plan. If the fault does not strike because of a different timing, the
+/// plan runs again.
 const TRIES: usize = 3;
-/// The same of a run without a fault, that does not tell what things cost.
+/// The number of tries of a run without a fault. If a run does not show the normal costs, it is
+/// repeated.
 const TRIES_OF_A_REFERENCE: usize = 6;
-/// The operator's account, as the chart makes it.
+/// The account of the operator, as the chart creates it.
 const OPERATOR: (&str, &str) = ("saga-system", "saga-operator");
 
-/// A namespace with all that stories need.
+/// Creates a namespace with everything that stories need.
 pub async fn lane() -> Arc<Stand> {
     let stand = Stand::with_pods("chaos").await;
     prepare(&stand).await;
     Arc::new(stand)
 }
 
-/// A run without a fault, and what it costs.
+/// Runs a story without a fault, and returns its costs.
 pub async fn reference(stand: &Stand, plan: &Plan, node: bool) -> Result<Reference, String> {
     for again in 1..=TRIES_OF_A_REFERENCE {
         let name = format!("{}-{again}", plan.story.name);
@@ -57,7 +58,7 @@ pub async fn reference(stand: &Stand, plan: &Plan, node: bool) -> Result<Referen
     ))
 }
 
-/// Carries a plan out and judges it.
+/// Runs a plan and judges the run.
 pub async fn one(
     stand: &Stand,
     nth: usize,
@@ -82,7 +83,7 @@ pub async fn one(
         .into())
 }
 
-/// Takes away what a plan leaves behind.
+/// Removes everything that a plan leaves behind.
 async fn clean(scene: &Scene<'_>) {
     let stand = scene.stand;
     stand.shop.forget(None);
@@ -94,7 +95,8 @@ async fn clean(scene: &Scene<'_>) {
     leases.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
 }
 
-/// Makes the account of the stories, lets the operator act as it, and keep its Leases here.
+/// Creates the account of the stories. Allows the operator to impersonate this account, and to keep
+/// its Leases in this namespace.
 async fn prepare(stand: &Stand) {
     let namespace = stand.namespace.as_str();
     let rbac = |kind: &str, name: &str, more: (&str, Value), and: Option<Value>| {
@@ -152,7 +154,7 @@ async fn prepare(stand: &Stand) {
     until_allowed(stand, OPERATOR, ("", "serviceaccounts", "impersonate")).await;
 }
 
-/// Waits until an account may do this here: the API server learns of roles a moment later.
+/// Waits until an account has this permission here. The API server applies new roles with a delay.
 async fn until_allowed(
     stand: &Stand,
     account: (&str, &str),

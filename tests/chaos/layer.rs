@@ -1,4 +1,4 @@
-//! The layer that strikes: below the client's rules, above the connections.
+//! The layer that strikes a call. It is below the rules of the client and above the connections.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,13 +29,13 @@ use crate::{
     fault::{Counter, Fault, Strike, Traced},
 };
 
-/// How long the process lives after the answer that it dies of.
+/// The lifetime of the process after the answer that makes it die.
 const AFTER_ANSWER: Duration = Duration::from_millis(3);
-/// For how long a stale copy is all that the watch brings.
+/// How long the watch delivers nothing newer than a stale copy.
 const STALE_FOR: Duration = Duration::from_millis(300);
-/// The signal that lets a stopped process go on, by its number on Linux.
+/// The number of the signal on Linux that continues a stopped process.
 const SIGCONT: i32 = 18;
-/// How often it is looked whether the watch may go on.
+/// The interval for checking whether the watch may continue.
 const POLL: Duration = Duration::from_millis(10);
 
 /// Strikes one call of this process.
@@ -43,7 +43,7 @@ const POLL: Duration = Duration::from_millis(10);
 pub struct FaultLayer(Arc<Switch>);
 
 impl FaultLayer {
-    /// A layer with at most one fault, and a file that every call leaves a line in.
+    /// Creates a layer with at most one fault. Each call adds a line to the file `trace`.
     pub fn new(strike: Option<Strike>, trace: Option<File>) -> Self {
         Self(Arc::new(Switch { strike, trace: trace.map(Mutex::new), state: Mutex::default() }))
     }
@@ -57,7 +57,7 @@ impl<S> Layer<S> for FaultLayer {
     }
 }
 
-/// The service of [`FaultLayer`].
+/// The service that [`FaultLayer`] creates.
 #[derive(Clone)]
 pub struct Faulty<S> {
     inner: S,
@@ -81,7 +81,8 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The service that was polled ready takes the call; a fresh clone stays for the next one.
+        // `poll_ready` reserved this instance, so this instance must take the call. A fresh clone
+        // replaces it for the next call.
         let fresh = self.inner.clone();
         let (inner, switch) = (std::mem::replace(&mut self.inner, fresh), Arc::clone(&self.switch));
         Box::pin(async move {
@@ -100,14 +101,14 @@ where
     }
 }
 
-/// A call that was counted.
+/// A call with its counter and its number.
 struct Call {
     counter: Counter,
     nth: usize,
     class: String,
-    /// The saga that it is about.
+    /// The name of the saga that the call is about.
     saga: Option<String>,
-    /// The fault that strikes it.
+    /// The fault that strikes the call.
     fault: Option<Fault>,
 }
 
@@ -120,26 +121,26 @@ struct Switch {
 #[derive(Default)]
 struct State {
     counts: HashMap<Counter, usize>,
-    /// UIDs of Pods that were noted in a status.
+    /// The UIDs of children that were written into a status.
     noted: Vec<String>,
-    /// The process dies as its next call leaves.
+    /// Whether the process dies when it sends its next call.
     doomed: bool,
-    /// The newest copy of each saga that the watch or a list brought, by name.
+    /// The newest copy of each saga that the watch or a list delivered, by name.
     copies: BTreeMap<String, Value>,
-    /// Where the watch on sagas is put together.
+    /// The sender of the lines of the watch on sagas.
     watch: Option<mpsc::UnboundedSender<Option<Bytes>>>,
-    /// Until when nothing newer comes by the watch.
+    /// The time until which the watch delivers nothing newer.
     held_until: Option<Instant>,
-    /// What the next list of sagas holds instead of what is there.
+    /// The stale items that replace the items of the next list of sagas.
     stale_list: Option<Vec<Value>>,
 }
 
 impl State {
-    /// Puts a line into the watch on sagas, with its type first, as the API server writes it: that
-    /// of a saga is read no other way.
+    /// Adds a line to the watch on sagas. Like in the output of the API server, the type is the
+    /// first field. The operator requires this order for sagas.
     fn bring(&self, kind: &str, object: &Value) {
         if let Some(watch) = &self.watch {
-            // A watch that is gone is about to begin again.
+            // The send fails if the watch has ended. A new watch is then about to start.
             let _ = watch
                 .send(Some(Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))));
         }
@@ -151,7 +152,7 @@ impl Switch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until when nothing newer may come by the watch, where that is now.
+    /// Returns the time until which the watch delivers nothing newer, if this time is not over.
     fn held(&self) -> Option<Instant> {
         self.state().held_until.filter(|until| *until > Instant::now())
     }
@@ -229,7 +230,8 @@ impl Switch {
         })
     }
 
-    /// The watch brings a copy once more, and for a while nothing newer.
+    /// Delivers a copy once more through the watch. Then the watch delivers nothing newer for some
+    /// time.
     fn deliver_again(&self, copy: Option<Value>) {
         let mut state = self.state();
         state.held_until = Some(Instant::now() + STALE_FOR);
@@ -238,7 +240,7 @@ impl Switch {
         }
     }
 
-    /// The watch ends as if its place in history were forgotten, and the next list is as old as
+    /// Ends the watch with the error that its resource version has expired. The next list contains
     /// these copies.
     fn cut_the_watch(&self, copies: Vec<Value>) {
         let mut state = self.state();
@@ -250,7 +252,7 @@ impl Switch {
         state.bring("ERROR", &gone);
     }
 
-    /// The body of a watch on sagas, taken apart into lines so that others can be put between them.
+    /// Splits the body of a watch on sagas into lines, so that other lines can be inserted.
     fn watched(
         self: Arc<Self>,
         body: UnsyncBoxBody<Bytes, BoxError>,
@@ -265,7 +267,8 @@ impl Switch {
         StreamBody::new(frames).boxed_unsync()
     }
 
-    /// A list of sagas, older than it is where that was wanted.
+    /// Returns the answer to a list of sagas. Replaces its items by a stale copy if a fault
+    /// requires one.
     async fn listed(&self, answer: Answer) -> Result<Answer, BoxError> {
         let (head, body) = answer.into_parts();
         let mut list: Value = serde_json::from_slice(&body.collect().await?.to_bytes())?;
@@ -308,7 +311,7 @@ impl Switch {
     }
 }
 
-/// Forwards a watch line by line. What comes while nothing newer may come waits.
+/// Forwards a watch line by line. While the watch must deliver nothing newer, the lines wait.
 async fn forward(
     switch: Arc<Switch>,
     mut body: UnsyncBoxBody<Bytes, BoxError>,
@@ -338,13 +341,13 @@ async fn forward(
             }
         }
     }
-    // Nobody listens where the watch was given up.
+    // The send fails if the receiver has given up the watch.
     let _ = lines.send(None);
 }
 
-/// Stops this process until it is told to go on. The signal stops the threads one after the other,
-/// and on a busy machine another one may run for a while yet: so nobody gets the answer before the
-/// process was told to go on.
+/// Stops this process until it receives SIGCONT. SIGSTOP stops the threads one after the other, and
+/// on a busy machine another thread may continue for some time. Therefore, nobody gets the answer
+/// before SIGCONT.
 async fn stop_here() {
     let mut going_on = signal(SignalKind::from_raw(SIGCONT)).unwrap();
     let stopped = Command::new("kill").args(["-STOP", &std::process::id().to_string()]).status();

@@ -1,24 +1,25 @@
-//! Everything that can go wrong between the operator and the API server, at every call of a saga's
-//! life, on a real API server.
+//! The chaos suite: runs sagas on a real API server, and causes every fault between the operator
+//! and the API server at every call of a saga's life.
 //!
 //! ```text
-//!  a run without a fault ──► its calls × the faults that make sense = plans ──► lanes
-//!      ──► the shop's ledger and the history judge
+//!  a run without a fault ──► its calls × the faults that apply = plans ──► lanes
+//!      ──► the judge checks the shop's ledger and the history
 //! ```
 //!
 //! | | |
 //! |---|---|
-//! | `SAGA_CHAOS_PLAN` | only this plan, or several with commas: `chain/crash-before@call:3` |
+//! | `SAGA_CHAOS_PLAN` | only these plans, separated by commas: `chain/crash-before@call:3` |
 //! | `SAGA_CHAOS_STORIES` | only the plans of these stories |
 //! | `SAGA_CHAOS_FAULTS` | only the plans with these faults |
-//! | `SAGA_CHAOS_SAMPLE` | so many, by `SAGA_SEED`, with one of each pair of story and fault |
-//! | `SAGA_CHAOS_LANES` | plans that run side by side |
-//! | `SAGA_CHAOS_TWINS` | `only`: no plans, only the twins; `none`: no twins |
+//! | `SAGA_CHAOS_SAMPLE` | this many plans, by `SAGA_SEED`, with each pair of story and fault |
+//! | `SAGA_CHAOS_LANES` | the number of plans that run in parallel |
+//! | `SAGA_CHAOS_TWINS` | `only`: no plans, only the mutants; `none`: no mutants |
 //!
-//! What was run is told in `build/chaos.json`, unless only some plans, stories or faults were asked
-//! for.
+//! The results are written to `build/chaos.json`, unless the run is limited to some plans, stories
+//! or faults.
 //!
-//! Needs a cluster as `tests/operator` does, and the faulty operator: `make chaos` brings both.
+//! The suite needs a cluster like `tests/operator`, and the faulty operator. `make chaos` provides
+//! both.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

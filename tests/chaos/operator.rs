@@ -1,11 +1,12 @@
-//! The operator with faults between it and the API server, and at will with one of its guards
-//! switched off: the same command line, and the plan from the environment.
+//! The operator with faults between the operator and the API server. Optionally, one of its guards
+//! is switched off. The command line is the same as that of the operator, and the environment
+//! contains the plan.
 //!
 //! | | |
 //! |---|---|
 //! | `SAGA_FAULT` | one fault: `crash-before@call:3` |
 //! | `SAGA_TWIN` | the guard that is switched off: `own-writes` |
-//! | `SAGA_TRACE` | a file that every call leaves a line in |
+//! | `SAGA_TRACE` | a file to which every call adds a line |
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,5 +1,5 @@
-//! Plans: a story, and what goes wrong in it. All of them, or a seeded sample in which each pair of
-//! story and fault occurs.
+//! Plans: a story and a fault. The plans of a run are all plans, or a seeded sample that contains
+//! each pair of story and fault.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
@@ -10,7 +10,7 @@ use crate::{
     stories::{ALL, Story},
 };
 
-/// A story and what goes wrong in it.
+/// A story and the fault that strikes in it.
 #[derive(Clone, Copy)]
 pub struct Plan {
     pub story: &'static Story,
@@ -55,11 +55,11 @@ impl FromStr for Plan {
 pub struct Place {
     pub counter: Counter,
     pub nth: usize,
-    /// Such as `PUT sagas/status`.
+    /// The class of the call, such as `PUT sagas/status`.
     pub class: String,
 }
 
-/// All plans of a story whose run without a fault makes these calls.
+/// Returns all plans of a story. `calls` are the calls of the run without a fault.
 pub fn plans(story: &'static Story, calls: &[Place]) -> Vec<Plan> {
     let at = |place: &Place| {
         let sensible = |fault: &Fault| left_out(story, *fault, place).is_none();
@@ -70,21 +70,21 @@ pub fn plans(story: &'static Story, calls: &[Place]) -> Vec<Plan> {
     calls.iter().filter(|place| is_struck(story, place)).flat_map(at).collect()
 }
 
-/// Whether faults strike this call of a story: all writes for the saga, and what the story says
-/// besides.
+/// Returns whether faults strike this call of a story. Faults strike all writes for the saga, and
+/// the calls that the story names.
 pub fn is_struck(story: &Story, place: &Place) -> bool {
     let named =
         |(counter, most): &(Counter, usize)| *counter == place.counter && place.nth <= *most;
     place.counter == Counter::Call || story.strikes.iter().any(named)
 }
 
-/// The pairs of a story and a fault that occur.
+/// Returns the pairs of a story and a fault that occur in the plans.
 pub fn pairs(plans: &[Plan]) -> BTreeSet<Pair> {
     plans.iter().filter_map(Plan::pair).collect()
 }
 
-/// So many of the plans, chosen by the seed, in their order. First one of each pair, then whichever
-/// come next.
+/// Returns `count` of the plans, chosen by the seed, in their original order. The sample first
+/// takes one plan of each pair, and then any other plans.
 pub fn sample(plans: Vec<Plan>, count: usize, seed: u64) -> Vec<Plan> {
     let mut drawn: Vec<_> =
         (0_u64..).zip(plans).map(|(nth, plan)| (scramble(seed, nth), nth, plan)).collect();

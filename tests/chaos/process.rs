@@ -13,23 +13,24 @@ use crate::{
     stand::{PATIENCE, Stand, setting},
 };
 
-/// How often something is looked at that tells nobody when it changes.
+/// The interval for polling state that has no notification.
 pub const POLL: Duration = Duration::from_millis(20);
 
-/// One operator. It dies with this value.
+/// One operator. Dropping this value kills the process.
 pub struct Process {
     child: Child,
     trace: PathBuf,
 }
 
 impl Process {
-    /// Starts an operator that works in the stand's namespace alone. `plan` are the variables of
-    /// the faulty operator; its `trace` is a name that no other process of this namespace has.
+    /// Starts an operator that works only in the namespace of the stand. `plan` holds the
+    /// environment variables of the faulty operator. `trace` is a name that is unique in this
+    /// namespace.
     pub fn start(stand: &Stand, trace: &str, plan: &[(&str, String)]) -> Self {
         Self::start_with(stand, trace, plan, &[])
     }
 
-    /// The same with more arguments.
+    /// Starts an operator like [`Self::start`], with additional arguments.
     pub fn start_with(
         stand: &Stand,
         trace: &str,
@@ -39,7 +40,8 @@ impl Process {
         let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let trace = temporary.join(format!("{}-{trace}.trace", stand.namespace));
         let log = std::fs::OpenOptions::new().create(true).append(true).open(stand.log()).unwrap();
-        // Beside the operator's own binary, where Cargo puts examples.
+        // The faulty operator is an example. Cargo puts examples next to the binary of the
+        // operator.
         let program = Path::new(env!("CARGO_BIN_EXE_saga-operator"))
             .with_file_name("examples")
             .join("faulty-operator");
@@ -69,13 +71,13 @@ impl Process {
         }
     }
 
-    /// All calls so far.
+    /// Returns all calls so far.
     pub fn trace(&self) -> Vec<Traced> {
         let text = std::fs::read_to_string(&self.trace).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// Waits until the trace is as wanted.
+    /// Waits until the trace meets the condition.
     pub async fn until(&self, what: &str, wanted: impl Fn(&[Traced]) -> bool) {
         let seen = async {
             while !wanted(&self.trace()) {
@@ -87,7 +89,7 @@ impl Process {
             .unwrap_or_else(|_| panic!("the operator does not {what}: {:?}", self.trace()));
     }
 
-    /// Waits until both watches are open: from now on the operator sees what happens.
+    /// Waits until both watches are open and the operator sees all changes.
     pub async fn watches(&mut self) {
         let open = |trace: &[Traced], counter| {
             trace.iter().any(|call| call.counter == counter && call.committed())
@@ -104,7 +106,7 @@ impl Process {
         timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("the operator does not watch"));
     }
 
-    /// Waits until it asked for the leader's Lease, or cannot any more.
+    /// Waits until the process has requested the Lease of the leader, or is stopped or dead.
     pub async fn stands(&mut self) {
         let asked = |trace: &[Traced]| {
             trace.iter().any(|call| {
@@ -121,20 +123,20 @@ impl Process {
             .unwrap_or_else(|_| panic!("the operator does not stand for leadership"));
     }
 
-    /// Whether the process is gone.
+    /// Returns whether the process has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Whether the process stands still (SIGSTOP).
+    /// Returns whether the process is stopped (SIGSTOP).
     pub fn stands_still(&self) -> bool {
         let stat =
             std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        // The state is the first field after the name, which ends with the last parenthesis.
+        // The state is the first field after the name. The name ends with the last parenthesis.
         stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
     }
 
-    /// Lets a process that stands still go on.
+    /// Continues a stopped process.
     pub fn go_on(&self) {
         assert!(
             Command::new("kill")

@@ -1,5 +1,5 @@
-//! What the sweep tells: what is left out and why, how it ended, and `build/chaos.json` for who
-//! writes of it elsewhere.
+//! The report of the sweep: the omitted faults with the reasons, the results, and the file
+//! `build/chaos.json` for other programs.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -18,7 +18,7 @@ use crate::{
     stories::Story,
 };
 
-/// The summary of a run, as it is written.
+/// The summary of a run, in the form that is written to the file.
 pub struct Report(Value);
 
 impl Report {
@@ -36,7 +36,7 @@ impl Report {
         }))
     }
 
-    /// These are carried out.
+    /// Records the chosen plans.
     pub fn chosen(&mut self, plans: &[Plan]) {
         self.0["plans"] = json!(plans.len());
         self.0["pairsRun"] = json!(pairs(plans).len());
@@ -51,7 +51,8 @@ impl Report {
         }
     }
 
-    /// So it ended. `killed`: twins, where they were tried.
+    /// Records the results. `killed` is the number of killed mutants; `None` if no mutants were
+    /// tried.
     pub fn ended(&mut self, failed: usize, killed: Option<usize>, took: Duration) {
         let Self(told) = self;
         told["failed"] = json!(failed);
@@ -71,8 +72,9 @@ impl Report {
     }
 }
 
-/// Tells which faults are tried nowhere in some story, and which are not tried at some calls, and
-/// why. Whether each of the former has its reason.
+/// Prints the pairs of story and fault that have no plan, and the faults that are not tried at some
+/// calls, with the reasons. Returns whether every pair without a plan has a reason, and no other
+/// pair has one.
 pub fn tell_what_is_left_out(
     stories: &[&'static Story],
     every: &[Plan],
@@ -115,7 +117,7 @@ pub fn tell_what_is_left_out(
     missing == excused
 }
 
-/// Why something failed, short enough for its line: a panic has told the rest already.
+/// Shortens an error to one line of at most 300 characters. A panic has already printed the rest.
 pub fn one_line(why: &str) -> String {
     why.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
 }

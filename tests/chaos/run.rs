@@ -1,5 +1,5 @@
-//! One plan carried out: the story told to an operator that the fault strikes, and again to one
-//! without a fault where the first died.
+//! Runs one plan: plays the story to an operator that the fault strikes. If this operator dies,
+//! another operator without a fault replaces it.
 
 use std::time::Duration;
 
@@ -17,45 +17,47 @@ use crate::{
     stories::{End, Scene},
 };
 
-/// How long a frozen operator stands still: longer than an effect may wait for, and less than its
-/// Lease holds.
+/// How long a frozen operator stands still: longer than an effect may wait, and shorter than the
+/// term of its Lease.
 const FROZEN: Duration = Duration::from_secs(3);
-/// The same where another one takes over: longer than the other one waits for a Lease.
+/// How long a frozen operator stands still if another operator takes over: longer than the other
+/// operator waits for a Lease.
 const GIVEN_UP: Duration = Duration::from_secs(9);
-/// The same where the other one waits for the leader's Lease.
+/// How long a frozen operator stands still if the other operator waits for the Lease of the leader.
 const LEADS_NO_MORE: Duration = Duration::from_secs(13);
-/// How long the last calls may take after the saga has ended.
+/// The time limit for the last calls after the saga has ended.
 const STRUCK_WITHIN: Duration = Duration::from_secs(20);
-/// For how long nothing more is done where all is done.
+/// How long no call may happen before everything counts as done.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// What happened.
+/// The observations of a run.
 pub struct Run {
     pub saga: Saga,
     /// The last versions of this saga and its children.
     pub sagas: Vec<Saga>,
-    /// Every version of them, oldest first.
+    /// Every version of this saga and its children, oldest first.
     pub history: Vec<Saga>,
-    /// How many Pods and Jobs there are.
+    /// The number of existing Pods and Jobs.
     pub hands: usize,
-    /// The objects that belong to the saga, by name.
+    /// The names of the objects that belong to the saga.
     pub objects: Vec<String>,
-    /// The calls of each operator that ran: first the one that the fault struck.
+    /// The calls of each operator that ran. The operator that the fault struck is first.
     pub calls: Vec<Vec<Traced>>,
 }
 
-/// Why a run cannot be judged.
+/// The reason why a run cannot be judged.
 pub enum Void {
-    /// The fault did not strike: things took another time than in the run without a fault.
+    /// The fault did not strike, because the timing differs from the run without a fault.
     NotStruck,
     /// Something is wrong with the operator itself.
     Wrong(String),
 }
 
-/// Carries a plan out.
+/// Runs a plan.
 ///
 /// # Errors
-/// What went wrong with the operator itself; the rest panics.
+/// Returns an error if something is wrong with the operator itself, or if the fault did not strike.
+/// Other errors panic.
 pub async fn run(scene: &Scene<'_>, plan: &Plan) -> Result<Run, Void> {
     let (stand, name) = (scene.stand, scene.name);
     (plan.story.stage)(scene).await;
@@ -97,7 +99,7 @@ pub async fn run(scene: &Scene<'_>, plan: &Plan) -> Result<Run, Void> {
     Ok(Run { saga, sagas, history, hands, objects, calls: operators.calls() })
 }
 
-/// What a saga made: how many Pods and Jobs, and which objects.
+/// Returns what a saga created: the number of Pods and Jobs, and the names of the objects.
 async fn left(stand: &Stand, name: &str) -> (usize, Vec<String>) {
     let jobs: Api<Job> = Api::namespaced(stand.client.clone(), &stand.namespace);
     let of_it = ListParams::default().labels(&format!("saga.dev/saga={name}"));
@@ -113,7 +115,7 @@ async fn left(stand: &Stand, name: &str) -> (usize, Vec<String>) {
     )
 }
 
-/// Waits until the story has ended and nothing of the operator's is left to do.
+/// Waits until the story has ended and the operator has no work left.
 async fn until_ended(stand: &Stand, saga: &Saga, plan: &Plan, history: &History) {
     let name = saga.name_any();
     let free = |saga: &Saga| saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty);
@@ -146,7 +148,7 @@ async fn until_ended(stand: &Stand, saga: &Saga, plan: &Plan, history: &History)
         .unwrap_or_else(|_| panic!("a child of {name} keeps its finalizer"));
 }
 
-/// Up to which request the annotations are taken away.
+/// Returns the number of the last request whose annotation was removed.
 pub fn handled(saga: &Saga) -> usize {
     saga.annotations()
         .get(saga_operator::api::HANDLED)
@@ -154,7 +156,7 @@ pub fn handled(saga: &Saga) -> usize {
         .unwrap_or_default()
 }
 
-/// The operators of one plan. The fault strikes the first.
+/// The operators of one plan. The fault strikes the first operator.
 struct Operators<'a> {
     stand: &'a Stand,
     name: &'a str,
@@ -180,7 +182,8 @@ impl<'a> Operators<'a> {
     }
 
     fn arguments(stand: &'a Stand, plan: &Plan) -> Vec<&'a str> {
-        // Leases go with the namespace, or with the plan: hundreds of operators are killed.
+        // The Leases are in the namespace of the plan, and are deleted with the namespace or after
+        // the plan. A sweep kills hundreds of operators.
         plan.story
             .arguments
             .iter()
@@ -199,8 +202,9 @@ impl<'a> Operators<'a> {
         ));
     }
 
-    /// Starts another operator where one dies of its fault, and lets one go on that stands still;
-    /// returns only where something else happened to it.
+    /// Watches over the operators. If an operator dies of its fault, starts another operator. If an
+    /// operator is frozen, continues it. Returns only if something unexpected happens to an
+    /// operator.
     async fn look_after(&mut self) -> String {
         loop {
             if let Err(why) = self.look().await {
@@ -238,8 +242,8 @@ impl<'a> Operators<'a> {
         Ok(())
     }
 
-    /// Makes sure that the fault struck, and where the operator died of it that another one has
-    /// looked at what is left. Without a fault, that the last call was made.
+    /// Waits until the fault has struck. If the operator died of the fault, also waits until
+    /// another operator has read the remaining state. Without a fault, waits for the last call.
     async fn struck(&mut self) -> Result<(), Void> {
         let Some(strike) = self.plan.strike else { return self.made_its_last_call().await };
         let within = Instant::now() + STRUCK_WITHIN;
@@ -260,8 +264,7 @@ impl<'a> Operators<'a> {
         }
     }
 
-    /// Waits until nothing more is done: a count that is taken before the last call is short of
-    /// one.
+    /// Waits until no more calls happen. A count that is taken before the last call is too small.
     async fn made_its_last_call(&self) -> Result<(), Void> {
         let done = || {
             self.first

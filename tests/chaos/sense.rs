@@ -1,5 +1,5 @@
-//! What is left out of the sweep, and why: faults that cannot happen to a call or show nothing
-//! there, and the stories that so have none of them.
+//! The faults that the sweep omits, and the reasons. Such a fault cannot happen to a call or has no
+//! visible effect there. As a result, some stories have no plan for some faults.
 
 use crate::{
     fault::{Counter, Fault},
@@ -9,10 +9,10 @@ use crate::{
 
 /// Faults that are not tried at some calls.
 struct Rule {
-    /// Why not.
+    /// The reason.
     reason: &'static str,
     faults: &'static [Fault],
-    /// Where.
+    /// Returns whether the rule applies to a call of a story.
     at: fn(&Story, &Place) -> bool,
 }
 
@@ -71,11 +71,11 @@ const RULES: [Rule; 7] = [
     },
 ];
 
-/// The pairs of a story and a fault that no plan has, and why.
+/// The pairs of a story and a fault that no plan has, and the reasons.
 pub const WITHOUT_A_PLAN: [(&str, Fault, &str); 2] =
     [("leader", Fault::Stale, RULES[6].reason), ("leader", Fault::StaleList, RULES[6].reason)];
 
-/// Why a fault is not tried at a call of a story; `None` where it is.
+/// Returns the reason why a fault is not tried at a call of a story; `None` if the fault is tried.
 pub fn left_out(story: &Story, fault: Fault, place: &Place) -> Option<&'static str> {
     RULES
         .iter()
@@ -83,7 +83,7 @@ pub fn left_out(story: &Story, fault: Fault, place: &Place) -> Option<&'static s
         .map(|rule| rule.reason)
 }
 
-/// How many faults are left out at these calls for each reason.
+/// Returns, for each reason, the number of faults that are omitted at these calls.
 pub fn tally<'a>(
     story: &Story,
     places: impl Iterator<Item = &'a Place>,

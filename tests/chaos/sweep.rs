@@ -1,4 +1,4 @@
-//! The sweep: all plans in lanes, each of which has a namespace, a shop and operators of its own.
+//! The sweep: runs all plans in lanes. Each lane has its own namespace, shop and operators.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,12 +22,12 @@ use crate::{
     twin,
 };
 
-/// Plans that run side by side: most of their time is waiting.
+/// The number of plans that run in parallel. Plans mostly wait.
 const LANES: usize = 12;
-/// How often it is said how far the sweep is: after so many plans.
+/// The number of plans between two messages about the progress.
 const TELL_EVERY: usize = 50;
 
-/// What the environment asks for.
+/// The options from the environment.
 struct Asked {
     plans: Vec<Plan>,
     stories: Vec<String>,
@@ -40,11 +40,11 @@ struct Asked {
     sweep: bool,
 }
 
-/// What the lanes share.
+/// The state that the lanes share.
 struct Sweep {
     references: HashMap<&'static str, Reference>,
     queue: Mutex<VecDeque<(usize, Plan)>>,
-    /// Namespaces that nobody uses.
+    /// Namespaces that no lane uses.
     stands: Mutex<Vec<Arc<Stand>>>,
     total: usize,
     done: AtomicUsize,
@@ -78,12 +78,13 @@ impl Asked {
             sample: number("SAGA_CHAOS_SAMPLE"),
             seed: number("SAGA_SEED").unwrap_or_else(|| u64::from(std::process::id())),
             lanes: number("SAGA_CHAOS_LANES").unwrap_or(LANES),
-            // `make test` knows why Pods do not run here, where they do not.
+            // If Pods cannot run here, `make test` sets `SAGA_TEST_NODE` to a value other than
+            // `ready`.
             node: std::env::var("SAGA_TEST_NODE").ok().is_none_or(|node| node == "ready"),
         }
     }
 
-    /// The stories that are told.
+    /// Returns the stories of this run.
     fn stories(&self) -> Vec<&'static Story> {
         let wanted = |story: &&Story| {
             let of_a_plan = self.plans.is_empty()
@@ -95,13 +96,13 @@ impl Asked {
         ALL.into_iter().filter(|story| self.sweep && wanted(story)).collect()
     }
 
-    /// Whether it is about the whole, be it by a sample.
+    /// Returns whether the run covers everything, or a sample of everything.
     fn everything(&self) -> bool {
         self.sweep && self.plans.is_empty() && self.stories.is_empty() && self.faults.is_empty()
     }
 }
 
-/// Runs what the environment asks for; whether all of it passed.
+/// Runs everything that the environment asks for. Returns whether everything passed.
 pub async fn all() -> bool {
     let (begun, asked) = (Instant::now(), Asked::read());
     if !asked.node {
@@ -168,7 +169,7 @@ fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().and_then(|number| number.parse().ok())
 }
 
-/// What each story costs without a fault, and the namespaces in which that was found out.
+/// Returns the costs of each story without a fault, and the namespaces of these runs.
 async fn references(
     stories: &[&'static Story],
     asked: &Asked,
@@ -211,7 +212,7 @@ async fn work(sweep: Arc<Sweep>) {
     loop {
         let Some((nth, plan)) = sweep.queue.lock().unwrap().pop_front() else { return };
         let (here, shared) = (Arc::clone(&stand), Arc::clone(&sweep));
-        // A task of its own, so that a panic fails this plan only.
+        // The plan runs in its own task, so that a panic fails only this plan.
         let done = tokio::spawn(async move {
             let reference =
                 shared.references.get(plan.story.name).ok_or("its story cannot be told here")?;
@@ -225,7 +226,7 @@ async fn work(sweep: Arc<Sweep>) {
                 "FAILED {plan}: {why}; its log: {}; again: SAGA_CHAOS_PLAN={plan} make chaos",
                 stand.log().display()
             );
-            // What is left of the saga would be in the way.
+            // The remains of the saga would disturb the next plan.
             stand = lane::lane().await;
         }
         let done = sweep.done.fetch_add(1, Ordering::SeqCst) + 1;

@@ -1,6 +1,6 @@
-//! Twins: the operator with one guard switched off. For each there is a plan that the whole
-//! operator passes and the twin does not, which shows that the guard is needed and that these tests
-//! would notice its loss.
+//! Mutants: the operator with one guard switched off. Each mutant has a plan that the whole
+//! operator passes and the mutant fails. The plan shows that the guard is necessary, and that these
+//! tests notice its loss.
 
 use std::time::Duration;
 
@@ -25,16 +25,17 @@ use crate::{
     stand::{Stand, checkout, outcomes, post, post_by_gate, scope, step},
 };
 
-/// The saga of every plan.
+/// The name of the saga in every plan.
 const NAME: &str = "order";
 const IMAGE: &str = "saga.dev/examples/busybox:1";
-/// Longer than a tenure holds without a renewal.
+/// A duration longer than a tenure holds without a renewal.
 const LAPSED: Duration = HOLDS_FOR.saturating_add(Duration::from_secs(1));
-/// Looks at a Lease, two seconds apart, that last longer than its term.
+/// The number of reads of a Lease, two seconds apart, that together take longer than the term of
+/// the Lease.
 const LOOKS: usize = 6;
 
-/// Runs the plan of every twin on the whole operator and on the twin; how many passed the one way
-/// and were caught the other.
+/// Runs the plan of every mutant, on the whole operator and on the mutant. Returns the number of
+/// killed mutants: those whose plan the whole operator passes and the mutant fails.
 pub async fn all() -> usize {
     let runs = Twin::GUARDS.map(|twin| tokio::spawn(one(twin)));
     let mut killed = 0;
@@ -54,9 +55,9 @@ pub async fn all() -> usize {
     killed
 }
 
-/// What the twin was caught at.
+/// Returns the error that exposed the mutant.
 async fn one(twin: Twin) -> Result<String, String> {
-    // One after the other, each in a namespace of its own.
+    // The two runs are sequential, and each has its own namespace.
     plan(twin, None).await.map_err(|why| format!("the whole operator fails its plan: {why}"))?;
     plan(twin, Some(twin))
         .await
@@ -74,12 +75,13 @@ async fn plan(of: Twin, off: Option<Twin>) -> Result<(), String> {
         Twin::Executor => request_of_another(&stand, off).await,
         Twin::Key => lost_answer(&stand, off).await,
         Twin::Tenure => late_request(&stand, off).await,
-        // Rules of the engine, which the model breaks.
+        // The other mutants break rules of the engine. The model tests cover these rules.
         other => Err(format!("{} has no plan", other.as_str())),
     }
 }
 
-/// Starts an operator with the guard switched off, where one is to be, and at will with a fault.
+/// Starts an operator. If `off` is a guard, the guard is switched off. If `fault` is given, the
+/// fault strikes.
 async fn start(stand: &Stand, name: &str, off: Option<Twin>, fault: Option<&str>) -> Process {
     let twin = off.map(|twin| ("SAGA_TWIN", twin.as_str().to_owned()));
     let fault = fault.map(|fault| ("SAGA_FAULT", fault.to_owned()));
@@ -89,8 +91,8 @@ async fn start(stand: &Stand, name: &str, off: Option<Twin>, fault: Option<&str>
     process
 }
 
-/// The shop charges the card, and the answer is lost. The same key tells it that it is the same
-/// charge.
+/// The shop charges the card, and the answer is lost. The key of the second request must be the
+/// same, so that the shop recognises the same charge.
 async fn lost_answer(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     let _operator = start(stand, NAME, off, None).await;
     stand
@@ -103,7 +105,7 @@ async fn lost_answer(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     check(twice.is_empty(), || format!("{twice:?} was done twice"))
 }
 
-/// A Pod of somebody else has the name that the step's Pod is to have.
+/// A foreign Pod has the name that the Pod of the step needs.
 async fn foreign_pod(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     let _operator = start(stand, NAME, off, None).await;
     let work = json!({"image": IMAGE, "command": ["true"]});
@@ -138,7 +140,7 @@ async fn foreign_pod(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     })
 }
 
-/// After each of its writes the operator sees the copy from before once more.
+/// After each of its writes, the operator receives the previous copy once more.
 async fn old_copies(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     for nth in 2..=4 {
         let name = format!("{NAME}-{nth}");
@@ -166,11 +168,11 @@ fn is_done(saga: &Saga) -> bool {
     completed && saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
 }
 
-/// The first of two operators is frozen between its intent and the Pod; the second one creates the
-/// Pod, ends it when its time has passed without a node for it, and settles. What the first one
-/// does then comes too late.
+/// The first of two operators is frozen between its intent and the create of the Pod. The second
+/// one creates the Pod, ends it when its time limit passes without a node for it, and settles the
+/// attempt. After that, the effect of the first operator is too late.
 async fn late_effect(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
-    // The finalizer is its first call, the intent its second.
+    // The first call is the finalizer, and the second call is the intent.
     let first = start(stand, "first", off, Some("freeze@call:2")).await;
     let work =
         json!({"image": IMAGE, "command": ["true"], "resources": {"requests": {"cpu": "1000"}}});
@@ -196,11 +198,12 @@ async fn frozen(process: &Process) {
     }
 }
 
-/// The first of two operators waits for an answer that is kept back for longer than any Lease; the
-/// second one watches meanwhile.
+/// The first of two operators waits for an answer that is held back for longer than the term of any
+/// Lease. The second operator watches during that time.
 async fn request_of_another(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
-    // Only the second one is a twin: two of them would take the request from each other until no
-    // attempt is left. A slow machine lets it take several before the answers are let through.
+    // Only the second operator is a mutant. Two mutants would take the HTTP request from each other
+    // until no attempt is left. On a slow machine, the mutant takes the HTTP request several times
+    // before the gate opens.
     let _first = start(stand, "first", None, None).await;
     let retry = json!({"maxAttempts": 100, "backoff": {"type": "None", "initialDelay": "50ms"}});
     let charge = post_by_gate("/payments/charges");
@@ -208,8 +211,8 @@ async fn request_of_another(stand: &Stand, off: Option<Twin>) -> Result<(), Stri
     let saga = stand.apply(NAME, &json!({"steps": steps})).await;
     stand.shop_has_done(&saga, "charge-card").await;
     let second = start(stand, "second", off, None).await;
-    // The whole one reads the first one's Lease, again and again; the twin sends the request
-    // itself.
+    // The whole operator reads the Lease of the first operator repeatedly. The mutant sends the
+    // HTTP request itself.
     let looks = |trace: &[Traced]| trace.iter().filter(|call| call.class == "GET leases").count();
     let called = || stand.shop.entries(Some(&scope(&saga))).len();
     while looks(&second.trace()) < LOOKS && called() < 2 {
@@ -227,11 +230,11 @@ async fn request_of_another(stand: &Stand, off: Option<Twin>) -> Result<(), Stri
     })
 }
 
-/// A single operator is frozen between its intent and the request for longer than its tenure holds.
-/// Another one could have judged meanwhile that it is gone: the request must not leave under the id
-/// that the intent names.
+/// A single operator is frozen between its intent and the HTTP request, for longer than its tenure
+/// holds. During that time, another replica could decide that the operator is gone. The operator
+/// must not send the HTTP request under the executor that the intent names.
 async fn late_request(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
-    // The finalizer is its first call, the intent its second.
+    // The first call is the finalizer, and the second call is the intent.
     let operator = start(stand, NAME, off, Some("freeze@call:2")).await;
     let saga = stand
         .apply(
@@ -245,7 +248,7 @@ async fn late_request(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
         )
         .await;
     frozen(&operator).await;
-    // The length of the freeze is the perturbation, not a wait for something.
+    // The length of the freeze is the fault itself. The sleep does not wait for a condition.
     sleep(LAPSED).await;
     operator.go_on();
     let ended = stand.reaches(NAME, SagaPhase::Completed).await;
@@ -265,7 +268,7 @@ async fn late_request(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     check(sent == 1, || format!("{sent} requests left"))
 }
 
-/// The name of the first Pod of the step `ship`.
+/// Returns the name of the first Pod of the step `ship`.
 fn pod_of(saga: &Saga) -> String {
     child_name(
         &saga.name_any(),

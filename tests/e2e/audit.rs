@@ -1,4 +1,4 @@
-//! What the operator asked of the API server, from its audit log.
+//! The calls of the operator to the API server, from the audit log.
 
 use std::{
     collections::BTreeMap,
@@ -13,32 +13,32 @@ use crate::{stand::setting, tools::ACCOUNT};
 /// A right: group, resource with its subresource, verb.
 pub type Right = (String, String, String);
 
-/// From where on the log counts, in bytes.
+/// The position in the log from which calls count, in bytes.
 static BEGIN: OnceLock<u64> = OnceLock::new();
 
-/// What was asked until now does not count.
+/// Starts the count: earlier calls do not count.
 pub fn begin() {
     let _ = BEGIN.set(std::fs::metadata(setting("SAGA_TEST_AUDIT_LOG")).unwrap().len());
 }
 
-/// What the operator did.
+/// The calls of the operator.
 #[derive(Debug, Default)]
 pub struct Calls {
     /// How often each right was used.
     pub used: BTreeMap<Right, usize>,
-    /// What was refused for lack of a right of its own: verb and path.
+    /// What was refused because the operator lacks a right: verb and path.
     pub refused: Vec<String>,
 }
 
-/// All calls since the beginning. Those as another account count as impersonation alone: they are
-/// made with the rights of that account.
+/// Returns all calls since the start of the count. A call as another account counts as an
+/// impersonation only: the call uses the rights of that account.
 pub fn calls() -> Calls {
     let mut log = std::fs::File::open(setting("SAGA_TEST_AUDIT_LOG")).unwrap();
     log.seek(SeekFrom::Start(*BEGIN.get_or_init(|| 0))).unwrap();
     let mut text = String::new();
     log.read_to_string(&mut text).unwrap();
     let mut calls = Calls::default();
-    // The last line may be written right now.
+    // The last line may be incomplete, because the API server may be writing it.
     for event in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
         if event["user"]["username"] == ACCOUNT && event["stage"] != "ResponseStarted" {
             count(&mut calls, &event);
@@ -56,7 +56,8 @@ fn count(calls: &mut Calls, event: &Value) {
         calls.refused.push(format!("{} {}", text(&event["verb"]), text(&event["requestURI"])));
         return;
     } else if object.is_null() {
-        // Not an object of the API, such as its version: that is everybody's.
+        // The call is not about an object of the API, such as the version of the API server:
+        // everybody may read that.
         return;
     } else {
         let resource = [text(&object["resource"]), text(&object["subresource"])];

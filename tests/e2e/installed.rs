@@ -1,5 +1,5 @@
-//! Installed as pods: what it says without the policies, under which Pod Security it runs,
-//! `helm test`, and the examples.
+//! Acts with the operator installed as pods: its message without the policies, the Pod Security
+//! standard, `helm test`, and the examples.
 
 use std::process::Command;
 
@@ -15,10 +15,10 @@ use crate::{
     },
 };
 
-/// What the operator says where no policy guards requests.
+/// The message of the operator if no policy guards requests.
 const PATCH_ALONE: &str = "requests are guarded by the verb patch alone";
 
-/// The message of the condition Accepted.
+/// Returns the message of the condition Accepted.
 fn accepted(saga: &Saga) -> String {
     let conditions = saga.status.iter().flat_map(|status| &status.conditions);
     conditions
@@ -32,7 +32,7 @@ async fn carried_through(stand: &Stand, name: &str) -> Saga {
     stand.reaches(name, SagaPhase::Completed).await
 }
 
-/// The operator's namespace holds its pods to the restricted standard from now on.
+/// From this act on, the operator's namespace enforces the restricted standard for its pods.
 pub async fn without_the_policies_the_operator_says_so() {
     kubectl(&[
         "label",
@@ -50,7 +50,7 @@ pub async fn without_the_policies_the_operator_says_so() {
     uninstall().await;
 }
 
-/// From here on, everything that the operator asks of the API server is compared with its rights.
+/// From this act on, all calls of the operator to the API server are compared with its rights.
 pub async fn as_two_pods_under_restricted_pod_security() {
     old_lease();
     audit::begin();
@@ -97,7 +97,8 @@ pub fn helm_test_passes() {
     assert!(said.contains("Phase:          Succeeded"), "{said}");
 }
 
-/// All of `examples/`, forward and undone; its ledger and its Deployments are judged there.
+/// Runs all of `examples/`, to completion and with compensation. The script checks the ledger and
+/// the Deployments.
 pub fn the_examples_call_services_by_name() {
     let mut examples = Command::new(repository("tests/demo/run.sh"));
     examples

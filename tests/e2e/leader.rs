@@ -1,4 +1,4 @@
-//! The leader goes away in the midst of a saga.
+//! Acts in which the leader stops or dies while a saga runs.
 
 use std::{
     process::Command,
@@ -17,13 +17,13 @@ use crate::{
 /// The longest time without a leader.
 const FAILOVER: Duration = Duration::from_secs(20);
 
-/// Who holds the leader's Lease, as it stands there; and the pod of it.
+/// Returns the holder of the leader's Lease. The identity begins with the name of its pod.
 fn leader() -> Option<String> {
     let lease = kubectl_json(&["get", "lease", "saga-operator-leader", "--namespace", NAMESPACE]);
     lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty()).map(str::to_owned)
 }
 
-/// Two pods, of which one leads.
+/// Waits until two pods are ready and one of them leads. Returns the leader.
 async fn two_of_which_one_leads() -> String {
     kubectl(&[
         "rollout",
@@ -38,7 +38,7 @@ async fn two_of_which_one_leads() -> String {
     until("a leader", leader).await
 }
 
-/// A saga in whose midst an operator waits for an answer.
+/// Creates a saga and returns it when an operator waits for the answer to the charge.
 async fn order(stand: &Stand) -> Saga {
     let mut spec = checkout();
     spec["steps"][1]["http"] = post_by_gate("/payments/charges");
@@ -47,7 +47,8 @@ async fn order(stand: &Stand) -> Saga {
     saga
 }
 
-/// Takes the pod that leads away in the midst of a saga, and waits until another operator leads.
+/// Removes the leader's pod by `take_away` while a saga runs, and waits until another replica
+/// leads.
 async fn hand_over(stand: &Stand, take_away: fn(&str)) {
     let first = two_of_which_one_leads().await;
     order(stand).await;
@@ -59,7 +60,8 @@ async fn hand_over(stand: &Stand, take_away: fn(&str)) {
     println!("e2e: another operator leads after {:.1} s", begun.elapsed().as_secs_f64());
 }
 
-/// As a node does that has no memory left: nothing can be said or done any more.
+/// Kills the process with SIGKILL, as a node does when it runs out of memory: the process can do
+/// nothing more.
 fn kill(pod: &str) {
     let pod = kubectl_json(&["get", "pod", pod, "--namespace", NAMESPACE]);
     let container = pod["status"]["containerStatuses"][0]["containerID"]
@@ -81,7 +83,7 @@ fn kill(pod: &str) {
     ]));
 }
 
-/// As a person or a drain of its node does.
+/// Deletes the pod, as a user or a drain of its node does.
 fn delete(pod: &str) {
     kubectl(&["delete", "pod", pod, "--namespace", NAMESPACE, "--wait=false"]);
 }
@@ -99,7 +101,7 @@ pub async fn one_that_is_killed_in_mid_saga_is_followed_within_twenty_seconds() 
 pub async fn one_whose_pod_is_deleted_in_mid_saga_hands_over_and_loses_nothing() {
     let stand = Stand::with_pods("leader-stops").await;
     hand_over(&stand, delete).await;
-    // The one that goes still waits for its answer, and the next one works already.
+    // The terminating replica still waits for its answer, and the new leader already works.
     stand.apply("meanwhile", &json!({"steps": [{"name": "nap", "wait": {"for": "1s"}}]})).await;
     stand.reaches("meanwhile", SagaPhase::Completed).await;
     stand.gate.open();

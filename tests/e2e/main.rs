@@ -1,16 +1,15 @@
-//! The operator as an administrator installs it: from its image, as pods of a real node, with Helm,
-//! and with the rights of the chart alone.
+//! Tests of the operator as an administrator installs it: from its image, as pods of a real node,
+//! with Helm, and with the rights of the chart alone.
 //!
 //! ```text
 //!  rights alone ─► installed without policies ─► with them ─► used, killed, upgraded under load
 //!      ─► audited ─► named namespaces ─► removed
 //! ```
 //!
-//! The acts build on each other and are played in their order; one that fails does not keep the
-//! others from being played.
+//! The acts build on each other and run in this order. If one act fails, the others still run.
 //!
-//! Needs a cluster with a node, the image on it, and the sample shop: `make e2e` brings them.
-//! `SAGA_E2E_ACT` names the only acts to play, separated by commas.
+//! The acts need a cluster with a node, the image on that node, and the sample shop: `make e2e`
+//! provides them. `SAGA_E2E_ACT` names the only acts to run, separated by commas.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -42,7 +41,7 @@ use std::{process::ExitCode, time::Instant};
 
 use futures::future::BoxFuture;
 
-/// What is shown: its name, and how it is played.
+/// An act: its name, and the function that runs it.
 type Act = (&'static str, fn() -> BoxFuture<'static, ()>);
 
 /// All acts, in their order.
@@ -74,7 +73,7 @@ const ACTS: &[Act] = &[
     ("remove-all", || Box::pin(removal::the_definition_goes_only_where_that_is_asked_for())),
 ];
 
-/// How much of the reason is told of an act that failed, in characters.
+/// The number of characters that are printed of the reason why an act failed.
 const LONGEST_REASON: usize = 2000;
 
 fn main() -> ExitCode {
@@ -82,8 +81,8 @@ fn main() -> ExitCode {
     if runtime.block_on(play()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The beginning of a reason, which says what it is about, and its end, where a program says what
-/// it failed of.
+/// Returns the beginning of a reason, which says what it is about, and its end, where a program
+/// says why it failed.
 fn shortened(why: &str) -> String {
     let letters: Vec<char> = why.chars().collect();
     let (head, tail) = (LONGEST_REASON / 4, LONGEST_REASON * 3 / 4);
@@ -96,7 +95,7 @@ fn shortened(why: &str) -> String {
     format!("{begin} … {left_out} characters … {end}")
 }
 
-/// Plays what is asked for; whether all of it passed.
+/// Runs the acts that are asked for. Returns whether all of them passed.
 async fn play() -> bool {
     let wanted = std::env::var("SAGA_E2E_ACT").unwrap_or_default();
     let wanted: Vec<_> = wanted.split(',').filter(|name| !name.is_empty()).collect();
@@ -111,7 +110,7 @@ async fn play() -> bool {
     for (name, act) in ACTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name)) {
         let begun = Instant::now();
         println!("e2e: {name} …");
-        // A task of its own, so that a panic fails this act only.
+        // Each act runs in its own task, so that a panic fails this act only.
         let played = tokio::spawn(act()).await;
         let took = begun.elapsed().as_secs();
         match played {
@@ -125,7 +124,7 @@ async fn play() -> bool {
             }
         }
     }
-    // Again, and at the end, where it is looked for.
+    // The failures are printed again at the end of the output.
     for why in &failed {
         println!("e2e: FAILED {why}");
     }

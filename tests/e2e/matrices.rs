@@ -1,5 +1,5 @@
-//! The tests of who may do what, against the chart's policies and rights as they are installed,
-//! before an operator runs beside them.
+//! The tests of rights, run against the installed policies and rights of the chart, before an
+//! operator runs beside them.
 
 use std::process::Command;
 
@@ -7,12 +7,12 @@ use serde_json::json;
 
 use crate::tools::{apply, repository, run};
 
-/// Runs tests of another binary of this package; fails where none ran.
+/// Runs tests of another binary of this package. Fails if no test ran.
 fn tests(binary: &str, filters: &[&str]) {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let mut cargo = Command::new(cargo);
-    // Cargo tells this binary about its package; build scripts of dependencies that read that would
-    // take it for a change.
+    // Cargo sets variables of its package for this binary. Build scripts of dependencies that read
+    // these variables would treat them as a change.
     for (name, _) in std::env::vars()
         .filter(|(name, _)| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
     {
@@ -25,12 +25,12 @@ fn tests(binary: &str, filters: &[&str]) {
     assert!(!ran.is_empty() && !ran.contains(" 0 passed"), "{said}");
 }
 
-/// Each request with its verb and without, each policy allowed and denied, each with the words that
-/// a person reads.
+/// Runs each request with its verb and without, and each policy allowed and denied, each with the
+/// message for the user.
 pub fn who_may_ask_for_what() {
     tests("apiserver", &["policies::"]);
-    // They apply the definition, too, under a name of their own: nothing of it is to be theirs when
-    // Helm changes it.
+    // These tests also apply the definition, with their own field manager. They must own none of
+    // its fields when Helm changes the definition.
     let nothing = json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "sagas.saga.dev"},
@@ -38,8 +38,8 @@ pub fn who_may_ask_for_what() {
     apply(&nothing, &["--server-side", "--field-manager", "saga-operator-tests"]);
 }
 
-/// Each action on objects without each right that it needs; and a saga that wants more than its
-/// account has.
+/// Runs each action on objects without each right that it needs, and a saga that needs more rights
+/// than its account has.
 pub fn what_an_account_may_not_do() {
     tests(
         "operator",

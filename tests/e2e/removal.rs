@@ -1,4 +1,5 @@
-//! Namespaces that go, an operator that goes, and one that comes back.
+//! Acts in which namespaces are deleted, and in which the operator is uninstalled and installed
+//! again.
 
 use std::process::Command;
 
@@ -22,7 +23,7 @@ async fn namespace_goes(stand: &Stand) {
     until("the namespace is gone", || there().is_empty().then_some(())).await;
 }
 
-/// A saga that has begun, can be undone, and waits for a person.
+/// Creates a saga that has begun, can be undone, and waits for an approval.
 async fn waits_for_a_person(stand: &Stand, name: &str) -> Saga {
     let mut spec = checkout();
     spec["steps"][1] =
@@ -35,8 +36,8 @@ async fn waits_for_a_person(stand: &Stand, name: &str) -> Saga {
         .await
 }
 
-/// Sagas of which one waits for a person, one for its pod, one for its Job, and one for a node that
-/// has room.
+/// Creates sagas that wait for an approval, for a pod, for a Job, and for a node with enough
+/// capacity.
 async fn unfinished(stand: &Stand) {
     waits_for_a_person(stand, "waits").await;
     let pod = json!({"command": ["sh", "-c", "trap 'exit 1' TERM; sleep 60 & \
@@ -69,8 +70,8 @@ pub async fn a_namespace_goes_with_its_sagas() {
     namespace_goes(&stand).await;
 }
 
-/// The Roles of a namespace go before its sagas: what the operator may do then, it may do in no
-/// other.
+/// The Roles of a namespace are deleted before its sagas. The operator then uses the rights of
+/// `rbac.letNamespacesGo`. A policy forbids writes with these rights in any other namespace.
 pub async fn a_namespace_goes_where_the_operator_works_in_named_ones_alone() {
     let [watched, other] = [Stand::with_pods("watched").await, Stand::with_pods("other").await];
     install(&chart(), &[&format!("watchNamespaces={{{}}}", watched.namespace)]);
@@ -84,7 +85,7 @@ pub async fn a_namespace_goes_where_the_operator_works_in_named_ones_alone() {
     namespace_goes(&watched).await;
 }
 
-/// Without an operator: sagas stay, and what the README of the chart says lets them go.
+/// Without an operator, sagas remain. The commands in the README of the chart release them.
 pub async fn what_is_uninstalled_leaves_sagas_that_can_be_let_go() {
     install(&chart(), &[]);
     let stand = Stand::with_pods("left").await;
@@ -135,7 +136,7 @@ pub async fn what_is_uninstalled_leaves_sagas_that_can_be_let_go() {
     namespace_goes(&stand).await;
 }
 
-/// Sagas stand still without an operator, and go on with the next one.
+/// Sagas do not continue without an operator. They continue when an operator is installed again.
 pub async fn one_that_is_installed_again_goes_on() {
     let stand = Stand::with_pods("again").await;
     let mut spec = checkout();
@@ -143,7 +144,7 @@ pub async fn one_that_is_installed_again_goes_on() {
     install(&chart(), &[]);
     let saga = stand.apply("order", &spec).await;
     stand.shop_has_done(&saga, "charge-card").await;
-    // Its answer comes too late for the one that asked.
+    // The answer comes too late for the operator that sent the HTTP request.
     uninstall().await;
     stand.gate.open();
     install(&chart(), &[]);
@@ -158,7 +159,8 @@ pub async fn one_that_is_installed_again_goes_on() {
     assert!(repeats <= 1, "it was asked for again {repeats} times");
 }
 
-/// `crds.keep: false` takes the definition and every saga along; so all sagas are let go first.
+/// With `crds.keep: false`, the definition and every saga are removed. So the finalizers of all
+/// sagas are removed first.
 pub async fn the_definition_goes_only_where_that_is_asked_for() {
     let sagas = kubectl(&[
         "get",

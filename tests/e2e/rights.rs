@@ -1,4 +1,4 @@
-//! What the operator may do, against what it does and what the chart's README says.
+//! Acts that compare the rights of the operator with what it does and with the chart's README.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::{
     tools::{ACCOUNT, NAMESPACE, RELEASE, helm, kubectl, repository},
 };
 
-/// The lines of `kubectl auth can-i --list`, with single spaces, in their alphabetical order.
+/// Returns the lines of `kubectl auth can-i --list`, with single spaces, in alphabetical order.
 fn listed(text: &str) -> BTreeSet<String> {
     text.lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -24,7 +24,7 @@ fn can_i(account: &str) -> BTreeSet<String> {
     listed(&kubectl(&["auth", "can-i", "--list", "--namespace", NAMESPACE, "--as", account]))
 }
 
-/// What stands there without what every account may do.
+/// The README shows the rights of the operator without the rights that every account has.
 pub fn the_readme_of_the_chart_prints_the_rights_that_there_are() {
     let everybody = can_i("system:serviceaccount:saga-system:default");
     let heading = "Resources Non-Resource URLs Resource Names Verbs".to_owned();
@@ -40,9 +40,9 @@ pub fn the_readme_of_the_chart_prints_the_rights_that_there_are() {
     assert!(its.iter().all(|line| !line.contains('*')), "{its:?}");
 }
 
-/// Sagas that make the operator use the rights that a good day does not need: attempts that run out
-/// of time, and an end by its time to live. (To write into a status that it cannot read, it needs
-/// `patch`: see the upgrade.)
+/// Runs sagas that make the operator use the rights that normal operation does not need: attempts
+/// that exceed their time limit, and a deletion by the time to live. (The operator also needs
+/// `patch` to write into a status that it cannot read: see the upgrade.)
 pub async fn each_is_needed_for_something() {
     let stand = Stand::with_pods("rights").await;
     let sleeps = json!({"command": ["sh", "-c", "trap 'exit 1' TERM; sleep 60 & \
@@ -74,8 +74,8 @@ pub async fn each_is_needed_for_something() {
     stand.gone("short").await;
 }
 
-/// The rules of the roles that are bound to the operator's account, each as single rights, with the
-/// name of its role.
+/// Returns the rules of the roles that are bound to the operator's account, each as single rights,
+/// with the name of its role.
 fn granted() -> BTreeMap<Right, String> {
     let manifest = helm(&["get", "manifest", RELEASE]);
     let objects: Vec<Value> = serde_saphyr::from_multiple(&manifest).unwrap();
@@ -102,7 +102,7 @@ fn granted() -> BTreeMap<Right, String> {
             }
         }
     }
-    // Where the owner of a namespace lets it: the examples do.
+    // The owner of a namespace grants this right. The examples do so.
     rights.insert(
         (String::new(), "serviceaccounts".into(), "impersonate".into()),
         "saga-operator-impersonator".into(),
@@ -129,7 +129,8 @@ fn single(rule: &Value) -> Vec<Right> {
     rights
 }
 
-/// The rendered rules are those that the operator used since it was installed, no more and no less.
+/// Asserts that the rendered rules are exactly the rights that the operator has used since it was
+/// installed.
 pub fn nothing_is_missing_and_nothing_unused() {
     let (calls, granted) = (calls(), granted());
     println!(

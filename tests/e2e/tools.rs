@@ -1,4 +1,4 @@
-//! What an administrator works with: helm, kubectl, and the verbs to tell an act with.
+//! The tools of an administrator: helm, kubectl, and the functions that an act uses.
 
 use std::{
     path::PathBuf,
@@ -11,18 +11,18 @@ use tokio::time::{sleep, timeout};
 
 use crate::stand::{PATIENCE, setting};
 
-/// Where the operator is installed, and the release's name.
+/// The namespace of the operator, and the name of the release.
 pub const NAMESPACE: &str = "saga-system";
 pub const RELEASE: &str = "saga-operator";
-/// The operator's account.
+/// The account of the operator.
 pub const ACCOUNT: &str = "system:serviceaccount:saga-system:saga-operator";
 
-/// The repository's folder of this name.
+/// Returns a path in the repository.
 pub fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Runs a command; what it printed.
+/// Runs a command and returns its output. Panics if the command fails.
 pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (said, complained) =
@@ -31,19 +31,19 @@ pub fn run(command: &mut Command) -> String {
     said.into_owned()
 }
 
-/// kubectl as the administrator; what it printed.
+/// Runs kubectl as the administrator, and returns its output.
 pub fn kubectl(arguments: &[&str]) -> String {
     run(Command::new("kubectl")
         .args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG")])
         .args(arguments))
 }
 
-/// The same, read as JSON.
+/// Runs kubectl as the administrator, and returns its output as JSON.
 pub fn kubectl_json(arguments: &[&str]) -> Value {
     serde_json::from_str(&kubectl(&[arguments, &["--output", "json"]].concat())).unwrap()
 }
 
-/// Applies an object with kubectl, with more of its arguments.
+/// Applies an object with kubectl and these additional arguments.
 pub fn apply(object: &Value, arguments: &[&str]) {
     let mut kubectl = Command::new("kubectl");
     kubectl
@@ -54,7 +54,7 @@ pub fn apply(object: &Value, arguments: &[&str]) {
     assert!(kubectl.wait().unwrap().success(), "{object}");
 }
 
-/// Helm as the administrator; what it printed.
+/// Runs Helm as the administrator, and returns its output.
 pub fn helm(arguments: &[&str]) -> String {
     run(Command::new("helm")
         .args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG"), "--namespace", NAMESPACE])
@@ -62,7 +62,7 @@ pub fn helm(arguments: &[&str]) -> String {
 }
 
 /// Installs the chart of this folder, or upgrades to it, with the image under test, two replicas
-/// and these values more, and waits until its pods are ready; what it printed.
+/// and these additional values. Waits until its pods are ready, and returns the output.
 pub fn install(chart: &str, values: &[&str]) -> String {
     let image = setting("SAGA_E2E_IMAGE");
     let (repository, tag) = image.rsplit_once(':').expect("the image has a tag");
@@ -86,10 +86,11 @@ pub fn install(chart: &str, values: &[&str]) -> String {
     helm(&arguments)
 }
 
-/// Uninstalls the chart, and waits until no pod of the operator is left; what Helm printed.
+/// Uninstalls the chart, waits until no pod of the operator is left, and returns the output of
+/// Helm.
 pub async fn uninstall() -> String {
     let said = helm(&["uninstall", RELEASE, "--wait"]);
-    // Without a right any more, they do what they still can.
+    // The pods have no rights any more, and finish what they can.
     let there = || {
         kubectl(&[
             "get",
@@ -106,12 +107,12 @@ pub async fn uninstall() -> String {
     said
 }
 
-/// The chart's folder.
+/// Returns the folder of the chart.
 pub fn chart() -> String {
     repository("charts/saga-operator").to_string_lossy().into_owned()
 }
 
-/// The names of the operator's pods that are not going.
+/// Returns the names of the operator's pods that are not terminating.
 pub fn pods() -> Vec<String> {
     let pods = kubectl_json(&[
         "get",
@@ -126,17 +127,17 @@ pub fn pods() -> Vec<String> {
     pods["items"].as_array().unwrap().iter().filter(stays).map(name).collect()
 }
 
-/// The logs of all of the operator's pods.
+/// Returns the logs of all pods of the operator.
 pub fn logs() -> String {
     pods().iter().map(|pod| kubectl(&["logs", "--namespace", NAMESPACE, pod])).collect()
 }
 
-/// Waits until something can be seen; what was.
+/// Waits until `look` returns a value, and returns that value.
 pub async fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     until_within(PATIENCE, what, look).await
 }
 
-/// The same, for at most so long.
+/// Waits until `look` returns a value, for at most `within`, and returns that value.
 pub async fn until_within<T>(within: Duration, what: &str, look: impl Fn() -> Option<T>) -> T {
     let seen = async {
         loop {

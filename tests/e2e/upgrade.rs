@@ -1,4 +1,4 @@
-//! An upgrade while sagas run: new pods, and a definition with a field more.
+//! Acts with an upgrade while sagas run: new pods, and a definition with one more field.
 
 use std::{collections::BTreeSet, path::Path, process::Command};
 
@@ -13,14 +13,15 @@ use crate::{
     tools::{chart, install, kubectl, pods, run, until},
 };
 
-/// How many sagas run meanwhile.
+/// The number of sagas that run during the upgrade.
 const SAGAS: usize = 50;
 /// The field that the definition gains.
 const FIELD: &str = "note";
 /// A phase of a later version.
 const PHASE: &str = "Dreaming";
 
-/// The chart as a later version might be: another number, and more in the definition.
+/// Writes the chart as a later version might be, with another version number and more in the
+/// definition. Returns its folder.
 fn next_chart() -> String {
     let next = Path::new(env!("CARGO_TARGET_TMPDIR")).join("next-chart");
     let _ = std::fs::remove_dir_all(&next);
@@ -37,7 +38,7 @@ fn next_chart() -> String {
         .pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties")
         .unwrap();
     spec[FIELD] = json!({"type": "string", "maxLength": 64});
-    // Helm reads JSON as the YAML that it is.
+    // JSON is valid YAML, so Helm can read it.
     std::fs::write(&definition, with_more.to_string()).unwrap();
     next.to_string_lossy().into_owned()
 }
@@ -50,8 +51,8 @@ fn has_field() -> bool {
     kubectl(&["get", "crd", "sagas.saga.dev", "--output", &path]) == "string"
 }
 
-/// A checkout that takes a while, and does not end before somebody approves it: however long the
-/// upgrade takes, it is in its midst.
+/// Returns a checkout that takes a while and does not end before an approval. So the checkout is
+/// still running at the end of the upgrade, however long the upgrade takes.
 fn slow() -> Value {
     let mut spec = checkout();
     let steps = spec["steps"].as_array_mut().unwrap();
@@ -67,7 +68,7 @@ fn phase(saga: &Saga) -> Option<SagaPhase> {
 
 pub async fn fifty_sagas_go_on_while_the_definition_gains_a_field() {
     let stand = Stand::with_pods("upgrade").await;
-    // Each call takes a while, so that some are under way at any moment.
+    // Each call takes a while, so that some calls are in flight at any moment.
     stand.shop.behave(&json!([{"match": {}, "then": [{"delay": "2s", "forever": true}]}])).unwrap();
     let names: Vec<_> = (0..SAGAS).map(|nth| format!("order-{nth}")).collect();
     stream::iter(&names)
@@ -87,7 +88,7 @@ pub async fn fifty_sagas_go_on_while_the_definition_gains_a_field() {
         .await;
     assert!(has_field());
     for name in &names {
-        // What is approved before it is asked for is refused.
+        // An approval before the step asks for it is refused.
         stand.step_reaches(name, "sign-off", StepPhase::Waiting).await;
         stand.ask(name, "saga.dev/approve=sign-off");
     }
@@ -102,8 +103,8 @@ pub async fn fifty_sagas_go_on_while_the_definition_gains_a_field() {
     assert!(!has_field());
 }
 
-/// What was not there before can be written, and the operator that does not know it refuses the
-/// saga until it is taken out.
+/// The new field can be written. The operator that does not know the field refuses the saga until
+/// the field is removed.
 async fn a_field_of_a_later_version_is_refused_until_it_is_taken_out(stand: &Stand) {
     stand
         .apply(
@@ -137,8 +138,8 @@ async fn a_field_of_a_later_version_is_refused_until_it_is_taken_out(stand: &Sta
     stand.reaches("newer", SagaPhase::Completed).await;
 }
 
-/// What a later version wrote, this one cannot read: it leaves all that stands there as it is, and
-/// goes on when it can.
+/// This version cannot read what a later version wrote. The operator leaves the status as it is,
+/// and continues when it can read the status.
 async fn a_phase_of_a_later_version_is_left_alone(stand: &Stand) {
     stand.apply("later", &json!({"steps": [{"name": "sign-off", "approval": {}}]})).await;
     stand.reaches("later", SagaPhase::Running).await;
@@ -183,12 +184,12 @@ async fn count(stand: &Stand, wanted: SagaPhase) -> usize {
     sagas.iter().filter(|saga| phase(saga) == Some(wanted)).count()
 }
 
-/// What is said of a request whose operator's Lease lapsed under it, as one does where the machine
-/// stands still for seconds.
+/// The message of an HTTP request that was aborted because the operator's Lease lapsed. That
+/// happens if the machine stands still for seconds.
 const LAPSED: &str = "the operator lost its Lease";
 
-/// All done, in order, and nothing asked for a second time but where a Lease lapsed: the pods that
-/// went lost no answer.
+/// Asserts that everything was done in order, and that nothing was called a second time except
+/// after a lapsed Lease: the pods that were replaced lost no answer.
 fn judge_unharmed(stand: &Stand, saga: &Saga) {
     let attempts =
         saga.status.iter().flat_map(|status| &status.steps).filter_map(|step| step.action.as_ref());
@@ -202,11 +203,11 @@ fn judge_unharmed(stand: &Stand, saga: &Saga) {
     assert!(done == 3 && entries.len() <= done + lapsed, "{lapsed} Leases lapsed: {entries:?}");
 }
 
-/// Deeper than any status is read.
+/// A depth that exceeds the limit for reading a status.
 const DEPTH: usize = 130;
 
-/// What nobody wrote who knows how: the saga says so beside it, keeps what stands there, and goes
-/// on once that is mended.
+/// No correct writer writes this status. The operator reports that in the condition Stalled, keeps
+/// the content, and continues once the status is corrected.
 async fn a_status_that_cannot_be_read_is_said_to_be_so_and_kept(stand: &Stand) {
     stand.apply("deep", &json!({"steps": [{"name": "sign-off", "approval": {}}]})).await;
     stand.reaches("deep", SagaPhase::Running).await;

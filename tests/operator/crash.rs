@@ -80,7 +80,8 @@ async fn asked_to_stop_at_any_moment_the_operator_loses_no_outcome() {
     let mut names = vec!["chain".to_owned()];
     for round in 0..STOPS {
         stand.start();
-        // The first intent of a saga must be written while no other saga is active.
+        // The saga below starts after this wait: when its first intent is written, possibly no
+        // other call is in flight.
         stand.meanwhile(&format!("started-{round}")).await;
         let name = format!("single-{round}");
         stand.apply(&name, &json!({"steps": [{"name": "step-0", "http": call}]})).await;

@@ -63,7 +63,8 @@ async fn a_charge_that_lands_after_a_no_is_undone_or_named() {
         assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Unknown, second], "{name}");
         assert_eq!((action(&saga).failures, action(&saga).uncertain), (0, true), "{name}");
         assert_eq!(step(&saga, "charge-card").phase, StepPhase::Compensated, "{name}");
-        // The shop remembers what it has undone: a charge that arrives now has no effect.
+        // The shop remembers what it has undone: a delayed charge whose work is due after that has
+        // no effect.
         let overtaken = |entry: &Entry| entry.scope == name && entry.kind == Kind::Overtaken;
         stand.shop_sees("the late charge", |entries| entries.iter().any(overtaken)).await;
         let summary = stand.shop.summary(name);

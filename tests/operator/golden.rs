@@ -60,7 +60,7 @@ fn without_age(line: &str) -> String {
 async fn one_look_at_a_held_saga_says_what_failed_why_and_what_to_type() {
     let mut stand = Stand::new("look").await;
     stand.start();
-    // The card is declined for a temporary reason first, and then permanently.
+    // The payment service is unavailable first, and then declines the card permanently.
     let then = json!([{"answer": 503}, {"answer": 402, "forever": true}]);
     stand.shop.behave(&json!([{"match": {"service": "payments"}, "then": then}])).unwrap();
     stand.apply("order-1043", &checkout()).await;

@@ -128,8 +128,9 @@ async fn a_job_told_to_end_is_not_done_by_how_its_pods_then_end_but_a_drain_is_i
     let work = job(&command);
     // Otherwise a pod counts as failed as soon as it is deleted.
     let waits = job_with(&command, &json!({"podReplacementPolicy": "Failed"}));
-    // The program ends only after the Job controller has counted its pod as failed. The program may
-    // do its work meanwhile.
+    // The program ends only after the Job controller has counted its pod as failed. If the Job
+    // controller first saw that the pod exited with 0, the pod would count as succeeded, even after
+    // an eviction.
     let late = finishes_late(job(&leaves(
         &ask("/shipping/shipments"),
         &ask_by_gate("/shipping/shipments"),

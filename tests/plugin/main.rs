@@ -1,4 +1,4 @@
-//! `kubectl saga` as a process, without a cluster.
+//! Tests of `kubectl saga` as a process, without a cluster.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -14,14 +14,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What `kubectl-saga simulate` wrote and how it ended.
+/// The output and the exit code of `kubectl-saga simulate`.
 struct Said {
     code: i32,
     output: String,
     errors: String,
 }
 
-/// Runs it in the project's folder, with this text on its standard input.
+/// Runs `kubectl-saga simulate` in the project's folder, with this text on its standard input.
 fn simulate(arguments: &[&str], input: &str) -> Said {
     let mut process = Command::new(env!("CARGO_BIN_EXE_kubectl-saga"))
         .arg("simulate")
@@ -32,14 +32,14 @@ fn simulate(arguments: &[&str], input: &str) -> Said {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Who refuses the arguments does not read.
+    // A process that refuses its arguments does not read its input.
     let _ = process.stdin.take().unwrap().write_all(input.as_bytes());
     let done = process.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Said { code: done.status.code().unwrap(), output: text(done.stdout), errors: text(done.stderr) }
 }
 
-/// The report of a simulation that has nothing else to say.
+/// Returns the report of a simulation that succeeds and writes no errors.
 fn report(arguments: &[&str], input: &str) -> String {
     let Said { code, output, errors } = simulate(arguments, input);
     assert_eq!((code, errors.as_str()), (0, ""), "{output}");

@@ -1,4 +1,5 @@
-//! What cannot be simulated: where, what, and what to write instead.
+//! Tests of what cannot be simulated: the message says where the mistake is, what it is, and what
+//! to write instead.
 
 use insta::assert_snapshot;
 
@@ -21,7 +22,7 @@ spec:
       compensation: {pod: {image: unship:1}}
 ";
 
-/// What is said of a command line or a file that is refused.
+/// Returns the error output for a command line or a file that is refused.
 fn refused(code: i32, arguments: &[&str], input: &str) -> String {
     let said = simulate(&[&["-f", "-"], arguments].concat(), input);
     assert_eq!((said.code, said.output.as_str()), (code, ""), "{}", said.errors);

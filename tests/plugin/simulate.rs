@@ -1,10 +1,10 @@
-//! What a person sees of a saga that was never created.
+//! Tests of what a user sees of a saga that was never created.
 
 use insta::assert_snapshot;
 
 use crate::{report, simulate};
 
-/// An order that needs somebody's yes, waits a minute, and ships.
+/// A saga that needs an approval, waits for a minute, and ships.
 const RELEASE: &str = "
 apiVersion: saga.dev/v1alpha1
 kind: Saga

@@ -1,4 +1,5 @@
-//! The README is true: what it says is compared with what is, and its tour is taken.
+//! Tests that the README is true: its statements are compared with the code, and the commands of
+//! its tour are run.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,12 +12,12 @@ mod simulate;
 mod tour;
 mod words;
 
-/// The README.
+/// Returns the README.
 fn readme() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap()
 }
 
-/// The contents of the README's fenced blocks of one language.
+/// Returns the contents of the README's fenced blocks of one language.
 fn blocks(language: &str) -> Vec<String> {
     let text = readme();
     let fence = format!("```{language}\n");

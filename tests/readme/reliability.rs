@@ -1,5 +1,5 @@
-//! The counts in `docs/reliability.md`: written from what the model and the chaos sweep left under
-//! `build/`, and by nobody's hand.
+//! Tests of the counts in `docs/reliability.md`: they are written from the files that the model and
+//! the chaos sweep left under `build/`, and never by hand.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ fn page() -> PathBuf {
     root().join("docs/reliability.md")
 }
 
-/// What a run left, if it did.
+/// Returns the result of a run, if it left one.
 fn left(name: &str) -> Option<Value> {
     let text = std::fs::read_to_string(root().join("build").join(name)).ok()?;
     Some(
@@ -27,7 +27,7 @@ fn left(name: &str) -> Option<Value> {
     )
 }
 
-/// A number with a comma between thousands, as people read it. A list counts by its items.
+/// Returns a number with a comma between thousands. A list counts by its items.
 fn number(value: &Value) -> String {
     let number = value.as_array().map(Vec::len).or_else(|| usize::try_from(value.as_u64()?).ok());
     let digits = number.unwrap_or_else(|| panic!("{value} is no count")).to_string();
@@ -39,7 +39,7 @@ fn number(value: &Value) -> String {
         .collect()
 }
 
-/// The table, from what the runs left.
+/// Returns the table, from the results of the runs.
 fn table(model: Option<&Value>, chaos: Option<&Value>) -> String {
     let row = |run: &str, told: Option<(String, String)>| {
         let (tried, result) = told.unwrap_or_else(|| (NOTHING.into(), String::new()));
@@ -72,7 +72,7 @@ fn table(model: Option<&Value>, chaos: Option<&Value>) -> String {
     format!("{head}{}{}{}", row("model", states), row("twins", twins), row("chaos", plans))
 }
 
-/// The page before the table, the table, and the page behind it.
+/// Returns the page before the table, the table, and the page after the table.
 fn parts(text: &str) -> (&str, &str, &str) {
     let (before, rest) = text.split_once(BEGIN).expect("the line before the counts");
     let (table, after) = rest.split_once(END).expect("the line behind the counts");
@@ -95,7 +95,7 @@ fn the_page_about_reliability_has_counts_that_a_run_could_have_left() {
     is_one_of_a_run(written);
 }
 
-/// Whether this is a table as it is written here, of runs in which all was well.
+/// Asserts that this is a table in the form of [`table`], of runs without failures.
 fn is_one_of_a_run(table: &str) {
     let rows: Vec<Vec<&str>> = table
         .lines()

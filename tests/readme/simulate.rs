@@ -1,4 +1,4 @@
-//! What the README says of `kubectl saga simulate`, which needs no cluster.
+//! Tests of what the README says of `kubectl saga simulate`, which needs no cluster.
 
 use clap::CommandFactory;
 use saga_operator::plugin::args::Cli;

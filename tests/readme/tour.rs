@@ -1,13 +1,14 @@
-//! Takes the README's tour on the cluster that `make run` left, and compares what is printed. `…`
-//! stands for anything, and a number of retries for that many or more: a machine that stands still
-//! for seconds costs the operator a Lease, and its steps another attempt.
+//! Runs the commands of the README's tour on the cluster that `make run` left, and compares the
+//! output. `…` stands for anything. A number of retries stands for that number or more: if a
+//! machine stands still for seconds, the operator loses a Lease, and its steps need another
+//! attempt.
 
 use std::{path::Path, process::Command};
 
-/// Separates the output of one command from the next one's.
+/// Separates the output of one command from the output of the next command.
 const MARK: &str = "-- next command --";
 
-/// A command and the lines it should print.
+/// A command and the lines that it should print.
 struct Stop {
     command: String,
     expected: Vec<String>,
@@ -24,7 +25,8 @@ fn stops(language: &str) -> Vec<Stop> {
     stops
 }
 
-/// Whether a line is what was expected, `…` standing for anything and runs of spaces for one.
+/// Returns whether a line is as expected. `…` stands for anything, and runs of spaces count as one
+/// space.
 fn fits(expected: &str, printed: &str) -> bool {
     let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let (expected, printed) = (squeeze(expected), squeeze(printed));
@@ -39,7 +41,7 @@ fn fits(expected: &str, printed: &str) -> bool {
     rest.is_empty() || (last.is_empty() && expected.ends_with('…'))
 }
 
-/// The same for a line of `kubectl get sagas`, whose last columns are RETRIES and AGE.
+/// Returns the same for a line of `kubectl get sagas`, whose last columns are RETRIES and AGE.
 fn fits_saga(expected: &str, printed: &str) -> bool {
     let retries =
         |line: &str| line.split_whitespace().rev().nth(1).and_then(|word| word.parse::<u64>().ok());
@@ -61,8 +63,8 @@ fn fits_saga(expected: &str, printed: &str) -> bool {
     }
 }
 
-/// Runs the commands of the README's blocks of one language in one shell, programs of this project
-/// first, and compares what is printed.
+/// Runs the commands of the README's blocks of one language in one shell, and compares the output.
+/// Programs of this project come first in the search path.
 pub fn take(language: &str, at_least: usize, needs: &str) {
     let stops = stops(language);
     assert!(stops.len() >= at_least, "there are {} commands", stops.len());

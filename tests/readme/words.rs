@@ -1,4 +1,4 @@
-//! What the README says without a cluster.
+//! Tests of what the README says that need no cluster.
 
 mod requests;
 
@@ -91,7 +91,7 @@ fn the_page_about_operations_names_the_series_and_the_reasons_that_there_are() {
     let page = std::fs::read_to_string(root.join("docs/operations.md")).unwrap();
     let metrics = Metrics::new("1.2.3");
     metrics.sagas().show(|| [(("Failed", "StepFailed"), 1)].into());
-    // What has no value yet is not listed.
+    // A metric without a value is not listed.
     metrics.saga_ended("Failed");
     metrics.step_settled("http", "action", "Failed", Duration::ZERO);
     metrics.step_retried("http", "action");
@@ -133,7 +133,7 @@ fn the_page_about_operations_names_the_series_and_the_reasons_that_there_are() {
     }
 }
 
-/// The sources in a folder and in the folders in it, each as one line.
+/// Returns the sources in a folder and in its subfolders, each as one line.
 fn sources(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -148,7 +148,7 @@ fn sources(folder: &Path) -> Vec<String> {
     found
 }
 
-/// The reasons of events that are written in a source.
+/// Returns the event reasons that a source contains.
 fn reasons(source: &str) -> Vec<String> {
     let marks = ["reason: \"", "publish(true, \"", "publish(false, \""];
     let after = marks.into_iter().flat_map(|mark| source.split(mark).skip(1));

@@ -1,6 +1,6 @@
-//! What the shop was told to do with a call instead of simply doing its work.
+//! The instructions to the shop: what it does with a call instead of its normal work.
 //!
-//! A rule says whom it concerns and what then happens, call by call:
+//! A rule names the calls that it concerns and what happens to them, call by call:
 //!
 //! ```json
 //! [{
@@ -9,10 +9,10 @@
 //! }]
 //! ```
 //!
-//! Rules come by `PUT /behaviour`, or in a request's own body as `"shop": {"then": […]}`: such a
-//! rule concerns the step and direction of that request, is taken from the first request that
-//! brings it, and gives way to a rule that was put. Where a list is used up, or no rule matches,
-//! the shop does its work; a last item with `"forever": true` is never used up.
+//! Rules arrive by `PUT /behaviour`, or in the body of a call as `"shop": {"then": […]}`. A rule in
+//! a body concerns the step and direction of that call. It is taken from the first call that brings
+//! it. A rule that was put takes precedence over it. If a list is used up, or if no rule matches,
+//! the shop does its work. A last item with `"forever": true` is never used up.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use super::call::Call;
 
-/// The longest wait the shop can be told.
+/// The longest wait that the shop accepts.
 const MAX_WAIT: Duration = Duration::from_mins(1);
 
 /// What happens to one call.
@@ -34,13 +34,13 @@ const MAX_WAIT: Duration = Duration::from_mins(1);
 pub enum Conduct {
     /// The work is done after this wait, which may be zero.
     Work(Duration),
-    /// Nothing is done, and this is answered.
+    /// Nothing is done. The answer has this status and this `Retry-After`.
     Answer(StatusCode, Option<HeaderValue>),
-    /// Nothing is done, and 200 says so: `{"status": "declined"}`.
+    /// Nothing is done. The answer is 200 with `{"status": "declined"}`.
     Decline,
-    /// Nothing is done; the connection stays silent for so long and is closed.
+    /// Nothing is done. The connection stays silent for this time and is then closed.
     Hang(Duration),
-    /// The work is done, and what it is answered with has this body.
+    /// The work is done. The answer has this body.
     Say(String),
     /// The work is done, and the connection is closed without an answer.
     CloseAfterWork,
@@ -48,7 +48,7 @@ pub enum Conduct {
     CloseBeforeWork,
 }
 
-/// Whom a rule concerns, and what happens to them.
+/// The calls that a rule concerns, and what happens to them.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
@@ -57,7 +57,7 @@ pub struct Rule {
     then: Script,
 }
 
-/// What a call must be for a rule to concern it. What is not set matches all.
+/// The properties of a call that a rule concerns. A property that is not set matches all calls.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Match {
@@ -98,7 +98,7 @@ impl Script {
     }
 }
 
-/// What is wrong with an item that says two things.
+/// The error for an item that has two instructions.
 const ONE_THING: &str = "an item says one thing: answer, decline, hang, delay, say, \
     closeAfterWork, closeBeforeWork, or nothing for simply doing the work";
 
@@ -194,7 +194,7 @@ fn wait(duration: GoDuration) -> Result<Duration, String> {
     fits.ok_or_else(|| format!("{duration} is no wait of more than 0 and at most 60 s"))
 }
 
-/// Everything the shop was told, and how much of it is used up.
+/// All instructions to the shop, and how much of them is used up.
 #[derive(Default)]
 pub struct Behaviours {
     put: Vec<Rule>,
@@ -202,22 +202,22 @@ pub struct Behaviours {
 }
 
 impl Behaviours {
-    /// Takes these rules in place of all that were put before. The first that matches and is not
-    /// used up counts.
+    /// Replaces all rules that were put before by these rules. The first rule that matches and is
+    /// not used up applies.
     ///
     /// # Errors
-    /// A sentence that says where the rules are wrong; the rules from before stay.
+    /// A sentence that says where the rules are wrong. The earlier rules remain.
     pub fn put(&mut self, rules: &[u8]) -> Result<(), String> {
         self.put = parse(rules)?;
         Ok(())
     }
 
-    /// Forgets the rules that requests of one scope, or of all, brought with them.
+    /// Forgets the rules that calls of one scope, or of all scopes, brought with them.
     pub fn forget(&mut self, scope: Option<&str>) {
         self.brought.retain(|(other, ..), _| scope.is_some_and(|scope| scope != other));
     }
 
-    /// What happens to this call.
+    /// Returns what happens to this call.
     ///
     /// # Errors
     /// A sentence that says where the rule in the body is wrong.
@@ -241,7 +241,7 @@ impl Behaviours {
     }
 }
 
-/// The rule in a body. A body that is no JSON object has none.
+/// Returns the rule in a body. A body that is not a JSON object has no rule.
 fn brought_by(body: &[u8]) -> Result<Option<Script>, String> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

@@ -1,16 +1,16 @@
-//! What the shop is asked: which service, in which direction, under which key.
+//! A call to the shop: its service, its direction and its key.
 
 use saga_operator::api::Direction;
 use sha2::{Digest, Sha256};
 
-/// One thing the shop can do, and what undoes it.
+/// One action of the shop, and its compensation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Service {
     /// The service's name in the ledger.
     pub name: &'static str,
-    /// Where an action posts.
+    /// The path to which an action posts.
     pub act: &'static str,
-    /// Where its compensation posts.
+    /// The path to which its compensation posts.
     pub undo: &'static str,
 }
 
@@ -18,7 +18,7 @@ const fn service(name: &'static str, act: &'static str, undo: &'static str) -> S
     Service { name, act, undo }
 }
 
-/// Everything the shop serves. All paths take POST, with any body.
+/// Everything that the shop serves. All paths take POST, with any body.
 pub const SERVICES: &[Service] = &[
     service("stock", "/stock/reservations", "/stock/releases"),
     service("payments", "/payments/charges", "/payments/refunds"),
@@ -29,12 +29,12 @@ pub const SERVICES: &[Service] = &[
     service("database", "/database/switches", "/database/switch-backs"),
 ];
 
-/// An idempotency key taken apart: `<scope>/<step>/<action|compensation>/<k>`.
+/// The parts of an idempotency key: `<scope>/<step>/<action|compensation>/<k>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// The key as it was sent.
     pub text: String,
-    /// Whose step it is: a saga's UID, or its `idempotencyPrefix`.
+    /// The owner of the step: a saga's UID, or its `idempotencyPrefix`.
     pub scope: String,
     /// The step's name.
     pub step: String,
@@ -70,33 +70,33 @@ impl Key {
     }
 }
 
-/// A scope or a step: the characters and the length that the operator allows in
-/// `idempotencyPrefix`.
+/// Returns the text if it is a valid scope or step: it has the characters and the length that the
+/// operator allows in `idempotencyPrefix`.
 fn name(text: &str) -> Option<String> {
     let fits = (1..=63).contains(&text.len())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     fits.then(|| text.into())
 }
 
-/// One request to a service.
+/// One call to a service.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The service asked.
+    /// The service that is called.
     pub service: &'static Service,
-    /// Whether the path asks to do or to undo.
+    /// Whether the path does or undoes.
     pub direction: Direction,
-    /// The request's idempotency key.
+    /// The call's idempotency key.
     pub key: Key,
     /// The header `Saga-Attempt`, as it was sent.
     pub attempt: Option<String>,
-    /// Whether the request came with an `Authorization` header.
+    /// Whether the call came with an `Authorization` header.
     pub authorized: bool,
     /// SHA-256 of the body, in hexadecimal.
     pub body_hash: String,
 }
 
 impl Call {
-    /// The path that was asked.
+    /// Returns the path of the call.
     #[must_use]
     pub const fn path(&self) -> &'static str {
         match self.direction {
@@ -106,7 +106,7 @@ impl Call {
     }
 }
 
-/// SHA-256 in hexadecimal.
+/// Returns SHA-256 in hexadecimal.
 #[must_use]
 pub fn hash(body: &[u8]) -> String {
     format!("{:x}", Sha256::digest(body))

@@ -1,9 +1,8 @@
-//! The shop's memory: what was done, undone, repeated and refused, in the order in which it
-//! happened.
+//! The ledger of the shop: what was done, undone, repeated and refused, in order.
 //!
 //! # Guarantees
-//! Pure: no clock, no I/O. [`Ledger::work`] and [`Ledger::refuse`] add exactly one entry a call,
-//! unless the ledger is full. The summary is computed from the entries alone, so that it also
+//! Pure: no clock, no I/O. [`Ledger::work`] and [`Ledger::refuse`] add exactly one entry for each
+//! call, unless the ledger is full. The summary is computed from the entries alone, so that it also
 //! checks the ledger's own bookkeeping.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,10 +14,10 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 
-/// The most entries kept; beyond them the shop answers 507.
+/// The most entries that are kept. A full ledger answers 507.
 const MAX_ENTRIES: usize = 200_000;
 
-/// What became of a call.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -26,17 +25,18 @@ pub enum Kind {
     Done,
     /// Every effect of the step was undone.
     Undone,
-    /// A key that was answered before, with the same request: the same answer again, and no effect.
+    /// The key was answered before, for the same call: the answer is the same, and there is no
+    /// effect.
     Repeat,
-    /// Turned away, or left without an answer, before anything was done, since the shop was told
-    /// so.
+    /// By its instructions, the shop refused the call or left it without an answer, before anything
+    /// was done.
     Refused,
     /// The caller broke a rule of idempotent calls.
     Fault,
-    /// An undo of a step that had done nothing.
+    /// A compensation of a step that had done nothing.
     NothingToUndo,
-    /// An action that was on its way when it was undone: its key is remembered, and it has no
-    /// effect.
+    /// An action that arrived before its step was undone and was not done by then: its key is
+    /// remembered, and it has no effect.
     Overtaken,
 }
 
@@ -44,15 +44,15 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
-    /// 1, 2, … over all calls, for ever.
+    /// 1, 2, … over all calls, without a reset.
     pub sequence: u64,
-    /// When the shop decided about the call.
+    /// The time at which the shop decided about the call.
     pub time: Timestamp,
     /// The service's name.
     pub service: &'static str,
-    /// The path that was asked.
+    /// The path of the call.
     pub path: &'static str,
-    /// What became of it.
+    /// The result of the call.
     pub kind: Kind,
     /// The idempotency key.
     pub key: String,
@@ -64,11 +64,11 @@ pub struct Entry {
     pub direction: Direction,
     /// The header `Saga-Attempt`.
     pub attempt: Option<String>,
-    /// Whether the request came with an `Authorization` header.
+    /// Whether the call came with an `Authorization` header.
     pub authorized: bool,
     /// SHA-256 of the body.
     pub body_hash: String,
-    /// What else there is to say, in one line; empty where there is nothing.
+    /// Further remarks in one line, or an empty text.
     pub note: String,
 }
 
@@ -76,21 +76,21 @@ pub struct Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Steps whose effect was done, in order; once for each effect.
+    /// The steps whose effect was done, in order, once for each effect.
     pub done: Vec<String>,
-    /// Steps that were undone, in order.
+    /// The steps that were undone, in order.
     pub undone: Vec<String>,
-    /// Steps that are done and not undone.
+    /// The steps that are done and not undone.
     pub in_effect: BTreeSet<String>,
-    /// Steps of which two effects were in effect at once, or one key was executed twice.
+    /// The steps that had two effects at once, or that executed one key twice.
     pub done_twice: BTreeSet<String>,
-    /// Steps whose calls were refused, in order.
+    /// The steps whose calls were refused, in order.
     pub refused: Vec<String>,
-    /// Broken rules, each `<key>: <what was wrong>`.
+    /// The broken rules, each as `<key>: <what was wrong>`.
     pub faults: Vec<String>,
 }
 
-/// What the shop answers.
+/// The answer of the shop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The HTTP status.
@@ -108,12 +108,12 @@ pub struct Ledger {
     steps: HashMap<(String, String), StepBook>,
 }
 
-/// A key: the request that brought it first, and what its work was answered, once it took place.
+/// A key: the call that brought it first, and the answer to its work, once the work is done.
 struct Seen {
     path: &'static str,
     body_hash: String,
     answer: Option<Answer>,
-    /// It came before its step was undone.
+    /// The call arrived before its step was undone.
     in_time: bool,
 }
 
@@ -121,7 +121,8 @@ struct Seen {
 #[derive(Default)]
 struct StepBook {
     in_effect: Vec<Effect>,
-    /// An undo was answered: an action that comes now was overtaken by its own undo.
+    /// A compensation was answered. An action that is still in progress is then overtaken, and an
+    /// action that arrives later is a fault.
     closed: bool,
 }
 
@@ -130,7 +131,7 @@ struct Effect {
     undo: &'static str,
 }
 
-/// A verdict on a call that is not entered yet.
+/// A decision on a call that is not entered yet.
 struct Verdict {
     kind: Kind,
     answer: Answer,
@@ -148,7 +149,7 @@ impl Verdict {
 }
 
 impl Ledger {
-    /// Does, undoes, repeats or rejects what the call asks, and enters it.
+    /// Does, undoes, repeats or rejects the call, and enters it.
     pub fn work(&mut self, call: &Call, now: Timestamp) -> Answer {
         if let Some(full) = self.full() {
             return full;
@@ -164,7 +165,7 @@ impl Ledger {
         verdict.answer
     }
 
-    /// Remembers a call that takes a while.
+    /// Records the arrival of a call that takes a while.
     pub fn arrives(&mut self, call: &Call) {
         let open = !self
             .steps
@@ -173,13 +174,13 @@ impl Ledger {
         self.see(call).in_time |= open;
     }
 
-    /// Whether a call that arrived is still to be done: what is forgotten meanwhile is forgotten
-    /// with its calls.
+    /// Returns whether a call that arrived still has to be done. If its scope was forgotten
+    /// meanwhile, the call is forgotten too.
     pub fn awaits(&self, call: &Call) -> bool {
         self.keys.contains_key(&call.key.text)
     }
 
-    /// Enters a call that the shop was told not to do.
+    /// Enters a call that the shop does not do because of its instructions.
     pub fn refuse(&mut self, call: &Call, note: String, now: Timestamp) {
         if self.full().is_some() {
             return;
@@ -190,7 +191,7 @@ impl Ledger {
         }
     }
 
-    /// The answer of a full ledger.
+    /// Returns the answer of a full ledger.
     pub fn full(&self) -> Option<Answer> {
         (self.entries.len() >= MAX_ENTRIES).then(|| Answer {
             status: 507,
@@ -199,7 +200,7 @@ impl Ledger {
         })
     }
 
-    /// What is wrong with the call whatever was done so far.
+    /// Returns what is wrong with the call, whatever was done before.
     fn broken_rule(&mut self, call: &Call) -> Option<String> {
         if call.key.direction != call.direction {
             return Some(format!(
@@ -214,7 +215,7 @@ impl Ledger {
         (!same).then(|| format!("this key was used for another request to {}", seen.path))
     }
 
-    /// What is known of the call's key; the call itself, where it is new.
+    /// Returns what is known of the call's key. A new key is recorded with this call.
     fn see(&mut self, call: &Call) -> &mut Seen {
         self.keys.entry(call.key.text.clone()).or_insert_with(|| Seen {
             path: call.path(),
@@ -266,7 +267,7 @@ impl Ledger {
         });
     }
 
-    /// Adds to what the newest entry says of itself.
+    /// Adds a remark to the note of the newest entry.
     pub fn annotate(&mut self, remark: &str) {
         if let Some(entry) = self.entries.last_mut() {
             let separator = if entry.note.is_empty() { "" } else { "; " };
@@ -274,12 +275,13 @@ impl Ledger {
         }
     }
 
-    /// All entries, oldest first.
+    /// Returns all entries, oldest first.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// What happened in each scope, or in the one named, which may be empty.
+    /// Returns what happened in each scope, or in the named scope. The named scope may be without
+    /// entries.
     pub fn summaries(&self, scope: Option<&str>) -> BTreeMap<String, Summary> {
         let mut scopes: BTreeMap<String, Vec<&Entry>> =
             scope.map(|scope| (scope.into(), Vec::new())).into_iter().collect();
@@ -291,7 +293,7 @@ impl Ledger {
         scopes.into_iter().map(|(scope, entries)| (scope, summarize(&entries))).collect()
     }
 
-    /// Forgets one scope, or everything. Sequence numbers go on.
+    /// Forgets one scope, or everything. Sequence numbers continue.
     pub fn forget(&mut self, scope: Option<&str>) {
         let stays = |other: &str| scope.is_some_and(|scope| scope != other);
         self.entries.retain(|entry| stays(&entry.scope));
@@ -300,7 +302,7 @@ impl Ledger {
     }
 }
 
-/// Undoes all a step has done, and lets nothing more be done in it.
+/// Undoes everything that a step has done, and closes the step: no later action has an effect.
 fn undo(book: &mut StepBook, call: &Call) -> Verdict {
     if let Some(other) = book.in_effect.iter().find(|effect| effect.undo != call.service.undo) {
         return Verdict::fault(

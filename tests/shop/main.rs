@@ -1,5 +1,5 @@
-//! The sample shop: the other side of the sample sagas, in memory and with a ledger that shows who
-//! asked for what.
+//! The sample shop: the services that the sample sagas call, in memory. Its ledger shows all calls
+//! and their callers.
 //!
 //! ```text
 //! cargo run --example shop -- --listen 127.0.0.1:8090

@@ -6,7 +6,7 @@
 //! | `GET /ledger?scope=` | all entries, or those of one scope |
 //! | `GET /ledger/summary?scope=` | what is done, undone, in effect, done twice, refused, wrong |
 //! | `DELETE /ledger?scope=` | forgets all, or one scope |
-//! | `PUT /behaviour` | the rules of [`super::behaviour`]; `[]` takes them back |
+//! | `PUT /behaviour` | the rules of [`super::behaviour`]; `[]` removes them |
 //! | `GET /healthz` | 200 |
 
 use std::{
@@ -50,7 +50,7 @@ pub struct Shop(Arc<Inside>);
 #[derive(Default)]
 struct Inside {
     state: Mutex<Books>,
-    /// Told after every new entry.
+    /// Notified after every new entry.
     changed: watch::Sender<()>,
 }
 
@@ -62,10 +62,10 @@ struct Books {
 }
 
 impl Shop {
-    /// A shop that also appends each entry to a file, as one line of JSON.
+    /// Returns a shop that also appends each entry to a file, as one line of JSON.
     ///
     /// # Errors
-    /// Where the file cannot be opened.
+    /// If the file cannot be opened.
     pub fn with_ledger_file(path: &Path) -> io::Result<Self> {
         let file = File::options().create(true).append(true).open(path)?;
         let shop = Self::default();
@@ -73,7 +73,7 @@ impl Shop {
         Ok(shop)
     }
 
-    /// The entries of one scope, or all, oldest first.
+    /// Returns the entries of one scope, or all entries, oldest first.
     #[must_use]
     pub fn entries(&self, scope: Option<&str>) -> Vec<Entry> {
         self.books()
@@ -85,13 +85,13 @@ impl Shop {
             .collect()
     }
 
-    /// What happened in one scope.
+    /// Returns what happened in one scope.
     #[must_use]
     pub fn summary(&self, scope: &str) -> Summary {
         self.books().ledger.summaries(Some(scope)).remove(scope).unwrap_or_default()
     }
 
-    /// Takes these rules, as `PUT /behaviour` does.
+    /// Replaces the rules, as `PUT /behaviour` does.
     ///
     /// # Errors
     /// A sentence that says where the rules are wrong.
@@ -99,14 +99,15 @@ impl Shop {
         self.books().behaviours.put(rules.to_string().as_bytes())
     }
 
-    /// Forgets one scope, or all, as `DELETE /ledger` does.
+    /// Forgets one scope, or all scopes, as `DELETE /ledger` does.
     pub fn forget(&self, scope: Option<&str>) {
         let mut books = self.books();
         books.ledger.forget(scope);
         books.behaviours.forget(scope);
     }
 
-    /// Returns once the entries are as wanted; for ever otherwise, so bound it.
+    /// Returns once the entries satisfy `wanted`. If they never do, it waits without end, so the
+    /// caller must set a time limit.
     pub async fn until(&self, wanted: impl Fn(&[Entry]) -> bool) {
         let mut changed = self.0.changed.subscribe();
         while !wanted(self.books().ledger.entries()) {
@@ -120,7 +121,7 @@ impl Shop {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the ledger by one call, with a remark on the entry, and tells those who wait.
+    /// Changes the ledger by one call, adds a remark to the entry, and notifies those who wait.
     fn enter<T>(&self, remark: &str, change: impl FnOnce(&mut Ledger, Timestamp) -> T) -> T {
         let mut books = self.books();
         let Books { ledger, file, .. } = &mut *books;
@@ -141,7 +142,7 @@ impl Shop {
         result
     }
 
-    /// Handles one call; `None` is no answer at all.
+    /// Handles one call. `None` means no answer at all.
     async fn handle(&self, call: Call, body: Bytes) -> Option<Response> {
         let conduct = {
             let mut books = self.books();
@@ -217,10 +218,10 @@ fn append(file: &mut File, entry: &Entry) -> io::Result<()> {
     file.write_all(&line)
 }
 
-/// Serves the shop on this listener for ever.
+/// Serves the shop on this listener without end.
 ///
 /// # Errors
-/// None as yet: a failed accept is reported and tried again.
+/// None at present: a failed accept is reported and retried.
 pub async fn serve(listener: TcpListener, shop: Shop) -> io::Result<()> {
     let router = router(shop);
     loop {
@@ -230,7 +231,7 @@ pub async fn serve(listener: TcpListener, shop: Shop) -> io::Result<()> {
             }
             Err(error) => {
                 eprintln!("the shop could not accept a connection: {error}");
-                // Out of descriptors: some will come free.
+                // If the process has no file descriptors left, some will be closed.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -241,8 +242,8 @@ pub async fn serve(listener: TcpListener, shop: Shop) -> io::Result<()> {
 #[derive(Clone)]
 struct NoAnswer;
 
-/// Serves one connection. Where the service fails, hyper closes the connection without writing a
-/// byte; axum alone cannot, since its handlers always have an answer.
+/// Serves one connection. If the service fails, hyper closes the connection without writing a byte.
+/// axum alone cannot do that, since its handlers always have an answer.
 async fn connection(stream: TcpStream, router: Router) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let router = router.clone();
@@ -258,7 +259,8 @@ async fn connection(stream: TcpStream, router: Router) {
             }
         }
     });
-    // An error is a client that went away, or the shop doing as it was told.
+    // An error means that the client closed the connection, or that the shop followed its
+    // instructions.
     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
@@ -306,8 +308,8 @@ async fn ask(
     let attempt = text("saga-attempt").map(|attempt| attempt.chars().take(32).collect());
     let authorized = headers.contains_key(header::AUTHORIZATION);
     let call = Call { service, direction, key, attempt, authorized, body_hash: hash(&body) };
-    // A task of its own: hyper drops this future when the client goes away, but what a client asked
-    // for takes place all the same.
+    // The call runs in its own task: hyper drops this future if the client closes the connection,
+    // but the call must still be done.
     match tokio::spawn(async move { shop.handle(call, body).await }).await {
         Ok(Some(response)) => response,
         Ok(None) => (axum::Extension(NoAnswer), StatusCode::NO_CONTENT).into_response(),
@@ -340,7 +342,7 @@ async fn behave(State(shop): State<Shop>, rules: Bytes) -> Result<StatusCode, Re
         .map_err(|sentence| refusal(StatusCode::BAD_REQUEST, &sentence))
 }
 
-/// The scope asked for; `None` for all.
+/// Returns the scope of the query; `None` means all scopes.
 fn scope(uri: &Uri) -> Result<Option<&str>, Refusal> {
     match uri.query().unwrap_or_default() {
         "" => Ok(None),

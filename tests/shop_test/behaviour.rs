@@ -1,4 +1,4 @@
-//! What the shop can be told, and whom it then concerns.
+//! Tests of the instructions to the shop, and of the calls that they concern.
 
 use serde_json::{Value, json};
 

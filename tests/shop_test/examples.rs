@@ -1,4 +1,4 @@
-//! The files under `examples/` are what a reader copies: nothing in them may be wrong.
+//! Tests of the files under `examples/`. Readers copy these files, so they must be correct.
 
 mod rights;
 
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use crate::shop::SERVICES;
 
-/// The address that whoever applies a sample replaces by the shop's.
+/// The address that a user replaces by the address of the shop before applying a sample.
 const SHOP: &str = "http://shop.example:8090";
 
-/// Every document under `examples/`, with the name of its file.
+/// Returns every document under `examples/`, with the name of its file.
 fn documents() -> Vec<(String, Value)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut documents = vec![];
@@ -47,7 +47,7 @@ fn sagas() -> Vec<(String, Saga)> {
         .collect()
 }
 
-/// Every saga and the child sagas in it.
+/// Returns every saga, and the child sagas in it.
 fn sagas_and_children() -> Vec<(String, Saga)> {
     let mut all = sagas();
     let mut next = 0;
@@ -71,14 +71,14 @@ fn action(step: &Step) -> Operation<'_> {
     (step.pod.as_ref(), step.http.as_ref())
 }
 
-/// Whether a step does anything: one that only waits or asks leaves nothing to be undone.
+/// Returns whether a step acts. A step that only waits or asks leaves nothing to be undone.
 fn acts(step: &Step) -> bool {
     step.approval.is_none()
         && step.wait.is_none()
         && step.http.as_ref().is_none_or(|http| !http.method.only_asks())
 }
 
-/// Whether a step does something to the shop, and not to an object.
+/// Returns whether a step acts on the shop, and not on an object.
 fn calls(step: &Step) -> bool {
     acts(step) && step.apply.is_none() && step.delete.is_none() && step.saga.is_none()
 }
@@ -87,7 +87,7 @@ fn compensation(compensation: &Compensation) -> Operation<'_> {
     (compensation.pod.as_ref(), compensation.http.as_ref())
 }
 
-/// The paths of the shop that an operation calls.
+/// Returns the paths of the shop that an operation calls.
 fn paths((pod, http): Operation<'_>) -> Vec<String> {
     let url = http.map(|http| http.url.clone());
     let scripts = pod.and_then(|pod| pod.args.clone()).into_iter().flatten();
@@ -100,7 +100,7 @@ fn paths((pod, http): Operation<'_>) -> Vec<String> {
         .collect()
 }
 
-/// The paths of keys that are in the first value and not in the second.
+/// Returns the paths of the keys that are in the first value and not in the second.
 fn lost(before: &Value, after: Option<&Value>, at: &str) -> Vec<String> {
     match (before, after) {
         (_, None) => vec![at.into()],
@@ -193,7 +193,7 @@ fn what_can_be_undone_is_undone() {
     for (file, saga) in sagas_and_children() {
         let before_pivot = saga.spec.steps.iter().take_while(|step| step.pivot != Some(true));
         for step in before_pivot.filter(|step| acts(step)) {
-            // A child saga undoes itself.
+            // A child saga undoes its own steps.
             assert!(
                 step.compensation.is_some() || step.saga.is_some(),
                 "{file}, step {} has no compensation",
@@ -220,7 +220,7 @@ fn pods_pass_their_key_on_and_no_value_becomes_a_part_of_a_script() {
                 script.contains(r#"--header "Saga-Attempt: $SAGA_ATTEMPT""#),
                 "{file}: {script}"
             );
-            // An expression would write into the script, and `$(` is replaced by the kubelet.
+            // An expression would be inserted into the script, and the kubelet replaces `$(`.
             assert!(
                 !script.replace("$${", "").contains("${") && !script.contains("$("),
                 "{file}: {script}"

@@ -1,16 +1,16 @@
-//! What the ledger enters, told as calls on a step.
+//! Tests of what the ledger enters, described as calls on a step.
 
 use jiff::Timestamp;
 use saga_operator::api::Direction;
 
 use crate::shop::{Call, Key, Kind, Ledger, SERVICES, Service, Summary, hash};
 
-/// A ledger and the kind of each entry, read off as calls are made.
+/// A ledger. Each call returns the kind of its entry.
 #[derive(Default)]
 struct Book(Ledger);
 
 impl Book {
-    /// Makes a call and says its status and what was entered.
+    /// Makes a call, and returns its status and the kind of its entry.
     fn post(&mut self, path: &str, key: &str, body: &str) -> (u16, Kind) {
         let answer = self.0.work(&call(path, key, body), Timestamp::UNIX_EPOCH);
         (answer.status, self.0.entries().last().unwrap().kind)

@@ -1,5 +1,5 @@
-//! The sample shop keeps its promises, and the samples fit the shop and the resource they are
-//! written for.
+//! Tests that the sample shop keeps its guarantees, and that the samples fit the shop and the
+//! resource.
 
 #![allow(
     clippy::unwrap_used,

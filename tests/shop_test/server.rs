@@ -1,4 +1,4 @@
-//! The shop over real connections, its silences included.
+//! Tests of the shop over real connections, including missing answers.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,16 +10,16 @@ use tokio::{
 
 use crate::shop::{self, Kind, Shop};
 
-/// No test waits longer than this for anything.
+/// The time limit for each single wait of a test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A shop that is open, and where.
+/// A shop that listens, and its address.
 pub struct Open {
     pub shop: Shop,
     address: SocketAddr,
 }
 
-/// What came back; `None` where the connection was closed without a byte.
+/// The answer; `None` if the connection was closed without a byte.
 pub type Reply = Option<(u16, String)>;
 
 impl Open {
@@ -30,7 +30,7 @@ impl Open {
         Self { shop, address }
     }
 
-    /// Sends a request and leaves the connection open.
+    /// Sends an HTTP request and leaves the connection open.
     async fn send(&self, method: &str, path: &str, key: Option<&str>, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let key = key
@@ -114,7 +114,7 @@ async fn the_ledger_can_be_read_and_reset_by_scope() {
         (&json!("done"), &json!("payments"), &json!("3"))
     );
     assert_eq!((&entry["key"], &entry["sequence"]), (&json!("order-2/charge/action/0"), &json!(2)));
-    // The demonstration compares this text as it stands, so the order of the fields counts, too.
+    // The demonstration compares this text as it is, so the order of the fields matters too.
     let (_, reply) = open.ask("GET", "/ledger/summary?scope=order-2", None, "").await.unwrap();
     let expected = concat!(
         r#"{"order-2":{"done":["charge"],"undone":[],"inEffect":["charge"],"#,

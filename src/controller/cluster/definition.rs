@@ -2,8 +2,8 @@
 //! although this operator writes them.
 //!
 //! # Guarantees
-//! What is known rests on the OpenAPI schema that the API server publishes, which every account may
-//! read. The operator reads the schema before the first saga, periodically, and as soon as the
+//! What is known rests on the `OpenAPI` schema that the API server publishes, which every account
+//! may read. The operator reads the schema before the first saga, periodically, and as soon as the
 //! answer to a write lacks a field. The operator logs the result when it is first known and
 //! whenever it changes. After a change, the sagas that waited for another definition are enqueued.
 //!

@@ -132,6 +132,7 @@ async fn begin(
     beginning: Beginning,
 ) -> Result<Next, Error> {
     let Beginning { place, work, intended, time_limit, uid, written } = beginning;
+    let (context, stored) = (performance.context, performance.stored);
     let operation = performance
         .saga
         .and_then(|saga| saga.steps.get(place))
@@ -147,13 +148,7 @@ async fn begin(
     let fresh = written.filter(|at| leaves_unread(Some(at.elapsed())));
     if fresh.is_none()
         && !leaves_unread(None)
-        && !may_still_begin(
-            performance.context,
-            performance.stored,
-            &identity.attempt,
-            uid.as_deref(),
-        )
-        .await?
+        && !may_still_begin(context, stored, &identity.attempt, uid.as_deref()).await?
     {
         return Ok(Next::Later);
     }
@@ -170,27 +165,18 @@ async fn begin(
     );
     match work {
         Work::Http(action) => {
-            let (stored, account, executor) =
-                (performance.stored, saga.service_account.as_str(), performance.executor);
+            let (account, executor) = (saga.service_account.as_str(), performance.executor);
             let fresh_since = fresh.unwrap_or(asked);
             let flight = Flight { stored, account, action, time_limit, fresh_since, executor };
             Ok(send(performance, &flight, identity))
         }
         Work::Pod(action) => {
-            create(
-                performance,
-                pod::build::pod(saga, &identity, action, operation.timeout),
-                identity,
-            )
-            .await
+            let pod = pod::build::pod(saga, &identity, action, operation.timeout);
+            create(performance, pod, identity).await
         }
         Work::Job(action) => {
-            create(
-                performance,
-                job::build::job(saga, &identity, action, operation.timeout),
-                identity,
-            )
-            .await
+            let job = job::build::job(saga, &identity, action, operation.timeout);
+            create(performance, job, identity).await
         }
         work @ (Work::Apply(_) | Work::Delete(_) | Work::Until(_)) => {
             Ok(begin_at_object(performance, saga, identity, work, uid.as_deref()).await)

@@ -1,11 +1,11 @@
-//! Circles in a graph.
+//! Cycles in a graph.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What each node points at.
+/// The nodes to which each node has an edge.
 pub type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// A shortest way from a node back to itself, where there is one.
+/// Returns a shortest cycle through a node, if there is one.
 pub fn shortest(graph: &Graph, node: &str) -> Option<Vec<String>> {
     let mut from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut next = VecDeque::from([node]);
@@ -35,7 +35,7 @@ fn way(from: &BTreeMap<&str, &str>, node: &str, last: &str) -> Vec<String> {
     way
 }
 
-/// The sets of nodes that reach each other.
+/// Returns the sets of nodes that reach each other.
 pub fn groups(graph: &Graph) -> BTreeSet<BTreeSet<String>> {
     let reach: BTreeMap<_, _> = graph.keys().map(|node| (node, reached(graph, node))).collect();
     reach

@@ -1,4 +1,5 @@
-//! Which file imports what another file defines, and the graphs of the folders that come of it.
+//! The imports between files: which file imports what another file defines, and the graphs of the
+//! folders that follow.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +10,10 @@ use super::{
     project::{Module, Project, Source},
 };
 
-/// The modules of the files that each file imports from.
+/// The modules of the files from which each file imports.
 pub type Edges = BTreeMap<Module, BTreeSet<Module>>;
 
-/// Who imports from whom, by the modules that the files hold.
+/// Returns which file imports from which, by the modules that the files hold.
 pub fn edges(project: &Project, names: &Names) -> Edges {
     let holds: BTreeMap<_, _> =
         project.sources.iter().map(|source| (source.path.as_str(), &source.module)).collect();
@@ -42,10 +43,10 @@ pub fn edges(project: &Project, names: &Names) -> Edges {
     edges
 }
 
-/// The module whose file a mention is an import from, where it is one.
+/// Returns the module from whose file a mention imports, or `None` if the mention is not an import.
 ///
-/// A module that is imported and then gone through counts as what is taken out of it. What a
-/// module hands on of its own descendants is no import.
+/// If a module is imported and then used in a path, the items at the end of the path count, not the
+/// module. If a module re-exports its own descendants, that is not an import.
 fn taken(mention: &Mention, target: Target, by_name: bool) -> Option<Module> {
     let open = matches!(mention.how, How::Reexport | How::OpenGlob);
     match (target, mention.how) {
@@ -58,9 +59,9 @@ fn taken(mention: &Mention, target: Target, by_name: bool) -> Option<Module> {
     }
 }
 
-/// The graph of each folder, whose nodes are what stands directly in it.
+/// Returns the graph of each folder. Its nodes are the files and folders directly in it.
 ///
-/// An edge shows in one folder only: the innermost that holds both files.
+/// An edge appears in one folder only: the innermost folder that holds both files.
 pub fn levels(sources: &[Source], edges: &Edges) -> BTreeMap<Module, Graph> {
     let mut levels: BTreeMap<Module, Graph> = BTreeMap::new();
     for (from, to) in edges.iter().flat_map(|(from, all)| all.iter().map(move |to| (from, to))) {
@@ -74,8 +75,8 @@ pub fn levels(sources: &[Source], edges: &Edges) -> BTreeMap<Module, Graph> {
     levels
 }
 
-/// The path of what holds a module in a folder of this depth: the folder's own file, another file
-/// or a folder.
+/// Returns the path of the node that holds a module, in a folder of this depth: the folder's own
+/// file, another file or a folder.
 fn node(sources: &[Source], depth: usize, module: &[String]) -> String {
     let own = module.len() == depth;
     let node = &module[..module.len().min(depth + 1)];

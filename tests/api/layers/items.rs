@@ -1,4 +1,4 @@
-//! What is asked of the items of a file.
+//! The facts about the items of a file.
 #![allow(clippy::wildcard_enum_match_arm, reason = "most kinds of items have no name")]
 
 use syn::{Attribute, Ident, ImplItem, Item, Meta, Token, Visibility, punctuated::Punctuated};
@@ -11,28 +11,28 @@ use super::{
 /// A named item.
 #[derive(Debug)]
 pub struct Declared {
-    /// The module in which it stands.
+    /// The module that contains the item.
     pub scope: Module,
-    /// Its name.
+    /// The name of the item.
     pub name: String,
-    /// What it is.
+    /// The kind of the item.
     pub kind: Kind,
 }
 
-/// What an item is.
+/// The kind of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A module in a file of its own.
+    /// A module in its own file.
     File,
     /// A module in the same file.
     Inline,
     /// A type or a trait.
     Type,
-    /// Something else.
+    /// Any other item.
     Other,
 }
 
-/// Every named item of a module and of those in the same file.
+/// Returns every named item of a module and of the modules in the same file.
 pub fn declared(scope: &[String], items: &[Item]) -> Vec<Declared> {
     let mut all = Vec::new();
     for item in items {
@@ -50,7 +50,7 @@ pub fn declared(scope: &[String], items: &[Item]) -> Vec<Declared> {
     all
 }
 
-/// The names that items let everybody see: one for each name of a `use`.
+/// Returns the names that items make public: one for each name of a `use`.
 pub fn public(items: &[Item]) -> Vec<String> {
     let name = |item| {
         let facts = facts(item);
@@ -62,19 +62,19 @@ pub fn public(items: &[Item]) -> Vec<String> {
     items.iter().flat_map(name).collect()
 }
 
-/// What is asked of an item of whatever kind.
+/// The facts about an item of any kind.
 pub struct Facts<'i> {
-    /// Its name, where it has one.
+    /// The name, if the item has one.
     pub name: Option<&'i Ident>,
-    /// Its attributes.
+    /// The attributes.
     pub attributes: &'i [Attribute],
-    /// Whether it is `pub` without limits.
+    /// Whether the item is `pub` without restriction.
     pub public: bool,
-    /// Whether it is a type or a trait.
+    /// Whether the item is a type or a trait.
     pub a_type: bool,
 }
 
-/// What is asked of an item.
+/// Returns the facts about an item.
 pub fn facts(item: &Item) -> Facts<'_> {
     let named = |name, attributes, seen: &Visibility, a_type| Facts {
         name: Some(name),
@@ -102,7 +102,7 @@ pub fn facts(item: &Item) -> Facts<'_> {
     }
 }
 
-/// The attributes of what stands in an `impl`.
+/// Returns the attributes of an item in an `impl`.
 pub fn attributes_within(item: &ImplItem) -> &[Attribute] {
     match item {
         ImplItem::Const(item) => &item.attrs,
@@ -113,7 +113,7 @@ pub fn attributes_within(item: &ImplItem) -> &[Attribute] {
     }
 }
 
-/// Whether only tests are built with it.
+/// Returns whether the item is built only for tests.
 pub fn is_test(attributes: &[Attribute]) -> bool {
     attributes
         .iter()

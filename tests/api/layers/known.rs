@@ -1,10 +1,10 @@
-//! The violations that are known, and what has changed since they were written down.
+//! The known violations, and the differences to what is found now.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{Found, KNOWN, WRITE};
 
-/// What stands above a new list.
+/// The comment at the top of a new list.
 const HEAD: &str =
     "# The violations of tests/api/layers.rs that are known. This list may only shrink.";
 
@@ -15,12 +15,12 @@ pub struct Known {
     lines: BTreeSet<String>,
 }
 
-/// How what is found differs from what is known.
+/// The difference between the violations that are found and the known ones.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// What is not known.
+    /// The violations that are not known.
     pub new: Vec<String>,
-    /// What is known and not true any more.
+    /// The known violations that no longer exist.
     pub gone: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ impl Known {
         Self { comments, lines: lines.into_iter().collect() }
     }
 
-    /// What has changed.
+    /// Returns the difference between this list and what is found.
     pub fn compare(&self, found: &Found) -> Difference {
         let known = |line: &String| {
             self.lines.contains(line) || self.lines.iter().any(|known| covers(known, line))
@@ -43,7 +43,8 @@ impl Known {
         Difference { new, gone }
     }
 
-    /// The list as it is written today, under the comments that it has.
+    /// Returns the text of the list with the violations that are found, below the existing
+    /// comments.
     pub fn written(mut self, found: &Found) -> String {
         if self.comments.is_empty() {
             self.comments.push(HEAD.to_owned());
@@ -54,12 +55,12 @@ impl Known {
 }
 
 impl Difference {
-    /// Whether nothing has changed.
+    /// Returns whether nothing has changed.
     pub fn is_empty(&self) -> bool {
         self.new.is_empty() && self.gone.is_empty()
     }
 
-    /// What there is to do.
+    /// Returns what has to be done, as text.
     pub fn told(&self, found: &Found) -> String {
         let mut text = String::new();
         if !self.new.is_empty() {
@@ -80,7 +81,7 @@ impl Difference {
     }
 }
 
-/// Whether a known line is of the same kind as another one, with more members.
+/// Returns whether a known line is of the same kind as another line and has more members.
 fn covers(known: &str, line: &str) -> bool {
     let Some((head, members)) = members(line) else { return false };
     self::members(known).is_some_and(|(other, all)| {
@@ -88,7 +89,7 @@ fn covers(known: &str, line: &str) -> bool {
     })
 }
 
-/// What a line says of several rooms or files, and these.
+/// Returns the kind of a line about several rooms or files, and these members.
 fn members(line: &str) -> Option<(&str, &str)> {
     match line.strip_prefix("room circle  ") {
         Some(rooms) => Some(("room circle", rooms)),

@@ -1,4 +1,4 @@
-//! The paths that a file names, each with the module in which it stands.
+//! The paths that a file mentions, each with the module that contains the mention.
 #![allow(clippy::wildcard_enum_match_arm, reason = "only some kinds of the syntax hold paths")]
 
 use std::collections::BTreeSet;
@@ -15,37 +15,37 @@ use super::{
     project::{Module, within},
 };
 
-/// How a path is named.
+/// How a path is mentioned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum How {
-    /// By a `use` for the module itself.
+    /// By a `use` that only the module itself sees.
     Import,
-    /// By a `use` that others see.
+    /// By a `use` that other modules see.
     Reexport,
-    /// By a `use` of everything in it, for the module itself.
+    /// By a `use` with a glob that only the module itself sees.
     Glob,
-    /// By a `use` of everything in it that others see.
+    /// By a `use` with a glob that other modules see.
     OpenGlob,
-    /// In code, of two names or more.
+    /// In code, with two names or more.
     Inline,
-    /// In code, of one name.
+    /// In code, with one name.
     Bare,
 }
 
-/// A path that is named somewhere.
+/// A path that is mentioned.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mention {
-    /// The module in which it stands.
+    /// The module that contains the mention.
     pub scope: Module,
-    /// Its names.
+    /// The names of the path.
     pub path: Vec<String>,
-    /// How it is named.
+    /// How the path is mentioned.
     pub how: How,
-    /// What a `use` calls it.
+    /// The name that a `use` gives to the path.
     pub alias: Option<String>,
 }
 
-/// What a file names.
+/// What a file mentions.
 #[derive(Debug, Default)]
 pub struct Mentions {
     /// Every path, once.
@@ -53,12 +53,12 @@ pub struct Mentions {
     /// The types with an inherent `impl`, as they are named there.
     pub impls: Vec<(Module, Vec<String>)>,
     scope: Module,
-    /// The names of the variables: no such name in code stands for an item.
+    /// The names of the variables: such a name in code does not stand for an item.
     bound: BTreeSet<String>,
 }
 
 impl Mentions {
-    /// What the items of a module name.
+    /// Returns what the items of a module mention.
     pub fn of(module: &[String], items: &[Item]) -> Self {
         let mut bound = Bound::default();
         for item in items {
@@ -110,7 +110,7 @@ impl Mentions {
         }
     }
 
-    /// Looks for paths in tokens. Single names of attributes are words of their own.
+    /// Finds paths in tokens. Single names in attributes are not paths.
     fn scan(&mut self, tokens: TokenStream, attribute: bool) {
         let tokens: Vec<_> = tokens.into_iter().collect();
         let mut at = 0;
@@ -142,7 +142,7 @@ impl Mentions {
     }
 }
 
-/// What a `use` gives a name to. Everything that a module holds is one.
+/// Returns the names that a `use` introduces. A glob counts as one name.
 pub fn leaves(item: &ItemUse) -> Vec<String> {
     let mut mentions = Mentions::default();
     mentions.add_use(&item.tree, &[], true);
@@ -150,7 +150,7 @@ pub fn leaves(item: &ItemUse) -> Vec<String> {
     mentions.paths.into_iter().map(name).collect()
 }
 
-/// The names of a path within a string, none where it holds anything else.
+/// Returns the names of a path within a string, or no names if the string contains anything else.
 fn words(text: &str) -> Vec<String> {
     let word = |word: &str| {
         !word.is_empty() && word.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
@@ -159,7 +159,7 @@ fn words(text: &str) -> Vec<String> {
     if words.iter().all(|name| word(name)) { words } else { Vec::new() }
 }
 
-/// The names of the path that tokens begin with.
+/// Returns the names of the path at the start of these tokens.
 fn path_at(tokens: &[TokenTree]) -> Vec<String> {
     let mut names = vec![tokens[0].to_string()];
     let mut rest = &tokens[1..];
@@ -177,13 +177,13 @@ fn is_punct(token: &TokenTree, sign: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == sign)
 }
 
-/// Whether tokens end with these signs.
+/// Returns whether the tokens end with these signs.
 fn follows(tokens: &[TokenTree], signs: &str) -> bool {
     let mut back = tokens.iter().rev();
     signs.chars().rev().all(|sign| back.next().is_some_and(|token| is_punct(token, sign)))
 }
 
-/// Whether what comes next is a field or a method.
+/// Returns whether the next token is a field or a method.
 fn is_member(tokens: &[TokenTree]) -> bool {
     follows(tokens, ".") && !follows(tokens, "..")
 }
@@ -281,7 +281,7 @@ impl<'ast> Visit<'ast> for Mentions {
         }
     }
 
-    /// Where something is seen is no import.
+    /// The path in a visibility is not an import.
     fn visit_vis_restricted(&mut self, _: &'ast VisRestricted) {}
 }
 

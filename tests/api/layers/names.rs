@@ -1,4 +1,4 @@
-//! Which names each module has, and where what they stand for is defined.
+//! The names of each module, and the modules that define what the names stand for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::{
     project::{Module, Source, within},
 };
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// An item that is defined in this module.
@@ -25,10 +25,10 @@ pub struct Names {
 
 #[derive(Debug, Default)]
 struct Scope {
-    /// The file in which the module stands.
+    /// The file that contains the module.
     file: String,
     names: BTreeMap<String, Vec<Meaning>>,
-    /// The modules all of whose names it has, too.
+    /// The modules whose names this module imports by a glob.
     globs: Vec<Vec<String>>,
 }
 
@@ -39,11 +39,11 @@ enum Meaning {
     Use(Vec<String>),
 }
 
-/// The names that were looked up on the way: a `use` may lead back to itself.
+/// The names that were already looked up: a `use` may lead back to itself.
 type Seen = BTreeSet<(Module, String, usize)>;
 
 impl Names {
-    /// The names of all modules.
+    /// Returns the names of all modules.
     pub fn of(sources: &[Source]) -> Self {
         let mut names = Self::default();
         for source in sources {
@@ -77,12 +77,12 @@ impl Names {
         self.modules.entry(module.to_vec()).or_insert_with(empty)
     }
 
-    /// The file in which a module stands.
+    /// Returns the file that contains a module.
     pub fn file(&self, module: &[String]) -> Option<&str> {
         self.modules.get(module).map(|scope| scope.file.as_str())
     }
 
-    /// Where a path leads to that stands in a module: nowhere where it leaves the crate.
+    /// Returns the targets of a path in a module. The result is empty if the path leaves the crate.
     pub fn resolve(&self, scope: &[String], path: &[String]) -> BTreeSet<Target> {
         self.walk(scope, path, &mut Seen::new())
     }
@@ -101,13 +101,14 @@ impl Names {
         };
         let found = self.look_up(module, first, seen);
         if found.is_empty() && self.modules.contains_key(module) {
-            // A macro made it.
+            // A macro created the name.
             return BTreeSet::from([Target::Item(module.to_vec())]);
         }
         self.behind(found, rest, seen)
     }
 
-    /// Goes on from what the first names of a path stand for. A type's own items are where it is.
+    /// Continues from the targets of the first names of a path. The items of a type are in the
+    /// module of the type.
     fn behind(
         &self,
         found: BTreeSet<Target>,
@@ -154,7 +155,8 @@ impl Names {
     }
 }
 
-/// The module from which a path by `crate`, `self` or `super` starts, and its names from there.
+/// Returns the module at which a path with `crate`, `self` or `super` starts, and the remaining
+/// names.
 pub fn anchored<'p>(scope: &[String], path: &'p [String]) -> Option<(Module, &'p [String])> {
     let supers = |path: &[String]| path.iter().take_while(|name| *name == "super").count();
     match path.first()?.as_str() {
@@ -169,7 +171,7 @@ pub fn anchored<'p>(scope: &[String], path: &'p [String]) -> Option<(Module, &'p
     }
 }
 
-/// A path from the root of the crate, where it is one by `crate`, `self` or `super`.
+/// Returns the path from the root of the crate, if the path starts with `crate`, `self` or `super`.
 pub fn absolute(scope: &[String], path: &[String]) -> Option<Module> {
     anchored(scope, path).map(|(module, rest)| [module.as_slice(), rest].concat())
 }

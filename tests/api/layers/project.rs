@@ -1,4 +1,4 @@
-//! The files of the project, parsed, with everything that only tests have cut off.
+//! The files of the project, parsed, without everything that only tests have.
 #![allow(clippy::wildcard_enum_match_arm, reason = "few kinds of items hold others")]
 
 use std::{collections::BTreeMap, ops::RangeInclusive, thread};
@@ -12,12 +12,12 @@ use super::{
     table::Table,
 };
 
-/// How many threads parse: that takes most of the time.
+/// The number of threads that parse: parsing takes most of the time.
 const THREADS: usize = 4;
 
 /// Texts by their paths from the root.
 pub type Tree = BTreeMap<String, String>;
-/// The path of a module: the crate's root first.
+/// The path of a module, from the root of the crate.
 pub type Module = Vec<String>;
 
 /// The project as the rules see it.
@@ -27,29 +27,29 @@ pub struct Project<'t> {
     pub tree: &'t Tree,
     /// The table of rooms.
     pub table: Table,
-    /// The files under `src/` that are no tests.
+    /// The files under `src/` that are not tests.
     pub sources: Vec<Source>,
 }
 
 /// One file under `src/`.
 #[derive(Debug)]
 pub struct Source {
-    /// Its path from the root.
+    /// The path from the root.
     pub path: String,
-    /// The module that it holds.
+    /// The module that the file holds.
     pub module: Module,
-    /// Its named items.
+    /// The named items of the file.
     pub declared: Vec<Declared>,
-    /// The names that it lets everybody see.
+    /// The names that the file makes public.
     pub public: Vec<String>,
-    /// What it names.
+    /// What the file mentions.
     pub mentions: Mentions,
     /// What was cut off.
     pub cut: Cut,
 }
 
 impl<'t> Project<'t> {
-    /// Parses the files and cuts the tests off.
+    /// Parses the files and cuts off the tests.
     pub fn read(tree: &'t Tree) -> Self {
         let code = |(path, _): &(&String, &String)| {
             path.starts_with("src/") && !path.ends_with("/tests.rs") && !path.contains("/tests/")
@@ -88,7 +88,7 @@ impl Source {
     }
 }
 
-/// The room that a module is in, where it is in one.
+/// Returns the room of a module, or `None` if the module is in no room.
 pub fn room(module: &[String]) -> Option<&str> {
     match module {
         [root, first, ..] if root == "crate" => Some(first),
@@ -96,12 +96,12 @@ pub fn room(module: &[String]) -> Option<&str> {
     }
 }
 
-/// A module with a name behind it.
+/// Returns the path of a module with one more name.
 pub fn within(module: &[String], name: &(impl ToString + ?Sized)) -> Module {
     module.iter().cloned().chain([name.to_string()]).collect()
 }
 
-/// The module that a file holds. A binary has a root of its own.
+/// Returns the module that a file holds. A binary has its own root.
 fn module(path: &str) -> Module {
     let stem = path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
     match stem.strip_prefix("bin/") {
@@ -119,9 +119,9 @@ fn module(path: &str) -> Module {
 /// The tests that were cut off a file.
 #[derive(Debug, Default)]
 pub struct Cut {
-    /// Their lines.
+    /// The lines of the tests.
     pub lines: Vec<RangeInclusive<usize>>,
-    /// Their modules, in this file or in files of their own.
+    /// The modules of the tests, in this file or in other files.
     modules: Vec<Module>,
 }
 
@@ -151,7 +151,7 @@ impl Cut {
         }
     }
 
-    /// Notes the lines of what is not kept.
+    /// Records the lines of an item that is not kept.
     fn lines_of(&mut self, item: &impl Spanned) -> bool {
         let span = item.span();
         self.lines.push(span.start().line..=span.end().line);

@@ -1,4 +1,4 @@
-//! The rules of who may import what, and of what stands where.
+//! The rules of who may import what, and of where files belong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use super::{
     project::{Module, Project, Source, room},
 };
 
-/// The file that lets others see no more than one thing.
+/// The file that may export only one thing.
 const DOOR: &str = "src/controller/mod.rs";
 
-/// Every violation of these rules.
+/// Returns every violation of these rules.
 pub fn found(project: &Project) -> Found {
     let names = Names::of(&project.sources);
     let edges = edges::edges(project, &names);
@@ -33,14 +33,15 @@ pub fn found(project: &Project) -> Found {
     found
 }
 
-/// The name in the crate's root that a path goes through, where it leads out of the room.
+/// Returns the name in the crate's root through which a path leaves its room, or `None` if the path
+/// stays in the room.
 fn other_room(mention: &Mention) -> Option<String> {
     let path = absolute(&mention.scope, &mention.path).filter(|_| mention.how != How::Bare)?;
     let name = path.get(1).map_or("lib", String::as_str);
     (Some(name) != room(&mention.scope)).then(|| name.to_owned())
 }
 
-/// What is named outside its room, file by file: nothing of what is in no room.
+/// Returns what each file mentions outside its room. Files that are in no room are left out.
 fn outward(sources: &[Source]) -> impl Iterator<Item = (&Source, &str, &Mention, String)> {
     sources.iter().flat_map(|source| {
         let own = room(&source.module);
@@ -93,7 +94,7 @@ fn room_circles(project: &Project, edges: &Edges) -> Found {
 fn circles(project: &Project, edges: &Edges) -> Found {
     let mut found = Found::new();
     for (level, graph) in edges::levels(&project.sources, edges) {
-        // The rooms themselves have a line of their own.
+        // The cycles between rooms have their own lines.
         if level == ["crate"] {
             continue;
         }
@@ -153,7 +154,7 @@ fn door(project: &Project) -> Vec<String> {
     too_many.map(|name| format!("public  {DOOR}: {name}")).collect()
 }
 
-/// What stands beside the rooms, and the rooms that are not there.
+/// Returns what exists beside the rooms, and the rooms that do not exist.
 fn strangers(project: &Project) -> Vec<String> {
     let mut found = Vec::new();
     for source in &project.sources {

@@ -1,4 +1,4 @@
-//! Small trees in which each rule is broken, and the same ones mended.
+//! Small trees that each break one rule, and the same trees corrected.
 
 use super::{Found, TABLE, known::Known, project::Tree, violations};
 
@@ -15,7 +15,7 @@ const ROOMS: &str = "
 | `controller/` | the shell | `low` `high` |
 ";
 
-/// A tree that breaks no rule, with these files besides or in place of its own.
+/// Returns a tree that breaks no rule, with these files added or replaced.
 fn tree(files: &[(&str, &str)]) -> Tree {
     let sound = [
         (TABLE, ROOMS),
@@ -32,7 +32,7 @@ fn tree(files: &[(&str, &str)]) -> Tree {
     all.map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
 }
 
-/// Asserts that just these lines are found.
+/// Asserts that exactly these lines are found.
 #[track_caller]
 fn finds(files: &[(&str, &str)], lines: &[&str]) {
     let found = violations(&tree(files));

@@ -1,4 +1,4 @@
-//! How long files, how wide lines and how full folders may be.
+//! The rules for the length of files, the width of lines and the number of files in folders.
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
@@ -11,7 +11,7 @@ const COLUMNS: usize = 100;
 /// The most files directly in a folder.
 const FILES: usize = 18;
 
-/// Every violation of these rules.
+/// Returns every violation of these rules.
 pub fn found(project: &Project) -> Vec<String> {
     let tests: BTreeMap<_, _> =
         project.sources.iter().map(|source| (&source.path, source.cut.lines.as_slice())).collect();
@@ -36,7 +36,8 @@ pub fn found(project: &Project) -> Vec<String> {
     found
 }
 
-/// How many lines do something: no blank ones, no comments, no tests within the file.
+/// Returns the number of lines of logic: blank lines, comments and tests within the file do not
+/// count.
 fn logic(text: &str, tests: &[RangeInclusive<usize>]) -> usize {
     let mut comment = false;
     let does_something = |line: &str| {

@@ -40,17 +40,17 @@ impl Table {
         }
     }
 
-    /// Whether the table has a row for it.
+    /// Returns whether the table has a row for a room.
     pub fn has(&self, room: &str) -> bool {
         self.rooms.contains_key(room)
     }
 
-    /// Whether the table lets one room import another.
+    /// Returns whether the table lets one room import another.
     pub fn allows(&self, room: &str, other: &str) -> bool {
         self.leaves.contains(other) || self.rooms.get(room).is_some_and(|may| may.contains(other))
     }
 
-    /// The paths at which the rooms must be: a folder ends with a slash.
+    /// Returns the paths at which the rooms must be. The path of a folder ends with a slash.
     pub fn paths(&self) -> impl Iterator<Item = String> {
         self.rooms.keys().map(|room| {
             let end = if self.leaves.contains(room) { ".rs" } else { "/" };
@@ -68,7 +68,7 @@ fn cells(line: &str) -> Vec<&str> {
     line.trim().trim_matches('|').split('|').map(str::trim).collect()
 }
 
-/// What stands between backticks.
+/// Returns the texts between backticks.
 fn names(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }

@@ -1,4 +1,4 @@
-//! As whom a saga acts, and who makes it the child of another.
+//! Tests of the account that a saga uses, and of who may create a saga as the child of another.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,8 @@ async fn a_saga_acts_only_as_whom_its_author_may_act_or_who_is_open_to_all() {
     let town = Town::with(&["accounts"], "").await;
     town.has(&waits("order")).await;
     let (keeper, _) = (town.account("keeper", &BASE).await, town.account("open", &["act"]).await);
-    // Who may do anything may act, too; that opens it to nobody.
+    // The wildcard includes the verb `act`. An account with the wildcard does not count as open to
+    // all.
     town.account("almighty", &["*"]).await;
     let bob = town.person("bob", &verbs([])).await;
     let ann = town.person("ann", &verbs([])).await;
@@ -37,8 +38,8 @@ async fn a_saga_acts_only_as_whom_its_author_may_act_or_who_is_open_to_all() {
     }
     assert_eq!(bob.is_refused(&acts_as("almighty")).await, words("almighty"));
     ann.may(&acts_as("almighty")).await;
-    // The form of the name is not the policy's affair, and no reason to say something that nobody
-    // understands.
+    // The policy does not check the form of the name. A malformed name must not cause a message
+    // that nobody understands.
     assert_eq!(bob.is_refused(&acts_as("a..b")).await, words("a..b"));
     for deed in [
         acts_as("open"),
@@ -48,7 +49,7 @@ async fn a_saga_acts_only_as_whom_its_author_may_act_or_who_is_open_to_all() {
     ] {
         bob.may(&deed).await;
     }
-    // What stays as it is may be anything.
+    // A value that is not changed may be anything.
     town.has(&with(waits_as("of-keeper"), "/spec/serviceAccountName", json!("keeper"))).await;
     bob.may(&set("of-keeper", "maxParallel", 2)).await;
     bob.may(&set("of-keeper", "serviceAccountName", Value::Null)).await;
@@ -75,7 +76,7 @@ async fn the_default_account_can_be_guarded_as_any_other() {
     bob.may(&Deed::Create(waits("new"))).await;
 }
 
-/// A saga that its owner controls.
+/// Returns a saga that its owner controls.
 fn owned(name: &str, account: &str, owner: &Value) -> Value {
     let mut saga = with(waits_as(name), "/spec/serviceAccountName", json!(account));
     saga["metadata"]["labels"] =
@@ -91,7 +92,7 @@ fn owner(api_version: &str, kind: &str, uid: &str, controller: bool) -> Value {
     })
 }
 
-/// A saga takes the outputs of its child for true, whoever wrote them.
+/// A parent trusts the outputs of its child, whoever wrote them.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_its_account_makes_a_saga_the_child_of_another() {
     let town = Town::with(&["accounts"], "").await;
@@ -120,7 +121,8 @@ async fn nobody_but_its_account_makes_a_saga_the_child_of_another() {
         |owner: &Value| Deed::Change("order", json!({"metadata": {"ownerReferences": [owner]}}));
     assert_eq!(bob.is_refused(&adopted(&parent)).await, words("default"));
     keeper.may(&Deed::Create(owned("child", "keeper", &parent))).await;
-    // What is owned by anything else is no child, nor is what only goes with another saga.
+    // A saga with an owner of another kind is not a child. A saga with an owner reference that is
+    // not the controller is not a child either.
     for other in [
         owner("shop.example.com/v1", "Order", "u-2", true),
         owner("saga.dev/v1alpha1", "Saga", &uid, false),
@@ -128,7 +130,7 @@ async fn nobody_but_its_account_makes_a_saga_the_child_of_another() {
         bob.may(&Deed::Create(owned("new", "default", &other))).await;
         bob.may(&adopted(&other)).await;
     }
-    // A child that is there is changed as any other saga, and stays who it is.
+    // An existing child is changed like any other saga, except that it keeps its account.
     keeper.act(&Deed::Create(owned("child", "keeper", &parent)), Effect::Real).await.unwrap();
     bob.may(&set("child", "maxParallel", 2)).await;
     let kept = "spec.serviceAccountName: a child saga acts as the saga around it does: leave the \

@@ -1,4 +1,4 @@
-//! Approvals: who created a saga does not sign it off.
+//! Tests of approvals: the creator of a saga cannot approve it.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ async fn who_created_a_saga_does_not_approve_it() {
         )
     };
     assert_eq!(ann.is_refused(&Deed::Create(approved("new"))).await, words("approve"));
-    // Whoever is named there.
+    // The stamp names the true creator, whatever the manifest says.
     let forged =
         Deed::Create(with_annotation(saga("order", &asks), "saga.dev/created-by", &bob.name));
     ann.act(&forged, Effect::Real).await.unwrap();
@@ -42,7 +42,7 @@ async fn who_created_a_saga_does_not_approve_it() {
         }
         person.may(&set("order", "maxParallel", 2)).await;
     }
-    // Without approvals there is nothing to be signed off.
+    // A saga without approvals has nothing that needs an approval.
     ann.act(&Deed::Create(waits("plain")), Effect::Real).await.unwrap();
     ann.may(&annotate("plain", "skip", "nap")).await;
 }
@@ -65,7 +65,7 @@ async fn an_approval_in_a_child_saga_has_no_four_eyes_and_is_refused() {
             words
         );
     }
-    // The child of a child, which nobody saw before.
+    // The child of a child was not checked when the outer saga was created.
     let mut deep = saga("new", &asks);
     deep["spec"]["serviceAccountName"] = json!("keeper");
     assert_eq!(keeper.is_refused(&Deed::Create(deep)).await, words);

@@ -1,4 +1,4 @@
-//! What does the same as a request, without being one.
+//! Tests of changes that have the same effect as a request, without being a request.
 
 use saga_operator::api::names::FINALIZER;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fn owner(uid: &str) -> Value {
     json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "other", "uid": uid})
 }
 
-/// It goes with another object, too.
+/// Returns the deed that adds another owner: the saga is then deleted with that owner too.
 fn is_owned(uid: &str) -> Deed {
     Deed::Change("order", json!({"metadata": {"ownerReferences": [owner(uid)]}}))
 }
@@ -22,16 +22,16 @@ fn has_finalizers(finalizers: &[&str]) -> Deed {
     Deed::Change("order", json!({"metadata": {"finalizers": finalizers}}))
 }
 
-/// A deed that does the same as a request: its verb, the place, what a person who lacks the verb
-/// may not, and the deed.
+/// A deed that has the same effect as a request: its verb, the field, what a user without the verb
+/// is refused, and the deed.
 type Same = (&'static str, &'static str, &'static str, Deed);
 
-/// What does the same as a request.
+/// Returns the deeds that have the same effect as a request.
 fn deeds() -> Vec<Same> {
     [about_the_course(), about_the_time(), about_owners_and_ends()].into_iter().flatten().collect()
 }
 
-/// The deeds that say whether a saga goes on, and which way.
+/// Returns the deeds that decide whether a saga continues, and in which direction.
 fn about_the_course() -> Vec<Same> {
     vec![
         ("pause", "spec.suspend", "pause sagas", set("order", "suspend", true)),
@@ -64,7 +64,7 @@ fn about_the_course() -> Vec<Same> {
     ]
 }
 
-/// The deeds that say when a saga fails.
+/// Returns the deeds that decide when a saga fails.
 fn about_the_time() -> Vec<Same> {
     vec![
         ("compensate", "spec.timeout", "decide when sagas fail", set("order", "timeout", "1ms")),
@@ -95,7 +95,8 @@ fn about_the_time() -> Vec<Same> {
     ]
 }
 
-/// The deeds that say as whom a saga acts, what it goes with, and that it goes.
+/// Returns the deeds that decide which account a saga uses, which owner it has, and whether it is
+/// deleted.
 fn about_owners_and_ends() -> Vec<Same> {
     vec![
         (
@@ -170,7 +171,7 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
         set("order", "suspend", false),
         set("order", "onFailure", "Hold"),
         set("order", "maxParallel", 2),
-        // What it acts as already, in so many words.
+        // The explicit name of the account that the saga already uses.
         set("order", "serviceAccountName", "default"),
         set("other", "defaults", json!({"timeout": "1h"})),
         set("other", "deletionPolicy", "Abandon"),
@@ -180,13 +181,13 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
     ] {
         nobody.may(&deed).await;
     }
-    // The operator takes its finalizer off, at the end of a saga: it is known by its right to write
-    // the status.
+    // The operator removes its finalizer at the end of a saga. The policy recognizes the operator
+    // by its right to write the status.
     let operator = town.person("operator", &["patch"]).await;
     town.give(&operator.name, "saga.dev", "sagas/status", &["update"]).await;
     operator.may(&has_finalizers(&[])).await;
-    // What has ended loses nothing more; and a parent's children, or a namespace, go whatever is in
-    // them.
+    // The deletion of an ended saga loses nothing. Deletions of the children of a parent, or with a
+    // namespace, are allowed in any state.
     let collector =
         town.stranger("system:serviceaccount:kube-system:generic-garbage-collector").await;
     collector.may(&Deed::Delete("order")).await;
@@ -196,7 +197,8 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
     town.lets_go_of("order").await;
 }
 
-/// What is left of a saga that ended the operator deletes with a right of its own.
+/// The operator deletes an ended saga with its own right. So a user who sets the time to live needs
+/// the verb delete.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_to_live_needs_the_verb_delete() {
     let town = Town::with(&["fields"], "").await;
@@ -223,7 +225,7 @@ async fn a_time_to_live_needs_the_verb_delete() {
         assert_eq!(nobody.is_refused(&deed).await, words);
         may.may(&deed).await;
     }
-    // As it is, or kept for good.
+    // The value is unchanged, or the saga is kept permanently.
     for ttl in [json!(3600), Value::Null] {
         nobody.may(&set("brief", "ttlSecondsAfterFinished", ttl)).await;
     }

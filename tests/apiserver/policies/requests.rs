@@ -1,4 +1,4 @@
-//! Requests: each needs its own verb.
+//! Tests of requests: each needs its own verb.
 
 use futures::{StreamExt, stream};
 use saga_operator::api::RequestAction;
@@ -47,7 +47,8 @@ async fn judge_request(town: &Town, verb: &'static str) {
         assert_eq!(lacks.is_refused(&deed).await, words, "{deed:?}");
         has.may(&deed).await;
     }
-    // Nothing is asked for: blanks, what stands already, and a request that is taken back.
+    // These changes ask for nothing: a blank value, a value that is unchanged, and a request that
+    // is removed.
     for deed in [
         annotate("order", verb, " "),
         annotate("asked", verb, "nap"),

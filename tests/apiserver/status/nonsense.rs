@@ -1,14 +1,14 @@
-//! Nonsense in the status, each word of which the API server refuses.
+//! Nonsense in the status. The API server refuses each case.
 
 use serde_json::{Value, json};
 
 use super::{replace, sample::full, with_saga};
 use crate::support::Effect;
 
-/// A place in the status, what is nonsense there, and the words that refuse it.
+/// A place in the status, a nonsensical value, and the text of the refusal.
 type Nonsense = (&'static str, Value, &'static str);
 
-/// Nonsense about the saga as a whole.
+/// Returns nonsense about the saga as a whole.
 fn about_the_saga() -> Vec<Nonsense> {
     vec![
         ("/phase", json!("x".repeat(64)), "status.phase: Too long: may not be more than 63 bytes"),
@@ -38,7 +38,7 @@ fn about_the_saga() -> Vec<Nonsense> {
     ]
 }
 
-/// Nonsense about the steps.
+/// Returns nonsense about the steps.
 fn about_the_steps() -> Vec<Nonsense> {
     vec![
         (
@@ -75,7 +75,7 @@ fn about_the_steps() -> Vec<Nonsense> {
     ]
 }
 
-/// Nonsense about what people asked for, and about the rest.
+/// Returns nonsense about the requests, and about the rest.
 fn about_requests_and_the_rest() -> Vec<Nonsense> {
     vec![
         ("/requests/0/number", json!(0), "status.requests[0].number: Invalid value: 0"),

@@ -1,8 +1,8 @@
-//! A status with every field that there is, and that none is missing in it.
+//! A status with every field of the schema, and a check that no field is missing.
 
 use serde_json::{Value, json};
 
-/// The fields of a schema that no value has, by their paths.
+/// Returns the paths of the fields of a schema that no value has.
 fn without(schema: &Value, values: &[&Value], path: &str) -> Vec<String> {
     let items = values.iter().filter_map(|value| value.as_array()).flatten().collect::<Vec<_>>();
     let mut missing = schema
@@ -27,8 +27,8 @@ fn the_full_status_has_every_field_of_the_definition() {
     assert_eq!(without(schema, &[&full()], "status"), Vec::<String>::new());
 }
 
-/// A status with every field that there is, and with texts as long as they can be where that is not
-/// long.
+/// Returns a status with every field of the schema. Texts have their greatest length if that length
+/// is small.
 pub(super) fn full() -> Value {
     let instant = "2026-03-01T10:00:00.000123Z";
     let condition = |kind: &str, status: &str| {
@@ -69,7 +69,8 @@ pub(super) fn full() -> Value {
     full
 }
 
-/// A step whose undo failed, with every field that there is, and a skipped one with outputs.
+/// Returns a step whose compensation failed, with every field of the schema, and a skipped step
+/// with outputs.
 fn steps(instant: &str) -> Value {
     let direction = attempts(instant);
     json!([
@@ -100,7 +101,7 @@ fn steps(instant: &str) -> Value {
     ])
 }
 
-/// The attempts of one direction, with every field that there is.
+/// Returns the attempts of one direction, with every field of the schema.
 fn attempts(instant: &str) -> Value {
     let record = |number: i64, outcome: &str| {
         json!({
@@ -140,7 +141,7 @@ fn attempts(instant: &str) -> Value {
     })
 }
 
-/// The clocks of a saga that is paused after its time has passed.
+/// Returns the clocks of a saga that is paused after its timeout.
 fn clocks(instant: &str) -> Value {
     let paused = json!({"at": instant, "reason": "r".repeat(256)});
     json!({
@@ -149,7 +150,7 @@ fn clocks(instant: &str) -> Value {
     })
 }
 
-/// What people asked for, as the status tells it.
+/// Returns the records of requests.
 fn requests(instant: &str) -> Value {
     let request = |number: i64, more: Value| {
         let mut request = json!({

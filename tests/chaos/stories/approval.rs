@@ -1,4 +1,4 @@
-//! A checkout that asks a person before it ships, who approves.
+//! A checkout that waits for an approval before it ships. A user approves.
 
 use saga_operator::api::{RequestAction, StepPhase};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ pub static STORY: Story = Story {
     ..PLAIN
 };
 
-/// The checkout with an approval before the shipment.
+/// Returns the checkout with an approval before the shipment.
 pub fn checkout_that_asks() -> Value {
     let mut spec = checkout();
     spec["steps"][2]["dependsOn"] = json!(["release"]);

@@ -1,4 +1,5 @@
-//! Two requests and a Pod, one after the other; all is done. Without a node the Pod is a request.
+//! Two HTTP requests and a Pod, one after the other. All succeed. Without a node, the Pod is
+//! replaced by an HTTP request.
 
 use serde_json::{Value, json};
 
@@ -22,11 +23,12 @@ pub static STORY: Story = Story {
     ..PLAIN
 };
 
-/// The checkout whose last step is a Pod. It fails there at will, and is undone.
+/// Returns the checkout whose last step is a Pod. If `fails` is true, the last step fails, and the
+/// saga is undone.
 pub fn checkout(scene: &Scene<'_>, fails: bool) -> Value {
     let mut spec = crash::checkout(fails);
     if !scene.node {
-        // Its refusal is as final as the Pod's.
+        // The refusal of the HTTP request is as permanent as the failure of the Pod.
         spec["steps"][2].as_object_mut().unwrap().remove("pod");
         let path = if fails { "/shipping/nowhere" } else { "/shipping/shipments" };
         spec["steps"][2]["http"] =

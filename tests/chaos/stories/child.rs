@@ -1,5 +1,5 @@
-//! A parent whose child is done, and that fails after it: the child is undone as a whole, once, and
-//! both let go of each other.
+//! A parent that fails after its child saga is completed. The child is undone as a whole, once, and
+//! the finalizers of both sagas are removed.
 
 use saga_operator::api::SagaPhase;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub static STORY: Story = Story {
     end: End::In(SagaPhase::Compensated),
     done: &["database", "user"],
     undone: &["user", "database"],
-    // A mail of which nobody knows is taken back, too.
+    // If the outcome of the mail is Unknown, the mail is also compensated.
     costs: Costs { per_loss: 2, blur: 2, met: 1, ..USUAL },
     judge: one_child_undone,
     ..PLAIN

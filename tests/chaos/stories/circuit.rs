@@ -1,5 +1,5 @@
-//! A host that answers nothing of use until its circuit is open, and is well again when the circuit
-//! tries it.
+//! A host that gives no useful answer until its breaker is open. The host works again when the
+//! breaker tests it.
 
 use saga_operator::{api::Saga, engine::planner::throttled::CIRCUIT_OPEN};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub static STORY: Story = Story {
     spec,
     told,
     done: &["reserve-stock", "charge-card", "ship"],
-    // Another operator has circuits of its own, which are closed: three calls until one opens.
+    // Another operator has its own breakers, which are closed. A breaker opens after three calls.
     costs: Costs { per_loss: 5, spare: 1, blur: 2, ..USUAL },
     ..PLAIN
 };

@@ -1,4 +1,5 @@
-//! The chain whose last step fails for good: all that was done is undone, the newest first.
+//! The chain with a permanent failure of the last step. Everything that was done is undone, the
+//! newest step first.
 
 use saga_operator::api::SagaPhase;
 

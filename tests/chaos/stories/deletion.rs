@@ -1,4 +1,4 @@
-//! A checkout that is deleted while it waits for an approval: it is undone, and goes.
+//! A checkout that is deleted while it waits for an approval. The saga is undone and then removed.
 
 use saga_operator::api::StepPhase;
 

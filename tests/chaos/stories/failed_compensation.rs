@@ -1,5 +1,5 @@
-//! The shop refuses what undoes the charge: the saga waits for a person, who mends the shop and
-//! asks for another try.
+//! The shop refuses the compensation of the charge. The saga waits for a user. The user repairs the
+//! shop and requests a retry.
 
 use saga_operator::api::{RequestAction, SagaPhase};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub static STORY: Story = Story {
     done: &["reserve-stock", "charge-card"],
     undone: &["charge-card", "reserve-stock"],
     asks: &[RequestAction::Retry],
-    // A shipment of which nobody knows is undone, too.
+    // If the outcome of the shipment is Unknown, the shipment is also compensated.
     costs: Costs { per_loss: 2, ..USUAL },
     ..PLAIN
 };

@@ -1,4 +1,4 @@
-//! A Job that lives so long that its UID is noted, and a request after it.
+//! A Job that lives so long that its UID is written into the status, and then an HTTP request.
 
 use serde_json::{Value, json};
 

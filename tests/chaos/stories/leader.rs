@@ -1,5 +1,5 @@
-//! Two operators of which one leads; the fault strikes the one that leads first. One request takes
-//! so long that the Lease is renewed meanwhile.
+//! Two operators, of which one is the leader. The fault strikes the first leader. One HTTP request
+//! takes so long that the Lease is renewed during that time.
 
 use serde_json::json;
 

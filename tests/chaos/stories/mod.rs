@@ -1,5 +1,5 @@
-//! The stories that the sweep tells, a file each: what a saga is about, what people do meanwhile,
-//! and what must have come of it.
+//! The stories of the sweep, one per file. A story describes the saga, the actions of the users,
+//! and the expected results.
 
 mod approval;
 mod chain;
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::{fault::Counter, run::Run, stand::Stand};
 
-/// The account that the steps of some stories act as.
+/// The account that the steps of some stories impersonate.
 pub const ACCOUNT: &str = "keeper";
 
 /// All stories.
@@ -43,67 +43,67 @@ pub static ALL: [&Story; 14] = [
     &leader::STORY,
 ];
 
-/// What somebody does while a story is told.
+/// The actions of a user during a story.
 pub type Doing<'a> = BoxFuture<'a, ()>;
 
 /// One story.
 pub struct Story {
     pub name: &'static str,
-    /// Which calls are struck, and at most how many of each kind, besides all that are writes for
-    /// the saga.
+    /// The calls that are struck, with the maximum number of each kind, in addition to all writes
+    /// for the saga.
     pub strikes: &'static [(Counter, usize)],
     pub needs_a_node: bool,
-    /// Whether two operators work on it of which one leads.
+    /// Whether two operators work on the story with leader election.
     pub elects: bool,
-    /// What its operators are started with.
+    /// The additional arguments of the operators.
     pub arguments: &'static [&'static str],
-    /// How the shop behaves at first; what is there before.
+    /// Prepares the behaviour of the shop and the initial objects.
     pub stage: for<'a> fn(&'a Scene<'a>) -> Doing<'a>,
     pub spec: fn(&Scene<'_>) -> Value,
-    /// What people do once the saga is there.
+    /// The actions of the users after the saga is created.
     pub told: for<'a> fn(&'a Scene<'a>) -> Doing<'a>,
     pub end: End,
-    /// The steps that the shop did, and undid, in this order.
+    /// The steps that the shop did, and the steps that it undid, in this order.
     pub done: &'static [&'static str],
     pub undone: &'static [&'static str],
-    /// What was asked for, each answered once.
+    /// The requests of the users. Each of them is answered once.
     pub asks: &'static [RequestAction],
     pub costs: Costs,
-    /// What else must have come of it.
+    /// Checks the other expected results.
     pub judge: fn(&Seen<'_>) -> Result<(), String>,
 }
 
-/// How a story ends.
+/// The end of a story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// In this phase, without a finalizer.
+    /// The saga is in this phase, without a finalizer.
     In(SagaPhase),
-    /// The saga is gone.
+    /// The saga is deleted.
     Gone,
 }
 
-/// How much a run may differ from one without a fault.
+/// How much a run may differ from a run without a fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Costs {
-    /// Attempts under way at once, each of which may be lost with its operator.
+    /// The number of attempts that run in parallel. Each of them may be lost with its operator.
     pub at_once: usize,
-    /// Attempts that follow from a lost one.
+    /// The number of attempts that follow from a lost attempt.
     pub per_loss: usize,
-    /// Attempts more that any fault may cost.
+    /// The number of additional attempts that any fault may cause.
     pub spare: usize,
-    /// Status writes more, or fewer, that come of how long things take.
+    /// The number of status writes that a run may have more or less, because of the timing.
     pub blur: usize,
-    /// Writes of others, besides what they ask for, each of which may come before one of the
-    /// operator's.
+    /// The number of writes of others, in addition to the requests. Each of these writes may
+    /// conflict with one write of the operator.
     pub met: usize,
-    /// Requests that may come too late to do anything.
+    /// The number of requests that may be too late to have an effect.
     pub late: usize,
 }
 
-/// One attempt at a time, and nothing by chance.
+/// One attempt at a time, and no variation.
 const USUAL: Costs = Costs { at_once: 1, per_loss: 1, spare: 0, blur: 0, met: 0, late: 0 };
 
-/// A story without anything special about it.
+/// The default values of a story.
 const PLAIN: Story = Story {
     name: "",
     strikes: &[(Counter::Trial, 2), (Counter::Read, 2)],
@@ -121,21 +121,23 @@ const PLAIN: Story = Story {
     judge: |_| Ok(()),
 };
 
-/// Where a story is told.
+/// The scene of a story.
 pub struct Scene<'a> {
     pub stand: &'a Stand,
-    /// The saga's name, and how the names of all that belongs to it begin.
+    /// The name of the saga. It is also the prefix of the names of all objects that belong to the
+    /// saga.
     pub name: &'a str,
     pub node: bool,
 }
 
 impl Scene<'_> {
-    /// Tells the shop how to behave.
+    /// Sets the behaviour of the shop.
     fn shop(&self, rules: &Value) {
         self.stand.shop.behave(rules).unwrap();
     }
 
-    /// Asks the saga for something, and waits until that is answered as its `number`th request.
+    /// Sends a request to the saga by annotation. Waits until the request is answered as number
+    /// `number`.
     async fn ask(&self, action: RequestAction, value: &str, number: i64) {
         let ask = json!({"metadata": {"annotations": {action.annotation(): value}}});
         self.stand.patch(self.name, &ask).await.unwrap();
@@ -143,7 +145,7 @@ impl Scene<'_> {
     }
 }
 
-/// What a judge looks at.
+/// The input of a judge.
 pub struct Seen<'a> {
     pub scene: &'a Scene<'a>,
     pub run: &'a Run,
@@ -159,12 +161,12 @@ impl Seen<'_> {
     }
 }
 
-/// Fails with a sentence unless something holds.
+/// Returns the sentence as an error if the condition is false.
 pub fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
 
-/// A rule of the shop for the actions of one service.
+/// Returns a rule of the shop for the actions of one service.
 fn actions(service: &str, then: &Value) -> Value {
     json!({"match": {"service": service, "direction": "action"}, "then": then})
 }

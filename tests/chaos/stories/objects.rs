@@ -1,5 +1,5 @@
-//! An object is applied and another one deleted; then the last step fails, and what was applied is
-//! deleted again.
+//! A saga applies an object and deletes another object. Then the last step fails, and the applied
+//! object is deleted again.
 
 use saga_operator::api::{SagaPhase, StepPhase};
 use serde_json::{Value, json};
@@ -12,12 +12,12 @@ use crate::{
 
 pub static STORY: Story = Story {
     name: "apply-and-delete",
-    // What is deleted is named before.
+    // The UID of the object is written into the status before the object is deleted.
     strikes: &[(Counter::Trial, 2), (Counter::Read, 2), (Counter::Noted, 2)],
     stage,
     spec,
     end: End::In(SagaPhase::Compensated),
-    // A mail of which nobody knows is taken back, too.
+    // If the outcome of the mail is Unknown, the mail is also compensated.
     costs: Costs { per_loss: 2, blur: 2, ..USUAL },
     judge: deleted_and_taken_back,
     ..PLAIN

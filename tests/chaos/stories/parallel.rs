@@ -1,6 +1,6 @@
-//! Two requests and a Pod at once, and a fourth step when all of them are done. One request is
-//! answered at once; the Pod lives so long that its UID is noted, and the other request takes so
-//! long that Leases are renewed meanwhile.
+//! Two HTTP requests and a Pod in parallel, and a fourth step after all of them. One HTTP request
+//! is answered immediately. The Pod lives so long that its UID is written into the status. The
+//! other HTTP request takes so long that Leases are renewed during that time.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! A saga that is refused before its first step because a Secret is missing; a person makes the
-//! Secret and asks for another trial.
+//! A saga that is refused before its first step, because a Secret is missing. A user creates the
+//! Secret and requests a retry, which repeats the trial.
 
 use saga_operator::api::{RequestAction, Saga, SagaPhase};
 use serde_json::{Value, json};
@@ -16,8 +16,8 @@ pub static STORY: Story = Story {
     told,
     done: &["reserve-stock", "charge-card"],
     asks: &[RequestAction::Retry],
-    // Where the trial gets no answer the saga runs, and fails where the Secret is missing. Once
-    // that is there, the operator may find it first.
+    // If the trial gets no answer, the saga runs, and the step that needs the Secret fails. After
+    // the Secret is created, the operator may find it before it reads the request.
     costs: Costs { spare: 5, blur: 10, late: 1, ..USUAL },
     judge: with_the_secret,
     ..PLAIN

@@ -1,5 +1,6 @@
-//! A checkout that is held since nobody can tell whether the charge was made: a person says that it
-//! was not, tries it again twice in vain, pauses, skips the charge, resumes, and it is done.
+//! A checkout that is held because the charge has an Unknown outcome. A user settles the charge as
+//! Failed, retries it twice without success, pauses the saga, skips the charge, and resumes the
+//! saga. The saga then completes.
 
 use saga_operator::api::{RequestAction, Saga, SagaPhase, StepPhase};
 use serde_json::json;
@@ -28,10 +29,10 @@ pub static STORY: Story = Story {
     ..PLAIN
 };
 
-/// How often the checkout tries a step.
+/// The number of attempts of a step.
 const ATTEMPTS: usize = 5;
 
-/// Told to an operator without a fault, up to where the saga is held.
+/// Plays the story with an operator without a fault, until the saga is held.
 fn stage<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
     Box::pin(async {
         let Scene { stand, name, .. } = scene;
@@ -46,7 +47,7 @@ fn stage<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
         );
         stand.apply(name, &checkout_with(&json!({"onFailure": "Hold"}))).await;
         stand.reaches(name, SagaPhase::Failed).await;
-        // Its event is its last call.
+        // The event is the last call of this operator.
         stand.event(name, "StepFailed").await;
     })
 }
@@ -87,7 +88,8 @@ fn tried_as_often_as_asked(seen: &Seen<'_>) -> Result<(), String> {
     check(keys.len() >= ATTEMPTS + 2, || {
         format!("the charge was asked for with {keys:?}: {:?}", outcomes(saga, "charge-card"))
     })?;
-    // The word of a person settles the first key, and each 402 the one after.
+    // The settlement by the user ends the use of the first key. Each 402 ends the use of a later
+    // key.
     let (doubted, later) = keys.split_at(ATTEMPTS);
     let same = doubted.iter().all(|key| *key == doubted[0]);
     check(same && !later.contains(&doubted[0]), || {

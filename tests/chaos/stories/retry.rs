@@ -1,6 +1,6 @@
-//! A request whose first answer tells nothing and whose second one is lost after the work, and one
-//! that is turned away at first with an answer that its own `answers` calls a reason to try again:
-//! each is done once, under one key.
+//! The charge gets a first answer that does not show its outcome, and its second answer is lost
+//! after the work. The shipment first gets an answer for which its own `answers` say Retry. Each
+//! step is done once, under one key.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub static STORY: Story = Story {
     },
     spec: |_| {
         let mut spec = checkout();
-        // Without it a 422 is final.
+        // Without `answers`, a 422 is permanent.
         spec["steps"][2]["http"]["answers"] =
             json!([{"when": "response.status == 422", "outcome": "Retry"}]);
         spec

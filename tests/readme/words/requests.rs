@@ -1,4 +1,4 @@
-//! What the page about requests says.
+//! Tests of what the page about requests says.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ fn the_commands_of_the_page_about_requests_are_understood() {
         .filter_map(|line| line.strip_prefix("kubectl annotate --overwrite saga/order-1043 "));
     let mut told = BTreeSet::new();
     for command in commands {
-        // As a shell reads it: one word, quoted as a whole or in its value.
+        // The command is read as a shell reads it: one word, quoted as a whole or in its value.
         let word = command.split(" #").next().unwrap().trim();
         let word = word
             .strip_prefix('\'')
@@ -34,7 +34,7 @@ fn the_commands_of_the_page_about_requests_are_understood() {
         asked.wish().unwrap_or_else(|error| panic!("{command}: {error}"));
         told.insert(action);
     }
-    // Of two that belong together one is shown.
+    // Of two requests that belong together, the page shows one.
     let shown = [RequestAction::Reject, RequestAction::Resume];
     assert!(
         RequestAction::ALL.iter().all(|action| shown.contains(action) || told.contains(action)),
@@ -50,8 +50,8 @@ fn the_page_about_requests_lists_all_of_them_in_the_order_in_which_they_are_hand
     assert_eq!(listed, RequestAction::ALL.map(RequestAction::annotation));
 }
 
-/// The rows of the table of `docs/requests.md` whose first heading is this: the first cell, and for
-/// each further heading whether it says yes.
+/// Returns the rows of the table of `docs/requests.md` that has this first heading: the first cell,
+/// and for each further heading whether its cell says yes.
 fn table(first: &str) -> Vec<(String, Vec<(String, bool)>)> {
     let text = requests();
     let cells = |line: &str| {

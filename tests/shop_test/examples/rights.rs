@@ -1,4 +1,4 @@
-//! The accounts of the samples, and what their roles let them do.
+//! Tests of the accounts of the samples, and of the rights that their roles give them.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ fn the_secret_the_account_and_its_role_fit_each_other() {
     }
 }
 
-/// What the steps of a saga do to objects: kind, name and verb.
+/// Returns what the steps of a saga do to objects: kind, name and verb.
 fn writes(saga: &Saga) -> BTreeSet<(String, String, &'static str)> {
     let params = saga.spec.params.as_ref().unwrap();
     let text = |value: &Value| {
@@ -63,7 +63,7 @@ fn writes(saga: &Saga) -> BTreeSet<(String, String, &'static str)> {
     let applied = |action: &ApplyAction| {
         let (kind, name) =
             (text(&action.manifest["kind"]), text(&action.manifest["metadata"]["name"]));
-        // The Services are there already.
+        // The Services already exist.
         let verbs: &[_] =
             if kind == "Service" { &["get", "patch"] } else { &["get", "patch", "create"] };
         (kind, name, verbs)
@@ -110,7 +110,7 @@ fn the_account_of_the_releases_may_do_what_they_do_and_nothing_else() {
             other => panic!("{other}"),
         };
         for verb in texts(&rule["verbs"]) {
-            // What is created cannot be allowed by name.
+            // RBAC cannot restrict the verb create by name.
             let names =
                 if verb == "create" { vec!["*".to_owned()] } else { texts(&rule["resourceNames"]) };
             allowed.extend(names.into_iter().map(|name| (kind.to_owned(), name, verb.clone())));
