@@ -36,8 +36,8 @@
 //! - **in effect**: a step that did, or may have done, something that is not undone.
 //! - **undo set**: the steps that a compensation of the saga has to undo.
 //! - **pivot**: the step after which a saga only goes forward.
-//! - **request**: what a user asks for by annotation, such as a retry. An **HTTP request** is what a
-//!   step sends.
+//! - **request**: what a user asks for by annotation, such as a retry. An **HTTP request** is what
+//!   a step sends.
 //! - **plan**: the next status, the effects, and the time of the next reconcile.
 //! - **effect**: something that leaves the process: a create, a delete, an HTTP request, an event.
 //! - **service**: the HTTP server or program that a step calls.
@@ -46,7 +46,8 @@
 //! - **cache**: what a watch shows. **Live read**: a GET from the API server.
 //! - **terminating**: an object with a deletion timestamp.
 //! - **permanent**: said of a failure that no retry follows.
-//! - **breaker**: the circuit breaker of one host. **Slot**: the right to send one HTTP request now.
+//! - **breaker**: the circuit breaker of one host. **Slot**: the right to send one HTTP request
+//!   now.
 //! - **mutant**: a rule that is broken on purpose, so that a test must notice.
 
 pub mod api;
