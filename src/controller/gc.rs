@@ -16,6 +16,7 @@ const EVERY: Duration = Duration::from_mins(1);
 
 /// Removes old memory at regular intervals. Never returns.
 pub(crate) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
+    let memory = &context.memory;
     let mut every = tokio::time::interval(EVERY);
     loop {
         every.tick().await;
@@ -32,21 +33,22 @@ pub(crate) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
             .filter(|saga| !ended(saga))
             .filter_map(|saga| saga.metadata.uid.clone())
             .collect();
-        context.writes.forget(|uid| live.contains(uid));
-        context.attempts.forget(|uid| live.contains(uid));
-        context.failures.forget(|uid| live.contains(uid));
-        context.prechecks.forget(|uid| live.contains(uid));
-        context.versions.forget(|uid| live.contains(uid));
-        context.others.forget();
-        context.circuits.forget();
+        memory.writes.forget(|uid| live.contains(uid));
+        memory.attempts.forget(|uid| live.contains(uid));
+        memory.failures.forget(|uid| live.contains(uid));
+        memory.prechecks.forget(|uid| live.contains(uid));
+        memory.versions.forget(|uid| live.contains(uid));
+        context.outbound.others.forget();
+        context.outbound.circuits.forget();
         let jobs: HashSet<String> = context
+            .cluster
             .caches
             .jobs
             .iter()
             .flat_map(Store::state)
             .filter_map(|job| job.metadata.uid.clone())
             .collect();
-        context.families.forget(|uid| jobs.contains(uid));
+        memory.families.forget(|uid| jobs.contains(uid));
     }
 }
 
@@ -67,12 +69,12 @@ mod tests {
         let (context, _announced) = fixture::context(Client::new(nobody, "default"), None);
         let ((_sagas, sagas), (_pods, pods)) = (watch::channel(false), watch::channel(false));
         let never = Filling { namespace: Some("shop".into()), sagas, pods };
-        context.failures.count("a saga that went");
+        context.memory.failures.count("a saga that went");
         let (warms, health) = (watch::Sender::new(Warmth::Cold), Health::default());
         tokio::time::timeout(2 * EVERY, tend(&context, &[never], &[], &warms, &health))
             .await
             .unwrap_err();
         assert_eq!(*warms.borrow(), Warmth::Cold);
-        assert_eq!(context.failures.count("a saga that went"), 0);
+        assert_eq!(context.memory.failures.count("a saga that went"), 0);
     }
 }

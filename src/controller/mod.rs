@@ -28,8 +28,11 @@
 mod cache;
 mod clock;
 mod cluster;
+mod connect;
 mod context;
+mod drive;
 mod effects;
+mod evaluations;
 mod gc;
 mod http;
 mod lease;
@@ -37,6 +40,7 @@ mod lifecycle;
 mod limits;
 mod memory;
 mod observe;
+mod outbound;
 mod precheck;
 mod queue;
 mod reconcile;
@@ -44,6 +48,5 @@ mod record;
 pub mod run;
 #[cfg(test)]
 mod scenes;
-mod versions;
 mod watch;
 mod workload;

@@ -11,7 +11,7 @@
 //!   [`BELIEVED_AFTER`](super::memory::prechecks::BELIEVED_AFTER). Roles and Secrets that were
 //!   created together with the saga may take a moment to be visible.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
@@ -20,12 +20,13 @@ use tokio::time::timeout;
 
 use super::{
     cluster::{
+        connection::Cluster,
         impersonate::{Account, Target, target},
         refusal::{Refused, Trouble},
-        secrets::SecretError,
+        secrets::{SecretError, SecretReader},
     },
-    context::Context,
-    memory::prechecks::{Mend, Verdict},
+    evaluations::{Evaluations, Weight},
+    memory::prechecks::{Mend, Prechecks, Verdict},
     workload::Child,
 };
 use crate::{
@@ -51,10 +52,20 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// The most characters of an API server's message that are kept.
 const MAX_REASON: usize = 300;
 
+/// What a precheck needs.
+#[derive(Clone, Copy)]
+pub(super) struct Tools<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) secrets: &'a SecretReader,
+    pub(super) evaluations: &'a Evaluations,
+    /// The results of earlier prechecks.
+    pub(super) prechecks: &'a Prechecks,
+}
+
 /// Prechecks a saga that is not accepted yet. Returns `None` if the saga was refused and has to be
 /// tried again before the refusal counts.
 pub(super) async fn precheck(
-    context: &Arc<Context>,
+    tools: Tools<'_>,
     stored: &StoredSaga,
     saga: &ValidSaga,
 ) -> Option<Precheck> {
@@ -67,8 +78,10 @@ pub(super) async fn precheck(
         .status
         .as_ref()
         .is_ok_and(|status| asks_to_check_again(&stored.asked, stored.handled, status));
-    let (probes, unchecked) =
-        context.think(saga.has_expressions() || saga.has_children(), || probes(saga)).await;
+    let (probes, unchecked) = tools
+        .evaluations
+        .run(Weight::of(saga.has_expressions() || saga.has_children()), || probes(saga))
+        .await;
     // Equal operations are tried once.
     let of = |probe: &Probe| {
         sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?}", probe.work)])
@@ -78,14 +91,14 @@ pub(super) async fn precheck(
     let different: BTreeMap<String, Probe> = probes.iter().cloned().collect();
     let verdicts: BTreeMap<String, Verdict> = stream::iter(different)
         .map(|(hash, probe)| async move {
-            let verdict = tried(context, &hash, &probe, anew).await;
+            let verdict = tried(tools, &hash, &probe, anew).await;
             (hash, verdict)
         })
         .buffered(AT_ONCE)
         .collect()
         .await;
     let precheck = judged(&probes, &verdicts, unchecked);
-    context.prechecks.is_believed(&saga.uid, !precheck.refused.is_empty()).then_some(precheck)
+    tools.prechecks.is_believed(&saga.uid, !precheck.refused.is_empty()).then_some(precheck)
 }
 
 /// Combines the verdicts of all operations, each with its path in the spec. `unchecked`: the
@@ -111,35 +124,44 @@ fn judged(
 }
 
 /// Returns the verdict on one operation. `anew`: ignore the remembered verdict.
-async fn tried(context: &Arc<Context>, hash: &str, probe: &Probe, anew: bool) -> Verdict {
+async fn tried(tools: Tools<'_>, hash: &str, probe: &Probe, anew: bool) -> Verdict {
     let Probe { saga, work, .. } = probe;
-    if let Some(known) = context.prechecks.known(hash).filter(|_| !anew) {
+    if let Some(known) = tools.prechecks.known(hash).filter(|_| !anew) {
         return known;
     }
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
     let trial = async {
         match work {
             Work::Pod(action) => {
-                try_child(context, pod::build::pod(saga, &probe.identity(), action, LONGEST)).await
+                try_child(tools.cluster, pod::build::pod(saga, &probe.identity(), action, LONGEST))
+                    .await
             }
             // Kubernetes checks the pods of a Job only when it creates them, and reports a refusal
             // only in events. So a pod is tried in addition to the Job.
             Work::Job(action) => match job::build::job(saga, &probe.identity(), action, LONGEST) {
                 Err(message) => Verdict::Refused(Mend::Nothing, message),
                 Ok(job) => {
-                    match (try_child(context, Ok(job.clone())).await, job::build::trial_pod(&job)) {
-                        (Verdict::Fine, Some(pod)) => try_child::<Pod>(context, Ok(pod)).await,
+                    match (
+                        try_child(tools.cluster, Ok(job.clone())).await,
+                        job::build::trial_pod(&job),
+                    ) {
+                        (Verdict::Fine, Some(pod)) => {
+                            try_child::<Pod>(tools.cluster, Ok(pod)).await
+                        }
                         (verdict, _) => verdict,
                     }
                 }
             },
             Work::Apply(action) => {
-                let tried =
-                    context.objects.apply(Target::applied(account, action), action, "", true).await;
+                let tried = tools
+                    .cluster
+                    .objects
+                    .apply(Target::applied(account, action), action, "", true)
+                    .await;
                 tried.map_or_else(of_trouble, |_| Verdict::Fine)
             }
-            Work::Http(action) => try_secrets(context, account, action).await,
-            Work::Saga(action) => try_saga(context, probe, action).await,
+            Work::Http(action) => try_secrets(tools.secrets, account, action).await,
+            Work::Saga(action) => try_saga(tools.cluster, probe, action).await,
             Work::Delete(_)
             | Work::Until(_)
             | Work::UndoSaga
@@ -150,7 +172,7 @@ async fn tried(context: &Arc<Context>, hash: &str, probe: &Probe, anew: bool) ->
     let verdict = timeout(LONGEST, trial)
         .await
         .unwrap_or_else(|_| Verdict::Unchecked("the API server did not answer in time".into()));
-    context.prechecks.remember(hash.to_owned(), verdict.clone());
+    tools.prechecks.remember(hash.to_owned(), verdict.clone());
     verdict
 }
 
@@ -171,13 +193,13 @@ fn of_trouble(trouble: Trouble) -> Verdict {
     }
 }
 
-async fn try_child<K: Child>(context: &Context, built: Result<K, String>) -> Verdict {
+async fn try_child<K: Child>(cluster: &Cluster, built: Result<K, String>) -> Verdict {
     let child = match built {
         Ok(child) => child,
         Err(message) => return Verdict::Refused(Mend::Nothing, message),
     };
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
-    match K::api(context, child.meta().namespace.as_deref().unwrap_or_default())
+    match K::api(cluster, child.meta().namespace.as_deref().unwrap_or_default())
         .create(&parameters, &child)
         .await
     {
@@ -201,26 +223,23 @@ async fn try_child<K: Child>(context: &Context, built: Result<K, String>) -> Ver
 }
 
 /// Dry-runs the create of the child saga under the account that will create it.
-async fn try_saga(context: &Context, probe: &Probe, action: &SagaAction) -> Verdict {
+async fn try_saga(cluster: &Cluster, probe: &Probe, action: &SagaAction) -> Verdict {
     let (saga, identity) = (probe.saga.as_ref(), probe.identity());
     let (child, api_version) =
         (child_saga(saga, &identity, action, false, &Keys::new()), Saga::api_version(&()));
     let name = child_name(&saga.name, &saga.uid, &identity.attempt);
-    let tried = context.objects.create(target(saga, &name, &api_version), &child, true).await;
+    let tried = cluster.objects.create(target(saga, &name, &api_version), &child, true).await;
     tried.map_or_else(of_trouble, |_| Verdict::Fine)
 }
 
-async fn try_secrets(context: &Context, account: Account<'_>, action: &HttpAction) -> Verdict {
+async fn try_secrets(secrets: &SecretReader, account: Account<'_>, action: &HttpAction) -> Verdict {
     for source in action.headers.iter().flatten().filter_map(|header| header.value_from.as_ref()) {
-        let verdict = of_secret(
-            context.caller.secrets().read(account, &source.secret_key_ref).await.map(drop),
-        );
+        let verdict = of_secret(secrets.read(account, &source.secret_key_ref).await.map(drop));
         if verdict != Verdict::Fine {
             return verdict;
         }
     }
     let Some(tls) = &action.tls else { return Verdict::Fine };
-    let secrets = context.caller.secrets();
     let read = match (&tls.ca.secret_key_ref, &tls.ca.config_map_key_ref) {
         (Some(key), _) => secrets.read(account, key).await.map(drop),
         (None, Some(key)) => secrets.read_config_map(account, key).await.map(drop),

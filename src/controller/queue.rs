@@ -1,15 +1,54 @@
 //! The queues of sagas that are to be reconciled.
 
-use kube::runtime::reflector::ObjectRef;
+use std::sync::Arc;
+
+use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc;
 
-use crate::api::StoredSaga;
+use crate::api::{
+    StoredSaga,
+    stored::{name, namespace},
+};
 
-/// The sending end of a queue of sagas to reconcile. There is one queue for each watch.
+/// The sending end of the queue of one watch.
 #[derive(Debug)]
-pub struct Queue {
+pub struct WatchQueue {
     /// The namespace of the watch; `None` if the watch covers all namespaces.
     pub namespace: Option<String>,
     /// The receiving end of this channel triggers reconciles.
     pub sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
+}
+
+/// A handle to the queues of all watches. All clones stand for the same queues.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    watches: Arc<[WatchQueue]>,
+    /// The caches of the sagas, one for each watch.
+    sagas: Vec<Store<StoredSaga>>,
+}
+
+impl Queue {
+    /// Creates a handle to these queues. `sagas`: the caches in which [`Self::enqueue_where`] looks
+    /// for sagas.
+    #[must_use]
+    pub fn new(watches: Vec<WatchQueue>, sagas: Vec<Store<StoredSaga>>) -> Self {
+        Self { watches: watches.into(), sagas }
+    }
+
+    /// Enqueues a saga for a reconcile.
+    pub fn enqueue(&self, namespace: &str, name: &str) {
+        for queue in self.watches.iter() {
+            if queue.namespace.as_deref().is_none_or(|watched| watched == namespace) {
+                // If the queue is closed, the process is about to end.
+                let _ = queue.sender.send(ObjectRef::new(name).within(namespace));
+            }
+        }
+    }
+
+    /// Enqueues every cached saga for which `wanted` returns true.
+    pub fn enqueue_where(&self, wanted: impl Fn(&StoredSaga) -> bool) {
+        for saga in self.sagas.iter().flat_map(Store::state).filter(|saga| wanted(saga)) {
+            self.enqueue(namespace(&saga), name(&saga));
+        }
+    }
 }

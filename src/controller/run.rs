@@ -1,7 +1,6 @@
 //! Connects the parts of the controller and runs them until the process is asked to stop.
 
 use std::{
-    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,32 +8,26 @@ use std::{
 use ::http::Request;
 use ::http::Response;
 use hyper::body::{Body as HttpBody, Bytes};
-use kube::{Api, Client, Config, client::Body, runtime::reflector::Store};
-use tokio::{net::lookup_host, sync::watch::Sender, task::JoinHandle, time};
+use kube::{client::Body, runtime::reflector::Store};
+use tokio::{sync::watch::Sender, task::JoinHandle, time};
 use tower::{BoxError, Layer, Service, layer::util::Identity};
 
 use super::{
-    cache::Caches,
-    cluster::secrets::SecretReader,
+    connect::{Connected, connect},
     context::Context,
+    drive::drive,
     gc::janitor,
-    http::{call::HttpCaller, tls},
-    lease::leader::Candidacy,
-    limits::breakers::{Circuits, settings},
-    watch::{
-        streams::Watch,
-        sync::{Filling, fill},
-    },
+    lease::{leader, old_leases::delete_old_leases},
+    lifecycle::until_true,
+    watch::sync::{Filling, fill},
 };
 use crate::{
     api::StoredSaga,
-    controller::lease::leader,
-    coordination::election::{self, Candidate, Warmth},
-    egress::policy::Reach,
+    coordination::election::Warmth,
     service::{
         admin::{Admin, Health},
         args::RunConfig,
-        client::{self, Network},
+        client::Network,
         metrics::Metrics,
         shutdown::Shutdown,
     },
@@ -85,7 +78,7 @@ where
         watches.iter().map(|watch| (watch.sagas(), watch.filling())).unzip();
     let (warms, warmth) = tokio::sync::watch::channel(Warmth::Cold);
     let controllers = futures::future::join_all(
-        watches.into_iter().map(|watch| watch.run(Arc::clone(&context), stopped.clone())),
+        watches.into_iter().map(|watch| drive(watch, Arc::clone(&context), stopped.clone())),
     );
     let controllers = async {
         first_looks(&context).await;
@@ -95,12 +88,12 @@ where
     // renewal.
     let mut keeper = tokio::spawn(keep_lease(Arc::clone(&context)));
     let mut leader =
-        tokio::spawn(leader::run(candidacy, Arc::clone(&context), warmth, wait(resigned)));
-    let admin = tokio::spawn(admin.serve(wait(stopped.clone())));
+        tokio::spawn(leader::run(candidacy, context.process(), warmth, until_true(resigned)));
+    let admin = tokio::spawn(admin.serve(until_true(stopped.clone())));
     let draining = async {
         shutdown.requested().await;
         health.draining();
-        context.drain();
+        context.lifecycle.drain();
         // Another replica may take over at once, while HTTP requests end here. If the receiver is
         // gone, the election has ended already.
         let _ = resign.send(true);
@@ -116,9 +109,9 @@ where
         _ = &mut keeper => tracing::error!("the executor's Lease is renewed no more"),
         () = unless_asked(&mut leader, &shutdown) => tracing::error!("nobody stands for \
             leadership any more"),
-        () = context.own.sweep() => {}
-        () = context.request_policy.keep() => {}
-        () = context.definition.keep(|| context.announce_all(is_not_accepted)) => {}
+        () = delete_old_leases(&context.outbound.leases) => {}
+        () = context.cluster.request_policy.keep() => {}
+        () = context.cluster.definition.keep(|| context.queue.enqueue_where(is_not_accepted)) => {}
         () = shutdown.immediate() => tracing::warn!("told to stop at once"),
     }
     let _ = (stop.send(true), resign.send(true));
@@ -126,8 +119,8 @@ where
     if shutdown.is_requested() {
         // A second signal does not wait for HTTP requests. None may continue once the Lease is
         // released, because the released Lease says that none does.
-        context.attempts.abort_all();
-        context.own.release().await;
+        context.memory.attempts.abort_all();
+        context.outbound.own.release().await;
     }
     // The probes end with the process.
     let _ = time::timeout(Duration::from_secs(1), admin).await;
@@ -147,9 +140,9 @@ async fn first_looks(context: &Context) {
     let _ = time::timeout(
         FIRST_LEASE,
         futures::future::join3(
-            context.own.first(),
-            context.request_policy.look(),
-            context.definition.look(),
+            context.outbound.own.first(),
+            context.cluster.request_policy.look(),
+            context.cluster.definition.look(),
         ),
     )
     .await;
@@ -166,8 +159,8 @@ pub(crate) async fn tend(
     health: &Health,
 ) {
     let ready = async {
-        fill(fillings, &context.barred, warms).await;
-        context.own.first().await;
+        fill(fillings, &context.cluster.barred, warms).await;
+        context.outbound.own.first().await;
         health.ready();
         tracing::info!("the caches are filled, and requests may be sent");
     };
@@ -195,151 +188,30 @@ async fn end(keeper: JoinHandle<()>, leader: JoinHandle<()>) {
     }
 }
 
-/// The connection to the cluster: the context, the watches, and the candidacy if a leader is
-/// elected.
-struct Connected {
-    context: Arc<Context>,
-    watches: Vec<Watch>,
-    candidacy: Option<Candidacy>,
-}
-
-async fn connect<L, B>(
-    config: &RunConfig,
-    metrics: Arc<Metrics>,
-    layer: L,
-) -> Result<Connected, String>
-where
-    L: Layer<Network>,
-    L::Service: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
-        + Clone
-        + Send
-        + 'static,
-    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    let kube = Config::infer().await.map_err(|error| {
-        format!("no cluster to work in: {error}; set KUBECONFIG or run in a Pod")
-    })?;
-    let api_server = addresses(&kube).await?;
-    let lease_namespace =
-        config.lease_namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
-    let client = client::client_with(kube, layer)
-        .map_err(|error| format!("cannot make a client: {error}"))?;
-    let caller = caller(config, api_server, &client)?;
-    let watches: Vec<_> = if config.watch_namespaces.is_empty() {
-        vec![Watch::new(&client, None)]
-    } else {
-        config
-            .watch_namespaces
-            .iter()
-            .map(|namespace| Watch::new(&client, Some(namespace)))
-            .collect()
-    };
-    let leases = Api::namespaced(client.clone(), &lease_namespace);
-    let caches = Caches {
-        sagas: watches.iter().map(Watch::sagas).collect(),
-        pods: watches.iter().map(Watch::pods).collect(),
-        jobs: watches.iter().map(Watch::jobs).collect(),
-    };
-    let queues = watches.iter().map(Watch::queue).collect();
-    let circuits = Circuits::new(config.http_circuits.map(settings), Arc::clone(&metrics));
-    let context =
-        Arc::new(Context::new(client, caller, metrics, circuits, leases.clone(), caches, queues));
-    let candidacy = config.leader_elect.then(|| {
-        let candidate = Candidate::new(
-            election::lease_name(&config.watch_namespaces),
-            format!("{}_{}", host(), context.instance),
-        );
-        Candidacy::new(leases, candidate)
-    });
-    context.lead(candidacy.is_none(), false);
-    // The metrics hold a weak reference, because the context holds the metrics.
-    let shown = Arc::downgrade(&context);
-    context.metrics.circuits().show(move || {
-        shown.upgrade().map(|context| context.circuits.reports()).unwrap_or_default()
-    });
-    let counted = Arc::downgrade(&context);
-    context
-        .metrics
-        .sagas()
-        .show(move || counted.upgrade().map(|context| context.census()).unwrap_or_default());
-    tracing::info!(
-        instance = context.instance,
-        lease_namespace,
-        version = env!("CARGO_PKG_VERSION"),
-        "the operator starts"
-    );
-    Ok(Connected { context, watches, candidacy })
-}
-
 /// Returns whether a saga is not accepted, so that it may wait for another served definition.
 fn is_not_accepted(saga: &StoredSaga) -> bool {
     saga.status.as_ref().is_ok_and(|status| status.spec_hash.is_none())
 }
 
-/// Returns the name of the machine. In a Pod it is the Pod's name.
-fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "unknown".into(), |name| name.trim().to_owned())
-}
-
 /// Renews the executor's Lease. Never returns.
 async fn keep_lease(context: Arc<Context>) {
-    context.own.run(&context).await;
-}
-
-fn caller(
-    config: &RunConfig,
-    api_server: Vec<IpAddr>,
-    client: &Client,
-) -> Result<HttpCaller, String> {
-    let tls =
-        tls::tls_config().map_err(|error| format!("cannot set up TLS for HTTP steps: {error}"))?;
-    Ok(HttpCaller::new(reach(config, api_server), tls, SecretReader::new(client.clone())))
-}
-
-fn reach(config: &RunConfig, api_server: Vec<IpAddr>) -> Reach {
-    Reach::new(config.reach.clone(), api_server).operator_at(config.pod_ips.iter().copied())
-}
-
-/// Returns the addresses of the API server, which no step may call: as configured, and as Pods see
-/// it. The addresses of the nodes behind them are not read: that would need one more right in the
-/// cluster.
-async fn addresses(kube: &Config) -> Result<Vec<IpAddr>, String> {
-    let host = kube.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let found = match lookup_host((host.as_str(), kube.cluster_url.port_u16().unwrap_or(443))).await
-    {
-        Ok(found) => found.collect(),
-        // If only the proxy can resolve the name, a direct HTTP request cannot reach the API server
-        // by it.
-        Err(_) if kube.proxy_url.is_some() => Vec::new(),
-        Err(error) => {
-            return Err(format!(
-                "the API server's host {host} cannot be resolved, so that no request could be \
-                 kept from it: {error}"
-            ));
-        }
-    };
-    let mut addresses: Vec<_> = found.iter().map(SocketAddr::ip).collect();
-    addresses.extend(
-        std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse::<IpAddr>().ok()),
-    );
-    Ok(addresses)
+    context.outbound.own.run(&context.memory, &context.queue).await;
 }
 
 /// Waits until HTTP requests have ended and their outcomes are written, for at most `limit`.
 async fn drain(context: &Context, limit: Duration) {
     let begun = Instant::now();
     tracing::info!(
-        requests = context.attempts.unrecorded_requests(),
+        requests = context.memory.attempts.unrecorded_requests(),
         "told to stop: nothing new begins, requests may end"
     );
     // The order matters: once nothing begins any more, all HTTP requests are known.
-    while (context.is_beginning() || context.attempts.unrecorded_requests() > 0)
+    while (context.lifecycle.is_beginning() || context.memory.attempts.unrecorded_requests() > 0)
         && begun.elapsed() < limit
     {
         time::sleep(DRAIN_POLL).await;
     }
-    let called_off = context.attempts.abort_all();
+    let called_off = context.memory.attempts.abort_all();
     if called_off.is_empty() {
         return;
     }
@@ -349,43 +221,10 @@ async fn drain(context: &Context, limit: Duration) {
     );
     // Only this process knows that it called them off.
     for (namespace, name) in called_off {
-        context.announce(&namespace, &name);
+        context.queue.enqueue(&namespace, &name);
     }
     let begun = Instant::now();
-    while context.attempts.unrecorded_requests() > 0 && begun.elapsed() < RECORDED {
+    while context.memory.attempts.unrecorded_requests() > 0 && begun.elapsed() < RECORDED {
         time::sleep(DRAIN_POLL).await;
-    }
-}
-
-pub(crate) async fn wait(mut stopped: tokio::sync::watch::Receiver<bool>) {
-    // A dropped sender means the same as the value true.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
-
-    use clap::Parser;
-
-    use super::*;
-    use crate::service::args::{Cli, Command};
-
-    #[test]
-    fn requests_reach_neither_the_operator_nor_the_api_server() {
-        let command = Cli::try_parse_from(["saga-operator", "run", "--pod-ips=10.244.1.7,fd00::7"])
-            .unwrap()
-            .command;
-        let Command::Run(arguments) = command else { panic!("not `run`") };
-        let reach = reach(&arguments.validate(false).unwrap(), vec!["10.96.0.1".parse().unwrap()]);
-        for (address, reached) in
-            [("10.244.1.7", false), ("fd00::7", false), ("10.96.0.1", false), ("10.244.1.8", true)]
-        {
-            assert_eq!(
-                reach.addresses.check(address.parse().unwrap()).is_ok(),
-                reached,
-                "{address}"
-            );
-        }
     }
 }

@@ -11,9 +11,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     clock::now,
-    cluster::{error::Error, namespace::namespace_goes, watch_health::Watched},
-    context::Context,
-    memory::attempts::AttemptKey,
+    cluster::{
+        connection::Cluster, error::Error, namespace::is_terminating, watch_health::Watched,
+    },
+    memory::{attempt::AttemptKey, job_pods::Families, memories::Memory},
 };
 use crate::{
     api::names::{AttemptId, child_name, job_name},
@@ -49,34 +50,48 @@ pub(crate) trait Child:
     fn name_of(saga: &str, uid: &str, attempt: &AttemptId) -> String;
 
     /// Returns the child of this name from the cache.
-    fn cached(context: &Context, namespace: &str, name: &str) -> Option<Arc<Self>>;
+    fn cached(cluster: &Cluster, namespace: &str, name: &str) -> Option<Arc<Self>>;
 
     /// Returns the state of the child. `age`: how long this process has known the child.
-    async fn state(&self, context: &Context, age: Duration) -> Result<ChildState, Error>;
+    async fn state(
+        &self,
+        cluster: &Cluster,
+        families: &Families,
+        age: Duration,
+    ) -> Result<ChildState, Error>;
 
     /// Returns whether a part of the child is terminating. If its end is more than 60 s overdue,
     /// also says what may still run.
-    fn deletion(&self, context: &Context) -> (bool, Option<String>);
+    fn deletion(&self, families: &Families) -> (bool, Option<String>);
 
     /// Returns the end of a child that was deleted long ago and is still kept, if no part of it
     /// runs.
-    async fn kept(&self, context: &Context) -> Result<Option<ChildState>, Error>;
+    async fn kept(
+        &self,
+        cluster: &Cluster,
+        families: &Families,
+    ) -> Result<Option<ChildState>, Error>;
 
     /// Returns whether a part of the child runs that the child's deletion does not end.
-    fn runs_on(&self, context: &Context) -> bool;
+    fn runs_on(&self, families: &Families) -> bool;
 
     /// Returns the end of a child whose own container ended by a signal, if another container of
     /// the child still runs. The duration says how long the operator waits for the other container.
-    fn held_up(&self, context: &Context) -> Option<(ChildState, Duration)>;
+    fn held_up(&self, families: &Families) -> Option<(ChildState, Duration)>;
 
     /// Reads the remaining pods live, after a live read did not find the child. `child`: its UID.
-    async fn rest(context: &Context, namespace: &str, child: &str) -> Result<Vec<Arc<Pod>>, Error>;
+    async fn rest(
+        cluster: &Cluster,
+        families: &Families,
+        namespace: &str,
+        child: &str,
+    ) -> Result<Vec<Arc<Pod>>, Error>;
 
     /// Returns the state of a child that a live read did not find, from memory. `child`: its UID,
     /// if it was ever seen. `gone`: the end that the watch delivered. Returns `None` if memory
     /// holds nothing about the child.
     fn after(
-        context: &Context,
+        memory: &Memory,
         key: &AttemptKey,
         child: Option<&str>,
         gone: Option<ChildState>,
@@ -90,11 +105,11 @@ pub(crate) trait Child:
     fn succeeded(&self) -> bool;
 
     /// Notes that this process just created the child.
-    fn born(&self, context: &Context);
+    fn born(&self, families: &Families);
 
     /// Returns the API of this kind.
-    fn api(context: &Context, namespace: &str) -> Api<Self> {
-        Api::namespaced(context.client.clone(), namespace)
+    fn api(cluster: &Cluster, namespace: &str) -> Api<Self> {
+        Api::namespaced(cluster.client.clone(), namespace)
     }
 
     /// Returns the name of this kind.
@@ -113,37 +128,37 @@ impl Child for Pod {
         child_name(saga, uid, attempt)
     }
 
-    fn cached(context: &Context, namespace: &str, name: &str) -> Option<Arc<Self>> {
-        context.cached_pod(namespace, name)
+    fn cached(cluster: &Cluster, namespace: &str, name: &str) -> Option<Arc<Self>> {
+        cluster.cached_pod(namespace, name)
     }
 
-    async fn state(&self, _: &Context, age: Duration) -> Result<ChildState, Error> {
+    async fn state(&self, _: &Cluster, _: &Families, age: Duration) -> Result<ChildState, Error> {
         Ok(pod::state::state(self, age))
     }
 
-    fn deletion(&self, _: &Context) -> (bool, Option<String>) {
+    fn deletion(&self, _: &Families) -> (bool, Option<String>) {
         (self.metadata.deletion_timestamp.is_some(), pod::state::stuck(self, now()))
     }
 
-    async fn kept(&self, _: &Context) -> Result<Option<ChildState>, Error> {
+    async fn kept(&self, _: &Cluster, _: &Families) -> Result<Option<ChildState>, Error> {
         // If a Pod is kept after it has ended, the end does not change.
         Ok(None)
     }
 
-    fn runs_on(&self, _: &Context) -> bool {
+    fn runs_on(&self, _: &Families) -> bool {
         false
     }
 
-    fn held_up(&self, _: &Context) -> Option<(ChildState, Duration)> {
+    fn held_up(&self, _: &Families) -> Option<(ChildState, Duration)> {
         pod::state::held_up(self)
     }
 
-    async fn rest(_: &Context, _: &str, _: &str) -> Result<Vec<Arc<Pod>>, Error> {
+    async fn rest(_: &Cluster, _: &Families, _: &str, _: &str) -> Result<Vec<Arc<Pod>>, Error> {
         Ok(Vec::new())
     }
 
     fn after(
-        _: &Context,
+        _: &Memory,
         _: &AttemptKey,
         _: Option<&str>,
         gone: Option<ChildState>,
@@ -159,7 +174,7 @@ impl Child for Pod {
         self.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded")
     }
 
-    fn born(&self, _: &Context) {}
+    fn born(&self, _: &Families) {}
 }
 
 impl Child for Job {
@@ -172,67 +187,81 @@ impl Child for Job {
         job_name(saga, uid, attempt)
     }
 
-    fn cached(context: &Context, namespace: &str, name: &str) -> Option<Arc<Self>> {
-        context.cached_job(namespace, name)
+    fn cached(cluster: &Cluster, namespace: &str, name: &str) -> Option<Arc<Self>> {
+        cluster.cached_job(namespace, name)
     }
 
-    async fn state(&self, context: &Context, age: Duration) -> Result<ChildState, Error> {
-        let mut family = family(self, context);
+    async fn state(
+        &self,
+        cluster: &Cluster,
+        families: &Families,
+        age: Duration,
+    ) -> Result<ChildState, Error> {
+        let mut family = family(self, families);
         if job::state::wants_pods(self, &family) {
-            family = with_live_pods(self, context).await?;
+            family = with_live_pods(self, cluster, families).await?;
         }
         Ok(job::state::state(self, &family, age))
     }
 
-    fn deletion(&self, context: &Context) -> (bool, Option<String>) {
-        let family = family(self, context);
+    fn deletion(&self, families: &Families) -> (bool, Option<String>) {
+        let family = family(self, families);
         (job_goes(self, &family), job::state::stuck(Some(self), &family, now()))
     }
 
     /// No controller creates pods for this Job any more. So the Job has ended when its existing
     /// pods have ended.
-    async fn kept(&self, context: &Context) -> Result<Option<ChildState>, Error> {
-        let family = family(self, context);
+    async fn kept(
+        &self,
+        cluster: &Cluster,
+        families: &Families,
+    ) -> Result<Option<ChildState>, Error> {
+        let family = family(self, families);
         if !only_kept(self, &family) {
             return Ok(None);
         }
-        Ok(job::state::gone(self, &with_live_pods(self, context).await?))
+        Ok(job::state::gone(self, &with_live_pods(self, cluster, families).await?))
     }
 
     /// If a finalizer keeps a Job, nobody ends its pods, unless the Job is deleted in the
     /// foreground.
-    fn runs_on(&self, context: &Context) -> bool {
-        job::state::runs_on(&family(self, context))
+    fn runs_on(&self, families: &Families) -> bool {
+        job::state::runs_on(&family(self, families))
     }
 
-    fn held_up(&self, context: &Context) -> Option<(ChildState, Duration)> {
-        job::state::held_up(self, &family(self, context))
+    fn held_up(&self, families: &Families) -> Option<(ChildState, Duration)> {
+        job::state::held_up(self, &family(self, families))
     }
 
-    async fn rest(context: &Context, namespace: &str, child: &str) -> Result<Vec<Arc<Pod>>, Error> {
-        let listed = live_pods(context, namespace, child).await?;
+    async fn rest(
+        cluster: &Cluster,
+        families: &Families,
+        namespace: &str,
+        child: &str,
+    ) -> Result<Vec<Arc<Pod>>, Error> {
+        let listed = live_pods(cluster, namespace, child).await?;
         // The family is read after the list, because the watch may have delivered an end during the
         // list.
-        let (mut family, _) = context.families.of(child);
+        let (mut family, _) = families.of(child);
         // The states that the watch showed earlier may never be updated: if a Job is deleted
         // without its pods, the pods lose their reference to the Job.
         if let Some((pods, more)) = listed {
-            family = as_listed(context, namespace, family, pods, more);
-            context.families.correct(child, &family);
+            family = as_listed(cluster, namespace, family, pods, more);
+            families.correct(child, &family);
         }
         Ok(family.pods)
     }
 
     /// The pods of a Job may outlive the Job. The attempt has ended when they have ended.
     fn after(
-        context: &Context,
+        memory: &Memory,
         key: &AttemptKey,
         child: Option<&str>,
         gone: Option<ChildState>,
     ) -> Option<ChildState> {
         let Some(child) = child else { return gone };
-        let (family, last) = context.families.of(child);
-        let since = context
+        let (family, last) = memory.families.of(child);
+        let since = memory
             .attempts
             .look(key, |known| known.child.as_ref().map(|(since, _)| since.elapsed()));
         after_job(child, &family, last.as_deref(), since.unwrap_or_default()).or(gone)
@@ -247,26 +276,30 @@ impl Child for Job {
         job::state::succeeded(self)
     }
 
-    fn born(&self, context: &Context) {
-        context.families.born(self.metadata.uid.as_deref().unwrap_or_default());
+    fn born(&self, families: &Families) {
+        families.born(self.metadata.uid.as_deref().unwrap_or_default());
     }
 }
 
-fn family(job: &Job, context: &Context) -> Family {
-    context.families.of(job.metadata.uid.as_deref().unwrap_or_default()).0
+fn family(job: &Job, families: &Families) -> Family {
+    families.of(job.metadata.uid.as_deref().unwrap_or_default()).0
 }
 
 /// Returns the pods of a Job with those that a live read shows. The cache of Pods may be older than
 /// the cache of Jobs.
-async fn with_live_pods(job: &Job, context: &Context) -> Result<Family, Error> {
+async fn with_live_pods(
+    job: &Job,
+    cluster: &Cluster,
+    families: &Families,
+) -> Result<Family, Error> {
     let (uid, namespace) =
         (job.metadata.uid.as_deref().unwrap_or_default(), job.namespace().unwrap_or_default());
-    let listed = live_pods(context, &namespace, uid).await?;
+    let listed = live_pods(cluster, &namespace, uid).await?;
     // The family is read after the list, because the watch may have delivered an end during the
     // list.
-    let family = family(job, context);
+    let family = family(job, families);
     Ok(match listed {
-        Some((pods, more)) => as_listed(context, &namespace, family, pods, more),
+        Some((pods, more)) => as_listed(cluster, &namespace, family, pods, more),
         // Nothing more can be read: the family holds only the pods that were seen.
         None => Family { lost: true, ..family },
     })
@@ -276,17 +309,17 @@ async fn with_live_pods(job: &Job, context: &Context) -> Result<Family, Error> {
 /// read does not show, the pod is gone. The watch will soon deliver its last state. Until then its
 /// end is not known.
 fn as_listed(
-    context: &Context,
+    cluster: &Cluster,
     namespace: &str,
     family: Family,
     mut listed: Vec<Pod>,
     more: bool,
 ) -> Family {
     let is_same = |pod: &Pod, other: &Pod| pod.metadata.uid == other.metadata.uid;
-    let barred = context.barred.is(namespace, Watched::Pod);
+    let barred = cluster.barred.is(namespace, Watched::Pod);
     let watched = |pod: &Pod| {
         !barred
-            && context
+            && cluster
                 .cached_pod(namespace, &pod.name_any())
                 .is_some_and(|cached| is_same(pod, &cached))
     };
@@ -302,19 +335,19 @@ fn as_listed(
 /// Reads the pods of the Job with this UID live, and returns them with whether there are more.
 /// Returns `None` if the operator may not read them any more because the namespace is terminating.
 async fn live_pods(
-    context: &Context,
+    cluster: &Cluster,
     namespace: &str,
     uid: &str,
 ) -> Result<Option<(Vec<Pod>, bool)>, Error> {
     let parameters =
         ListParams::default().labels(&format!("{CONTROLLER_UID}={uid}")).limit(MOST_PODS);
-    let listed = match context
+    let listed = match cluster
         .pods_of(namespace)
         .list(&parameters)
         .await
         .map_err(Error::api("read the pods of a Job"))
     {
-        Err(error) if error.is_forbidden() && namespace_goes(context, namespace).await? => {
+        Err(error) if error.is_forbidden() && is_terminating(cluster, namespace).await? => {
             return Ok(None);
         }
         listed => listed?,

@@ -1,8 +1,10 @@
 //! Calls to the API server: reads, writes as another account, and the meaning of refusals.
 
+pub mod connection;
 pub mod definition;
 pub mod error;
 pub mod impersonate;
+mod kinds;
 pub(crate) mod namespace;
 pub mod objects;
 pub mod refusal;

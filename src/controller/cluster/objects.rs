@@ -9,60 +9,44 @@
 //!   so it outlives the saga.
 //! - The values of a Secret are removed before any other code reads the object. Its keys stay.
 //! - A delete names a UID. An object that was created again under the same name is not deleted.
-//!
-//! # Caveats
-//! The operator looks up kinds under its own account. Every account may do that.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use http::{HeaderValue, Request};
 use kube::{
-    Client, Resource,
+    Client,
     api::{
         DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
         ValidationDirective,
     },
-    core::{ApiResource, GroupVersionKind, Request as ApiRequest},
-    discovery::{self, Scope},
-    error::DiscoveryError,
+    core::Request as ApiRequest,
 };
 use serde_json::{Value, json};
 
 use super::{
     impersonate::Target,
+    kinds::{Kinds, is_path_part},
     refusal::{MAX_REASON, Trouble, Unserved, trouble},
 };
 use crate::{
-    api::{ApplyAction, Saga, names::ANNOTATION_ATTEMPT},
+    api::{ApplyAction, names::ANNOTATION_ATTEMPT},
     objects::applied::is_applied,
     text::bounded_line,
 };
 
 /// The field manager of applied objects.
 const MANAGER: &str = "saga.dev";
-/// How long a looked-up kind is remembered.
-const KNOWN_FOR: Duration = Duration::from_mins(10);
-/// The most kinds that are remembered.
-const MOST_KINDS: usize = 512;
-
-/// A kind, and whether its objects are namespaced.
-type Known = (ApiResource, bool);
-
 /// Reads and writes objects as the accounts of sagas.
 pub struct Objects {
     client: Client,
-    kinds: Mutex<HashMap<GroupVersionKind, (Instant, Known)>>,
+    kinds: Kinds,
 }
 
 impl Objects {
     /// Creates a client for objects. Calls go through `client`, the operator's own client.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, kinds: Mutex::default() }
+        Self { kinds: Kinds::new(client.clone()), client }
     }
 
     /// Reads the object, without `metadata.managedFields`. Returns `None` if the object does not
@@ -204,7 +188,7 @@ impl Objects {
 
     /// Returns the path of the objects of the kind, and the namespace if the kind is namespaced.
     async fn path<'a>(&self, target: Target<'a>) -> Result<(String, Option<&'a str>), Trouble> {
-        let (resource, namespaced) = self.kind(target).await?;
+        let (resource, namespaced) = self.kinds.of(target).await?;
         let namespace = namespaced.then(|| target.namespace.unwrap_or(target.account.namespace));
         if let Some(odd) =
             [Some(target.name), namespace].into_iter().flatten().find(|name| !is_path_part(name))
@@ -226,86 +210,6 @@ impl Objects {
             None => (format!("{base}/{}", resource.plural), None),
         })
     }
-
-    async fn kind(&self, target: Target<'_>) -> Result<Known, Trouble> {
-        let (group, version) =
-            target.api_version.split_once('/').unwrap_or(("", target.api_version));
-        // Group and version become parts of a path that the operator reads under its own account.
-        if !(group.is_empty() || is_path_part(group)) || !is_path_part(version) {
-            return Err(Trouble::malformed(format!(
-                "there is no apiVersion {:?}",
-                bounded_line(target.api_version, MAX_REASON)
-            )));
-        }
-        // The kind Saga needs no lookup, so that no call comes between a decision and a write to a
-        // child saga.
-        if (target.api_version, target.kind)
-            == (Saga::api_version(&()).as_ref(), Saga::kind(&()).as_ref())
-        {
-            return Ok((ApiResource::erase::<Saga>(&()), true));
-        }
-        let kind = GroupVersionKind::gvk(group, version, target.kind);
-        let known = |(since, known): &(Instant, Known)| {
-            (since.elapsed() < KNOWN_FOR).then(|| known.clone())
-        };
-        if let Some(known) =
-            self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).and_then(known)
-        {
-            return Ok(known);
-        }
-        let (resource, capabilities) = match discovery::pinned_kind(&self.client, &kind).await {
-            Ok(found) => found,
-            Err(kube::Error::Discovery(DiscoveryError::MissingKind(_))) => {
-                return Err(self.unserved(target, group).await);
-            }
-            Err(kube::Error::Api(status)) if status.code == 404 => {
-                return Err(self.unserved(target, group).await);
-            }
-            Err(error) => return Err(kinds_unread(&error)),
-        };
-        let known = (resource, matches!(capabilities.scope, Scope::Namespaced));
-        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        if kinds.len() >= MOST_KINDS {
-            kinds.clear();
-        }
-        kinds.insert(kind, (Instant::now(), known.clone()));
-        Ok(known)
-    }
-
-    /// Returns the meaning of a kind that is not served in this version. The groups of Kubernetes
-    /// itself always serve all their kinds, so the name of a missing kind of theirs is misspelt.
-    async fn unserved(&self, target: Target<'_>, group: &str) -> Trouble {
-        if !group.contains('.') || group.ends_with(".k8s.io") {
-            return Trouble::NoKind(Unserved::Here, no_kind(target));
-        }
-        let served = match discovery::group(&self.client, group).await {
-            Ok(served) => served,
-            Err(kube::Error::Discovery(DiscoveryError::MissingApiGroup(_))) => {
-                return Trouble::NoKind(Unserved::Anywhere, no_kind(target));
-            }
-            Err(error) => return kinds_unread(&error),
-        };
-        let mut kinds = served.versions().flat_map(|version| served.versioned_resources(version));
-        match kinds.find(|(resource, _)| resource.kind.eq_ignore_ascii_case(target.kind)) {
-            Some((there, _)) => {
-                let message = format!(
-                    "{}, but {} in {}: write that",
-                    no_kind(target),
-                    there.kind,
-                    there.api_version
-                );
-                Trouble::NoKind(Unserved::Here, bounded_line(&message, MAX_REASON))
-            }
-            None => Trouble::NoKind(Unserved::Anywhere, no_kind(target)),
-        }
-    }
-}
-
-fn kinds_unread(error: &kube::Error) -> Trouble {
-    Trouble::Passes(bounded_line(
-        &format!("the kinds of the cluster cannot be read just now: {error}"),
-        MAX_REASON,
-    ))
 }
 
 /// Returns the same request with strict field validation: the API server refuses unknown fields.
@@ -320,13 +224,6 @@ fn strictly(
         }
         request
     })
-}
-
-/// Returns whether a name can be one part of a path without escaping. The client cannot send any
-/// other name, and a call that was never sent must not count as lost.
-fn is_path_part(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~@!$&'()*+,;=".contains(&byte);
-    !matches!(name, "" | "." | "..") && name.bytes().all(allowed)
 }
 
 fn stripped(mut object: Value) -> Value {
@@ -374,10 +271,6 @@ pub(crate) fn shared(object: Value) -> Arc<Value> {
     Arc::new(object)
 }
 
-fn no_kind(target: Target<'_>) -> String {
-    format!("the cluster has no kind {} in {} yet", target.kind, target.api_version)
-}
-
 #[cfg(test)]
 mod tests {
     use crate::controller::cluster::impersonate::Account;
@@ -409,19 +302,6 @@ mod tests {
         let mut other = config_map.clone();
         strip(&mut other);
         assert_eq!(other, config_map);
-    }
-
-    #[test]
-    fn a_name_is_one_part_of_a_path_or_none() {
-        for name in ["web", "system:node", "a.b", "A-1", "x@y"] {
-            assert!(is_path_part(name), "{name}");
-        }
-        for name in [
-            "", ".", "..", "a/b", "a/../b", "a b", "a?b", "a#b", "a%2Fb", "a\\b", "a\nb", "ü",
-            "{a}",
-        ] {
-            assert!(!is_path_part(name), "{name}");
-        }
     }
 
     /// Returns the meaning of this answer to a patch of a Deployment.

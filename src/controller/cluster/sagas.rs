@@ -1,14 +1,11 @@
 //! Live reads of sagas.
 
-use super::error::Error;
-use crate::{
-    api::{
-        ActiveAttempt, StoredSaga,
-        names::AttemptId,
-        status::active_attempts,
-        stored::{name, namespace},
-    },
-    controller::context::Context,
+use super::{connection::Cluster, error::Error};
+use crate::api::{
+    ActiveAttempt, StoredSaga,
+    names::AttemptId,
+    status::active_attempts,
+    stored::{name, namespace},
 };
 
 /// Returns whether a live read shows the attempt as active with this child UID. `uid` is `None` for
@@ -17,12 +14,12 @@ use crate::{
 /// # Errors
 /// If the read failed.
 pub(crate) async fn may_still_begin(
-    context: &Context,
+    cluster: &Cluster,
     stored: &StoredSaga,
     attempt: &AttemptId,
     uid: Option<&str>,
 ) -> Result<bool, Error> {
-    Ok(live_intent(context, stored, attempt)
+    Ok(live_intent(cluster, stored, attempt)
         .await?
         .is_some_and(|intent| intent.child_uid.as_deref() == uid))
 }
@@ -33,11 +30,11 @@ pub(crate) async fn may_still_begin(
 /// # Errors
 /// If the read failed.
 pub(crate) async fn live_intent(
-    context: &Context,
+    cluster: &Cluster,
     stored: &StoredSaga,
     attempt: &AttemptId,
 ) -> Result<Option<ActiveAttempt>, Error> {
-    let Some(live) = live(context, stored).await? else { return Ok(None) };
+    let Some(live) = live(cluster, stored).await? else { return Ok(None) };
     let Ok(status) = &live.status else { return Ok(None) };
     let intent =
         active_attempts(status).find(|(id, _)| id == attempt).map(|(_, intent)| intent.clone());
@@ -49,10 +46,10 @@ pub(crate) async fn live_intent(
 /// # Errors
 /// If the read failed.
 pub(crate) async fn live(
-    context: &Context,
+    cluster: &Cluster,
     stored: &StoredSaga,
 ) -> Result<Option<StoredSaga>, Error> {
-    let live = context
+    let live = cluster
         .sagas(namespace(stored))
         .get_opt(name(stored))
         .await

@@ -23,7 +23,7 @@ use kube::{
 use tokio::time::Instant;
 
 use super::error::{chain, code};
-use crate::controller::context::Context;
+use crate::{controller::queue::Queue, service::metrics::Metrics};
 
 /// How long the operator waits for a barred watch before it gives up waiting.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -113,31 +113,46 @@ impl Barred {
 
 /// The health of one watch.
 pub(crate) struct Health {
-    context: Arc<Context>,
+    barred: Arc<Barred>,
+    queue: Queue,
+    metrics: Arc<Metrics>,
     kind: Watched,
     namespace: Option<String>,
 }
 
 impl Health {
-    pub(crate) fn of<K>(api: &Api<K>, kind: Watched, context: &Arc<Context>) -> Self
+    /// Creates the health of a watch of `api`.
+    pub(crate) fn of<K>(
+        api: &Api<K>,
+        kind: Watched,
+        barred: &Arc<Barred>,
+        queue: &Queue,
+        metrics: &Arc<Metrics>,
+    ) -> Self
     where
         K: Resource,
     {
-        Self { context: Arc::clone(context), kind, namespace: api.namespace().map(str::to_owned) }
+        Self {
+            barred: Arc::clone(barred),
+            queue: queue.clone(),
+            metrics: Arc::clone(metrics),
+            kind,
+            namespace: api.namespace().map(str::to_owned),
+        }
     }
 
     /// Counts and logs a failure, and records a delivery. If the watch of a namespace becomes
     /// barred, all sagas of the namespace are enqueued, because its deletion may have removed the
     /// operator's rights.
     pub(crate) fn note<K>(&self, event: &Result<Event<K>, watcher::Error>) {
-        let Self { context, kind, namespace } = self;
+        let Self { barred, queue, metrics, kind, namespace } = self;
         let kind = *kind;
         match (event, namespace) {
             // `Init` comes before the first call, which may fail.
             (Ok(Event::Init), _) | (Ok(_), None) => {}
-            (Ok(_), Some(namespace)) => context.barred.works(namespace, kind),
+            (Ok(_), Some(namespace)) => barred.works(namespace, kind),
             (Err(error), namespace) => {
-                context.metrics.watch_failed(kind.as_str());
+                metrics.watch_failed(kind.as_str());
                 let namespace = namespace.as_deref();
                 tracing::warn!(
                     kind = kind.as_str(),
@@ -145,11 +160,12 @@ impl Health {
                     error = chain(error),
                     "a watch failed and begins again"
                 );
-                if let Some(namespace) = namespace
-                    .filter(|namespace| context.barred.failed(namespace, kind, answered(error)))
+                if let Some(namespace) =
+                    namespace.filter(|namespace| barred.failed(namespace, kind, answered(error)))
                 {
-                    context
-                        .announce_all(|saga| saga.metadata.namespace.as_deref() == Some(namespace));
+                    queue.enqueue_where(|saga| {
+                        saga.metadata.namespace.as_deref() == Some(namespace)
+                    });
                 }
             }
         }
@@ -178,7 +194,7 @@ mod tests {
     use super::*;
     use crate::controller::{
         context::fixture,
-        reconcile::{reconcile, unwatched},
+        reconcile::{reconcile, requeue::unwatched},
     };
 
     #[tokio::test]
@@ -201,7 +217,7 @@ mod tests {
             "default",
         );
         let (context, _announced) = fixture::context(client, None);
-        context.barred.failed("shop", Watched::Saga, Some(403));
+        context.cluster.barred.failed("shop", Watched::Saga, Some(403));
         let metadata =
             json!({"name": "order", "namespace": "shop", "uid": "1", "resourceVersion": "7"});
         let steps = json!([{"name": "ship", "pod": {"image": "ship"}}]);
@@ -233,13 +249,13 @@ mod tests {
             saga("Completed", json!({"deletionTimestamp": "2030-01-01T00:00:00Z"})),
         ];
         assert!(
-            others.iter().chain([&rests]).all(|saga| unwatched(saga, &context).is_none()),
+            others.iter().chain([&rests]).all(|saga| unwatched(saga, &context.cluster).is_none()),
             "the watches tell"
         );
-        context.barred.failed("shop", Watched::Pod, Some(403));
+        context.cluster.barred.failed("shop", Watched::Pod, Some(403));
         assert!(
-            unwatched(&rests, &context).is_none()
-                && others.iter().all(|saga| unwatched(saga, &context).is_some())
+            unwatched(&rests, &context.cluster).is_none()
+                && others.iter().all(|saga| unwatched(saga, &context.cluster).is_some())
         );
     }
 

@@ -3,7 +3,7 @@
 use kube::Resource;
 use serde_json::{Value, json};
 
-use super::performance::{Next, Performance, never_begun};
+use super::performance::{Next, Performance};
 use crate::{
     api::{
         DeletionPolicy, RequestAction, Saga, SagaAction,
@@ -11,7 +11,10 @@ use crate::{
         status::{Keys, active_attempts},
         stored::{name, namespace},
     },
-    controller::cluster::{error::Error, impersonate::target, refusal::Trouble, sagas::live},
+    controller::{
+        cluster::{error::Error, impersonate::target, refusal::Trouble, sagas::live},
+        memory::remembered::never_begun,
+    },
     engine::succession::Hindrance,
     model::{
         command::Demand,
@@ -56,7 +59,7 @@ pub(crate) async fn create_child(
 ) -> Next {
     let suspended = performance.stored.status.as_ref().is_ok_and(|status| status.paused.is_some())
         || saga.suspend;
-    let attempts = &performance.context.attempts;
+    let attempts = &performance.memory.attempts;
     let key = (identity.uid.clone(), identity.attempt.clone());
     attempts.look(&key, |_| ());
     let child = match keys {
@@ -72,7 +75,7 @@ pub(crate) async fn create_child(
     let (child_name, api_version) =
         (child_name(&saga.name, &saga.uid, &key.1), Saga::api_version(&()));
     match performance
-        .context
+        .cluster
         .objects
         .create(target(saga, &child_name, &api_version), &child, false)
         .await
@@ -115,7 +118,7 @@ pub(crate) async fn is_still_told(
     attempt: &AttemptId,
     demand: &Demand,
 ) -> Result<bool, Error> {
-    let Some(live) = live(performance.context, performance.stored).await? else { return Ok(false) };
+    let Some(live) = live(performance.cluster, performance.stored).await? else { return Ok(false) };
     let active = live
         .status
         .as_ref()
@@ -146,7 +149,7 @@ pub(crate) async fn ask(
     }
     let key = (saga.uid.clone(), attempt);
     let uid = performance
-        .context
+        .memory
         .attempts
         .look(&key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()));
     let Some(uid) = uid else { return Ok(Next::AtOnce) };
@@ -161,15 +164,15 @@ pub(crate) async fn ask(
         "tells its child saga"
     );
     let (why, refused) =
-        match performance.context.objects.merge(target(saga, &child, &api_version), &patch).await {
+        match performance.cluster.objects.merge(target(saga, &child, &api_version), &patch).await {
             // If the child is gone, or another saga has its name, the next reconcile finds out.
             Ok(_) => {
-                performance.context.attempts.look(&key, |known| known.told(demand, None));
+                performance.memory.attempts.look(&key, |known| known.told(demand, None));
                 return Ok(Next::Later);
             }
             // A right is missing. A user has to grant it and then retry the step.
             Err(Trouble::Final(_, message)) if undoes => {
-                performance.context.attempts.ended(&key, never_begun(message, true));
+                performance.memory.attempts.ended(&key, never_begun(message, true));
                 return Ok(Next::AtOnce);
             }
             Err(Trouble::Final(_, message)) => (message, true),
@@ -180,6 +183,6 @@ pub(crate) async fn ask(
     tracing::warn!(message = why, "a child saga could not be told anything: it is told again");
     // The step's message reports the failure once. The demand is sent again later.
     let unheard = Unheard { demand: demand.clone(), why, refused };
-    let news = performance.context.attempts.look(&key, |known| known.told(demand, Some(unheard)));
+    let news = performance.memory.attempts.look(&key, |known| known.told(demand, Some(unheard)));
     Ok(if news { Next::AtOnce } else { Next::Later })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::api::{DeleteParams, Preconditions};
 
-use super::performance::{Next, Performance, never_begun};
+use super::performance::{Next, Performance};
 use crate::{
     api::{
         names::AttemptId,
@@ -20,8 +20,8 @@ use crate::{
             error::{self, Error},
             sagas::live_intent,
         },
-        memory::attempts::AttemptKey,
-        observe::children,
+        memory::{attempt::AttemptKey, remembered::never_begun},
+        observe::leftovers,
         workload::Child,
     },
     coordination::breaker::CallEnd,
@@ -38,14 +38,14 @@ pub(crate) async fn stop(
 ) -> Result<Next, Error> {
     let uid = performance.stored.metadata.uid.clone().unwrap_or_default();
     let key = (uid, attempt);
-    let in_flight = performance.context.attempts.look(&key, |known| known.in_flight().is_some());
+    let in_flight = performance.memory.attempts.look(&key, |known| known.in_flight().is_some());
     if in_flight {
         let why = if cancelled {
             "given up without an answer, since the saga is cancelled"
         } else {
             "no answer within its time"
         };
-        let aborted = performance.context.attempts.abort(&key, why);
+        let aborted = performance.memory.attempts.abort(&key, why);
         // If the HTTP request is past its deadline, its end counts in the breaker of its host like
         // any other end. If the HTTP request was given up because the saga is cancelled, its end
         // says nothing about the host.
@@ -72,21 +72,21 @@ async fn stop_child<K: Child>(
     how: &DeleteParams,
 ) -> Result<Next, Error> {
     let child = K::name_of(name(performance.stored), &key.0, &key.1);
-    let cached = K::cached(performance.context, namespace(performance.stored), &child);
+    let cached = K::cached(performance.cluster, namespace(performance.stored), &child);
     if cached.is_some_and(|found| {
-        found.meta().deletion_timestamp.is_some() && !found.runs_on(performance.context)
+        found.meta().deletion_timestamp.is_some() && !found.runs_on(&performance.memory.families)
     }) {
         return Ok(Next::Later);
     }
-    let Some(intent) = live_intent(performance.context, performance.stored, &key.1).await? else {
+    let Some(intent) = live_intent(performance.cluster, performance.stored, &key.1).await? else {
         return Ok(Next::Later);
     };
     let known = performance
-        .context
+        .memory
         .attempts
         .look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()))
         .or(intent.child_uid);
-    let api = K::api(performance.context, namespace(performance.stored));
+    let api = K::api(performance.cluster, namespace(performance.stored));
     let found = api.get_opt(&child).await.map_err(Error::api(K::READ))?;
     let is_ours = |found: &K| is_child(found, (&key.0, &key.1), [known.as_deref(), None]);
     let Some(found) =
@@ -96,28 +96,30 @@ async fn stop_child<K: Child>(
         // says more than that the child is gone. Pods of the child may still exist.
         return stop_rest::<K>(performance, key, known).await;
     };
-    let detail = match found.state(performance.context, Duration::ZERO).await? {
-        ChildState::Active { detail, .. } => detail,
-        ChildState::Succeeded(_)
-        | ChildState::Answered(_)
-        | ChildState::Object { .. }
-        | ChildState::Saga(_)
-        | ChildState::Standing { .. }
-        | ChildState::Failed(_)
-        | ChildState::Unknown { .. }
-        | ChildState::Elsewhere { .. }
-        | ChildState::CalledOff { .. }
-        | ChildState::Refused { .. }
-        | ChildState::Absent(_) => return Ok(Next::Later),
-    };
+    let detail =
+        match found.state(performance.cluster, &performance.memory.families, Duration::ZERO).await?
+        {
+            ChildState::Active { detail, .. } => detail,
+            ChildState::Succeeded(_)
+            | ChildState::Answered(_)
+            | ChildState::Object { .. }
+            | ChildState::Saga(_)
+            | ChildState::Standing { .. }
+            | ChildState::Failed(_)
+            | ChildState::Unknown { .. }
+            | ChildState::Elsewhere { .. }
+            | ChildState::CalledOff { .. }
+            | ChildState::Refused { .. }
+            | ChildState::Absent(_) => return Ok(Next::Later),
+        };
     let idle = found.is_idle();
     // If a Pod without a node is deleted under the version that was read, the deletion proves that
     // no container of the Pod ever started.
     let version = found.meta().resource_version.clone().filter(|_| idle);
-    performance.context.attempts.overdue(key, detail);
+    performance.memory.attempts.overdue(key, detail);
     let deleted = delete_child(&api, &found, version, how).await?;
     if idle && deleted {
-        performance.context.attempts.ended(key, never_begun("was bound to no node".into(), false));
+        performance.memory.attempts.ended(key, never_begun("was bound to no node".into(), false));
         return Ok(Next::AtOnce);
     }
     Ok(Next::Later)
@@ -131,16 +133,23 @@ async fn stop_rest<K: Child>(
     child: Option<String>,
 ) -> Result<Next, Error> {
     let Some(child) = child else { return Ok(Next::Later) };
-    for pod in K::rest(performance.context, namespace(performance.stored), &child).await? {
+    for pod in K::rest(
+        performance.cluster,
+        &performance.memory.families,
+        namespace(performance.stored),
+        &child,
+    )
+    .await?
+    {
         let ChildState::Active { detail, .. } =
-            pod.state(performance.context, Duration::ZERO).await?
+            pod.state(performance.cluster, &performance.memory.families, Duration::ZERO).await?
         else {
             continue;
         };
         if pod.metadata.deletion_timestamp.is_none() {
-            performance.context.attempts.overdue(key, detail);
+            performance.memory.attempts.overdue(key, detail);
             delete_child(
-                &Pod::api(performance.context, namespace(performance.stored)),
+                &Pod::api(performance.cluster, namespace(performance.stored)),
                 pod.as_ref(),
                 None,
                 &DeleteParams::background(),
@@ -155,7 +164,7 @@ async fn stop_rest<K: Child>(
 /// ended.
 pub(crate) async fn sweep(performance: &Performance<'_>) -> Result<Next, Error> {
     let live = performance
-        .context
+        .cluster
         .sagas(namespace(performance.stored))
         .get_opt(name(performance.stored))
         .await
@@ -174,8 +183,8 @@ pub(crate) async fn sweep(performance: &Performance<'_>) -> Result<Next, Error> 
 }
 
 async fn sweep_all<K: Child>(performance: &Performance<'_>) -> Result<(), Error> {
-    let api = K::api(performance.context, namespace(performance.stored));
-    for found in children::leftovers::<K>(performance.context, performance.stored) {
+    let api = K::api(performance.cluster, namespace(performance.stored));
+    for found in leftovers::leftovers::<K>(performance.cluster, performance.stored) {
         delete_child(&api, found.as_ref(), None, &DeleteParams::background()).await?;
     }
     Ok(())
@@ -194,7 +203,7 @@ pub(crate) async fn delete_saga(
     let parameters =
         DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
     match performance
-        .context
+        .cluster
         .sagas(namespace(performance.stored))
         .delete(name(performance.stored), &parameters)
         .await

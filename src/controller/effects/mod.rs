@@ -2,6 +2,7 @@
 
 pub mod child_saga;
 pub(crate) mod end;
+pub(crate) mod object;
 pub mod perform;
 pub mod performance;
 pub mod publish;

@@ -15,20 +15,19 @@ use jiff::Timestamp;
 use kube::api::PostParams;
 
 use super::{
-    child_saga,
-    performance::{Next, Performance, never_begun},
+    child_saga, end, object,
+    performance::{Next, Performance},
     publish::publish,
-    request::Flight,
+    request::{self, Flight},
+    rival, succession,
 };
 use crate::{
     api::{status::Keys, stored::namespace},
     clock::between,
     controller::{
         cluster::{error::Error, sagas::may_still_begin},
-        effects::{self, end, rival, succession},
-        memory::attempts::AttemptKey,
-        observe::object::Attempt,
-        record::{self, Record},
+        memory::{attempt::AttemptKey, remembered::never_begun},
+        record::{self, Record, Recorder},
         workload::Child,
     },
     coordination::fence::{Age, leaves_unread},
@@ -114,7 +113,7 @@ async fn one(
         Effect::Publish(notice) => publish(performance, &notice).await,
         Effect::TakeAway { annotations, handled } => {
             record::take_away(
-                performance.context,
+                &recorder(performance),
                 performance.stored,
                 version,
                 &annotations,
@@ -126,13 +125,23 @@ async fn one(
     }
 }
 
+/// Returns what a write of the saga needs.
+fn recorder<'a>(performance: &Performance<'a>) -> Recorder<'a> {
+    Recorder {
+        cluster: performance.cluster,
+        memory: performance.memory,
+        queue: performance.queue,
+        metrics: performance.metrics,
+    }
+}
+
 async fn begin(
     performance: &Performance<'_>,
     identity: Identity,
     beginning: Beginning,
 ) -> Result<Next, Error> {
     let Beginning { place, work, intended, time_limit, uid, written } = beginning;
-    let (context, stored) = (performance.context, performance.stored);
+    let stored = performance.stored;
     let operation = performance
         .saga
         .and_then(|saga| saga.steps.get(place))
@@ -148,7 +157,7 @@ async fn begin(
     let fresh = written.filter(|at| leaves_unread(Some(at.elapsed())));
     if fresh.is_none()
         && !leaves_unread(None)
-        && !may_still_begin(context, stored, &identity.attempt, uid.as_deref()).await?
+        && !may_still_begin(performance.cluster, stored, &identity.attempt, uid.as_deref()).await?
     {
         return Ok(Next::Later);
     }
@@ -179,7 +188,8 @@ async fn begin(
             create(performance, job, identity).await
         }
         work @ (Work::Apply(_) | Work::Delete(_) | Work::Until(_)) => {
-            Ok(begin_at_object(performance, saga, identity, work, uid.as_deref()).await)
+            let key = (identity.uid, identity.attempt);
+            Ok(object::begin(performance, saga, &key, work, uid.as_deref()).await)
         }
         Work::Saga(action) => {
             Ok(child_saga::create_child(performance, saga, identity, action, keys).await)
@@ -221,34 +231,19 @@ async fn look_around(
 fn send(performance: &Performance<'_>, flight: &Flight<'_>, identity: Identity) -> Next {
     // The Lease lapsed after the plan was made. The next reconcile settles the HTTP request, which
     // was not sent under that id.
-    if !performance.context.own.may_send(performance.executor) {
+    if !performance.outbound.own.may_send(performance.executor) {
         return Next::AtOnce;
     }
     let slot =
         performance.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&identity.attempt);
-    effects::request::begin(performance.context, flight, identity, slot);
+    request::begin(performance, flight, identity, slot);
     Next::Later
-}
-
-/// Applies or deletes an object, or begins to wait for it. `uid`: the UID of the object to delete.
-async fn begin_at_object(
-    performance: &Performance<'_>,
-    saga: &ValidSaga,
-    identity: Identity,
-    work: &Work,
-    uid: Option<&str>,
-) -> Next {
-    let key = (identity.uid, identity.attempt);
-    // The attempt is remembered before the write, so that the outcome can be noted.
-    performance.context.attempts.look(&key, |_| ());
-    let at_once = Attempt { context: performance.context, saga, key: &key }.begin(work, uid).await;
-    if at_once { Next::AtOnce } else { Next::Later }
 }
 
 /// Returns whether the attempt is young enough for its child to be created, when the creation is
 /// about to be sent. If it is not, the next reconcile settles the attempt.
 fn may_leave(performance: &Performance<'_>, identity: &Identity, intended: Timestamp) -> bool {
-    performance.context.attempts.look(&(identity.uid.clone(), identity.attempt.clone()), |known| {
+    performance.memory.attempts.look(&(identity.uid.clone(), identity.attempt.clone()), |known| {
         let (shown, at) = performance.planned;
         let age = Age {
             intended: between(intended, shown),
@@ -265,7 +260,7 @@ pub(crate) async fn create<K: Child>(
     identity: Identity,
 ) -> Result<Next, Error> {
     let (key, attempts): (AttemptKey, _) =
-        ((identity.uid, identity.attempt), &performance.context.attempts);
+        ((identity.uid, identity.attempt), &performance.memory.attempts);
     let key = &key;
     let child = match built {
         Ok(child) => child,
@@ -274,13 +269,13 @@ pub(crate) async fn create<K: Child>(
             return Ok(Next::AtOnce);
         }
     };
-    let api = K::api(performance.context, namespace(performance.stored));
+    let api = K::api(performance.cluster, namespace(performance.stored));
     // The attempt is remembered before its child exists, so that the watch cannot report the end of
     // the child too early.
     attempts.look(key, |_| ());
     let source = match api.create(&PostParams::default(), &child).await {
         Ok(created) => {
-            created.born(performance.context);
+            created.born(&performance.memory.families);
             attempts.child_seen(key, created.meta().uid.as_deref().unwrap_or_default());
             return Ok(Next::Later);
         }

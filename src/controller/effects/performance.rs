@@ -10,11 +10,12 @@ use jiff::Timestamp;
 
 use crate::{
     api::{StoredSaga, names::AttemptId},
-    controller::{context::Context, limits::slots::Slot},
-    model::{
-        observation::{ChildState, Failure, Reached},
-        saga::ValidSaga,
+    controller::{
+        cluster::connection::Cluster, limits::slots::Slot, memory::memories::Memory,
+        outbound::Outbound, queue::Queue,
     },
+    model::saga::ValidSaga,
+    service::metrics::Metrics,
 };
 
 /// Whether the saga is reconciled again at once.
@@ -28,8 +29,16 @@ pub enum Next {
 
 /// The context in which the effects of one saga are performed.
 pub struct Performance<'a> {
-    /// The state that all reconciles share.
-    pub context: &'a Arc<Context>,
+    /// The connection to the cluster.
+    pub cluster: &'a Arc<Cluster>,
+    /// What this process remembers.
+    pub memory: &'a Arc<Memory>,
+    /// What HTTP requests need.
+    pub outbound: &'a Arc<Outbound>,
+    /// Takes the saga when an HTTP request has ended.
+    pub queue: &'a Queue,
+    /// The metrics.
+    pub metrics: &'a Arc<Metrics>,
     /// The saga as it was read.
     pub stored: &'a StoredSaga,
     /// The same saga, validated; `None` if only events are to be published.
@@ -40,15 +49,4 @@ pub struct Performance<'a> {
     pub planned: (Timestamp, Instant),
     /// The slots that were taken for the HTTP requests to begin.
     pub slots: Mutex<HashMap<AttemptId, Slot>>,
-}
-
-pub(crate) fn never_begun(message: String, last: bool) -> ChildState {
-    ChildState::Failed(Failure {
-        reached: Reached::Nothing,
-        last,
-        exit_code: None,
-        disrupted: false,
-        retry_after: None,
-        message,
-    })
 }

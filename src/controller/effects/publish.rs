@@ -15,9 +15,9 @@ use crate::{
 };
 
 pub(crate) async fn publish(performance: &Performance<'_>, notice: &Notice) -> Result<Next, Error> {
-    let event = event(performance.stored, &performance.context.instance, notice, now());
+    let event = event(performance.stored, &performance.cluster.instance, notice, now());
     let api: Api<Event> =
-        Api::namespaced(performance.context.client.clone(), namespace(performance.stored));
+        Api::namespaced(performance.cluster.client.clone(), namespace(performance.stored));
     if let Err(source) = api.create(&PostParams::default(), &event).await {
         // A lost event is no error: the status says the same. If the saga is deleted with its
         // namespace, this log line says the same.

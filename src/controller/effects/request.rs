@@ -19,17 +19,23 @@ use std::{
 use futures::FutureExt;
 use tracing::Instrument;
 
+use super::performance::Performance;
 use crate::{
     api::{HttpAction, Outcome, StoredSaga},
     controller::{
         clock::now,
         cluster::{
-            error::chain, impersonate::Account, namespace::namespace_goes, sagas::may_still_begin,
+            connection::Cluster, error::chain, impersonate::Account, namespace::is_terminating,
+            sagas::may_still_begin,
         },
-        context::Context,
         http::sent::{Permit, Sent},
         limits::slots::Slot,
-        memory::attempts::{AttemptKey, Departure, never_sent},
+        memory::{
+            attempt::{AttemptKey, Departure, never_sent},
+            memories::Memory,
+        },
+        outbound::Outbound,
+        queue::Queue,
     },
     coordination::{breaker::CallEnd, fence::leaves_unread},
     model::{
@@ -37,6 +43,7 @@ use crate::{
         saga::Identity,
     },
     objects::http::{self, request::HttpRequest},
+    service::metrics::Metrics,
     text::bounded_line,
 };
 
@@ -56,14 +63,18 @@ pub(crate) struct Flight<'a> {
 /// Starts the HTTP request of an attempt, unless it is under way. `slot` is released when the HTTP
 /// request has ended.
 pub(crate) fn begin(
-    context: &Arc<Context>,
+    performance: &Performance<'_>,
     flight: &Flight<'_>,
     identity: Identity,
     slot: Option<Slot>,
 ) {
     let request = http::request::request(flight.action, &identity);
     let journey = Journey {
-        context: Arc::clone(context),
+        cluster: Arc::clone(performance.cluster),
+        memory: Arc::clone(performance.memory),
+        outbound: Arc::clone(performance.outbound),
+        queue: performance.queue.clone(),
+        metrics: Arc::clone(performance.metrics),
         // The spec and the status are left out, because the status may be large.
         stored: StoredSaga {
             spec: Err(String::new()),
@@ -94,7 +105,7 @@ pub(crate) fn begin(
         sent: journey.sent.clone(),
         call,
     };
-    context.attempts.take_off(&key, departure, || {
+    performance.memory.attempts.take_off(&key, departure, || {
         tokio::spawn(journey.fly(identity).instrument(span)).abort_handle()
     });
 }
@@ -123,7 +134,11 @@ fn told(end: &ChildState) -> (&'static str, String) {
 
 /// An HTTP request under way.
 struct Journey {
-    context: Arc<Context>,
+    cluster: Arc<Cluster>,
+    memory: Arc<Memory>,
+    outbound: Arc<Outbound>,
+    queue: Queue,
+    metrics: Arc<Metrics>,
     stored: StoredSaga,
     account: String,
     request: HttpRequest,
@@ -137,7 +152,7 @@ struct Journey {
 
 impl Journey {
     async fn fly(mut self, identity: Identity) {
-        let in_flight = self.context.metrics.http_call();
+        let in_flight = self.metrics.http_call();
         let slot = self.slot.take();
         let end = AssertUnwindSafe(self.call(&identity)).catch_unwind().await;
         drop(in_flight);
@@ -150,21 +165,21 @@ impl Journey {
         }
         match end {
             // The attempt is not active any more, so there is nothing to note.
-            None => self.context.attempts.landed(&self.key),
+            None => self.memory.attempts.landed(&self.key),
             Some(ChildState::Refused { message, .. }) => {
-                self.context.attempts.refused(&self.key, message);
-                self.context.attempts.landed(&self.key);
+                self.memory.attempts.refused(&self.key, message);
+                self.memory.attempts.landed(&self.key);
             }
             Some(end) => {
                 let (outcome, message) = told(&end);
                 tracing::info!(outcome, message, "the request ended");
-                self.context.attempts.ended(&self.key, end);
+                self.memory.attempts.ended(&self.key, end);
             }
         }
         // The slot is released before the saga is enqueued: the saga's next HTTP request may go to
         // the same host.
         drop(slot);
-        self.context.announce(&identity.namespace, &identity.saga);
+        self.queue.enqueue(&identity.namespace, &identity.saga);
     }
 
     /// Sends the HTTP request and returns its end; `None` if the attempt is not active any more.
@@ -173,11 +188,11 @@ impl Journey {
         let unwanted = Arc::new(AtomicBool::new(false));
         let permit = self.permit(Arc::clone(&unwanted));
         let state = self
-            .context
+            .outbound
             .caller
             .call(&self.request, account, self.time_limit, now(), &self.sent, permit)
             .await;
-        if !self.sent.may_have_left() && !self.context.own.holds(&self.executor) {
+        if !self.sent.may_have_left() && !self.outbound.own.holds(&self.executor) {
             return Some(never_sent());
         }
         if unwanted.load(Ordering::Acquire) {
@@ -200,7 +215,7 @@ impl Journey {
         let deleted = self.stored.metadata.deletion_timestamp.is_some();
         let goes = deleted
             && http::request::needs_namespace(&self.request, namespace)
-            && namespace_goes(&self.context, namespace).await.unwrap_or_else(|error| {
+            && is_terminating(&self.cluster, namespace).await.unwrap_or_else(|error| {
                 tracing::warn!(
                     error = chain(&error),
                     "nobody can tell whether the namespace of a request goes"
@@ -220,18 +235,19 @@ impl Journey {
     /// that names the HTTP request, a live read must also show that the attempt is still active; if
     /// it does not, `unwanted` is set.
     fn permit(&self, unwanted: Arc<AtomicBool>) -> Permit {
-        let (context, stored) = (Arc::clone(&self.context), Arc::new(self.stored.clone()));
+        let (cluster, outbound) = (Arc::clone(&self.cluster), Arc::clone(&self.outbound));
+        let stored = Arc::new(self.stored.clone());
         let (attempt, fresh_since, executor) =
             (self.key.1.clone(), self.fresh_since, self.executor.clone());
         Arc::new(move || {
-            let (context, stored, attempt, unwanted) =
-                (Arc::clone(&context), Arc::clone(&stored), attempt.clone(), Arc::clone(&unwanted));
-            let executor = executor.clone();
+            let (cluster, outbound) = (Arc::clone(&cluster), Arc::clone(&outbound));
+            let (stored, unwanted) = (Arc::clone(&stored), Arc::clone(&unwanted));
+            let (attempt, executor) = (attempt.clone(), executor.clone());
             async move {
                 if leaves_unread(Some(fresh_since.elapsed())) {
-                    return context.own.may_send(&executor);
+                    return outbound.own.may_send(&executor);
                 }
-                let wanted = may_still_begin(&context, &stored, &attempt, None)
+                let wanted = may_still_begin(&cluster, &stored, &attempt, None)
                     .await
                     .unwrap_or_else(|error| {
                         tracing::warn!(
@@ -241,7 +257,7 @@ impl Journey {
                         false
                     });
                 unwanted.store(!wanted, Ordering::Release);
-                wanted && context.own.may_send(&executor)
+                wanted && outbound.own.may_send(&executor)
             }
             .boxed()
         })

@@ -38,7 +38,7 @@ pub(crate) async fn tell_of_a_rival(
 ) {
     let key = (identity.uid.clone(), identity.attempt.clone());
     if performance
-        .context
+        .memory
         .attempts
         .look(&key, |known| std::mem::replace(&mut known.looked_for_rivals, true))
     {
@@ -46,12 +46,12 @@ pub(crate) async fn tell_of_a_rival(
     }
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
     let target = Target::applied(account, action);
-    let Ok(Ok(Some(object))) = timeout(LOOK, performance.context.objects.get(target)).await else {
+    let Ok(Ok(Some(object))) = timeout(LOOK, performance.cluster.objects.get(target)).await else {
         return;
     };
     let Some(mark) = mark_of(&object) else { return };
     let Some((rival, step)) = performance
-        .context
+        .cluster
         .saga_that(|other| applied_by(other, mark).filter(|_| is_another(other, saga)))
     else {
         return;

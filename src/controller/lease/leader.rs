@@ -35,9 +35,12 @@ use crate::{
     controller::{
         clock::now,
         cluster::error::{chain, code},
-        context::Context,
+        lifecycle::{Lifecycle, Role},
+        memory::memories::Memory,
+        queue::Queue,
     },
     coordination::election::{Candidate, Move, Warmth},
+    service::metrics::Metrics,
 };
 
 /// The time limit of one call. A round takes at most two calls, a read and a write. That is less
@@ -77,26 +80,37 @@ enum Failed {
 /// only waits. `warmth`: how much of the caches is filled.
 pub(crate) async fn run(
     candidacy: Option<Candidacy>,
-    context: Arc<Context>,
+    process: Process,
     warmth: Receiver<Warmth>,
     resigned: impl Future<Output = ()>,
 ) {
     let Some(mut candidacy) = candidacy else { return resigned.await };
     tokio::select! {
-        () = candidacy.stand(&context, warmth) => {}
+        () = candidacy.stand(&process, warmth) => {}
         () = resigned => {}
     }
     // This comes before the release: the replica that takes over must not meet anything new of this
     // process.
-    turn(false, false, &context);
+    process.turn(Role::Standby);
     candidacy.release().await;
 }
 
-/// Begins or ends the leadership. Enqueues every saga: at the beginning because nobody reconciled
-/// them before, at the end to call off HTTP requests that were not sent.
-fn turn(leads: bool, followed: bool, context: &Context) {
-    context.lead(leads, followed);
-    context.announce_all(|_| true);
+/// What a change of the leadership changes in this process.
+#[derive(Clone)]
+pub(crate) struct Process {
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) queue: Queue,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Process {
+    /// Begins or ends the leadership. Enqueues every saga: at the beginning because nobody
+    /// reconciled them before, at the end to call off HTTP requests that were not sent.
+    fn turn(&self, role: Role) {
+        self.lifecycle.turn(role, &self.memory.attempts, &self.metrics);
+        self.queue.enqueue_where(|_| true);
+    }
 }
 
 impl Candidacy {
@@ -105,7 +119,7 @@ impl Candidacy {
     }
 
     /// Runs the election. Never returns.
-    async fn stand(&mut self, context: &Context, mut warmth: Receiver<Warmth>) {
+    async fn stand(&mut self, process: &Process, mut warmth: Receiver<Warmth>) {
         loop {
             self.candidate.warms(*warmth.borrow_and_update());
             let failed = match self.look(Instant::now()).await {
@@ -121,9 +135,13 @@ impl Candidacy {
             };
             let now = Instant::now();
             let leads = self.candidate.leads(now);
-            if leads != context.leads() {
-                self.tell_turn(leads, context);
-                turn(leads, leads && self.candidate.was_followed(), context);
+            if leads != process.lifecycle.leads() {
+                self.tell_turn(leads, &process.memory);
+                process.turn(match (leads, self.candidate.was_followed()) {
+                    (false, _) => Role::Standby,
+                    (true, false) => Role::LeaderAgain,
+                    (true, true) => Role::LeaderAfterOthers,
+                });
             }
             self.tell_rival(failed);
             let next = match (failed, self.candidate.until()) {
@@ -191,12 +209,12 @@ impl Candidacy {
     }
 
     /// Logs that this process leads, or that it leads no more.
-    fn tell_turn(&mut self, leads: bool, context: &Context) {
+    fn tell_turn(&mut self, leads: bool, memory: &Memory) {
         let (lease, identity) = (self.candidate.lease(), self.candidate.identity());
         if leads {
             tracing::info!(lease, identity, "this operator leads from now on");
         } else {
-            let requests = context.attempts.unrecorded_requests();
+            let requests = memory.attempts.unrecorded_requests();
             tracing::warn!(
                 lease,
                 identity,

@@ -3,5 +3,6 @@
 
 mod executor;
 pub(crate) mod leader;
+pub(crate) mod old_leases;
 pub(crate) mod others;
 pub(crate) mod own;

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::executor::lease_name;
 use crate::{
-    controller::{cluster::error::chain, context::Context},
+    controller::{cluster::error::chain, queue::Queue},
     coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
     model::observation::ChildState,
     mutants::{self, Twin},
@@ -34,11 +34,12 @@ const MOST_READ: usize = 256;
 /// A saga's namespace and name.
 type SagaKey = (String, String);
 
-/// What this process knows of other executors, by id.
-#[derive(Debug)]
+/// What this process knows of other executors, by id. All clones stand for the same memory.
+#[derive(Clone, Debug)]
 pub struct Others {
     api: Api<Lease>,
-    watched: Mutex<HashMap<String, Watched>>,
+    queue: Queue,
+    watched: Arc<Mutex<HashMap<String, Watched>>>,
 }
 
 #[derive(Debug)]
@@ -53,10 +54,11 @@ struct Watched {
 }
 
 impl Others {
-    /// Creates the memory of other executors. `api` reads their Leases.
+    /// Creates the memory of other executors. `api` reads their Leases. `queue` takes the sagas
+    /// that waited for an executor that is gone.
     #[must_use]
-    pub fn new(api: Api<Lease>) -> Self {
-        Self { api, watched: Mutex::default() }
+    pub fn new(api: Api<Lease>, queue: Queue) -> Self {
+        Self { api, queue, watched: Arc::default() }
     }
 
     /// Returns the state of an HTTP request that the executor `id` of another process was to send
@@ -64,7 +66,6 @@ impl Others {
     /// of the HTTP request.
     pub fn state(
         &self,
-        context: &Arc<Context>,
         id: &str,
         saga: SagaKey,
         first_read: Instant,
@@ -109,7 +110,7 @@ impl Others {
         // If there is no room, the saga asks again later.
         if has_room {
             watched.reading = true;
-            tokio::spawn(Self::read(Arc::clone(context), id.to_owned()));
+            tokio::spawn(self.clone().read(id.to_owned()));
         }
         ChildState::Elsewhere { look_again_in: left.min(LOOK_AGAIN) }
     }
@@ -124,12 +125,12 @@ impl Others {
     }
 
     /// Reads an executor's Lease repeatedly until the executor is gone or no saga waits for it.
-    async fn read(context: Arc<Context>, id: String) {
+    async fn read(self, id: String) {
         loop {
             let asked = Instant::now();
-            let sighting = context.others.sight(&id).await;
+            let sighting = self.sight(&id).await;
             let (sagas, wait) = {
-                let mut table = context.others.lock();
+                let mut table = self.lock();
                 let Some(watched) = table.get_mut(&id) else { return };
                 if let Some(sighting) = sighting {
                     watched.vigil.saw(sighting, asked, Instant::now());
@@ -152,7 +153,7 @@ impl Others {
                 );
             }
             for (namespace, name) in sagas {
-                context.announce(&namespace, &name);
+                self.queue.enqueue(&namespace, &name);
             }
             let Some(wait) = wait else { return };
             sleep(wait).await;
@@ -257,10 +258,11 @@ mod tests {
         );
         let sagas = HashSet::from([("shop".to_owned(), "order".to_owned())]);
         context
+            .outbound
             .others
             .lock()
             .insert(id.to_owned(), Watched { vigil, sagas, asked: now, reading: true });
-        let reads = Others::read(Arc::clone(&context), id.to_owned());
+        let reads = context.outbound.others.clone().read(id.to_owned());
         tokio::time::timeout(Duration::from_secs(21), reads).await.unwrap_err();
         assert_eq!(asked.load(Ordering::SeqCst), 11);
     }

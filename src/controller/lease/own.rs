@@ -6,22 +6,19 @@ use std::{
 };
 
 use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::MicroTime};
-use kube::{
-    Api, ResourceExt,
-    api::{DeleteParams, ListParams, PostParams, Preconditions},
-};
+use kube::{Api, ResourceExt, api::PostParams};
 use tokio::{
     sync::watch,
     time::{sleep, sleep_until, timeout, timeout_at},
 };
 
-use super::executor::{LABEL_EXECUTOR, lease, lease_name};
+use super::executor::{lease, lease_name};
 use crate::{
-    api::names::{LABEL_MANAGED_BY, MANAGER},
     controller::{
         clock::now,
         cluster::error::{chain, code},
-        context::Context,
+        memory::memories::Memory,
+        queue::Queue,
     },
     coordination::{
         executor_lease::{EVERY, Tenure},
@@ -40,11 +37,6 @@ const AGAIN: Duration = Duration::from_millis(300);
 const LAST_WAIT: Duration = Duration::from_secs(10);
 /// The time limit of the release at the end of the process.
 const RELEASE: Duration = Duration::from_secs(2);
-/// The time between two searches for Leases of executors that are long gone.
-const SWEEP: Duration = Duration::from_mins(15);
-/// How long a Lease must not have been renewed before another process deletes it. If its executor
-/// still lives, the executor's tenure lapses safely.
-const KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 /// The number of lapsed ids that this process remembers as its own. If an id is forgotten, its
 /// Lease decides, as for any other executor.
 const REMEMBERED: usize = 1000;
@@ -143,7 +135,7 @@ impl Own {
 
     /// Acquires a Lease and renews it. If the Lease lapses, aborts the HTTP requests under way and
     /// begins again with another id. Never returns.
-    pub async fn run(&self, context: &Context) {
+    pub async fn run(&self, memory: &Memory, queue: &Queue) {
         let mut wait = AGAIN;
         loop {
             match self.acquire().await {
@@ -157,17 +149,17 @@ impl Own {
             }
             let why = self.keep().await;
             self.lock().lapse();
-            let aborted = context.attempts.abort_flights();
+            let aborted = memory.attempts.abort_flights();
             // The API server may have been restored from a backup while it was away. Then the same
             // generation may stand for another spec.
-            context.validated.forget();
+            memory.validated.forget();
             tracing::warn!(
                 requests = aborted.len(),
                 why,
                 "the executor's Lease lapsed: its requests are aborted, a new id follows"
             );
             for (namespace, name) in aborted {
-                context.announce(&namespace, &name);
+                queue.enqueue(&namespace, &name);
             }
         }
     }
@@ -295,38 +287,6 @@ impl Own {
         }
     }
 
-    /// Deletes Leases of executors that were not renewed for an hour, every 15 min. Never returns.
-    pub async fn sweep(&self) {
-        let labels = format!("{LABEL_MANAGED_BY}={MANAGER},{LABEL_EXECUTOR}=true");
-        let parameters = ListParams::default().labels(&labels);
-        let mut every = tokio::time::interval(SWEEP);
-        loop {
-            every.tick().await;
-            let leases = match self.api.list(&parameters).await {
-                Ok(leases) => leases.items,
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "cannot look for old Leases");
-                    continue;
-                }
-            };
-            for lease in leases.iter().filter(|lease| is_old(lease, now())) {
-                let preconditions =
-                    Preconditions { uid: lease.uid(), resource_version: lease.resource_version() };
-                let parameters =
-                    DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-                match self.api.delete(&lease.name_any(), &parameters).await {
-                    Ok(_) => tracing::info!(lease = lease.name_any(), "an old Lease is deleted"),
-                    Err(error) if matches!(code(&error), Some(404 | 409)) => {}
-                    Err(error) => tracing::warn!(
-                        lease = lease.name_any(),
-                        error = chain(&error),
-                        "cannot delete an old Lease"
-                    ),
-                }
-            }
-        }
-    }
-
     fn complain(&self, error: &kube::Error) {
         let error_text = chain(error);
         if code(error) == Some(403) {
@@ -348,14 +308,6 @@ impl Own {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Returns whether the Lease was not renewed for an hour, by the wall clock. A Lease without a
-/// renewal time counts by its creation.
-fn is_old(lease: &Lease, now: jiff::Timestamp) -> bool {
-    let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref()).map(|at| at.0);
-    let since = renewed.or_else(|| lease.metadata.creation_timestamp.as_ref().map(|at| at.0));
-    since.is_none_or(|since| now.duration_since(since) >= KEPT)
 }
 
 /// Compares the clock that renewed a Lease with the API server's clock, which stamps each write.
@@ -386,22 +338,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn only_a_lease_that_nobody_renewed_for_an_hour_is_old() {
-        let now: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-        let lease = |spec: serde_json::Value| {
-            let metadata = json!({"name": "a", "creationTimestamp": "2026-03-01T01:00:00Z"});
-            serde_json::from_value::<Lease>(json!({"metadata": metadata, "spec": spec})).unwrap()
-        };
-        assert!(!is_old(&lease(json!({"renewTime": "2026-03-01T11:00:00.000001Z"})), now));
-        assert!(is_old(&lease(json!({"renewTime": "2026-03-01T11:00:00.000000Z"})), now));
-        assert!(
-            !is_old(&lease(json!({"renewTime": "2027-03-01T11:00:00.000000Z"})), now),
-            "a clock that is ahead"
-        );
-        assert!(is_old(&lease(json!({})), now));
-    }
 
     #[test]
     fn the_clock_is_compared_with_the_newest_stamp_of_the_api_server() {

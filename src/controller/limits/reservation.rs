@@ -11,10 +11,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::breakers::Place;
+use super::breakers::{Circuits, Place};
 use crate::{
     api::names::AttemptId,
-    controller::context::Context,
+    controller::queue::Queue,
     coordination::breaker::{CallEnd, Ticket},
     model::{input::Gate, origin::Origin},
 };
@@ -25,7 +25,8 @@ use crate::{
 pub struct Call(Arc<Ending>);
 
 struct Ending {
-    context: Arc<Context>,
+    circuits: Arc<Circuits>,
+    queue: Queue,
     place: Place,
     ticket: Mutex<Option<Ticket>>,
 }
@@ -37,9 +38,10 @@ impl fmt::Debug for Call {
 }
 
 impl Call {
-    fn new(context: &Arc<Context>, place: &Place, ticket: Ticket) -> Self {
+    fn new(circuits: &Arc<Circuits>, queue: &Queue, place: &Place, ticket: Ticket) -> Self {
         Self(Arc::new(Ending {
-            context: Arc::clone(context),
+            circuits: Arc::clone(circuits),
+            queue: queue.clone(),
             place: place.clone(),
             ticket: Mutex::new(Some(ticket)),
         }))
@@ -55,8 +57,8 @@ impl Ending {
     fn ended(&self, end: CallEnd) {
         let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(ticket) = ticket else { return };
-        for saga in self.context.circuits.ended(&self.place, ticket, end) {
-            self.context.announce(&self.place.0, &saga);
+        for saga in self.circuits.ended(&self.place, ticket, end) {
+            self.queue.enqueue(&self.place.0, &saga);
         }
     }
 }
@@ -69,7 +71,8 @@ impl Drop for Ending {
 
 /// The HTTP requests that the breakers let through for one reconcile of a saga.
 pub struct Admission<'a> {
-    context: &'a Arc<Context>,
+    circuits: &'a Arc<Circuits>,
+    queue: &'a Queue,
     saga: &'a str,
     namespace: &'a str,
     /// The breakers that refused an HTTP request.
@@ -80,8 +83,14 @@ pub struct Admission<'a> {
 impl<'a> Admission<'a> {
     /// Creates an admission that has asked for nothing.
     #[must_use]
-    pub fn new(context: &'a Arc<Context>, namespace: &'a str, saga: &'a str) -> Self {
-        Self { context, saga, namespace, gates: BTreeMap::new(), admitted: HashMap::new() }
+    pub fn new(
+        circuits: &'a Arc<Circuits>,
+        queue: &'a Queue,
+        namespace: &'a str,
+        saga: &'a str,
+    ) -> Self {
+        let (gates, admitted) = (BTreeMap::new(), HashMap::new());
+        Self { circuits, queue, saga, namespace, gates, admitted }
     }
 
     /// Returns the breakers that refused an HTTP request, with the number that each has let
@@ -95,14 +104,14 @@ impl<'a> Admission<'a> {
     /// of them now. Returns true if all are let through, if there are no breakers, or if the
     /// breaker refused earlier.
     pub fn ask(&mut self, origin: &Origin, wanted: usize) -> bool {
-        if !self.context.circuits.are_on() || self.gates.contains_key(origin) {
+        if !self.circuits.are_on() || self.gates.contains_key(origin) {
             return true;
         }
         let place = (self.namespace.to_owned(), origin.clone());
         let admitted = self.admitted.entry(origin.clone()).or_default();
         while admitted.len() < wanted {
-            match self.context.circuits.admit(&place, self.saga) {
-                Ok(ticket) => admitted.push(Call::new(self.context, &place, ticket)),
+            match self.circuits.admit(&place, self.saga) {
+                Ok(ticket) => admitted.push(Call::new(self.circuits, self.queue, &place, ticket)),
                 Err(gate) => {
                     self.gates.insert(origin.clone(), Gate { left: admitted.len(), ..gate });
                     return false;
@@ -117,10 +126,10 @@ impl<'a> Admission<'a> {
     pub fn take(&mut self, origin: &Origin, stands: bool) -> Option<Call> {
         if stands {
             let place = (self.namespace.to_owned(), origin.clone());
-            let circuits = &self.context.circuits;
+            let circuits = self.circuits;
             return circuits
                 .are_on()
-                .then(|| Call::new(self.context, &place, circuits.insist(&place)));
+                .then(|| Call::new(circuits, self.queue, &place, circuits.insist(&place)));
         }
         self.admitted.get_mut(origin)?.pop()
     }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::reservation::Call;
-use crate::{api::limits::MAX_CALLS_PER_HOST, controller::context::Context};
+use crate::{api::limits::MAX_CALLS_PER_HOST, controller::queue::Queue};
 
 /// A namespace, and a host with its port.
 type Place = (String, String);
@@ -65,7 +65,8 @@ impl Slots {
 
 /// A slot that is taken until it is dropped.
 pub struct Slot {
-    context: Arc<Context>,
+    slots: Arc<Slots>,
+    queue: Queue,
     place: Place,
     /// The place of the HTTP request in the breaker of its host.
     call: Option<Call>,
@@ -75,10 +76,16 @@ impl Slot {
     /// Takes a slot for an HTTP request of a saga to `host`, if one is free. Otherwise the saga is
     /// enqueued when a slot may be free.
     #[must_use]
-    pub fn take(context: &Arc<Context>, namespace: &str, saga: &str, host: &str) -> Option<Self> {
+    pub fn take(
+        slots: &Arc<Slots>,
+        queue: &Queue,
+        (namespace, saga): (&str, &str),
+        host: &str,
+    ) -> Option<Self> {
         let place = (namespace.to_owned(), host.to_owned());
-        context.slots.take(&place, saga).then(|| Self {
-            context: Arc::clone(context),
+        slots.take(&place, saga).then(|| Self {
+            slots: Arc::clone(slots),
+            queue: queue.clone(),
             place,
             call: None,
         })
@@ -101,8 +108,8 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(saga) = self.context.slots.give_back(&self.place) {
-            self.context.announce(&self.place.0, &saga);
+        if let Some(saga) = self.slots.give_back(&self.place) {
+            self.queue.enqueue(&self.place.0, &saga);
         }
     }
 }

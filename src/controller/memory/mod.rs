@@ -1,8 +1,11 @@
 //! The memory of this process. No other process needs it.
 
+pub mod attempt;
 pub mod attempts;
 pub mod failures;
 pub mod job_pods;
+pub mod memories;
+pub mod other_versions;
 pub mod own_writes;
 pub mod prechecks;
 pub(crate) mod remembered;

@@ -6,9 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::attempts::Known;
+use super::attempt::Known;
 use crate::{
-    model::observation::{Absence, ChildState, Failure},
+    model::observation::{Absence, ChildState, Failure, Reached},
     objects::child::just_created,
 };
 
@@ -29,6 +29,19 @@ pub(crate) fn with_reason(known: &Known, mut state: ChildState, cancelled: bool)
         *message = format!("{why} ({detail}): {message}");
     }
     state
+}
+
+/// Returns the end of an attempt of which nothing was begun. `last`: whether the failure is
+/// permanent.
+pub(crate) fn never_begun(message: String, last: bool) -> ChildState {
+    ChildState::Failed(Failure {
+        reached: Reached::Nothing,
+        last,
+        exit_code: None,
+        disrupted: false,
+        retry_after: None,
+        message,
+    })
 }
 
 /// Returns the state of a child whose state cannot be observed just now.

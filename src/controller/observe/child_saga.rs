@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use super::sources::Sources;
 use crate::{
     api::{
         ActiveAttempt, ChildStatus, RequestAction, RequestResult, StoredSaga,
@@ -19,9 +20,8 @@ use crate::{
     },
     controller::{
         cluster::error::Error,
-        context::Context,
         memory::{
-            attempts::{AttemptKey, Known},
+            attempt::{AttemptKey, Known},
             remembered::{absent, backing_off},
         },
     },
@@ -39,7 +39,7 @@ const POLL: Duration = Duration::from_secs(30);
 
 /// A child saga, as the active attempt of its parent finds it.
 pub(crate) struct Kin<'a> {
-    pub(crate) context: &'a Context,
+    pub(crate) sources: &'a Sources<'a>,
     pub(crate) saga: &'a ValidSaga,
     /// The active attempt.
     pub(crate) key: &'a AttemptKey,
@@ -52,7 +52,7 @@ pub(crate) struct Kin<'a> {
 
 impl Kin<'_> {
     fn known<T>(&self, look: impl FnOnce(&mut Known) -> T) -> T {
-        self.context.attempts.look(self.key, look)
+        self.sources.memory.attempts.look(self.key, look)
     }
 
     /// Returns the state of the child, and after how long to requeue the saga.
@@ -88,7 +88,8 @@ impl Kin<'_> {
         let Self { saga, key, made_by, .. } = self;
         let name = child_name(&saga.name, &saga.uid, made_by);
         let live = self
-            .context
+            .sources
+            .cluster
             .sagas(&saga.namespace)
             .get_opt(&name)
             .await
@@ -117,7 +118,7 @@ impl Kin<'_> {
             let message = format!("its child saga {name} vanished, and another one has its name");
             return Ok((ChildState::Unknown { message, retry_after: None }, None));
         }
-        self.context.attempts.child_seen(key, &uid);
+        self.sources.memory.attempts.child_seen(key, &uid);
         let age = self.known(|known| {
             known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed())
         });
@@ -135,14 +136,14 @@ impl Kin<'_> {
 /// # Errors
 /// If a live read failed.
 pub(crate) async fn left_behind(
-    context: &Context,
+    sources: &Sources<'_>,
     saga: &ValidSaga,
     left: Vec<(AttemptId, &ChildStatus)>,
 ) -> Result<Observed, Error> {
     let mut observed = Observed::new();
     for (made_by, written) in left {
         let key = (saga.uid.clone(), made_by);
-        let (state, _) = Kin { context, saga, key: &key, made_by: &key.1, written: Some(written) }
+        let (state, _) = Kin { sources, saga, key: &key, made_by: &key.1, written: Some(written) }
             .live(None)
             .await?;
         observed.insert(key.1, state);

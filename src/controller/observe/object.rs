@@ -1,16 +1,16 @@
-//! Observes the object that a step applies, deletes or waits for, and applies or deletes it.
+//! Observes the object that a step applies, deletes or waits for.
 //!
 //! # Guarantees
 //! - The object itself shows whether it was applied or deleted, so that any replica can continue
 //!   after another replica died. An applied object names its attempt, or is recognized by its UID,
 //!   or by its fields and their manager. A deleted object is gone.
-//! - Only the object with the UID that the status names is deleted.
 //! - A refusal that a person has to correct ends the attempt.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::sources::Sources;
 use crate::{
     api::{ActiveAttempt, ApplyAction, ObjectRef, names::child_name},
     clock::between,
@@ -21,11 +21,9 @@ use crate::{
             objects::{mark_of, shared, uid},
             refusal::{Trouble, Unserved},
         },
-        context::Context,
-        effects::performance::never_begun,
         memory::{
-            attempts::{AttemptKey, Known},
-            remembered::{absent, backing_off, not_now},
+            attempt::{AttemptKey, Known},
+            remembered::{absent, backing_off, never_begun, not_now},
         },
     },
     coordination::fence::FRESH,
@@ -43,28 +41,26 @@ const POLLS: [(Duration, Duration); 3] = [
     (Duration::MAX, Duration::from_secs(10)),
 ];
 
+/// Returns the account of a saga.
+pub(crate) const fn account(saga: &ValidSaga) -> Account<'_> {
+    Account { namespace: saga.namespace.as_str(), name: saga.service_account.as_str() }
+}
+
+/// Returns the name of the attempt that is written into an applied object.
+pub(crate) fn mark(saga: &ValidSaga, (_, attempt): &AttemptKey) -> String {
+    child_name(&saga.name, &saga.uid, attempt)
+}
+
 /// One attempt at an object.
 pub(crate) struct Attempt<'a> {
-    pub(crate) context: &'a Context,
+    pub(crate) sources: &'a Sources<'a>,
     pub(crate) saga: &'a ValidSaga,
     pub(crate) key: &'a AttemptKey,
 }
 
 impl Attempt<'_> {
-    const fn account(&self) -> Account<'_> {
-        Account {
-            namespace: self.saga.namespace.as_str(),
-            name: self.saga.service_account.as_str(),
-        }
-    }
-
-    /// Returns the name of the attempt that is written into an applied object.
-    fn mark(&self) -> String {
-        child_name(&self.saga.name, &self.saga.uid, &self.key.1)
-    }
-
     fn known<T>(&self, look: impl FnOnce(&mut Known) -> T) -> T {
-        self.context.attempts.look(self.key, look)
+        self.sources.memory.attempts.look(self.key, look)
     }
 
     /// Returns the state of the object, and after how long to requeue the saga.
@@ -119,7 +115,7 @@ impl Attempt<'_> {
     /// Reads the object. Returns a state as `Err` if the failed read ends the attempt, or if the
     /// object cannot be read just now.
     async fn read(&self, target: Target<'_>) -> Result<Option<serde_json::Value>, ChildState> {
-        self.context.objects.get(target).await.map_err(|trouble| self.unread(trouble, None))
+        self.sources.cluster.objects.get(target).await.map_err(|trouble| self.unread(trouble, None))
     }
 
     /// Returns what a failed read means. `writes`: the intent, if the attempt applies the object.
@@ -133,7 +129,7 @@ impl Attempt<'_> {
                 } else {
                     never_begun(message, true)
                 };
-                self.context.attempts.ended(self.key, end.clone());
+                self.sources.memory.attempts.ended(self.key, end.clone());
                 end
             }
             Trouble::NoKind(_, message) => self.unserved(writes, message),
@@ -158,8 +154,12 @@ impl Attempt<'_> {
     /// Returns the state of the applied object; `None` if no object exists that this attempt
     /// applied.
     async fn applied(&self, action: &ApplyAction, active: &ActiveAttempt) -> Option<ChildState> {
-        let read =
-            self.context.objects.get_applied(Target::applied(self.account(), action), action).await;
+        let read = self
+            .sources
+            .cluster
+            .objects
+            .get_applied(Target::applied(account(self.saga), action), action)
+            .await;
         let (object, as_applied) = match read.map_err(|trouble| self.unread(trouble, Some(active)))
         {
             Ok(object) => object?,
@@ -169,34 +169,36 @@ impl Attempt<'_> {
         // The mark may have been removed, or replaced by another saga that also applied the object.
         let known = active.child_uid.as_ref() == Some(&uid)
             || self.known(|known| known.child.as_ref().is_some_and(|(_, child)| *child == uid));
-        if !known && !as_applied && mark_of(&object) != Some(&self.mark()) {
+        if !known && !as_applied && mark_of(&object) != Some(&mark(self.saga, self.key)) {
             return None;
         }
-        self.context.attempts.child_seen(self.key, &uid);
+        self.sources.memory.attempts.child_seen(self.key, &uid);
         Some(self.there(object))
     }
 
     /// Returns the state of the object of this name, whoever created it. The engine decides whether
     /// it is the object that the attempt deletes.
     async fn deleted(&self, reference: &ObjectRef, active: &ActiveAttempt) -> ChildState {
-        let object = match self.context.objects.get(Target::of(self.account(), reference)).await {
-            Ok(Some(object)) => object,
-            Ok(None) | Err(Trouble::NoKind(Unserved::Anywhere, _)) => {
-                return ChildState::Succeeded(None);
-            }
-            // No deletion is sent before the status names the UID.
-            Err(Trouble::Final(_, message)) if active.child_uid.is_none() => {
-                return never_begun(message, true);
-            }
-            Err(Trouble::Final(_, message)) => {
-                return ChildState::Unknown { message, retry_after: None };
-            }
-            Err(
-                Trouble::NoKind(Unserved::Here, message)
-                | Trouble::Passes(message)
-                | Trouble::Lost(message),
-            ) => return not_now(message),
-        };
+        let object =
+            match self.sources.cluster.objects.get(Target::of(account(self.saga), reference)).await
+            {
+                Ok(Some(object)) => object,
+                Ok(None) | Err(Trouble::NoKind(Unserved::Anywhere, _)) => {
+                    return ChildState::Succeeded(None);
+                }
+                // No deletion is sent before the status names the UID.
+                Err(Trouble::Final(_, message)) if active.child_uid.is_none() => {
+                    return never_begun(message, true);
+                }
+                Err(Trouble::Final(_, message)) => {
+                    return ChildState::Unknown { message, retry_after: None };
+                }
+                Err(
+                    Trouble::NoKind(Unserved::Here, message)
+                    | Trouble::Passes(message)
+                    | Trouble::Lost(message),
+                ) => return not_now(message),
+            };
         let uid = uid(&object);
         let deleting = object.pointer("/metadata/deletionTimestamp").is_some();
         if !deleting
@@ -210,7 +212,7 @@ impl Attempt<'_> {
                 self.known(|known| (known.is_refused(), known.first_read.elapsed()));
             return waits.unwrap_or(ChildState::Standing { uid, refused, known_for });
         }
-        self.context.attempts.child_seen(self.key, &uid);
+        self.sources.memory.attempts.child_seen(self.key, &uid);
         let finalizers =
             object.pointer("/metadata/finalizers").map(ToString::to_string).unwrap_or_default();
         let detail = format!(
@@ -224,9 +226,9 @@ impl Attempt<'_> {
     }
 
     async fn waited_for(&self, reference: &ObjectRef) -> Option<ChildState> {
-        Some(match self.read(Target::of(self.account(), reference)).await {
+        Some(match self.read(Target::of(account(self.saga), reference)).await {
             Ok(Some(object)) => {
-                self.context.attempts.child_seen(self.key, &uid(&object));
+                self.sources.memory.attempts.child_seen(self.key, &uid(&object));
                 self.there(object)
             }
             Ok(None) => {
@@ -241,54 +243,6 @@ impl Attempt<'_> {
             known.child.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed())
         });
         ChildState::Object { object: shared(object), age }
-    }
-
-    /// Applies the object, or deletes the object with this UID. Returns whether the saga is to be
-    /// reconciled again at once.
-    pub(crate) async fn begin(&self, work: &Work, uid: Option<&str>) -> bool {
-        let done = match (work, uid) {
-            (Work::Apply(action), _) => {
-                let target = Target::applied(self.account(), action);
-                self.context.objects.apply(target, action, &self.mark(), false).await
-            }
-            (Work::Delete(object), Some(uid)) => {
-                let target = Target::of(self.account(), object);
-                self.context.objects.delete(target, uid).await.map(|()| uid.to_owned())
-            }
-            (
-                Work::Delete(_)
-                | Work::Until(_)
-                | Work::Pod(_)
-                | Work::Job(_)
-                | Work::Http(_)
-                | Work::Saga(_)
-                | Work::UndoSaga
-                | Work::Approval(_)
-                | Work::Wait(_),
-                _,
-            ) => return false,
-        };
-        let attempts = &self.context.attempts;
-        match done {
-            Ok(uid) => attempts.child_seen(self.key, &uid),
-            Err(Trouble::Final(_, message)) if self.known(|known| known.unanswered) => {
-                attempts.ended(self.key, ChildState::Unknown { message, retry_after: None });
-            }
-            Err(Trouble::Final(_, message)) => attempts.ended(self.key, never_begun(message, true)),
-            Err(Trouble::Passes(message) | Trouble::NoKind(_, message)) => {
-                attempts.refused(self.key, message);
-            }
-            Err(Trouble::Lost(message)) => {
-                tracing::warn!(
-                    message,
-                    "nobody can tell whether the object was written: it is looked at again"
-                );
-                attempts.unanswered(self.key);
-                // The object is read at once, and written again only after a wait.
-                attempts.refused(self.key, message);
-            }
-        }
-        true
     }
 }
 

@@ -6,17 +6,14 @@
 //! than the request to undo the parent. If no watch reports the deletion of the parent, a cached
 //! parent alone does not make the child keep its finalizer.
 
-use super::children::remembered_attempts;
+use super::leftovers::remembered_attempts;
 use crate::{
     api::{
         SagaPhase, StoredSaga,
         names::{FINALIZER, child_name},
         stored::{name, namespace},
     },
-    controller::{
-        cluster::{error::Error, watch_health::Watched},
-        context::Context,
-    },
+    controller::cluster::{connection::Cluster, error::Error, watch_health::Watched},
     objects::{attempt::attempt_of, child_saga},
 };
 
@@ -25,13 +22,13 @@ use crate::{
 ///
 /// # Errors
 /// If the live read of the parent failed.
-pub(crate) async fn holds(context: &Context, saga: &StoredSaga) -> Result<bool, Error> {
+pub(crate) async fn holds(cluster: &Cluster, saga: &StoredSaga) -> Result<bool, Error> {
     let (Some(parent), Some((uid, _))) = (child_saga::parent(saga), attempt_of(saga)) else {
         return Ok(false);
     };
     // If the watch is barred, the cache may still show a parent that is gone.
-    if !context.barred.is(namespace(saga), Watched::Saga) {
-        let cached = context.cached_saga(namespace(saga), parent);
+    if !cluster.barred.is(namespace(saga), Watched::Saga) {
+        let cached = cluster.cached_saga(namespace(saga), parent);
         if cached.is_some_and(|parent| holds_on(&parent, &uid)) {
             return Ok(true);
         }
@@ -39,7 +36,7 @@ pub(crate) async fn holds(context: &Context, saga: &StoredSaga) -> Result<bool, 
             return Ok(false);
         }
     }
-    let live = context
+    let live = cluster
         .sagas(namespace(saga))
         .get_opt(parent)
         .await
@@ -58,7 +55,7 @@ fn has_finalizer(saga: &StoredSaga) -> bool {
 /// Returns the names of the children to enqueue when their parent changed or was deleted. The
 /// children remove their finalizers after the parent has removed its own. They add them again if
 /// the parent is undone after its end.
-pub(crate) fn children_to_tell(parent: &StoredSaga, gone: bool) -> Vec<String> {
+pub(crate) fn children_to_enqueue(parent: &StoredSaga, gone: bool) -> Vec<String> {
     let ended =
         parent.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
     if !gone && !ended && has_finalizer(parent) {
@@ -89,7 +86,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::controller::context::fixture;
+    use crate::controller::context::{Context, fixture};
 
     /// Returns a process whose cache still shows a parent with its finalizer, in a cluster where
     /// the parent is gone.
@@ -112,7 +109,7 @@ mod tests {
         writer.apply_watcher_event(&Event::Apply(
             serde_json::from_value(json!({"metadata": metadata})).unwrap(),
         ));
-        Arc::get_mut(&mut context).unwrap().caches.sagas.push(sagas);
+        fixture::caches(&mut context).sagas.push(sagas);
         context
     }
 
@@ -134,9 +131,12 @@ mod tests {
     #[tokio::test]
     async fn a_child_lets_go_of_a_parent_of_whose_end_no_watch_can_tell() {
         let context = with_a_parent_that_went();
-        assert!(holds(&context, &child(&[FINALIZER])).await.unwrap(), "the watch tells");
-        context.barred.failed("shop", Watched::Saga, Some(403));
-        assert!(!holds(&context, &child(&[FINALIZER])).await.unwrap());
-        assert!(!holds(&context, &child(&[])).await.unwrap(), "nor does it take hold again");
+        assert!(holds(&context.cluster, &child(&[FINALIZER])).await.unwrap(), "the watch tells");
+        context.cluster.barred.failed("shop", Watched::Saga, Some(403));
+        assert!(!holds(&context.cluster, &child(&[FINALIZER])).await.unwrap());
+        assert!(
+            !holds(&context.cluster, &child(&[])).await.unwrap(),
+            "nor does it take hold again"
+        );
     }
 }

@@ -10,7 +10,7 @@ async fn the_saga_that_was_decided_on_is_the_one_with_its_uid_and_its_pinned_fie
     let decided = stored(&saga(&by_pod(), &under_way(&json!({}))));
     let found = |held: Value| {
         scene.server.holds(SAGA, held);
-        async { live(&scene.context, &decided).await.unwrap().is_some() }
+        async { live(&scene.context.cluster, &decided).await.unwrap().is_some() }
     };
     let mut same = saga(&by_pod(), &under_way(&json!({})));
     same["spec"]["maxParallel"] = json!(2);
@@ -36,7 +36,9 @@ async fn an_attempt_whose_pod_somebody_saw_does_not_begin_late() {
         (json!({}), Some("o")),
     ] {
         scene.server.holds(SAGA, saga(&by_pod(), &under_way(&more)));
-        begins.push(may_still_begin(&scene.context, &decided, &attempt(), uid).await.unwrap());
+        begins.push(
+            may_still_begin(&scene.context.cluster, &decided, &attempt(), uid).await.unwrap(),
+        );
     }
     assert_eq!(begins, [true, false, true, false]);
     scene.server.holds(
@@ -47,7 +49,7 @@ async fn an_attempt_whose_pod_somebody_saw_does_not_begin_late() {
         ),
     );
     assert!(
-        !may_still_begin(&scene.context, &decided, &attempt(), None).await.unwrap(),
+        !may_still_begin(&scene.context.cluster, &decided, &attempt(), None).await.unwrap(),
         "it is settled"
     );
 }

@@ -11,7 +11,7 @@ use crate::{
 async fn seen(scene: &Scene, saga: &Value) -> ChildState {
     let stored = stored(saga);
     let (mut observed, _) = children::children(
-        &scene.context,
+        &scene.context.sources(),
         &valid(saga),
         stored.status.as_ref().unwrap(),
         None,
@@ -36,6 +36,7 @@ async fn a_pod_counts_as_stuck_by_the_time_that_this_process_waited_and_not_by_a
     );
     scene
         .context
+        .memory
         .attempts
         .look(&key(), |known| known.deleting_since = Instant::now().checked_sub(STUCK_SINCE));
     let stuck = seen(&scene, &saga).await;

@@ -20,7 +20,7 @@ async fn stopped(scene: &Scene, pod: &Value) -> (Next, Option<ChildState>, Vec<V
         .into_iter()
         .map(|asked| asked.body["preconditions"].clone())
         .collect();
-    (next, scene.context.attempts.look(&key(), |known| known.end.clone()), deleted)
+    (next, scene.context.memory.attempts.look(&key(), |known| known.end.clone()), deleted)
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::{
-    controller::{memory::attempts::never_sent, reconcile::reconcile},
+    controller::{memory::attempt::never_sent, reconcile::reconcile},
     model::observation::ChildState,
 };
 
@@ -12,18 +12,18 @@ use crate::{
 async fn told(intended: bool) -> ChildState {
     let scene = Scene::new();
     let (executor, lease) = scene.with_a_lease().await;
-    scene.context.own.release().await;
+    scene.context.outbound.own.release().await;
     lease.abort();
     let action = json!({"http": {"method": "POST", "url": "http://127.0.0.1:9/charges"}});
     let saga = saga(&action, &under_way(&json!({"executor": executor})));
     if intended {
-        scene.context.attempts.intend(&key());
+        scene.context.memory.attempts.intend(&key());
         // A copy from before the write. The answer to the write was lost.
-        scene.context.attempts.keep_only("1", &[]);
+        scene.context.memory.attempts.keep_only("1", &[]);
     }
     let (stored, valid) = (stored(&saga), valid(&saga));
     let (mut seen, _) = crate::controller::observe::children::children(
-        &scene.context,
+        &scene.context.sources(),
         &valid,
         stored.status.as_ref().unwrap(),
         None,
@@ -61,6 +61,6 @@ async fn the_intent_of_a_request_is_known_here_although_the_answer_to_its_write_
             .count(),
         1
     );
-    assert!(scene.context.attempts.look(&key(), |known| known.is_intended_here()));
+    assert!(scene.context.memory.attempts.look(&key(), |known| known.is_intended_here()));
     lease.abort();
 }

@@ -1,6 +1,7 @@
 //! Leases of executors that ended long ago.
 
 use super::*;
+use crate::controller::lease::old_leases::delete_old_leases;
 
 #[tokio::test]
 async fn an_old_lease_is_deleted_as_it_was_read_so_that_one_that_was_renewed_since_stays() {
@@ -19,7 +20,7 @@ async fn an_old_lease_is_deleted_as_it_was_read_so_that_one_that_was_renewed_sin
         json!({"kind": "LeaseList", "metadata": {}, "items": items}),
     );
     tokio::select! {
-        () = scene.context.own.sweep() => {}
+        () = delete_old_leases(&scene.context.outbound.leases) => {}
         () = async {
             while scene.server.asked(&Method::DELETE).is_empty() {
                 tokio::task::yield_now().await;

@@ -20,7 +20,7 @@ fn copy(version: &str) -> Arc<StoredSaga> {
 #[tokio::test]
 async fn a_copy_that_cannot_be_compared_with_the_last_write_is_not_decided_from() {
     let scene = Scene::new();
-    scene.context.writes.acknowledged("1", "10");
+    scene.context.memory.writes.acknowledged("1", "10");
     let action = reconcile(copy("of another kind"), Arc::clone(&scene.context)).await.unwrap();
     // The live read shows that the saga is gone.
     assert_eq!(action, Action::await_change());
@@ -31,13 +31,13 @@ async fn a_copy_that_cannot_be_compared_with_the_last_write_is_not_decided_from(
 #[tokio::test]
 async fn a_copy_that_is_older_than_the_last_write_waits_for_a_newer_one_and_is_then_read() {
     let scene = Scene::new();
-    scene.context.writes.acknowledged("1", "10");
+    scene.context.memory.writes.acknowledged("1", "10");
     let action = reconcile(copy("9"), Arc::clone(&scene.context)).await.unwrap();
     assert_eq!(
         (action, scene.server.asked(&Method::GET).len()),
         (Action::requeue(Duration::from_secs(1)), 0)
     );
-    scene.context.writes.acknowledged_before("1", "10", Duration::from_secs(2));
+    scene.context.memory.writes.acknowledged_before("1", "10", Duration::from_secs(2));
     let action = reconcile(copy("9"), Arc::clone(&scene.context)).await.unwrap();
     assert_eq!((action, scene.server.asked(&Method::GET).len()), (Action::await_change(), 1));
 }
@@ -67,7 +67,9 @@ async fn a_saga_that_went_with_its_last_finalizer_is_not_touched_while_a_watch_s
 async fn a_reconcile_that_fails_is_tried_again_ever_later_until_one_does_not() {
     let scene = Scene::new();
     let waits = |times: usize| {
-        (0..times).map(|_| error_policy(&copy("9"), &scene.context)).collect::<Vec<_>>()
+        (0..times)
+            .map(|_| error_policy(&copy("9"), &scene.context.memory.failures))
+            .collect::<Vec<_>>()
     };
     let seconds = |seconds: &[u64]| {
         seconds
@@ -76,7 +78,7 @@ async fn a_reconcile_that_fails_is_tried_again_ever_later_until_one_does_not() {
             .collect::<Vec<_>>()
     };
     assert_eq!(waits(8), seconds(&[1, 2, 4, 8, 16, 32, 60, 60]));
-    scene.context.writes.acknowledged("1", "10");
+    scene.context.memory.writes.acknowledged("1", "10");
     scene.server.refuses(&Method::GET, SAGA, 500);
     reconcile(copy("of another kind"), Arc::clone(&scene.context)).await.unwrap_err();
     assert_eq!(waits(1), seconds(&[60]));

@@ -23,7 +23,6 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard},
-    time::Instant,
 };
 
 use http::{Method, Request, Response};
@@ -41,12 +40,11 @@ use serde_json::{Value, json};
 use tokio::{sync::mpsc::UnboundedReceiver, task::JoinHandle};
 
 use super::{
-    clock::now,
     cluster::secrets::SecretReader,
     context::{Context, fixture},
     effects::performance::Performance,
     http::{call::HttpCaller, tls::tls_config},
-    memory::attempts::AttemptKey,
+    memory::attempt::AttemptKey,
     workload::Child,
 };
 use crate::{
@@ -168,7 +166,7 @@ impl Scene {
 
     /// Fills the caches with these sagas and pods.
     fn watches(&mut self, sagas: &[Value], pods: &[Value]) {
-        let caches = &mut Arc::get_mut(&mut self.context).unwrap().caches;
+        let caches = fixture::caches(&mut self.context);
         let (store, mut writer) = reflector::store();
         for saga in sagas {
             writer
@@ -191,27 +189,24 @@ impl Scene {
             ..ReachRules::default()
         };
         let (reach, secrets) = (Reach::new(rules, []), SecretReader::new(self.server.client()));
-        Arc::get_mut(&mut self.context).unwrap().caller =
+        let context = Arc::get_mut(&mut self.context).unwrap();
+        Arc::get_mut(&mut context.outbound).unwrap().caller =
             HttpCaller::new(reach, tls_config().unwrap(), secrets);
     }
 
     /// Starts the executor. Returns its id and the task that renews its Lease.
     async fn with_a_lease(&self) -> (String, JoinHandle<()>) {
         let context = Arc::clone(&self.context);
-        let lease = tokio::spawn(async move { context.own.run(&context).await });
-        self.context.own.first().await;
-        (self.context.own.id().unwrap(), lease)
+        let lease =
+            tokio::spawn(
+                async move { context.outbound.own.run(&context.memory, &context.queue).await },
+            );
+        self.context.outbound.own.first().await;
+        (self.context.outbound.own.id().unwrap(), lease)
     }
 
     fn performance<'a>(&'a self, stored: &'a StoredSaga, saga: &'a ValidSaga) -> Performance<'a> {
-        Performance {
-            context: &self.context,
-            stored,
-            saga: Some(saga),
-            executor: "me",
-            planned: (now(), Instant::now()),
-            slots: Mutex::default(),
-        }
+        fixture::performance(&self.context, stored, saga, "me")
     }
 }
 

@@ -31,17 +31,17 @@ async fn a_child_stays_while_its_parent_has_a_finalizer_that_the_watch_has_not_s
     scene.watches(&[parent(&[])], &[]);
     scene.server.holds(SAGA, parent(&[FINALIZER]));
     assert!(
-        holds(&scene.context, &child(&[FINALIZER])).await.unwrap(),
+        holds(&scene.context.cluster, &child(&[FINALIZER])).await.unwrap(),
         "the parent may be about to have it undone"
     );
     scene.server.holds(SAGA, parent(&[]));
-    assert!(!holds(&scene.context, &child(&[FINALIZER])).await.unwrap());
+    assert!(!holds(&scene.context.cluster, &child(&[FINALIZER])).await.unwrap());
 }
 
 #[tokio::test]
 async fn a_child_that_keeps_nothing_reads_nothing() {
     let mut scene = Scene::new();
     scene.watches(&[parent(&[])], &[]);
-    assert!(!holds(&scene.context, &child(&[])).await.unwrap());
+    assert!(!holds(&scene.context.cluster, &child(&[])).await.unwrap());
     assert_eq!(scene.server.asked(&Method::GET).len(), 0);
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     controller::{
         effects::request::{self, Flight},
-        memory::attempts::never_sent,
+        memory::attempt::never_sent,
     },
     model::observation::ChildState,
 };
@@ -52,9 +52,10 @@ pub(super) async fn flown(
     let time_limit = Duration::from_mins(1);
     let flight =
         Flight { stored: &stored, account: "default", action, time_limit, fresh_since, executor };
-    request::begin(&scene.context, &flight, identity(), None);
+    let performance = fixture::performance(&scene.context, &stored, &valid, executor);
+    request::begin(&performance, &flight, identity(), None);
     assert_eq!(scene.announced.recv().await.unwrap(), ObjectRef::new("order").within("shop"));
-    scene.context.attempts.look(&key(), |known| {
+    scene.context.memory.attempts.look(&key(), |known| {
         assert!(known.in_flight().is_none());
         known.end.clone()
     })
@@ -85,7 +86,7 @@ async fn a_request_that_is_late_leaves_only_where_a_live_read_shows_its_attempt(
     assert!(matches!(&end, Some(ChildState::Answered(answer)) if answer.status == 204), "{end:?}");
     assert_eq!(*calls.lock().unwrap(), 1);
     scene.server.holds_no_more(SAGA);
-    scene.context.attempts.look(&key(), |known| known.end = None);
+    scene.context.memory.attempts.look(&key(), |known| known.end = None);
     let end = flown(&mut scene, &saga, &executor, Duration::ZERO).await;
     assert!(matches!(end, Some(ChildState::Answered(_))), "what is fresh reads nothing: {end:?}");
     lease.abort();

@@ -15,6 +15,9 @@ use kube::{
     },
 };
 
+/// The number of objects on one page of a list.
+pub(super) const PAGE: u32 = 100;
+
 /// Returns the objects that changed, each once the store holds it. At the end of a list, returns
 /// every object in the store. `events`: the events that are reflected to the store.
 pub(crate) fn news<K>(

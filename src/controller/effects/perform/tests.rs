@@ -94,7 +94,7 @@ fn each_notice_is_an_event_of_its_own_that_the_api_server_takes() {
 /// word, and how the attempt ended for this process.
 async fn tried(age: Duration, answers: &[u16]) -> (Vec<Method>, Next, Option<ChildState>) {
     let (context, asked, last) = tried_as(&json!({"pod": {"image": "charge"}}), age, answers).await;
-    (asked, last, context.attempts.look(&key(), |known| known.end.clone()))
+    (asked, last, context.memory.attempts.look(&key(), |known| known.end.clone()))
 }
 
 /// The attempt.
@@ -138,14 +138,7 @@ async fn tried_as(
     .unwrap();
     let named = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
     let saga = validate_stored(&named, &stored.spec).unwrap();
-    let performance = Performance {
-        context: &context,
-        stored: &stored,
-        saga: Some(&saga),
-        executor: "",
-        planned: (now(), Instant::now()),
-        slots: Mutex::default(),
-    };
+    let performance = fixture::performance(&context, &stored, &saga, "");
     let (_, attempt) = key();
     let (saga, namespace) = ("order".into(), "shop".into());
     let identity =
@@ -199,7 +192,7 @@ async fn a_child_saga_whose_creation_was_answered_to_nobody_is_created_again_onl
     let child = json!({"saga": {"spec": {"steps": [{"name": "a", "wait": {"for": "1s"}}]}}});
     let (context, asked, _) = tried_as(&child, Duration::ZERO, &[500]).await;
     assert_eq!(asked, [Method::POST]);
-    let waits = context.attempts.look(&key(), |known| backing_off(known));
+    let waits = context.memory.attempts.look(&key(), |known| backing_off(known));
     assert!(
         matches!(waits, Some(ChildState::Active { uid: None, .. })),
         "it may be there: {waits:?}"

@@ -88,16 +88,17 @@ impl Server {
 async fn an_api_server_that_takes_more_than_a_second_for_each_call_has_a_leader() {
     let server = Server::new(None, Duration::from_millis(1900));
     let (context, _announced) = fixture::context(server.client(), None);
-    context.lead(false, false);
+    fixture::turn(&context, Role::Standby);
     let (_warms, warmth) = watch::channel(Warmth::Warm);
     let mut candidacy = server.candidacy();
+    let process = context.process();
     let leads = async {
-        while !context.leads() {
+        while !context.lifecycle.leads() {
             sleep(Duration::from_millis(100)).await;
         }
     };
     tokio::select! {
-        () = candidacy.stand(&context, warmth) => {}
+        () = candidacy.stand(&process, warmth) => {}
         led = timeout(Duration::from_mins(1), leads) => led.unwrap(),
     }
 }
@@ -133,7 +134,11 @@ async fn a_lease_that_was_asked_for_in_the_last_moment_is_given_back_once_it_was
     let (_warms, warmth) = watch::channel(Warmth::Warm);
     let mut candidacy = server.candidacy();
     // After the read, before the answer to the write.
-    assert!(timeout(Duration::from_millis(300), candidacy.stand(&context, warmth)).await.is_err());
+    assert!(
+        timeout(Duration::from_millis(300), candidacy.stand(&context.process(), warmth))
+            .await
+            .is_err()
+    );
     let arrives = async {
         sleep(Duration::from_millis(250)).await;
         *server.lease.lock().unwrap() = Some(ours(1));
@@ -163,7 +168,7 @@ async fn who_resigns_leads_no_more_before_anybody_can_see_that_the_lease_is_free
             let mut lease: Value = serde_json::from_slice(&body).unwrap_or_else(|_| ours(1));
             lease["metadata"]["resourceVersion"] = json!("2");
             if lease["spec"]["holderIdentity"].is_null() {
-                log.lock().unwrap().push(context.leads());
+                log.lock().unwrap().push(context.lifecycle.leads());
             }
             Ok::<_, Infallible>(Response::new(Body::from(lease.to_string().into_bytes())))
         }
@@ -172,15 +177,15 @@ async fn who_resigns_leads_no_more_before_anybody_can_see_that_the_lease_is_free
         Api::namespaced(Client::new(service, "default"), "default"),
         Candidate::new("leader".into(), "me".into()),
     );
-    context.lead(false, false);
+    fixture::turn(&context, Role::Standby);
     let (_warms, warmth) = watch::channel(Warmth::Warm);
     let leading = Arc::clone(&context);
     let once_it_led = async move {
-        while !leading.leads() {
+        while !leading.lifecycle.leads() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(10), run(Some(candidacy), context, warmth, once_it_led))
+    timeout(Duration::from_secs(10), run(Some(candidacy), context.process(), warmth, once_it_led))
         .await
         .unwrap();
     assert_eq!(*freed.lock().unwrap(), [false]);

@@ -1,5 +1,9 @@
 use super::*;
-use crate::api::Direction;
+use crate::{
+    api::Direction,
+    controller::{http::sent::Sent, memory::attempt::never_sent},
+    model::observation::{Failure, Reached},
+};
 
 fn key(uid: &str, number: i64) -> AttemptKey {
     (uid.into(), AttemptId { step: "charge".into(), direction: Direction::Action, number })

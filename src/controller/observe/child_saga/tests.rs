@@ -3,12 +3,10 @@
 use crate::api::DeletionPolicy;
 use crate::controller::effects::child_saga;
 use crate::controller::effects::performance::Next;
-use crate::controller::effects::performance::Performance;
 use crate::model::command::Demand;
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
-    time::Instant,
 };
 
 use http::{Method, Request, Response};
@@ -18,7 +16,7 @@ use serde_json::{Value, json};
 use super::{super::children, *};
 use crate::{
     api::{Direction, SagaPhase},
-    controller::{clock::now, context::fixture},
+    controller::context::{Context, fixture},
     model::saga::SagaName,
     validate::saga::validate_stored,
 };
@@ -114,7 +112,9 @@ impl Family {
             self.parent.metadata.deletion_timestamp.as_ref().map(|_| self.parent.deletion_policy);
         let status = self.parent.status.as_ref().unwrap();
         let (children, _) =
-            children::children(&self.context, &self.saga, status, None, goes).await.unwrap();
+            children::children(&self.context.sources(), &self.saga, status, None, goes)
+                .await
+                .unwrap();
         let Some(ChildState::Saga(child)) = children.get(&self.made_by) else {
             panic!("{children:?}")
         };
@@ -126,14 +126,7 @@ impl Family {
     async fn tell(&self, demand: &Demand, code: u16) -> Option<(Vec<(String, bool)>, Next)> {
         self.look().await;
         *self.answers.lock().unwrap() = vec![code];
-        let performance = Performance {
-            context: &self.context,
-            stored: &self.parent,
-            saga: Some(&self.saga),
-            executor: "",
-            planned: (now(), Instant::now()),
-            slots: Mutex::default(),
-        };
+        let performance = fixture::performance(&self.context, &self.parent, &self.saga, "");
         let next = child_saga::ask(&performance, self.made_by.clone(), &self.made_by, demand)
             .await
             .unwrap();
@@ -153,8 +146,8 @@ async fn a_child_that_may_have_come_of_a_lost_creation_is_looked_for_before_it_i
         &json!({"phase": "Running", "action": {"attempt": 1, "budgetUsed": 1, "active": active}}),
     );
     let key = ("1".to_owned(), family.made_by.clone());
-    family.context.attempts.unanswered(&key);
-    family.context.attempts.refused(&key, "the API server answered 500: no".into());
+    family.context.memory.attempts.unanswered(&key);
+    family.context.memory.attempts.refused(&key, "the API server answered 500: no".into());
     // It is there: whoever goes as it is can tell it so.
     assert_eq!(family.look().await.phase, Some(SagaPhase::CompensationFailed));
 }

@@ -22,7 +22,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::{Direction, names::AttemptId},
-    controller::context::fixture,
+    controller::{
+        context::{Context, fixture},
+        effects::{self, performance::Next},
+    },
     model::saga::SagaName,
     validate::saga::validate_stored,
 };
@@ -203,15 +206,28 @@ impl Scene {
 
     /// One look, by the intent that the status holds.
     async fn look_at(&self, intent: &ActiveAttempt) -> ChildState {
-        let attempt = Attempt { context: &self.context, saga: &self.saga, key: &self.key };
+        let sources = self.context.sources();
+        let attempt = Attempt { sources: &sources, saga: &self.saga, key: &self.key };
         attempt.state(&self.saga.steps[0].action.work, intent).await.0
     }
 
     /// Does what the step is to do.
     async fn begin(&self, uid: Option<&str>) {
-        Attempt { context: &self.context, saga: &self.saga, key: &self.key }
-            .begin(&self.saga.steps[0].action.work, uid)
-            .await;
+        self.begun(uid).await;
+    }
+
+    /// Does what the step is to do, and says when the saga is looked at again.
+    async fn begun(&self, uid: Option<&str>) -> Next {
+        let stored = serde_json::from_value(json!({"metadata": {}})).unwrap();
+        let performance = fixture::performance(&self.context, &stored, &self.saga, "");
+        effects::object::begin(
+            &performance,
+            &self.saga,
+            &self.key,
+            &self.saga.steps[0].action.work,
+            uid,
+        )
+        .await
     }
 
     /// Asks for the deletion, and looks.
@@ -222,7 +238,7 @@ impl Scene {
 
     /// What comes after the wait that follows a refusal.
     fn wait_is_over(&self) {
-        self.context.attempts.look(&self.key, |known| {
+        self.context.memory.attempts.look(&self.key, |known| {
             if let Some(refusal) = &mut known.refusal {
                 refusal.until = Instant::now();
             }

@@ -17,7 +17,7 @@ use crate::{
             reservation::{Admission, Call},
             slots::Slot,
         },
-        reconcile::plan_with_slots,
+        reconcile::reserve::plan_with_slots,
     },
     model::{
         input::Seen,
@@ -89,7 +89,13 @@ fn look_at(
         draining: false,
         now: now(),
     };
-    plan_with_slots(context, &Ok(saga.clone()), &seen)
+    plan_with_slots(
+        &context.outbound,
+        &context.queue,
+        &context.memory.attempts,
+        &Ok(saga.clone()),
+        &seen,
+    )
 }
 
 /// What the first look at the saga would do.
@@ -127,7 +133,7 @@ fn end(slots: &HashMap<AttemptId, Slot>, step: &str, end: CallEnd) {
 #[tokio::test]
 async fn what_an_open_circuit_keeps_back_has_no_intent_and_is_looked_at_when_it_is_half_open() {
     let (context, _announced) = context(open_for(OPEN));
-    calls(&context.circuits, &shop(), 20, CallEnd::Unknown);
+    calls(&context.outbound.circuits, &shop(), 20, CallEnd::Unknown);
     let (plan, slots) = look(&context, &saga(&["a", "b"]));
     let status = written(&plan);
     assert!(
@@ -135,7 +141,7 @@ async fn what_an_open_circuit_keeps_back_has_no_intent_and_is_looked_at_when_it_
             && slots.is_empty()
             && status.steps.iter().all(|step| step.action.is_none())
     );
-    let until = context.circuits.reports()[0].until.unwrap();
+    let until = context.outbound.circuits.reports()[0].until.unwrap();
     assert_eq!(plan.wake, Some(until));
     let message = status.steps[0].message.clone().unwrap();
     assert!(
@@ -151,7 +157,7 @@ async fn what_an_open_circuit_keeps_back_has_no_intent_and_is_looked_at_when_it_
 #[tokio::test]
 async fn half_open_a_look_begins_one_request_and_gives_the_probe_back_if_it_comes_to_nothing() {
     let (context, mut announced) = context(open_for(Duration::ZERO));
-    calls(&context.circuits, &shop(), 20, CallEnd::Unknown);
+    calls(&context.outbound.circuits, &shop(), 20, CallEnd::Unknown);
     let saga = saga(&["a", "b"]);
     let (plan, slots) = look(&context, &saga);
     assert_eq!((begun(&plan), slots.len()), (vec!["a"], 1));
@@ -186,7 +192,7 @@ async fn what_requests_end_in_opens_the_circuit_and_what_was_said_first_stands()
             end(&slots, step, CallEnd::Answered);
         }
     }
-    let report = context.circuits.reports().remove(0);
+    let report = context.outbound.circuits.reports().remove(0);
     // The twentieth opened it; the seven after it had begun before.
     assert_eq!((report.state, report.calls, report.unknown), (CircuitState::Open, 20, 20));
 }
@@ -204,13 +210,13 @@ async fn an_attempt_that_stands_in_the_status_goes_through_an_open_circuit_and_c
     let (plan, slots) = look_at(&context, &saga, status.clone(), &children);
     assert_eq!(begun(&plan), ["a", "b"]);
     end(&slots, "a", CallEnd::Unknown);
-    assert_eq!(context.circuits.reports()[0].calls, 1);
-    calls(&context.circuits, &shop(), 19, CallEnd::Unknown);
+    assert_eq!(context.outbound.circuits.reports()[0].calls, 1);
+    calls(&context.outbound.circuits, &shop(), 19, CallEnd::Unknown);
     let (plan, slots) = look_at(&context, &saga, status, &children);
     assert_eq!(begun(&plan), ["a"]);
     end(&slots, "a", CallEnd::Answered);
     assert_eq!(
-        state(&context.circuits, &shop()),
+        state(&context.outbound.circuits, &shop()),
         Some(CircuitState::Open),
         "only a probe closes it"
     );
@@ -220,12 +226,12 @@ async fn an_attempt_that_stands_in_the_status_goes_through_an_open_circuit_and_c
 async fn a_call_that_nobody_speaks_of_was_never_sent() {
     let (context, _announced) = context(open_for(OPEN));
     let origin = shop().1;
-    let mut admission = Admission::new(&context, "shop", "order");
+    let mut admission = Admission::new(&context.outbound.circuits, &context.queue, "shop", "order");
     assert!(admission.ask(&origin, 3));
     let call: Call = admission.take(&origin, false).unwrap();
     let clone = call.clone();
     drop((call, admission));
-    assert!(context.circuits.reports().is_empty());
+    assert!(context.outbound.circuits.reports().is_empty());
     clone.ended(CallEnd::Answered);
-    assert_eq!(context.circuits.reports()[0].calls, 1);
+    assert_eq!(context.outbound.circuits.reports()[0].calls, 1);
 }

@@ -20,8 +20,7 @@ async fn a_look_deletes_nothing_and_a_deletion_names_the_uid() {
 #[tokio::test]
 async fn without_a_uid_nothing_is_asked_for() {
     let scene = Scene::new(Some(config_map("first")), (200, ""));
-    let attempt = Attempt { context: &scene.context, saga: &scene.saga, key: &scene.key };
-    assert!(!attempt.begin(&scene.saga.steps[0].action.work, None).await);
+    assert_eq!(scene.begun(None).await, Next::Later);
     assert!(scene.server.lock().unwrap().asked.is_empty());
 }
 

@@ -76,9 +76,9 @@ async fn told_of(
         number: 1,
     };
     let key = ("s".to_owned(), attempt);
-    context.attempts.child_seen(&key, "a");
+    context.memory.attempts.child_seen(&key, "a");
     let (_store, writer) = reflector::store();
-    let pods = pod_stream(Api::all(client), writer, watch::Sender::default(), Arc::clone(&context));
+    let pods = pod_stream(Api::all(client), writer, watch::Sender::default(), context.listeners());
     let brought = pods
         .take(news)
         .take_until(tokio::time::sleep(Duration::from_hours(1)))
@@ -89,7 +89,7 @@ async fn told_of(
     while let Ok(saga) = announced.try_recv() {
         told.push(saga.name);
     }
-    (told, context.attempts.look(&key, |known| known.gone.clone()))
+    (told, context.memory.attempts.look(&key, |known| known.gone.clone()))
 }
 
 #[tokio::test(start_paused = true)]

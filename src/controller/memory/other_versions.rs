@@ -8,31 +8,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
-};
-
-use kube::runtime::controller::Action;
-
-use super::{
-    clock::now,
-    cluster::error::Error,
-    context::Context,
-    effects::{perform, performance::Performance},
-    reconcile::{STALE_AGAIN, seen, unwatched},
-    record,
-};
-use crate::{
-    api::{RELEASE, StoredSaga},
-    engine::plan,
-    model::{input::Seen, observation::Observed, versions::Versions},
-    service::metrics::ReconcileResult,
 };
 
 /// How long this process leaves the text of another process unchanged.
 const WORDS: Duration = Duration::from_mins(1);
 
-/// The memory of other versions, by the UID of the saga.
+/// What operators of other versions wrote, by the UID of the saga.
 #[derive(Debug, Default)]
 pub struct OtherVersions(Mutex<HashMap<String, Met>>);
 
@@ -76,49 +59,6 @@ impl OtherVersions {
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| lives(uid));
     }
-}
-
-/// Handles a saga whose status holds words that this version does not know. The operator warns once
-/// and leaves the saga to an operator of that version.
-///
-/// # Errors
-/// Returns an error if the finalizer could not be removed.
-pub(super) async fn leave_alone(
-    stored: &StoredSaga,
-    context: &Arc<Context>,
-) -> Result<(Action, ReconcileResult), Error> {
-    let words =
-        stored.strangers.as_ref().map(|strangers| strangers.words.as_slice()).unwrap_or_default();
-    let words_are_news =
-        context.versions.are_news(stored.metadata.uid.as_deref().unwrap_or_default(), words);
-    if words_are_news {
-        context.metrics.unknown_words_met();
-        tracing::warn!(
-            words = words.join(", "),
-            version = RELEASE,
-            "the status holds words of another version: the saga is left alone"
-        );
-    }
-    let (children, at) = (Observed::new(), now());
-    let seen = seen(stored, context, &children, at);
-    let plan = plan(
-        &Err(Vec::new()),
-        &Seen { versions: Versions { words_are_news, ..seen.versions }, ..seen.clone() },
-    );
-    let again = unwatched(stored, context).map_or_else(Action::await_change, Action::requeue);
-    let Some(record) = record::record(context, stored, plan).await? else {
-        return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
-    };
-    let performance = Performance {
-        context,
-        stored,
-        saga: None,
-        executor: "",
-        planned: (at, Instant::now()),
-        slots: Mutex::default(),
-    };
-    perform::perform(&performance, record).await?;
-    Ok((again, ReconcileResult::Unchanged))
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ impl Scene {
     /// As if the child had been seen, and seen to go, as long ago as one may take to go.
     fn waits(&self) {
         let long_ago = Instant::now().checked_sub(STUCK_SINCE);
-        self.context.attempts.look(&self.key, |known| {
+        self.context.memory.attempts.look(&self.key, |known| {
             known.child = Some((long_ago.unwrap(), "p".into()));
             known.deleting_since = long_ago;
         });
@@ -43,7 +43,7 @@ impl Scene {
 async fn what_the_watch_brought_of_a_pod_is_all_there_is_once_the_namespace_goes() {
     let scene = Scene::without_rights();
     let end = never_begun("was bound to no node".into(), false);
-    scene.context.attempts.look(&scene.key, |known| known.gone = Some(end.clone()));
+    scene.context.memory.attempts.look(&scene.key, |known| known.gone = Some(end.clone()));
     let error = scene.look(Some("p")).await.unwrap_err();
     assert!(
         error.is_forbidden(),
@@ -88,13 +88,13 @@ async fn a_cache_that_no_watch_fills_any_more_is_believed_only_as_long_as_the_na
     writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(
         serde_json::from_value(scene.pod("p", "Running")).unwrap(),
     ));
-    Arc::get_mut(&mut scene.context).unwrap().caches.pods.push(store);
-    scene.context.barred.failed("shop", Watched::Pod, Some(403));
+    fixture::caches(&mut scene.context).pods.push(store);
+    scene.context.cluster.barred.failed("shop", Watched::Pod, Some(403));
     scene.waits();
     assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Active { .. }));
     scene.namespace_is_deleted();
     assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Unknown { .. }));
-    scene.context.barred.works("shop", Watched::Pod);
+    scene.context.cluster.barred.works("shop", Watched::Pod);
     assert!(
         matches!(scene.look(Some("p")).await.unwrap(), ChildState::Active { .. }),
         "the watch tells of its end"
@@ -115,10 +115,16 @@ async fn the_pods_of_a_job_that_failed_are_not_waited_for_once_the_namespace_goe
     });
     let job: Job = serde_json::from_value(job).unwrap();
     assert!(
-        job.state(&scene.context, Duration::ZERO).await.unwrap_err().is_forbidden(),
+        job.state(&scene.context.cluster, &scene.context.memory.families, Duration::ZERO)
+            .await
+            .unwrap_err()
+            .is_forbidden(),
         "they may still run"
     );
     scene.namespace_is_deleted();
-    let state = job.state(&scene.context, Duration::ZERO).await.unwrap();
+    let state = job
+        .state(&scene.context.cluster, &scene.context.memory.families, Duration::ZERO)
+        .await
+        .unwrap();
     assert!(matches!(state, ChildState::Failed(_) | ChildState::Unknown { .. }), "{state:?}");
 }

@@ -5,18 +5,29 @@ mod without_rights;
 
 use std::{
     convert::Infallible,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use http::{Request, Response};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    controller::{clock::now, context::fixture, effects::performance::never_begun},
-    model::{observation::Reached, saga::SagaName},
+    api::{Direction, names::AttemptId},
+    controller::{
+        clock::now,
+        context::{Context, fixture},
+        lifecycle::Role,
+        memory::remembered::never_begun,
+        reconcile::answers_for,
+    },
+    model::{
+        observation::Reached,
+        saga::{SagaName, Work},
+    },
     objects::pod,
     validate::saga::validate_stored,
 };
@@ -123,14 +134,16 @@ impl Scene {
             child_uid: written.map(Into::into),
             trouble: None,
         };
-        child::<K>(&self.context, &self.saga, &self.key, &intent).await.map(|(state, _)| state)
+        child::<K>(&self.context.sources(), &self.saga, &self.key, &intent)
+            .await
+            .map(|(state, _)| state)
     }
 }
 
 #[tokio::test]
 async fn what_one_process_was_refused_and_another_one_created_goes_on() {
     let scene = Scene::with_pod();
-    scene.context.attempts.ended(&scene.key, never_begun("forbidden".into(), true));
+    scene.context.memory.attempts.ended(&scene.key, never_begun("forbidden".into(), true));
     let refused = scene.look(None).await.unwrap();
     assert!(
         matches!(&refused, ChildState::Failed(failure) if failure.reached == Reached::Nothing),
@@ -144,16 +157,16 @@ async fn what_one_process_was_refused_and_another_one_created_goes_on() {
 #[tokio::test]
 async fn who_leads_again_looks_whether_another_one_created_what_it_could_not() {
     let scene = Scene::with_pod();
-    scene.context.attempts.ended(&scene.key, never_begun("forbidden".into(), true));
-    scene.context.lead(false, false);
+    scene.context.memory.attempts.ended(&scene.key, never_begun("forbidden".into(), true));
+    fixture::turn(&scene.context, Role::Standby);
     let saga = json!({
         "metadata": {"name": "order", "namespace": "shop", "uid": "1"}, "spec": {"steps": []},
     });
     assert!(
-        !scene.context.answers_for(&serde_json::from_value(saga).unwrap()),
+        !answers_for(&serde_json::from_value(saga).unwrap(), &scene.context),
         "it has nothing to tell that others cannot"
     );
-    scene.context.lead(true, true);
+    fixture::turn(&scene.context, Role::LeaderAfterOthers);
     scene.answers(scene.path(), 200, scene.pod("p", "Running"));
     let seen = scene.look(None).await.unwrap();
     assert!(matches!(&seen, ChildState::Active { uid: Some(uid), .. } if uid == "p"), "{seen:?}");
@@ -197,7 +210,11 @@ async fn what_the_watch_saw_to_be_done_stays_so_although_it_lost_its_label_and_i
         matches!(scene.look(Some("p")).await.unwrap(), ChildState::Unknown { .. }),
         "it may have ended because it was told to"
     );
-    scene.context.attempts.look(&scene.key, |known| known.gone = Some(ChildState::Succeeded(None)));
+    scene
+        .context
+        .memory
+        .attempts
+        .look(&scene.key, |known| known.gone = Some(ChildState::Succeeded(None)));
     assert_eq!(scene.look(Some("p")).await.unwrap(), ChildState::Succeeded(None));
 }
 
@@ -208,8 +225,8 @@ fn ago(wanted: Duration) -> Instant {
 
 impl Scene {
     /// As if the child had been seen for the first time some time ago, and this, too.
-    fn waited(&self, also: impl FnOnce(&mut crate::controller::memory::attempts::Known)) {
-        self.context.attempts.look(&self.key, |known| {
+    fn waited(&self, also: impl FnOnce(&mut crate::controller::memory::attempt::Known)) {
+        self.context.memory.attempts.look(&self.key, |known| {
             known.child.as_mut().unwrap().0 = ago(WATCH_LAG);
             also(known);
         });

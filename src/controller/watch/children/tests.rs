@@ -9,11 +9,12 @@ use std::{
 };
 
 use http::{Request, Response};
-use kube::{ResourceExt, client::Body};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Client, ResourceExt, client::Body, runtime::reflector};
 use serde_json::json;
 
 use super::*;
-use crate::controller::context::fixture;
+use crate::controller::{context::fixture, watch::sagas::saga_stream};
 
 fn pod(name: &str, uid: &str) -> Pod {
     let labels = json!({LABEL_SAGA: format!("saga-of-{name}")});
@@ -102,7 +103,7 @@ fn with_a_gap() -> Client {
 /// What a watch brings over a list and another one after a gap: each object, its version, and the
 /// version in the store at that time.
 async fn brought<K, S>(
-    watched: impl FnOnce(Api<K>, Writer<K>, Arc<Context>) -> S,
+    watched: impl FnOnce(Api<K>, Writer<K>, Listeners) -> S,
 ) -> Vec<(String, Option<String>, Option<String>)>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + 'static,
@@ -111,7 +112,7 @@ where
     let client = with_a_gap();
     let (context, _announced) = fixture::context(client.clone(), None);
     let (store, writer) = reflector::store();
-    let seen = watched(Api::all(client), writer, context).take(4).map(|object| {
+    let seen = watched(Api::all(client), writer, context.listeners()).take(4).map(|object| {
         let object = object.unwrap();
         let stands =
             store.get(&ObjectRef::from_obj(&object)).and_then(|stored| stored.resource_version());
@@ -130,13 +131,23 @@ async fn a_list_of_several_pages_after_a_gap_is_looked_at_when_the_store_shows_a
         (name.to_owned(), Some(version.to_owned()), Some(version.to_owned()))
     });
     assert_eq!(
-        brought(|api, writer, context| saga_stream(api, writer, watch::Sender::default(), context))
-            .await,
+        brought(|api, writer, listeners| saga_stream(
+            api,
+            writer,
+            watch::Sender::default(),
+            listeners
+        ))
+        .await,
         expected
     );
     assert_eq!(
-        brought(|api, writer, context| pod_stream(api, writer, watch::Sender::default(), context))
-            .await,
+        brought(|api, writer, listeners| pod_stream(
+            api,
+            writer,
+            watch::Sender::default(),
+            listeners
+        ))
+        .await,
         expected
     );
     assert_eq!(brought(job_stream).await, expected);
@@ -202,15 +213,15 @@ async fn a_pod_that_went_while_its_list_broke_off_runs_no_more_and_one_in_the_wh
     let (context, _announced) = fixture::context(client.clone(), None);
     let (_store, writer) = reflector::store();
     let (listed, mut whole) = watch::channel(false);
-    let pods = pod_stream(Api::all(client), writer, listed, Arc::clone(&context));
+    let pods = pod_stream(Api::all(client), writer, listed, context.listeners());
     tokio::select! {
         () = pods.for_each(|_| std::future::ready(())) => {}
         listed = whole.wait_for(|listed| *listed) => assert!(*listed.unwrap()),
         () = tokio::time::sleep(Duration::from_hours(1)) => unreachable!("the list was never \
             whole"),
     }
-    assert!(context.families.of("job").0.pods.is_empty());
-    assert_eq!(context.families.of("other").0.pods.len(), 1);
+    assert!(context.memory.families.of("job").0.pods.is_empty());
+    assert_eq!(context.memory.families.of("other").0.pods.len(), 1);
 }
 
 /// An API server with a Pod of the Job `job` in its first list. The watch has a gap at once, and
@@ -251,11 +262,11 @@ async fn of_a_pod_of_a_job_that_went_while_nobody_watched_nobody_claims_to_know_
     let client = with_a_pod_that_goes_unseen();
     let (context, _announced) = fixture::context(client.clone(), None);
     let (_store, writer) = reflector::store();
-    let pods = pod_stream(Api::all(client), writer, watch::Sender::default(), Arc::clone(&context));
+    let pods = pod_stream(Api::all(client), writer, watch::Sender::default(), context.listeners());
     // Two Pods of the first list, one of the second.
     let brought = pods.take(3).count();
     assert_eq!(tokio::time::timeout(Duration::from_hours(1), brought).await.unwrap(), 3);
-    let [gone, there] = ["job", "other"].map(|job| context.families.of(job).0);
+    let [gone, there] = ["job", "other"].map(|job| context.memory.families.of(job).0);
     assert!(gone.lost && gone.pods.is_empty() && gone.gone.is_empty(), "{gone:?}");
     assert!(!there.lost && there.pods.len() == 1, "{there:?}");
 }

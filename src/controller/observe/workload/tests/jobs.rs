@@ -97,10 +97,10 @@ async fn a_pod_that_only_the_watch_still_shows_is_waited_for_until_the_watch_bri
     let waiting: Pod = serde_json::from_value(waiting).unwrap();
     let (store, mut writer) = kube::runtime::reflector::store();
     writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(waiting.clone()));
-    Arc::get_mut(&mut scene.context).unwrap().caches.pods = vec![store];
-    scene.context.families.born("j");
-    scene.context.families.saw(&waiting);
-    scene.context.families.job_went(
+    fixture::caches(&mut scene.context).pods = vec![store];
+    scene.context.memory.families.born("j");
+    scene.context.memory.families.saw(&waiting);
+    scene.context.memory.families.job_went(
         &serde_json::from_value(job(&json!({"deletionTimestamp": "2026-03-01T10:00:00Z"})))
             .unwrap(),
     );
@@ -111,7 +111,7 @@ async fn a_pod_that_only_the_watch_still_shows_is_waited_for_until_the_watch_bri
             pods is awaited")),
         "{awaited:?}"
     );
-    scene.context.families.went(&waiting);
+    scene.context.memory.families.went(&waiting);
     writer.apply_watcher_event(&kube::runtime::watcher::Event::Delete(waiting));
     let end = scene.look_at::<Job>(Some("j")).await.unwrap();
     assert!(
@@ -128,8 +128,8 @@ async fn the_pods_of_a_job_that_is_gone_are_read_live_whatever_memory_says_of_th
     });
     let mut running = pod_of_job("Running", None);
     running["metadata"]["ownerReferences"] = json!([owner]);
-    scene.context.families.saw(&serde_json::from_value(running).unwrap());
-    scene.context.families.job_went(&serde_json::from_value(job(&json!({}))).unwrap());
+    scene.context.memory.families.saw(&serde_json::from_value(running).unwrap());
+    scene.context.memory.families.job_went(&serde_json::from_value(job(&json!({}))).unwrap());
     scene.lists(&[pod_of_job("Running", None)]);
     let awaited = scene.look_at::<Job>(Some("j")).await.unwrap();
     assert!(
@@ -142,7 +142,11 @@ async fn the_pods_of_a_job_that_is_gone_are_read_live_whatever_memory_says_of_th
     assert_eq!(end, ChildState::Succeeded(None));
     // One that went unseen stays nobody's for ever neither.
     let unseen = Scene::with_job();
-    unseen.context.families.saw(&serde_json::from_value(pod_of_job("Running", None)).unwrap());
+    unseen
+        .context
+        .memory
+        .families
+        .saw(&serde_json::from_value(pod_of_job("Running", None)).unwrap());
     unseen.lists(&[]);
     let vanished = unseen.look_at::<Job>(Some("j")).await.unwrap();
     assert!(matches!(vanished, ChildState::Absent(_)), "{vanished:?}");

@@ -1,0 +1,73 @@
+//! Applies and deletes the objects of steps.
+//!
+//! # Guarantees
+//! Only the object with the UID that the status names is deleted. A refusal that a person has to
+//! correct ends the attempt.
+
+use super::performance::{Next, Performance};
+use crate::{
+    controller::{
+        cluster::{impersonate::Target, refusal::Trouble},
+        memory::{attempt::AttemptKey, remembered::never_begun},
+        observe::object::{account, mark},
+    },
+    model::{
+        observation::ChildState,
+        saga::{ValidSaga, Work},
+    },
+};
+
+/// Applies the object, or deletes the object with this UID.
+pub(crate) async fn begin(
+    performance: &Performance<'_>,
+    saga: &ValidSaga,
+    key: &AttemptKey,
+    work: &Work,
+    uid: Option<&str>,
+) -> Next {
+    let (attempts, objects) = (&performance.memory.attempts, &performance.cluster.objects);
+    // The attempt is remembered before the write, so that the outcome can be noted.
+    attempts.look(key, |_| ());
+    let done = match (work, uid) {
+        (Work::Apply(action), _) => {
+            let target = Target::applied(account(saga), action);
+            objects.apply(target, action, &mark(saga, key), false).await
+        }
+        (Work::Delete(object), Some(uid)) => {
+            let target = Target::of(account(saga), object);
+            objects.delete(target, uid).await.map(|()| uid.to_owned())
+        }
+        (
+            Work::Delete(_)
+            | Work::Until(_)
+            | Work::Pod(_)
+            | Work::Job(_)
+            | Work::Http(_)
+            | Work::Saga(_)
+            | Work::UndoSaga
+            | Work::Approval(_)
+            | Work::Wait(_),
+            _,
+        ) => return Next::Later,
+    };
+    match done {
+        Ok(uid) => attempts.child_seen(key, &uid),
+        Err(Trouble::Final(_, message)) if attempts.look(key, |known| known.unanswered) => {
+            attempts.ended(key, ChildState::Unknown { message, retry_after: None });
+        }
+        Err(Trouble::Final(_, message)) => attempts.ended(key, never_begun(message, true)),
+        Err(Trouble::Passes(message) | Trouble::NoKind(_, message)) => {
+            attempts.refused(key, message);
+        }
+        Err(Trouble::Lost(message)) => {
+            tracing::warn!(
+                message,
+                "nobody can tell whether the object was written: it is looked at again"
+            );
+            attempts.unanswered(key);
+            // The object is read at once, and written again only after a wait.
+            attempts.refused(key, message);
+        }
+    }
+    Next::AtOnce
+}

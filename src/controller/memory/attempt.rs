@@ -1,0 +1,251 @@
+//! What this process knows of one attempt beyond the status: a child that it created or saw,
+//! refusals, an HTTP request under way, and its result.
+//!
+//! # Guarantees
+//! Only this process knows the outcome of its HTTP requests. For everything else the cluster
+//! decides, and if this process could begin nothing, another replica may have continued.
+
+use std::time::{Duration, Instant};
+
+use tokio::task::AbortHandle;
+
+use crate::{
+    api::names::AttemptId,
+    controller::{http::sent::Sent, limits::reservation::Call},
+    model::{
+        command::Demand,
+        observation::{ChildState, Failure, Reached, Unheard},
+    },
+};
+
+/// The age before an attempt may be removed together with its saga. The list of live sagas may be
+/// older than the attempt.
+pub(super) const KEPT: Duration = Duration::from_mins(10);
+
+/// The key of an attempt: the saga's UID and the attempt.
+pub type AttemptKey = (String, AttemptId);
+
+/// What this process knows of one attempt.
+#[derive(Debug)]
+pub struct Known {
+    /// When this process first read the intent.
+    pub first_read: Instant,
+    /// When this process first saw the child, and its UID.
+    pub child: Option<(Instant, String)>,
+    /// The API server's newest definite refusal to create the child.
+    pub refusal: Option<Refusal>,
+    /// Whether the answer to a creation was lost. If so, a later refusal proves nothing.
+    pub unanswered: bool,
+    /// Whether the operator looked for other sagas that applied the same object.
+    pub looked_for_rivals: bool,
+    /// The demands that the child saga could not be sent at the last try.
+    pub unheard: Vec<Unheard>,
+    /// The end of the attempt by the last copy of a child that the watch calls gone.
+    pub gone: Option<ChildState>,
+    /// When this process first saw that the child is terminating.
+    pub deleting_since: Option<Instant>,
+    /// When this process first saw that the child ended by a signal while another container of the
+    /// child still runs.
+    pub held_up_since: Option<Instant>,
+    /// What the child did or waited for when this process ended it because its time limit had
+    /// passed.
+    pub overdue: Option<String>,
+    /// The end of the attempt, if this process knows it and the status does not show it yet.
+    pub end: Option<ChildState>,
+    /// The end and the refusal that were known when this process stopped leading.
+    pub(super) aside: Option<(Option<ChildState>, Option<Refusal>)>,
+    /// The intent that this process was about to write.
+    pub(super) intent: Option<Intent>,
+    /// Whether the attempt is an HTTP request that was started.
+    pub(super) request: bool,
+    /// The HTTP request under way.
+    pub(super) flight: Option<Flight>,
+}
+
+/// The intent of an HTTP request that this process was about to write.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Intent {
+    pub(super) at: Instant,
+    /// Whether a copy of the saga has shown the intent since.
+    pub(super) shown: bool,
+}
+
+/// An HTTP request under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) since: Instant,
+    pub(super) task: AbortHandle,
+    pub(super) departure: Departure,
+}
+
+/// What is known of an HTTP request that is about to be started.
+#[derive(Debug, Clone, Default)]
+pub struct Departure {
+    /// The saga's namespace and name.
+    pub saga: (String, String),
+    /// Whether any part of it may have been sent.
+    pub sent: Sent,
+    /// The part of the HTTP request in the circuit breaker of its host.
+    pub call: Option<Call>,
+}
+
+impl Flight {
+    /// Aborts the HTTP request and returns its end: `end` if the request may have happened.
+    pub(super) fn abort(self, end: ChildState) -> ChildState {
+        let Self { task, departure: Departure { sent, saga: _, call: _ }, since: _ } = self;
+        // The request is forbidden first, because a request that is not forbidden may be sent until
+        // the task has ended.
+        let kept = sent.forbid();
+        task.abort();
+        if kept { never_sent() } else { end }
+    }
+}
+
+/// Returns the end of an HTTP request that this process was to send and never did. It costs no
+/// attempt.
+#[must_use]
+pub fn never_sent() -> ChildState {
+    let message = "the request was called off before anything of it was sent".into();
+    ChildState::Failed(Failure {
+        reached: Reached::Nothing,
+        last: false,
+        exit_code: None,
+        disrupted: true,
+        retry_after: None,
+        message,
+    })
+}
+
+/// Returns the end of an HTTP request that this process was to send, and that is neither under way
+/// nor known to have ended. If this process has known the request since before its intent was
+/// written, nothing was sent. A request that this process has forgotten was settled once: then the
+/// status is an old one, for example from a restored backup.
+#[must_use]
+pub fn called_off(known: &Known) -> ChildState {
+    if known.is_intended_here() {
+        return never_sent();
+    }
+    let message =
+        "it may have been sent: the operator that was to send it does not know of it any more"
+            .into();
+    ChildState::Unknown { message, retry_after: None }
+}
+
+/// A temporary refusal.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The API server's message.
+    pub message: String,
+    /// When the creation is tried again.
+    pub until: Instant,
+    pub(super) times: u32,
+}
+
+impl Known {
+    pub(crate) fn new() -> Self {
+        Self {
+            first_read: Instant::now(),
+            child: None,
+            refusal: None,
+            unanswered: false,
+            looked_for_rivals: false,
+            unheard: Vec::new(),
+            gone: None,
+            overdue: None,
+            deleting_since: None,
+            held_up_since: None,
+            end: None,
+            aside: None,
+            intent: None,
+            request: false,
+            flight: None,
+        }
+    }
+
+    /// Returns whether this process wrote the intent, or was about to, and remembers everything
+    /// that happened to the attempt since.
+    #[must_use]
+    pub const fn is_intended_here(&self) -> bool {
+        self.intent.is_some()
+    }
+
+    /// Returns whether the attempt stays in memory. `active`: whether a copy of the saga shows the
+    /// attempt as active.
+    pub(super) fn is_kept(&mut self, active: bool) -> bool {
+        match &mut self.intent {
+            // Before the copy showed the intent, nobody had read it.
+            Some(intent) if active && !intent.shown => {
+                (intent.shown, self.first_read) = (true, Instant::now());
+            }
+            // The answer to the write of the intent may have been lost, and the copy may be older
+            // than the write.
+            Some(intent) if !intent.shown && !self.request && intent.at.elapsed() < KEPT => {
+                return true;
+            }
+            Some(_) | None => {}
+        }
+        active || self.flight.is_some()
+    }
+
+    /// Returns whether the attempt is an HTTP request that is under way, or whose end is not known
+    /// to be in the status.
+    pub(super) const fn is_unrecorded_request(&self) -> bool {
+        self.flight.is_some() || (self.request && self.end.is_some())
+    }
+
+    /// Returns the end of the attempt, as this process knows it. `there`: whether something of the
+    /// attempt exists. If something exists although this process could begin nothing, another
+    /// replica began it, and the refusal is forgotten.
+    pub fn end(&mut self, there: bool) -> Option<ChildState> {
+        let nothing = matches!(
+            &self.end,
+            Some(ChildState::Failed(Failure { reached: Reached::Nothing, .. }))
+        );
+        if there && nothing && !self.request && self.child.is_none() {
+            self.forget_verdict();
+        }
+        self.end.clone()
+    }
+
+    pub(super) fn forget_verdict(&mut self) {
+        (self.end, self.refusal, self.aside) = (None, None, None);
+    }
+
+    pub(super) fn set_verdict_aside(&mut self) {
+        // If this runs twice in a row, the values of the first run are kept.
+        let (end, refusal) = self.aside.take().unwrap_or_default();
+        self.aside = Some((self.end.take().or(end), self.refusal.take().or(refusal)));
+    }
+
+    pub(super) fn take_verdict_up(&mut self) {
+        if let Some((end, refusal)) = self.aside.take() {
+            self.end = self.end.take().or(end);
+            self.refusal = self.refusal.take().or(refusal);
+        }
+    }
+
+    /// Returns whether this process is certain that no child was created: every creation of its own
+    /// was definitely refused.
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        self.refusal.is_some() && !self.unanswered
+    }
+
+    /// Notes the result of a demand on the child. `failed`: why the demand could not be sent.
+    /// Returns whether the failure is new. Earlier results of the same kind of demand count no
+    /// more.
+    pub fn told(&mut self, demand: &Demand, failed: Option<Unheard>) -> bool {
+        let kind = std::mem::discriminant(demand);
+        let before = self.unheard.len();
+        self.unheard.retain(|unheard| std::mem::discriminant(&unheard.demand) != kind);
+        let news = failed.is_some() && self.unheard.len() == before;
+        self.unheard.extend(failed);
+        news
+    }
+
+    /// Returns since when an HTTP request is under way.
+    #[must_use]
+    pub fn in_flight(&self) -> Option<Instant> {
+        self.flight.as_ref().map(|flight| flight.since)
+    }
+}

@@ -1,0 +1,268 @@
+//! Observes Pods and Jobs.
+//!
+//! # Guarantees
+//! - A child is reported absent only after a live read did not find it.
+//! - If this process could not create the child and the child exists, another replica created it.
+//! - If the operator may not read a child, it concludes nothing, unless the namespace is
+//!   terminating. The deletion of a namespace first removes the operator's rights there, and then
+//!   everything that is left.
+
+use std::time::{Duration, Instant};
+
+use super::sources::Sources;
+use crate::{
+    api::{ActiveAttempt, SagaStatus},
+    controller::{
+        cluster::{
+            error::Error,
+            namespace::{NAMESPACE_POLL, is_terminating},
+            watch_health::Watched,
+        },
+        memory::{
+            attempt::AttemptKey,
+            remembered::{absent, remembered, with_reason},
+        },
+        workload::Child,
+    },
+    model::{observation::ChildState, saga::ValidSaga},
+    objects::child::{
+        DELETION_POLL, WATCH_LAG, after_another, given_up, is_child, is_late, is_ours,
+        name_conflict, unless_done,
+    },
+};
+
+/// Returns the state of a Pod or a Job, and after how long to requeue the saga. If this process
+/// ended the child, the state says why.
+pub(super) async fn explained<K: Child>(
+    sources: &Sources<'_>,
+    saga: &ValidSaga,
+    status: &SagaStatus,
+    key: &AttemptKey,
+    attempt: &ActiveAttempt,
+) -> Result<(ChildState, Option<Duration>), Error> {
+    let (state, poll) = child::<K>(sources, saga, key, attempt).await?;
+    let cancelled = status.cancel_requested.is_some();
+    Ok((sources.memory.attempts.look(key, |known| with_reason(known, state, cancelled)), poll))
+}
+
+/// Returns the state of a Pod or a Job, from the watch, from this process's memory, or from a live
+/// read. Also returns after how long to requeue the saga.
+async fn child<K: Child>(
+    sources: &Sources<'_>,
+    saga: &ValidSaga,
+    key: &AttemptKey,
+    attempt: &ActiveAttempt,
+) -> Result<(ChildState, Option<Duration>), Error> {
+    let name = K::name_of(&saga.name, &saga.uid, &key.1);
+    let cached = K::cached(sources.cluster, &saga.namespace, &name);
+    let there = attempt.child_uid.is_some()
+        || cached.as_ref().is_some_and(|found| is_ours(found.as_ref(), &key.0, &key.1));
+    if let Some(end) = sources.memory.attempts.look(key, |known| known.end(there)) {
+        return Ok((end, None));
+    }
+    let child = sources
+        .memory
+        .attempts
+        .look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()))
+        .or_else(|| attempt.child_uid.clone());
+    let barred = sources.cluster.barred.is(&saga.namespace, K::WATCHED);
+    let mut newest = None;
+    if let Some(found) = cached.filter(|found| !is_another::<K>(found, child.as_deref())) {
+        let (state, poll) = seen(sources, key, attempt, found.as_ref()).await?;
+        // An end stays an end, even if the copy is old.
+        if !barred || !matches!(state, ChildState::Active { .. }) {
+            return Ok((state, poll));
+        }
+        newest = Some(state);
+    }
+    let gone = sources.memory.attempts.look(key, |known| known.gone.clone());
+    // The watch may have reported the child's deletion before this process knew the child. A live
+    // read looks for the child once the remembered state has expired.
+    if let Some(state) = sources.memory.attempts.look(key, remembered).filter(|_| gone.is_none()) {
+        return Ok((state, Some(WATCH_LAG)));
+    }
+    let live = match K::api(sources.cluster, &saga.namespace)
+        .get_opt(&name)
+        .await
+        .map_err(Error::api(K::READ))
+    {
+        Ok(live) => live,
+        Err(error)
+            if error.is_forbidden() && is_terminating(sources.cluster, &saga.namespace).await? =>
+        {
+            return Ok(out_of_sight::<K>(sources, &saga.namespace, key, child.as_deref(), gone));
+        }
+        // The operator may not read the child, so the cached state is the newest.
+        Err(error) if error.is_forbidden() => {
+            return newest.map(|state| (state, Some(NAMESPACE_POLL))).ok_or(error);
+        }
+        Err(error) => return Err(error),
+    };
+    after_live(sources, saga, key, attempt, child.as_deref(), gone, live).await
+}
+
+/// Returns whether the object is not the child with this UID. If no UID is known, any object may be
+/// the child.
+fn is_another<K: Child>(found: &K, child: Option<&str>) -> bool {
+    child.is_some_and(|child| found.meta().uid.as_deref() != Some(child))
+}
+
+/// Returns the state of a Pod or a Job by what a live read shows, and after how long to requeue the
+/// saga.
+///
+/// `child`: the UID of the attempt's child, if the child was ever seen. `gone`: the end that the
+/// watch delivered.
+async fn after_live<K: Child>(
+    sources: &Sources<'_>,
+    saga: &ValidSaga,
+    key: &AttemptKey,
+    attempt: &ActiveAttempt,
+    child: Option<&str>,
+    gone: Option<ChildState>,
+    live: Option<K>,
+) -> Result<(ChildState, Option<Duration>), Error> {
+    let gone = match &live {
+        // A child that lost its label continues, although the watch reports it as gone.
+        Some(found) if !is_another(found, child) => {
+            return Ok((
+                unless_done(seen(sources, key, attempt, found).await?.0, gone),
+                Some(WATCH_LAG),
+            ));
+        }
+        // Somebody deleted the attempt's child, and another replica created it again. The attempt
+        // ends only when the new child has ended.
+        Some(found) if is_ours(found, &key.0, &key.1) => {
+            return Ok((
+                after_another(seen(sources, key, attempt, found).await?.0, &K::word()),
+                Some(WATCH_LAG),
+            ));
+        }
+        Some(_) | None => {
+            if let Some(child) = child {
+                K::rest(sources.cluster, &sources.memory.families, &saga.namespace, child).await?;
+            }
+            K::after(sources.memory, key, child, gone)
+        }
+    };
+    Ok(match (live, gone) {
+        (_, Some(active @ ChildState::Active { .. })) => (active, Some(WATCH_LAG)),
+        (_, Some(gone)) => {
+            sources.memory.attempts.ended(key, gone.clone());
+            (gone, None)
+        }
+        (Some(found), None) if child.is_none() => (name_conflict(&found), None),
+        (Some(_) | None, None) => {
+            (sources.memory.attempts.look(key, |known| absent(known, known.child.is_some())), None)
+        }
+    })
+}
+
+/// Returns the state of an object that exists, if the object is the attempt's child. If the UID of
+/// the child is known, the UID identifies it, since owners and labels can be removed. Also returns
+/// after how long to requeue the saga if no event arrives.
+async fn seen<K: Child>(
+    sources: &Sources<'_>,
+    key: &AttemptKey,
+    attempt: &ActiveAttempt,
+    found: &K,
+) -> Result<(ChildState, Option<Duration>), Error> {
+    let known = sources
+        .memory
+        .attempts
+        .look(key, |known| known.child.as_ref().map(|(_, child)| child.clone()));
+    if !is_child(found, (&key.0, &key.1), [known.as_deref(), attempt.child_uid.as_deref()]) {
+        return Ok((name_conflict(found), None));
+    }
+    sources.memory.attempts.child_seen(key, found.meta().uid.as_deref().unwrap_or_default());
+    let (deleting, stuck) = found.deletion(&sources.memory.families);
+    let deleting_for = deleting.then(|| deleting_for(sources, key));
+    if let Some(end) = given_up(stuck, deleting_for) {
+        return Ok((end, None));
+    }
+    let age = sources.memory.attempts.look(key, |known| {
+        known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed())
+    });
+    let state = found.state(sources.cluster, &sources.memory.families, age).await?;
+    if !matches!(state, ChildState::Active { .. }) {
+        return Ok((state, None));
+    }
+    if is_late(deleting_for)
+        && let Some(end) = found.kept(sources.cluster, &sources.memory.families).await?
+    {
+        return Ok((end, None));
+    }
+    let held_up = found.held_up(&sources.memory.families);
+    let held_up_for = held_up.as_ref().map(|_| {
+        sources
+            .memory
+            .attempts
+            .look(key, |known| known.held_up_since.get_or_insert_with(Instant::now).elapsed())
+    });
+    let polls = deleting || held_up.is_some();
+    match held_up.zip(held_up_for) {
+        Some(((end, after), since)) if since >= after => Ok((end, None)),
+        Some(_) | None => Ok((state, polls.then_some(DELETION_POLL))),
+    }
+}
+
+/// Returns how long this process has known that the child is terminating. The first call starts the
+/// measurement.
+fn deleting_for(sources: &Sources<'_>, key: &AttemptKey) -> Duration {
+    sources
+        .memory
+        .attempts
+        .look(key, |known| known.deleting_since.get_or_insert_with(Instant::now).elapsed())
+}
+
+/// Returns the state of a child that the operator may no longer read, because the deletion of the
+/// namespace removed the operator's rights. The deletion of the namespace also deletes the child,
+/// so the child gets the same time to end as any terminating child. The duration is the time until
+/// the next poll.
+fn out_of_sight<K: Child>(
+    sources: &Sources<'_>,
+    namespace: &str,
+    key: &AttemptKey,
+    child: Option<&str>,
+    gone: Option<ChildState>,
+) -> (ChildState, Option<Duration>) {
+    // If the watch of Pods is barred, the remembered state of a Job's pods may be out of date.
+    let old = |told: &ChildState| {
+        matches!(told, ChildState::Active { .. })
+            && sources.cluster.barred.is(namespace, Watched::Pod)
+    };
+    match (K::after(sources.memory, key, child, gone).filter(|told| !old(told)), child) {
+        (Some(active @ ChildState::Active { .. }), _) => (active, Some(WATCH_LAG)),
+        (Some(end), _) => {
+            sources.memory.attempts.ended(key, end.clone());
+            (end, None)
+        }
+        (None, None) if sources.memory.attempts.look(key, |known| known.is_refused()) => {
+            (sources.memory.attempts.look(key, |known| absent(known, false)), None)
+        }
+        (None, None) => {
+            let message = format!(
+                "its namespace is being deleted, and nobody may look whether its {} was created",
+                K::word()
+            );
+            (ChildState::Unknown { message, retry_after: None }, None)
+        }
+        (None, Some(uid)) => {
+            let (age, why) = (
+                deleting_for(sources, key),
+                "its namespace is being deleted, and nobody may look at its",
+            );
+            if is_late(Some(age)) {
+                let message = format!("{why} {} any more: it may still run", K::word());
+                return (ChildState::Unknown { message, retry_after: None }, None);
+            }
+            let detail = format!("{why} {}; its end is awaited", K::word());
+            (
+                ChildState::Active { uid: Some(uid.to_owned()), age, detail, trouble: None },
+                Some(DELETION_POLL),
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

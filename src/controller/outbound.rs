@@ -1,0 +1,44 @@
+//! What HTTP requests of sagas need: the client, the limits, and the executors.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+
+use super::{
+    http::call::HttpCaller,
+    lease::{others::Others, own::Own},
+    limits::{breakers::Circuits, slots::Slots},
+    queue::Queue,
+};
+
+/// What HTTP requests of sagas need.
+pub struct Outbound {
+    /// Sends HTTP requests.
+    pub caller: HttpCaller,
+    /// The number of HTTP requests under way to each host.
+    pub slots: Arc<Slots>,
+    /// The circuit breakers of the called hosts.
+    pub circuits: Arc<Circuits>,
+    /// The executor under whose id this process sends HTTP requests.
+    pub own: Own,
+    /// The executors of other processes.
+    pub others: Others,
+    /// The API for the Leases of executors.
+    pub leases: Api<Lease>,
+}
+
+impl Outbound {
+    /// Creates what HTTP requests need. `leases`: the API for the Leases of executors.
+    #[must_use]
+    pub fn new(caller: HttpCaller, circuits: Circuits, leases: Api<Lease>, queue: Queue) -> Self {
+        Self {
+            caller,
+            slots: Arc::default(),
+            circuits: Arc::new(circuits),
+            own: Own::new(leases.clone()),
+            others: Others::new(leases.clone(), queue),
+            leases,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Reads what a decision about a saga rests on.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    plan_input::seen,
+    requeue::{STALE_AGAIN, unwatched},
+};
+use crate::{
+    api::StoredSaga,
+    controller::{
+        cluster::{
+            error::Error,
+            namespace::{self, NAMESPACE_POLL},
+        },
+        context::Context,
+        observe::{children, parent},
+        precheck,
+    },
+    fault::Fault,
+    model::{
+        input::{Precheck, Seen},
+        observation::Observed,
+        saga::ValidSaga,
+        versions::{Served, Versions},
+    },
+};
+
+/// What was read about a saga for one decision.
+pub(super) struct Gathered {
+    /// The states of the children.
+    children: Observed,
+    /// The result of the precheck.
+    tried: Precheck,
+    /// Whether the namespace is terminating.
+    terminating: bool,
+    /// Whether the parent may still have to undo the saga.
+    parent_holds: bool,
+    /// The wait before the saga is requeued even if no watch shows a change.
+    pub(super) again: Option<Duration>,
+}
+
+/// Reads what a decision about a saga rests on. Returns `None` if a precheck refused the saga and
+/// the refusal does not count yet.
+pub(super) async fn gathered(
+    context: &Context,
+    stored: &StoredSaga,
+    saga: &Result<ValidSaga, Vec<Fault>>,
+    executor: Option<&str>,
+) -> Result<Option<Gathered>, Error> {
+    let sources = context.sources();
+    let (children, again) = match (saga, stored.status.as_ref().ok()) {
+        (Ok(saga), Some(status)) => {
+            let goes = stored.metadata.deletion_timestamp.as_ref().map(|_| stored.deletion_policy);
+            children::children(&sources, saga, status, executor, goes).await?
+        }
+        (Ok(_) | Err(_), _) => (Observed::new(), None),
+    };
+    let Some(tried) = tried(context, stored, saga).await else { return Ok(None) };
+    let terminating = namespace::stalled_deletion(&context.cluster, stored).await?;
+    let parent_holds = parent::holds(&context.cluster, stored).await?;
+    let again = [
+        again,
+        unwatched(stored, &context.cluster),
+        terminating.map(|_| NAMESPACE_POLL),
+        // A new Lease enqueues no saga: the saga is requeued instead.
+        executor.is_none().then_some(STALE_AGAIN),
+    ];
+    Ok(Some(Gathered {
+        children,
+        tried,
+        terminating: terminating.unwrap_or_default(),
+        parent_holds,
+        again: again.into_iter().flatten().min(),
+    }))
+}
+
+/// Builds the input of the plan from the saga and from what this process knows, whether or not this
+/// process may begin anything.
+pub(super) fn seen_here<'a>(
+    stored: &'a StoredSaga,
+    context: &'a Context,
+    gathered: &'a Gathered,
+    served: Option<&'a Served>,
+    executor: Option<&'a str>,
+    now: Timestamp,
+) -> Seen<'a> {
+    let uid = stored.metadata.uid.as_deref().unwrap_or_default();
+    let version = stored.metadata.resource_version.as_deref().unwrap_or_default();
+    let words_wait =
+        !context.memory.writes.is_own(uid, version) && context.memory.versions.reworded_lately(uid);
+    Seen {
+        versions: Versions { words_wait, ..Versions::of(stored.strangers.as_deref(), served) },
+        terminating: gathered.terminating,
+        parent_holds: gathered.parent_holds,
+        precheck: &gathered.tried,
+        executor: executor.unwrap_or_default(),
+        skew: context.outbound.own.skew().towards_others(),
+        ..seen(stored, &context.cluster, &gathered.children, now)
+    }
+}
+
+/// Prechecks the saga before its first step. A saga with fields that this version does not know is
+/// not prechecked.
+async fn tried(
+    context: &Context,
+    stored: &StoredSaga,
+    saga: &Result<ValidSaga, Vec<Fault>>,
+) -> Option<Precheck> {
+    let known = stored.strangers.as_ref().is_none_or(|strangers| strangers.spec.is_empty());
+    let tools = context.precheck_tools();
+    match saga {
+        Ok(saga) if known => precheck::precheck(tools, stored, saga).await,
+        Ok(_) | Err(_) => Some(Precheck::default()),
+    }
+}

@@ -1,0 +1,121 @@
+//! Reserves slots and breakers for the HTTP requests of a plan, and plans again without those that
+//! find no place.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::{
+    api::{names::AttemptId, status::active_attempts},
+    controller::{
+        limits::{
+            reservation::{Admission, Outgoing},
+            slots::Slot,
+        },
+        memory::attempts::Attempts,
+        outbound::Outbound,
+        queue::Queue,
+    },
+    engine::plan,
+    fault::Fault,
+    model::{
+        input::Seen,
+        origin,
+        plan::{Effect, Plan},
+        saga::{Identity, ValidSaga, Work},
+    },
+};
+
+/// Returns the plan and the slots of the HTTP requests that it begins. If a host has no free slot
+/// or its breaker is not closed, the plan lets the HTTP requests to that host wait.
+pub(in crate::controller) fn plan_with_slots(
+    outbound: &Outbound,
+    queue: &Queue,
+    attempts: &Attempts,
+    saga: &Result<ValidSaga, Vec<Fault>>,
+    seen: &Seen<'_>,
+) -> (Plan, HashMap<AttemptId, Slot>) {
+    let (mut taken, mut room) = (HashMap::<String, Vec<Slot>>::new(), BTreeMap::new());
+    let who = saga.as_ref().map_or(("", ""), |saga| (saga.namespace.as_str(), saga.name.as_str()));
+    let mut circuits = Admission::new(&outbound.circuits, queue, who.0, who.1);
+    // Each further round adds a limit for a host or a refusing breaker for an origin. So the loop
+    // ends, at the latest when every host has a limit and every breaker refuses.
+    loop {
+        let plan = plan(saga, &Seen { room: &room, circuits: circuits.gates(), ..seen.clone() });
+        let Ok(saga) = saga else { return (plan, HashMap::new()) };
+        let requests = requests(saga, seen, &plan);
+        // Breakers come first, so that an HTTP request that waits for its breaker takes no slot.
+        let new = requests
+            .iter()
+            .filter(|request| !request.stands)
+            .filter_map(|request| request.origin.clone());
+        if !count(new).iter().all(|(origin, wanted)| circuits.ask(origin, *wanted)) {
+            continue;
+        }
+        let limited = room.len();
+        for (host, wanted) in count(requests.iter().map(|request| request.host.clone())) {
+            let slots = taken.entry(host.clone()).or_default();
+            while slots.len() < wanted && !room.contains_key(&host) {
+                match Slot::take(&outbound.slots, queue, who, &host) {
+                    Some(slot) => slots.push(slot),
+                    None => _ = room.insert(host.clone(), slots.len()),
+                }
+            }
+        }
+        if room.len() == limited {
+            let slots =
+                requests.into_iter().filter_map(|Outgoing { attempt, host, origin, stands }| {
+                    if !stands {
+                        attempts.intend(&(saga.uid.clone(), attempt.clone()));
+                    }
+                    let call = origin.and_then(|origin| circuits.take(&origin, stands));
+                    Some((attempt, taken.get_mut(&host)?.pop()?.with(call)))
+                });
+            return (plan, slots.collect());
+        }
+    }
+}
+
+/// Returns the HTTP requests that a plan begins.
+fn requests(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<Outgoing> {
+    let standing: BTreeSet<_> =
+        seen.status.iter().flat_map(active_attempts).map(|(attempt, _)| attempt).collect();
+    let request = |identity: &Identity, place: usize| match &saga
+        .steps
+        .get(place)?
+        .operation(identity.attempt.direction)?
+        .work
+    {
+        Work::Http(action) => {
+            let (attempt, host, origin) =
+                (identity.attempt.clone(), origin::host(&action.url), origin::origin(&action.url));
+            Some(Outgoing { stands: standing.contains(&attempt), attempt, host, origin })
+        }
+        Work::Pod(_)
+        | Work::Job(_)
+        | Work::Apply(_)
+        | Work::Delete(_)
+        | Work::Until(_)
+        | Work::Saga(_)
+        | Work::UndoSaga
+        | Work::Approval(_)
+        | Work::Wait(_) => None,
+    };
+    let begins = plan.drafted_effects().iter();
+    begins
+        .filter_map(|effect| {
+            if let Effect::Begin { identity, place, .. } = effect {
+                request(identity, *place)
+            } else {
+                None
+            }
+        })
+        .collect()
+}
+
+/// Counts how often each value occurs.
+fn count<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
+    let mut counts = BTreeMap::new();
+    for one in all {
+        *counts.entry(one).or_default() += 1;
+    }
+    counts
+}

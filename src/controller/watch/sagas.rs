@@ -1,0 +1,74 @@
+//! The stream of sagas, and the parents and children that a changed saga enqueues.
+
+use futures::{Stream, StreamExt};
+use kube::{
+    Api,
+    runtime::{
+        WatchStreamExt,
+        reflector::store::Writer,
+        watcher::{self, Event, watcher},
+    },
+};
+use tokio::sync::watch;
+
+use super::{
+    listeners::{Listeners, health},
+    relist::{PAGE, news},
+    sync::when_listed,
+};
+use crate::{
+    api::StoredSaga,
+    controller::{cluster::watch_health::Watched, observe::parent, queue::Queue},
+    objects::child_saga,
+};
+
+/// Returns the stream of all sagas. Errors end here: passed on, an error would hold up all other
+/// streams for as long as its backoff.
+pub(super) fn saga_stream(
+    api: Api<StoredSaga>,
+    writer: Writer<StoredSaga>,
+    listed: watch::Sender<bool>,
+    listeners: Listeners,
+) -> impl Stream<Item = Result<StoredSaga, watcher::Error>> + Send + 'static {
+    let (store, health) = (writer.as_reader(), health(&listeners, &api, Watched::Saga));
+    let (parents, children) = (listeners.queue.clone(), listeners.queue);
+    let events = watcher(api, watcher::Config::default().page_size(PAGE))
+        .default_backoff()
+        .inspect(move |event| health.note(event))
+        .inspect(move |event| match event {
+            // A changed or deleted child enqueues its parent. A list enqueues every saga in it.
+            Ok(Event::Apply(saga) | Event::Delete(saga)) => {
+                if let (Some(parent), Some(namespace)) =
+                    (child_saga::parent(saga), &saga.metadata.namespace)
+                {
+                    parents.enqueue(namespace, parent);
+                }
+            }
+            Ok(Event::Init | Event::InitApply(_) | Event::InitDone) | Err(_) => {}
+        })
+        .reflect(writer)
+        .inspect(when_listed(listed))
+        // Only now: a child reads the cached copy of its parent.
+        .inspect(move |event| {
+            if let Ok(event) = event {
+                enqueue_children(&children, event);
+            }
+        })
+        // A deleted saga needs no reconcile.
+        .filter(|event| std::future::ready(!matches!(event, Ok(Event::Delete(_)))));
+    news(events, store)
+}
+
+/// Enqueues the children of a saga that removed their finalizers because of the saga, or will add
+/// them again.
+fn enqueue_children(queue: &Queue, event: &Event<StoredSaga>) {
+    let (saga, gone) = match event {
+        Event::Apply(saga) => (saga, false),
+        Event::Delete(saga) => (saga, true),
+        // The children are in the list too.
+        Event::Init | Event::InitApply(_) | Event::InitDone => return,
+    };
+    for child in parent::children_to_enqueue(saga, gone) {
+        queue.enqueue(saga.metadata.namespace.as_deref().unwrap_or_default(), &child);
+    }
+}
