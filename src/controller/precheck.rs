@@ -22,7 +22,7 @@ use super::{
     cluster::{
         connection::Cluster,
         impersonate::{Account, Target, target},
-        refusal::{Refused, Trouble},
+        refusal::{ErrorClass, Refused, Trouble, classify},
         secrets::{SecretError, SecretReader},
     },
     evaluations::{Evaluations, Weight},
@@ -181,9 +181,10 @@ fn of_trouble(trouble: Trouble) -> Verdict {
         Trouble::Final(_, message) if message.contains("does not support dry run") => {
             Verdict::Unchecked(message)
         }
-        Trouble::Final(Refused::Malformed | Refused::Forbidden, message) => {
-            Verdict::Refused(Mend::Objects, message)
-        }
+        Trouble::Final(
+            Refused::Malformed | Refused::Forbidden | Refused::NotImpersonated,
+            message,
+        ) => Verdict::Refused(Mend::Objects, message),
         Trouble::Final(Refused::Nowhere, message) => Verdict::Refused(Mend::Places, message),
         // For example, a conflict over fields that another manager may have given up by then.
         Trouble::Final(Refused::Otherwise, message)
@@ -204,18 +205,24 @@ async fn try_child<K: Child>(cluster: &Cluster, built: Result<K, String>) -> Ver
         .await
     {
         Ok(_) => Verdict::Fine,
+        Err(kube::Error::Api(status)) if status.code == 409 => Verdict::Fine,
         Err(kube::Error::Api(status)) => {
             let said = bounded_line(&status.message, MAX_REASON);
-            match status.code {
-                409 => Verdict::Fine,
-                _ if status.message.contains("exceeded quota")
-                    || status.message.contains("does not support dry run") =>
+            let dry_runs = !status.message.contains("does not support dry run");
+            match classify(&kube::Error::Api(status)) {
+                ErrorClass::Permanent(Refused::Forbidden | Refused::NotImpersonated)
+                    if dry_runs =>
                 {
-                    Verdict::Unchecked(said)
+                    Verdict::Refused(Mend::Objects, said)
                 }
-                403 => Verdict::Refused(Mend::Objects, said),
-                400 | 422 => Verdict::Refused(Mend::Nothing, said),
-                _ => Verdict::Unchecked(said),
+                ErrorClass::Permanent(Refused::Malformed) if dry_runs => {
+                    Verdict::Refused(Mend::Nothing, said)
+                }
+                ErrorClass::Permanent(_)
+                | ErrorClass::Exists
+                | ErrorClass::Conflict
+                | ErrorClass::Passing
+                | ErrorClass::Lost => Verdict::Unchecked(said),
             }
         }
         Err(_) => Verdict::Unchecked("the API server did not answer".into()),

@@ -19,6 +19,23 @@ pub struct WatchQueue {
     pub sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
 }
 
+/// The namespace and the name of a saga.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SagaRef {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl SagaRef {
+    /// Returns the reference to the saga of this namespace and name.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
 /// A handle to the queues of all watches. All clones stand for the same queues.
 #[derive(Clone, Debug)]
 pub struct Queue {
@@ -36,9 +53,9 @@ impl Queue {
     }
 
     /// Enqueues a saga for a reconcile.
-    pub fn enqueue(&self, namespace: &str, name: &str) {
+    pub fn enqueue(&self, SagaRef { namespace, name }: &SagaRef) {
         for queue in self.watches.iter() {
-            if queue.namespace.as_deref().is_none_or(|watched| watched == namespace) {
+            if queue.namespace.as_ref().is_none_or(|watched| watched == namespace) {
                 // If the queue is closed, the process is about to end.
                 let _ = queue.sender.send(ObjectRef::new(name).within(namespace));
             }
@@ -48,7 +65,7 @@ impl Queue {
     /// Enqueues every cached saga for which `wanted` returns true.
     pub fn enqueue_where(&self, wanted: impl Fn(&StoredSaga) -> bool) {
         for saga in self.sagas.iter().flat_map(Store::state).filter(|saga| wanted(saga)) {
-            self.enqueue(namespace(&saga), name(&saga));
+            self.enqueue(&SagaRef::new(namespace(&saga), name(&saga)));
         }
     }
 }

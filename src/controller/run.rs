@@ -220,8 +220,8 @@ async fn drain(context: &Context, limit: Duration) {
         "some requests did not end in time: their outcome is unknown"
     );
     // Only this process knows that it called them off.
-    for (namespace, name) in called_off {
-        context.queue.enqueue(&namespace, &name);
+    for saga in &called_off {
+        context.queue.enqueue(saga);
     }
     let begun = Instant::now();
     while context.memory.attempts.unrecorded_requests() > 0 && begun.elapsed() < RECORDED {

@@ -35,8 +35,10 @@ pub(crate) enum Unserved {
 pub(crate) enum Refused {
     /// No such object can exist: its content or its name is invalid.
     Malformed,
-    /// The account lacks the right, or the operator may not impersonate the account.
+    /// The account lacks the right.
     Forbidden,
+    /// The operator may not impersonate the account.
+    NotImpersonated,
     /// What should contain the object does not exist, such as its namespace.
     Nowhere,
     /// Another reason, such as fields that belong to another manager.
@@ -50,42 +52,79 @@ impl Trouble {
     }
 }
 
-/// Returns the meaning of an error of the client.
+/// The class of a failed call, by the answer alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorClass {
+    /// The name of the object to create is taken.
+    Exists,
+    /// Another write came first, or another manager owns the fields.
+    Conflict,
+    /// The call was refused for a temporary reason, before anything was done.
+    Passing,
+    /// The call was refused. A person has to correct something.
+    Permanent(Refused),
+    /// It is unknown whether the call took effect.
+    Lost,
+}
+
+/// Returns the class of an error of the client. This is the one table of what the answers of the
+/// API server mean for a write.
+pub(crate) fn classify(error: &kube::Error) -> ErrorClass {
+    let kube::Error::Api(status) = error else { return ErrorClass::Lost };
+    let says = |text: &str| status.message.contains(text);
+    match status.code {
+        409 if status.reason == "AlreadyExists" => ErrorClass::Exists,
+        409 if status.reason == "Conflict" => ErrorClass::Conflict,
+        // A 401 is about the operator's own credentials. No saga may fail while they are being
+        // renewed.
+        401 | 409 | 429 => ErrorClass::Passing,
+        403 if says("exceeded quota") => ErrorClass::Passing,
+        403 if says("cannot impersonate") => ErrorClass::Permanent(Refused::NotImpersonated),
+        403 => ErrorClass::Permanent(Refused::Forbidden),
+        // The API server calls webhooks before it stores anything, so nothing was done.
+        500 if says("failed calling webhook") => ErrorClass::Passing,
+        // The API server answers server-side apply with this 500 if the manifest has an unknown
+        // field.
+        500 if says("failed to create typed patch object") => {
+            ErrorClass::Permanent(Refused::Malformed)
+        }
+        400 | 422 => ErrorClass::Permanent(Refused::Malformed),
+        404 => ErrorClass::Permanent(Refused::Nowhere),
+        408 => ErrorClass::Lost,
+        402..=499 => ErrorClass::Permanent(Refused::Otherwise),
+        _ => ErrorClass::Lost,
+    }
+}
+
+/// Returns the meaning of an error of the client for the object of a step.
 pub(crate) fn trouble(target: Target<'_>, verb: &str, error: &kube::Error) -> Trouble {
     let kube::Error::Api(status) = error else {
         return Trouble::Lost("the API server did not answer".into());
     };
     let said = bounded_line(&status.message, MAX_REASON);
     let account = target.account;
-    let refused = || format!("the API server refused {} {:?}: {said}", target.kind, target.name);
-    match status.code {
-        403 if status.message.contains("exceeded quota") => Trouble::Passes(said),
-        403 if status.message.contains("cannot impersonate") => Trouble::Final(
-            Refused::Forbidden,
-            format!(
-                "the operator may not impersonate {account}: give the operator the verb \
-                 impersonate on serviceaccounts in namespace {:?}",
-                account.namespace
-            ),
+    let permanent = |kind: Refused| match kind {
+        Refused::NotImpersonated => format!(
+            "the operator may not impersonate {account}: give the operator the verb impersonate \
+             on serviceaccounts in namespace {:?}",
+            account.namespace
         ),
-        403 => Trouble::Final(
-            Refused::Forbidden,
-            format!("{account} may not {verb} {} {:?}: {said}", target.kind, target.name),
-        ),
-        409 if status.reason == "Conflict" && verb == "patch" => Trouble::Final(
+        Refused::Forbidden => {
+            format!("{account} may not {verb} {} {:?}: {said}", target.kind, target.name)
+        }
+        Refused::Malformed | Refused::Nowhere | Refused::Otherwise => {
+            format!("the API server refused {} {:?}: {said}", target.kind, target.name)
+        }
+    };
+    match classify(error) {
+        ErrorClass::Conflict if verb == "patch" => Trouble::Final(
             Refused::Otherwise,
             format!("fields belong to another manager: {said}; set force to take them over"),
         ),
-        401 | 409 | 429 => Trouble::Passes(said),
-        500 if status.message.contains("failed calling webhook") => Trouble::Passes(said),
-        // The API server answers server-side apply with this 500 if the manifest has an unknown
-        // field.
-        500 if status.message.contains("failed to create typed patch object") => {
-            Trouble::malformed(refused())
+        ErrorClass::Exists | ErrorClass::Conflict | ErrorClass::Passing => Trouble::Passes(said),
+        ErrorClass::Permanent(kind) => Trouble::Final(kind, permanent(kind)),
+        ErrorClass::Lost => {
+            Trouble::Lost(format!("the API server answered {}: {said}", status.code))
         }
-        400 | 422 => Trouble::malformed(refused()),
-        404 => Trouble::Final(Refused::Nowhere, refused()),
-        401..=499 if status.code != 408 => Trouble::Final(Refused::Otherwise, refused()),
-        code => Trouble::Lost(format!("the API server answered {code}: {said}")),
     }
 }

@@ -3,7 +3,10 @@
 use kube::Resource;
 use serde_json::{Value, json};
 
-use super::performance::{Next, Performance};
+use super::{
+    performance::{Next, Performance},
+    refused::{Noted, note},
+};
 use crate::{
     api::{
         DeletionPolicy, RequestAction, Saga, SagaAction,
@@ -18,7 +21,7 @@ use crate::{
     engine::succession::Hindrance,
     model::{
         command::Demand,
-        observation::{ChildState, Unheard},
+        observation::Unheard,
         saga::{Identity, ValidSaga},
     },
     objects::child_saga::child_saga,
@@ -86,22 +89,15 @@ pub(crate) async fn create_child(
         }
         // A saga of this name exists. The next reconcile reads whose it is.
         Ok(None) => {}
-        // An earlier call may have created the child.
-        Err(Trouble::Final(_, message)) if attempts.look(&key, |known| known.unanswered) => {
-            attempts.ended(&key, ChildState::Unknown { message, retry_after: None });
-        }
-        Err(Trouble::Final(_, message)) => attempts.ended(&key, never_begun(message, true)),
-        Err(Trouble::Passes(message) | Trouble::NoKind(_, message)) => {
-            attempts.refused(&key, message);
-        }
-        Err(Trouble::Lost(message)) => {
-            tracing::warn!(
-                message,
-                "nobody can tell whether the child saga was created: it is looked for by and by"
-            );
-            attempts.unanswered(&key);
-            // If the API server does not answer, the creation is not repeated at once.
-            attempts.refused(&key, message);
+        Err(refused) => {
+            if let Noted::Lost(message) = note(attempts, &key, refused) {
+                tracing::warn!(
+                    message,
+                    "nobody can tell whether the child saga was created: it is looked for by and by"
+                );
+                // If the API server does not answer, the creation is not repeated at once.
+                attempts.refused(&key, message);
+            }
         }
     }
     Next::AtOnce

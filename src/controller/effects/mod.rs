@@ -6,6 +6,7 @@ pub(crate) mod object;
 pub mod perform;
 pub mod performance;
 pub mod publish;
+mod refused;
 pub(crate) mod request;
 mod rival;
 mod succession;

@@ -4,17 +4,17 @@
 //! Only the object with the UID that the status names is deleted. A refusal that a person has to
 //! correct ends the attempt.
 
-use super::performance::{Next, Performance};
+use super::{
+    performance::{Next, Performance},
+    refused::{Noted, note},
+};
 use crate::{
     controller::{
-        cluster::{impersonate::Target, refusal::Trouble},
-        memory::{attempt::AttemptKey, remembered::never_begun},
+        cluster::impersonate::Target,
+        memory::attempt::AttemptKey,
         observe::object::{account, mark},
     },
-    model::{
-        observation::ChildState,
-        saga::{ValidSaga, Work},
-    },
+    model::saga::{ValidSaga, Work},
 };
 
 /// Applies the object, or deletes the object with this UID.
@@ -52,21 +52,15 @@ pub(crate) async fn begin(
     };
     match done {
         Ok(uid) => attempts.child_seen(key, &uid),
-        Err(Trouble::Final(_, message)) if attempts.look(key, |known| known.unanswered) => {
-            attempts.ended(key, ChildState::Unknown { message, retry_after: None });
-        }
-        Err(Trouble::Final(_, message)) => attempts.ended(key, never_begun(message, true)),
-        Err(Trouble::Passes(message) | Trouble::NoKind(_, message)) => {
-            attempts.refused(key, message);
-        }
-        Err(Trouble::Lost(message)) => {
-            tracing::warn!(
-                message,
-                "nobody can tell whether the object was written: it is looked at again"
-            );
-            attempts.unanswered(key);
-            // The object is read at once, and written again only after a wait.
-            attempts.refused(key, message);
+        Err(refused) => {
+            if let Noted::Lost(message) = note(attempts, key, refused) {
+                tracing::warn!(
+                    message,
+                    "nobody can tell whether the object was written: it is looked at again"
+                );
+                // The object is read at once, and written again only after a wait.
+                attempts.refused(key, message);
+            }
         }
     }
     Next::AtOnce

@@ -18,6 +18,7 @@ use super::{
     child_saga, end, object,
     performance::{Next, Performance},
     publish::publish,
+    refused::{Noted, note},
     request::{self, Flight},
     rival, succession,
 };
@@ -25,7 +26,11 @@ use crate::{
     api::{status::Keys, stored::namespace},
     clock::between,
     controller::{
-        cluster::{error::Error, sagas::may_still_begin},
+        cluster::{
+            error::Error,
+            refusal::{ErrorClass, Trouble, classify},
+            sagas::may_still_begin,
+        },
         memory::{attempt::AttemptKey, remembered::never_begun},
         record::{self, Record, Recorder},
         workload::Child,
@@ -33,7 +38,6 @@ use crate::{
     coordination::fence::{Age, leaves_unread},
     engine::succession::Hindrance,
     model::{
-        observation::ChildState,
         plan::{Effect, StatusWrite},
         saga::{Identity, ValidSaga, Work},
     },
@@ -281,63 +285,39 @@ pub(crate) async fn create<K: Child>(
         }
         Err(source) => source,
     };
-    match refusal(&source, &K::word()) {
-        Refusal::Exists => {
-            let name = child.meta().name.as_deref().unwrap_or_default();
-            // The object was deleted between the two calls. The next reconcile finds out.
-            let Some(existing) = api.get_opt(name).await.map_err(Error::api(K::READ))? else {
-                return Ok(Next::AtOnce);
-            };
-            if is_ours(&existing, &key.0, &key.1) {
-                attempts.child_seen(key, existing.meta().uid.as_deref().unwrap_or_default());
-            } else {
-                attempts.ended(key, name_conflict(&existing));
-            }
+    if classify(&source) == ErrorClass::Exists {
+        let name = child.meta().name.as_deref().unwrap_or_default();
+        // The object was deleted between the two calls. The next reconcile finds out.
+        let Some(existing) = api.get_opt(name).await.map_err(Error::api(K::READ))? else {
+            return Ok(Next::AtOnce);
+        };
+        if is_ours(&existing, &key.0, &key.1) {
+            attempts.child_seen(key, existing.meta().uid.as_deref().unwrap_or_default());
+        } else {
+            attempts.ended(key, name_conflict(&existing));
         }
-        Refusal::Passes(message) => attempts.refused(key, message),
-        // An earlier call may have created the child.
-        Refusal::Final(message) if attempts.look(key, |known| known.unanswered) => {
-            attempts.ended(key, ChildState::Unknown { message, retry_after: None });
-        }
-        Refusal::Final(message) => attempts.ended(key, never_begun(message, true)),
-        // The answer was lost, so the child may exist. The next reconcile looks for it.
-        Refusal::None => {
-            attempts.unanswered(key);
-            return Err(Error::Api { doing: K::CREATE, source });
-        }
+        return Ok(Next::AtOnce);
     }
-    Ok(Next::AtOnce)
+    match note(attempts, key, refusal(&source, &K::word())) {
+        Noted::InMemory => Ok(Next::AtOnce),
+        // The child may exist. The next reconcile looks for it.
+        Noted::Lost(_) => Err(Error::Api { doing: K::CREATE, source }),
+    }
 }
 
-/// The meaning of a failed creation.
-enum Refusal {
-    /// An object of that name exists.
-    Exists,
-    /// The API server refused for a temporary reason.
-    Passes(String),
-    /// The API server refused permanently.
-    Final(String),
-    /// It is unknown whether the child was created.
-    None,
-}
-
-/// Sorts a failed creation. A temporary refusal uses up no attempt. A refusal that a person has to
-/// correct is permanent.
-fn refusal(error: &kube::Error, kind: &str) -> Refusal {
-    let kube::Error::Api(status) = error else { return Refusal::None };
-    let message =
-        format!("the API server refused its {kind}: {}", bounded_line(&status.message, MAX_REASON));
-    match status.code {
-        409 if status.reason == "AlreadyExists" => Refusal::Exists,
-        // A 401 is about the operator's own credentials. No saga may fail while they are being
-        // renewed.
-        401 | 409 | 429 => Refusal::Passes(message),
-        403 if status.message.contains("exceeded quota") => Refusal::Passes(message),
-        // The API server calls webhooks before it stores anything, so nothing was created.
-        500 if status.message.contains("failed calling webhook") => Refusal::Passes(message),
-        408 => Refusal::None,
-        400..=499 => Refusal::Final(message),
-        _ => Refusal::None,
+/// Returns the meaning of a failed creation of a child of this kind. A temporary refusal uses up no
+/// attempt. A refusal that a person has to correct is permanent.
+fn refusal(error: &kube::Error, kind: &str) -> Trouble {
+    let said = if let kube::Error::Api(status) = error {
+        bounded_line(&status.message, MAX_REASON)
+    } else {
+        String::new()
+    };
+    let message = format!("the API server refused its {kind}: {said}");
+    match classify(error) {
+        ErrorClass::Exists | ErrorClass::Conflict | ErrorClass::Passing => Trouble::Passes(message),
+        ErrorClass::Permanent(refused) => Trouble::Final(refused, message),
+        ErrorClass::Lost => Trouble::Lost(message),
     }
 }
 

@@ -35,7 +35,7 @@ use crate::{
             memories::Memory,
         },
         outbound::Outbound,
-        queue::Queue,
+        queue::{Queue, SagaRef},
     },
     coordination::{breaker::CallEnd, fence::leaves_unread},
     model::{
@@ -101,7 +101,7 @@ pub(crate) fn begin(
     let key = journey.key.clone();
     let call = journey.slot.as_ref().and_then(Slot::call).cloned();
     let departure = Departure {
-        saga: (identity.namespace.clone(), identity.saga.clone()),
+        saga: SagaRef::new(&identity.namespace, &identity.saga),
         sent: journey.sent.clone(),
         call,
     };
@@ -179,7 +179,7 @@ impl Journey {
         // The slot is released before the saga is enqueued: the saga's next HTTP request may go to
         // the same host.
         drop(slot);
-        self.queue.enqueue(&identity.namespace, &identity.saga);
+        self.queue.enqueue(&SagaRef::new(&identity.namespace, &identity.saga));
     }
 
     /// Sends the HTTP request and returns its end; `None` if the attempt is not active any more.

@@ -12,7 +12,10 @@ use tokio::time::sleep;
 
 use super::executor::lease_name;
 use crate::{
-    controller::{cluster::error::chain, queue::Queue},
+    controller::{
+        cluster::error::chain,
+        queue::{Queue, SagaRef},
+    },
     coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
     model::observation::ChildState,
     mutants::{self, Twin},
@@ -31,9 +34,6 @@ const REMEMBERED: Duration = Duration::from_mins(10);
 /// number of executors.
 const MOST_READ: usize = 256;
 
-/// A saga's namespace and name.
-type SagaKey = (String, String);
-
 /// What this process knows of other executors, by id. All clones stand for the same memory.
 #[derive(Clone, Debug)]
 pub struct Others {
@@ -46,7 +46,7 @@ pub struct Others {
 struct Watched {
     vigil: Vigil,
     /// The sagas that wait for the executor.
-    sagas: HashSet<SagaKey>,
+    sagas: HashSet<SagaRef>,
     /// When a saga last asked for the executor.
     asked: Instant,
     /// Whether a task is reading the executor's Lease.
@@ -67,7 +67,7 @@ impl Others {
     pub fn state(
         &self,
         id: &str,
-        saga: SagaKey,
+        saga: SagaRef,
         first_read: Instant,
         timeout: Duration,
     ) -> ChildState {
@@ -116,7 +116,7 @@ impl Others {
     }
 
     /// Notes that a saga waits for no executors except these.
-    pub fn waits_only_for(&self, saga: &SagaKey, ids: &[&str]) {
+    pub fn waits_only_for(&self, saga: &SagaRef, ids: &[&str]) {
         for (id, watched) in self.lock().iter_mut() {
             if !ids.contains(&id.as_str()) {
                 watched.sagas.remove(saga);
@@ -152,8 +152,8 @@ impl Others {
                     "another operator is gone: what it was sending may have happened"
                 );
             }
-            for (namespace, name) in sagas {
-                self.queue.enqueue(&namespace, &name);
+            for saga in &sagas {
+                self.queue.enqueue(saga);
             }
             let Some(wait) = wait else { return };
             sleep(wait).await;
@@ -256,7 +256,7 @@ mod tests {
             now.checked_sub(TERM).unwrap(),
             now.checked_sub(TERM).unwrap(),
         );
-        let sagas = HashSet::from([("shop".to_owned(), "order".to_owned())]);
+        let sagas = HashSet::from([SagaRef::new("shop", "order")]);
         context
             .outbound
             .others

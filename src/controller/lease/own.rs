@@ -158,8 +158,8 @@ impl Own {
                 why,
                 "the executor's Lease lapsed: its requests are aborted, a new id follows"
             );
-            for (namespace, name) in aborted {
-                queue.enqueue(&namespace, &name);
+            for saga in &aborted {
+                queue.enqueue(saga);
             }
         }
     }

@@ -43,8 +43,19 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// The largest movement of the wall clock that leaves a reported instant unchanged.
 const TOLERATED: Duration = Duration::from_secs(1);
 
-/// A namespace, and the origin of its HTTP requests.
-pub(crate) type Place = (String, Origin);
+/// The origin that the sagas of one namespace call.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OriginKey {
+    pub(crate) namespace: String,
+    pub(crate) origin: Origin,
+}
+
+impl OriginKey {
+    /// Returns the key of the breaker of this namespace and origin.
+    pub(crate) fn new(namespace: &str, origin: &Origin) -> Self {
+        Self { namespace: namespace.to_owned(), origin: origin.clone() }
+    }
+}
 
 /// Converts the command-line arguments to the settings of the engine.
 pub(crate) const fn settings(config: CircuitConfig) -> Settings {
@@ -63,7 +74,7 @@ pub struct Circuits {
 
 #[derive(Debug)]
 struct Table {
-    circuits: BTreeMap<Place, Tracked>,
+    circuits: BTreeMap<OriginKey, Tracked>,
     /// The instant at which unused breakers were last forgotten.
     swept: Option<Instant>,
 }
@@ -133,7 +144,7 @@ impl Circuits {
 
     /// Lets an HTTP request of a saga through if the breaker allows it. If a probe is under way,
     /// the saga is enqueued when the probe has ended.
-    pub(crate) fn admit(&self, place: &Place, saga: &str) -> Result<Ticket, Gate> {
+    pub(crate) fn admit(&self, place: &OriginKey, saga: &str) -> Result<Ticket, Gate> {
         let (mut table, at) = self.lock();
         let Some(tracked) = table.circuits.get_mut(place) else { return Ok(Ticket::first()) };
         tracked.look(&self.metrics, at);
@@ -146,7 +157,7 @@ impl Circuits {
     }
 
     /// Lets an HTTP request through whose attempt is already in the status.
-    pub(crate) fn insist(&self, place: &Place) -> Ticket {
+    pub(crate) fn insist(&self, place: &OriginKey) -> Ticket {
         let (mut table, at) = self.lock();
         let Some(tracked) = table.circuits.get_mut(place) else { return Ticket::first() };
         tracked.look(&self.metrics, at);
@@ -154,7 +165,7 @@ impl Circuits {
     }
 
     /// Records the end of a call. Returns the sagas that wait for that end.
-    pub(crate) fn ended(&self, place: &Place, ticket: Ticket, end: CallEnd) -> Vec<String> {
+    pub(crate) fn ended(&self, place: &OriginKey, ticket: Ticket, end: CallEnd) -> Vec<String> {
         let (mut table, at) = self.lock();
         if !table.circuits.contains_key(place) && end != CallEnd::NotSent {
             self.track(&mut table, place, at);
@@ -178,11 +189,11 @@ impl Circuits {
     }
 
     /// Tracks one more breaker if there is a place for it.
-    fn track(&self, table: &mut Table, place: &Place, at: Instant) {
+    fn track(&self, table: &mut Table, place: &OriginKey, at: Instant) {
         let Some(settings) = self.settings else { return };
         let is_full = |table: &Table| {
             let of_one =
-                table.circuits.keys().filter(|(namespace, _)| *namespace == place.0).count();
+                table.circuits.keys().filter(|key| key.namespace == place.namespace).count();
             table.circuits.len() >= MOST || of_one >= MOST_OF_ONE
         };
         // A user may name any number of hosts, so that a sweep at every call would cost too much.
@@ -224,7 +235,7 @@ impl Circuits {
     pub fn reports(&self) -> Vec<CircuitReport> {
         let (mut table, at) = self.lock();
         self.sweep(&mut table, at);
-        let report = |((namespace, origin), tracked): (&Place, &Tracked)| {
+        let report = |(OriginKey { namespace, origin }, tracked): (&OriginKey, &Tracked)| {
             let Origin { scheme, host, port } = origin.clone();
             let (calls, unknown) = tracked.circuit.reported(at);
             CircuitReport {

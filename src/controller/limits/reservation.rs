@@ -11,10 +11,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::breakers::{Circuits, Place};
+use super::breakers::{Circuits, OriginKey};
 use crate::{
     api::names::AttemptId,
-    controller::queue::Queue,
+    controller::queue::{Queue, SagaRef},
     coordination::breaker::{CallEnd, Ticket},
     model::{input::Gate, origin::Origin},
 };
@@ -27,7 +27,7 @@ pub struct Call(Arc<Ending>);
 struct Ending {
     circuits: Arc<Circuits>,
     queue: Queue,
-    place: Place,
+    place: OriginKey,
     ticket: Mutex<Option<Ticket>>,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Debug for Call {
 }
 
 impl Call {
-    fn new(circuits: &Arc<Circuits>, queue: &Queue, place: &Place, ticket: Ticket) -> Self {
+    fn new(circuits: &Arc<Circuits>, queue: &Queue, place: &OriginKey, ticket: Ticket) -> Self {
         Self(Arc::new(Ending {
             circuits: Arc::clone(circuits),
             queue: queue.clone(),
@@ -58,7 +58,7 @@ impl Ending {
         let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(ticket) = ticket else { return };
         for saga in self.circuits.ended(&self.place, ticket, end) {
-            self.queue.enqueue(&self.place.0, &saga);
+            self.queue.enqueue(&SagaRef::new(&self.place.namespace, &saga));
         }
     }
 }
@@ -73,8 +73,7 @@ impl Drop for Ending {
 pub struct Admission<'a> {
     circuits: &'a Arc<Circuits>,
     queue: &'a Queue,
-    saga: &'a str,
-    namespace: &'a str,
+    saga: &'a SagaRef,
     /// The breakers that refused an HTTP request.
     gates: BTreeMap<Origin, Gate>,
     admitted: HashMap<Origin, Vec<Call>>,
@@ -83,14 +82,9 @@ pub struct Admission<'a> {
 impl<'a> Admission<'a> {
     /// Creates an admission that has asked for nothing.
     #[must_use]
-    pub fn new(
-        circuits: &'a Arc<Circuits>,
-        queue: &'a Queue,
-        namespace: &'a str,
-        saga: &'a str,
-    ) -> Self {
+    pub fn new(circuits: &'a Arc<Circuits>, queue: &'a Queue, saga: &'a SagaRef) -> Self {
         let (gates, admitted) = (BTreeMap::new(), HashMap::new());
-        Self { circuits, queue, saga, namespace, gates, admitted }
+        Self { circuits, queue, saga, gates, admitted }
     }
 
     /// Returns the breakers that refused an HTTP request, with the number that each has let
@@ -107,10 +101,10 @@ impl<'a> Admission<'a> {
         if !self.circuits.are_on() || self.gates.contains_key(origin) {
             return true;
         }
-        let place = (self.namespace.to_owned(), origin.clone());
+        let place = OriginKey::new(&self.saga.namespace, origin);
         let admitted = self.admitted.entry(origin.clone()).or_default();
         while admitted.len() < wanted {
-            match self.circuits.admit(&place, self.saga) {
+            match self.circuits.admit(&place, &self.saga.name) {
                 Ok(ticket) => admitted.push(Call::new(self.circuits, self.queue, &place, ticket)),
                 Err(gate) => {
                     self.gates.insert(origin.clone(), Gate { left: admitted.len(), ..gate });
@@ -125,7 +119,7 @@ impl<'a> Admission<'a> {
     /// attempt is already in the status, and the breaker must not hold the HTTP request back.
     pub fn take(&mut self, origin: &Origin, stands: bool) -> Option<Call> {
         if stands {
-            let place = (self.namespace.to_owned(), origin.clone());
+            let place = OriginKey::new(&self.saga.namespace, origin);
             let circuits = self.circuits;
             return circuits
                 .are_on()

@@ -15,14 +15,22 @@ use std::{
 };
 
 use super::reservation::Call;
-use crate::{api::limits::MAX_CALLS_PER_HOST, controller::queue::Queue};
+use crate::{
+    api::limits::MAX_CALLS_PER_HOST,
+    controller::queue::{Queue, SagaRef},
+};
 
-/// A namespace, and a host with its port.
-type Place = (String, String);
+/// The host that the sagas of one namespace call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct HostKey {
+    namespace: String,
+    /// The host with its port.
+    host: String,
+}
 
 /// All slots that are taken.
 #[derive(Debug, Default)]
-pub struct Slots(Mutex<HashMap<Place, Taken>>);
+pub struct Slots(Mutex<HashMap<HostKey, Taken>>);
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -34,7 +42,7 @@ struct Taken {
 impl Slots {
     /// Takes a slot. If no slot is free, the saga is enqueued when a slot may be free. Returns
     /// whether a slot was taken.
-    fn take(&self, place: &Place, saga: &str) -> bool {
+    fn take(&self, place: &HostKey, saga: &str) -> bool {
         let mut table = self.lock();
         let taken = table.entry(place.clone()).or_default();
         let free = taken.slots < MAX_CALLS_PER_HOST;
@@ -47,7 +55,7 @@ impl Slots {
     }
 
     /// Gives a slot back. Returns the saga that has waited longest for a slot.
-    fn give_back(&self, place: &Place) -> Option<String> {
+    fn give_back(&self, place: &HostKey) -> Option<String> {
         let mut table = self.lock();
         let taken = table.get_mut(place)?;
         taken.slots = taken.slots.saturating_sub(1);
@@ -58,7 +66,7 @@ impl Slots {
         next
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Taken>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<HostKey, Taken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -67,7 +75,7 @@ impl Slots {
 pub struct Slot {
     slots: Arc<Slots>,
     queue: Queue,
-    place: Place,
+    place: HostKey,
     /// The place of the HTTP request in the breaker of its host.
     call: Option<Call>,
 }
@@ -76,14 +84,9 @@ impl Slot {
     /// Takes a slot for an HTTP request of a saga to `host`, if one is free. Otherwise the saga is
     /// enqueued when a slot may be free.
     #[must_use]
-    pub fn take(
-        slots: &Arc<Slots>,
-        queue: &Queue,
-        (namespace, saga): (&str, &str),
-        host: &str,
-    ) -> Option<Self> {
-        let place = (namespace.to_owned(), host.to_owned());
-        slots.take(&place, saga).then(|| Self {
+    pub fn take(slots: &Arc<Slots>, queue: &Queue, saga: &SagaRef, host: &str) -> Option<Self> {
+        let place = HostKey { namespace: saga.namespace.clone(), host: host.to_owned() };
+        slots.take(&place, &saga.name).then(|| Self {
             slots: Arc::clone(slots),
             queue: queue.clone(),
             place,
@@ -109,7 +112,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(saga) = self.slots.give_back(&self.place) {
-            self.queue.enqueue(&self.place.0, &saga);
+            self.queue.enqueue(&SagaRef::new(&self.place.namespace, &saga));
         }
     }
 }
@@ -118,8 +121,8 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
-    fn place(namespace: &str, host: &str) -> Place {
-        (namespace.into(), host.into())
+    fn place(namespace: &str, host: &str) -> HostKey {
+        HostKey { namespace: namespace.into(), host: host.into() }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 
 use crate::{
     api::names::AttemptId,
-    controller::{http::sent::Sent, limits::reservation::Call},
+    controller::{http::sent::Sent, limits::reservation::Call, queue::SagaRef},
     model::{
         command::Demand,
         observation::{ChildState, Failure, Reached, Unheard},
@@ -81,8 +81,8 @@ pub(super) struct Flight {
 /// What is known of an HTTP request that is about to be started.
 #[derive(Debug, Clone, Default)]
 pub struct Departure {
-    /// The saga's namespace and name.
-    pub saga: (String, String),
+    /// The saga.
+    pub saga: SagaRef,
     /// Whether any part of it may have been sent.
     pub sent: Sent,
     /// The part of the HTTP request in the circuit breaker of its host.

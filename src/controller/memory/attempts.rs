@@ -17,7 +17,9 @@ use tokio::task::AbortHandle;
 
 use super::attempt::{AttemptKey, Departure, Flight, Intent, KEPT, Known, Refusal};
 use crate::{
-    api::names::AttemptId, controller::limits::reservation::Call, model::observation::ChildState,
+    api::names::AttemptId,
+    controller::{limits::reservation::Call, queue::SagaRef},
+    model::observation::ChildState,
 };
 
 /// The first wait after a refused creation. The wait doubles up to [`LAST_WAIT`].
@@ -40,7 +42,7 @@ impl Table {
         self.sagas.entry(uid.clone()).or_default().entry(attempt.clone()).or_insert_with(Known::new)
     }
 
-    fn abort_flights(&mut self, why: &str) -> Vec<(String, String)> {
+    fn abort_flights(&mut self, why: &str) -> Vec<SagaRef> {
         let mut aborted = Vec::new();
         for known in self.sagas.values_mut().flat_map(HashMap::values_mut) {
             let Some(flight) = known.flight.take() else { continue };
@@ -171,7 +173,7 @@ impl Attempts {
     }
 
     /// Ends every HTTP request that is under way and lets none begin any more. Returns their sagas.
-    pub fn abort_all(&self) -> Vec<(String, String)> {
+    pub fn abort_all(&self) -> Vec<SagaRef> {
         let mut table = self.lock();
         table.closed = true;
         table.abort_flights("the operator stopped before an answer came")
@@ -179,7 +181,7 @@ impl Attempts {
 
     /// Ends every HTTP request that is under way, because the Lease under which they were sent
     /// lapsed. Returns their sagas.
-    pub fn abort_flights(&self) -> Vec<(String, String)> {
+    pub fn abort_flights(&self) -> Vec<SagaRef> {
         self.lock().abort_flights("the operator lost its Lease before an answer came")
     }
 

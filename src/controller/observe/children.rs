@@ -11,6 +11,7 @@ use crate::{
         cluster::error::Error,
         evaluations::Weight,
         memory::{attempt::AttemptKey, remembered::absent},
+        queue::SagaRef,
     },
     engine::planner::{
         child_sagas::{left_behind, made_by},
@@ -72,7 +73,7 @@ pub async fn children(
     }
     let senders: Vec<_> =
         active_attempts(status).filter_map(|(_, attempt)| attempt.executor.as_deref()).collect();
-    sources.outbound.others.waits_only_for(&(saga.namespace.clone(), saga.name.clone()), &senders);
+    sources.outbound.others.waits_only_for(&SagaRef::new(&saga.namespace, &saga.name), &senders);
     Ok((observed, again))
 }
 

@@ -5,9 +5,12 @@ use std::time::Duration;
 use super::sources::Sources;
 use crate::{
     api::ActiveAttempt,
-    controller::memory::{
-        attempt::{AttemptKey, called_off},
-        remembered::{absent, remembered},
+    controller::{
+        memory::{
+            attempt::{AttemptKey, called_off},
+            remembered::{absent, remembered},
+        },
+        queue::SagaRef,
     },
     model::{observation::ChildState, saga::ValidSaga},
 };
@@ -27,7 +30,7 @@ pub(super) fn request(
     let (is_ours, was_ours) = (executor == Some(sender), sources.outbound.own.was_ours(sender));
     if !is_ours && !was_ours {
         let first_read = sources.memory.attempts.look(key, |known| known.first_read);
-        let who = (saga.namespace.clone(), saga.name.clone());
+        let who = SagaRef::new(&saga.namespace, &saga.name);
         return sources.outbound.others.state(sender, who, first_read, timeout);
     }
     sources.memory.attempts.look(key, |known| match (&known.end, known.in_flight()) {

@@ -12,7 +12,7 @@ use crate::{
         },
         memory::attempts::Attempts,
         outbound::Outbound,
-        queue::Queue,
+        queue::{Queue, SagaRef},
     },
     engine::plan,
     fault::Fault,
@@ -34,8 +34,10 @@ pub(in crate::controller) fn plan_with_slots(
     seen: &Seen<'_>,
 ) -> (Plan, HashMap<AttemptId, Slot>) {
     let (mut taken, mut room) = (HashMap::<String, Vec<Slot>>::new(), BTreeMap::new());
-    let who = saga.as_ref().map_or(("", ""), |saga| (saga.namespace.as_str(), saga.name.as_str()));
-    let mut circuits = Admission::new(&outbound.circuits, queue, who.0, who.1);
+    let who = saga
+        .as_ref()
+        .map_or_else(|_| SagaRef::default(), |saga| SagaRef::new(&saga.namespace, &saga.name));
+    let mut circuits = Admission::new(&outbound.circuits, queue, &who);
     // Each further round adds a limit for a host or a refusing breaker for an origin. So the loop
     // ends, at the latest when every host has a limit and every breaker refuses.
     loop {
@@ -54,7 +56,7 @@ pub(in crate::controller) fn plan_with_slots(
         for (host, wanted) in count(requests.iter().map(|request| request.host.clone())) {
             let slots = taken.entry(host.clone()).or_default();
             while slots.len() < wanted && !room.contains_key(&host) {
-                match Slot::take(&outbound.slots, queue, who, &host) {
+                match Slot::take(&outbound.slots, queue, &who, &host) {
                     Some(slot) => slots.push(slot),
                     None => _ = room.insert(host.clone(), slots.len()),
                 }

@@ -19,7 +19,11 @@ use super::{
 };
 use crate::{
     api::names::{LABEL_MANAGED_BY, LABEL_SAGA, MANAGER},
-    controller::{cluster::watch_health::Watched, memory::memories::Memory, queue::Queue},
+    controller::{
+        cluster::watch_health::Watched,
+        memory::memories::Memory,
+        queue::{Queue, SagaRef},
+    },
     model::observation::ChildState,
     objects::{attempt, job, pod},
 };
@@ -146,7 +150,7 @@ fn of_attempts() -> watcher::Config {
 /// Enqueues the saga of a child.
 fn enqueue(queue: &Queue, child: &impl Resource) {
     if let (Some(namespace), Some(saga)) = (&child.meta().namespace, saga_label(child)) {
-        queue.enqueue(namespace, saga);
+        queue.enqueue(&SagaRef::new(namespace, saga));
     }
 }
 

@@ -17,8 +17,12 @@ use super::{
     sync::when_listed,
 };
 use crate::{
-    api::StoredSaga,
-    controller::{cluster::watch_health::Watched, observe::parent, queue::Queue},
+    api::{StoredSaga, stored::namespace},
+    controller::{
+        cluster::watch_health::Watched,
+        observe::parent,
+        queue::{Queue, SagaRef},
+    },
     objects::child_saga,
 };
 
@@ -41,7 +45,7 @@ pub(super) fn saga_stream(
                 if let (Some(parent), Some(namespace)) =
                     (child_saga::parent(saga), &saga.metadata.namespace)
                 {
-                    parents.enqueue(namespace, parent);
+                    parents.enqueue(&SagaRef::new(namespace, parent));
                 }
             }
             Ok(Event::Init | Event::InitApply(_) | Event::InitDone) | Err(_) => {}
@@ -69,6 +73,6 @@ fn enqueue_children(queue: &Queue, event: &Event<StoredSaga>) {
         Event::Init | Event::InitApply(_) | Event::InitDone => return,
     };
     for child in parent::children_to_enqueue(saga, gone) {
-        queue.enqueue(saga.metadata.namespace.as_deref().unwrap_or_default(), &child);
+        queue.enqueue(&SagaRef::new(namespace(saga), &child));
     }
 }

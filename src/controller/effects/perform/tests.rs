@@ -5,8 +5,8 @@ use crate::api::names::AttemptId;
 use crate::controller::clock::now;
 use crate::controller::context::Context;
 use crate::controller::effects::perform;
-use crate::model::observation::Failure;
 use crate::model::observation::Reached;
+use crate::model::observation::{ChildState, Failure};
 use crate::model::plan::Notice;
 use crate::objects::event::event;
 use std::convert::Infallible;
@@ -28,11 +28,12 @@ use crate::{
 fn sorted(code: u16, reason: &str, message: &str) -> &'static str {
     let status =
         Status { code, reason: reason.into(), message: message.into(), ..Status::default() };
-    match refusal(&kube::Error::Api(Box::new(status)), "Pod") {
-        Refusal::Exists => "exists",
-        Refusal::Passes(_) => "passes",
-        Refusal::Final(_) => "final",
-        Refusal::None => "nobody knows",
+    let error = kube::Error::Api(Box::new(status));
+    match refusal(&error, "Pod") {
+        _ if classify(&error) == ErrorClass::Exists => "exists",
+        Trouble::Passes(_) | Trouble::NoKind(_, _) => "passes",
+        Trouble::Final(_, _) => "final",
+        Trouble::Lost(_) => "nobody knows",
     }
 }
 
@@ -69,7 +70,7 @@ fn only_what_a_person_has_to_mend_fails_a_step() {
 #[test]
 fn a_refusal_is_one_bounded_line() {
     let status = Status { code: 422, message: "long\n".repeat(10_000), ..Status::default() };
-    let Refusal::Final(message) = refusal(&kube::Error::Api(Box::new(status)), "Pod") else {
+    let Trouble::Final(_, message) = refusal(&kube::Error::Api(Box::new(status)), "Pod") else {
         unreachable!()
     };
     assert!(message.chars().count() < 400 && !message.contains('\n'), "{message}");

@@ -22,26 +22,26 @@ fn circuits(settings: Option<Settings>) -> (Circuits, Arc<Metrics>) {
     (Circuits::new(settings, Arc::clone(&metrics)), metrics)
 }
 
-fn place(namespace: &str, url: &str) -> Place {
-    (namespace.into(), origin(url).unwrap())
+fn place(namespace: &str, url: &str) -> OriginKey {
+    OriginKey::new(namespace, &origin(url).unwrap())
 }
 
-fn shop() -> Place {
+fn shop() -> OriginKey {
     place("shop", "http://stock.shop.svc/reservations")
 }
 
 /// So many calls that end in this way, as far as they are let through.
-fn calls(circuits: &Circuits, place: &Place, count: usize, end: CallEnd) {
+fn calls(circuits: &Circuits, place: &OriginKey, count: usize, end: CallEnd) {
     for ticket in (0..count).filter_map(|_| circuits.admit(place, "a").ok()) {
         circuits.ended(place, ticket, end);
     }
 }
 
-fn state(circuits: &Circuits, place: &Place) -> Option<CircuitState> {
+fn state(circuits: &Circuits, place: &OriginKey) -> Option<CircuitState> {
     let found = circuits
         .reports()
         .into_iter()
-        .find(|report| (&report.namespace, &report.host) == (&place.0, &place.1.host));
+        .find(|report| (&report.namespace, &report.host) == (&place.namespace, &place.origin.host));
     found.map(|report| report.state)
 }
 

@@ -17,6 +17,7 @@ use crate::{
             reservation::{Admission, Call},
             slots::Slot,
         },
+        queue::SagaRef,
         reconcile::reserve::plan_with_slots,
     },
     model::{
@@ -225,8 +226,8 @@ async fn an_attempt_that_stands_in_the_status_goes_through_an_open_circuit_and_c
 #[tokio::test]
 async fn a_call_that_nobody_speaks_of_was_never_sent() {
     let (context, _announced) = context(open_for(OPEN));
-    let origin = shop().1;
-    let mut admission = Admission::new(&context.outbound.circuits, &context.queue, "shop", "order");
+    let (origin, saga) = (shop().origin, SagaRef::new("shop", "order"));
+    let mut admission = Admission::new(&context.outbound.circuits, &context.queue, &saga);
     assert!(admission.ask(&origin, 3));
     let call: Call = admission.take(&origin, false).unwrap();
     let clone = call.clone();
