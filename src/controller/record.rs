@@ -25,7 +25,7 @@ use crate::{
         stored::{name, namespace},
     },
     engine::says_the_same,
-    model::plan::{Finalizer, Plan, Recorded, StatusWrite},
+    model::plan::{Acknowledged, Finalizer, Plan, Recorded, StatusWrite},
     service::metrics::Metrics,
 };
 
@@ -46,8 +46,8 @@ pub struct Recorder<'a> {
 pub struct Record {
     /// The plan, with its effects to perform.
     pub plan: Plan<Recorded>,
-    /// The saga's resourceVersion after the write.
-    pub version: String,
+    /// The proof that the status is stored, with the saga's resourceVersion after the write.
+    pub proof: Acknowledged,
     /// When the acknowledged status write was sent; `None` if the status was stored already. The
     /// time of the answer is not used: a process that was frozen meanwhile would take an old answer
     /// for a fresh one.
@@ -113,7 +113,8 @@ pub async fn record(
             Err(error) => unfinished = Some(error),
         }
     }
-    Ok(Some(Record { plan: plan.recorded(), version, written: written_at, unfinished }))
+    let proof = Acknowledged::by_api_server(version);
+    Ok(Some(Record { plan: plan.recorded(&proof), proof, written: written_at, unfinished }))
 }
 
 /// Removes the annotations of recorded requests and writes the number up to which they are handled.

@@ -1,8 +1,8 @@
 //! Plans, as data.
 //!
 //! # Guarantees
-//! Effects can be taken only out of a recorded plan: [`Plan<Drafted>`] does not release them, and
-//! only the writer of the status creates a [`Plan<Recorded>`].
+//! Effects can be taken only out of a recorded plan: [`Plan<Drafted>`] does not release them, and a
+//! [`Plan<Recorded>`] is created only with a proof that the status is stored: [`Acknowledged`].
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -22,6 +22,32 @@ pub struct Drafted;
 /// The state of a plan whose status is written to the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recorded;
+
+/// The proof that the API server holds the status of a plan: the saga's resourceVersion, as the
+/// answer to the write shows it, or as the copy shows it that already holds the status.
+///
+/// `controller/record.rs` alone makes proofs from answers. A test looks for other places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledged(String);
+
+impl Acknowledged {
+    /// Makes the proof from the resourceVersion that the API server answered.
+    pub(crate) const fn by_api_server(version: String) -> Self {
+        Self(version)
+    }
+
+    /// Makes the proof of a simulated API server.
+    #[must_use]
+    pub fn simulated() -> Self {
+        Self(String::new())
+    }
+
+    /// Returns the saga's resourceVersion.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.0
+    }
+}
 
 /// What happens to a saga now: first the status is written, then the effects are performed, then
 /// the saga is requeued.
@@ -173,9 +199,9 @@ impl Plan<Drafted> {
         Self { status, finalizer, wake, tally, effects, state: PhantomData }
     }
 
-    /// Returns the same plan after its status was acknowledged. Only the writer of the status may
-    /// call this function.
-    pub fn recorded(self) -> Plan<Recorded> {
+    /// Returns the same plan after its status was acknowledged.
+    pub fn recorded(self, proof: &Acknowledged) -> Plan<Recorded> {
+        let Acknowledged(_) = proof;
         let Self { status, finalizer, wake, tally, effects, state: _ } = self;
         Plan { status, finalizer, wake, tally, effects, state: PhantomData }
     }

@@ -28,7 +28,7 @@ use crate::{
     model::{
         input::{Precheck, Seen},
         observation::Observed,
-        plan::{Effect, Finalizer, Plan, StatusWrite},
+        plan::{Acknowledged, Effect, Finalizer, Plan, StatusWrite},
         saga::Work,
     },
 };
@@ -132,7 +132,10 @@ pub(crate) fn acts(world: &World, number: usize, plan: Plan) -> Vec<Act> {
         acts.push(Act::RemoveFinalizer { alone });
     }
     acts.extend(
-        plan.recorded().into_effects().into_iter().filter_map(|effect| act(world, number, effect)),
+        plan.recorded(&Acknowledged::simulated())
+            .into_effects()
+            .into_iter()
+            .filter_map(|effect| act(world, number, effect)),
     );
     acts
 }

@@ -83,6 +83,28 @@ fn the_core_waits_for_nothing_and_asks_nobody() {
     );
 }
 
+/// Effects leave only after the status that names them is stored. So only the file that writes the
+/// status may make the proof, and no part of the operator may make the proof of the simulation.
+#[test]
+fn the_proof_that_a_status_is_stored_is_made_where_the_status_is_written() {
+    let mut makers = Vec::new();
+    for path in rust_files(&source("")) {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(source("")).unwrap().display().to_string();
+        for maker in ["Acknowledged::by_api_server(", "Acknowledged::simulated("] {
+            makers.extend(text.contains(maker).then(|| format!("{name}: {maker}")));
+        }
+    }
+    makers.sort();
+    assert_eq!(
+        makers,
+        [
+            "controller/record.rs: Acknowledged::by_api_server(",
+            "world/look.rs: Acknowledged::simulated(",
+        ]
+    );
+}
+
 #[test]
 fn a_word_is_found_only_as_a_whole() {
     assert!(mentions("    pub async fn run() {", "async"));

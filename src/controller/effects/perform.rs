@@ -70,7 +70,7 @@ struct Beginning {
 /// Returns the error that left the record unfinished, or else the first failed live read or
 /// deletion. All effects are tried before.
 pub async fn perform(performance: &Performance<'_>, record: Record) -> Result<Next, Error> {
-    let Record { plan, version, written, unfinished } = record;
+    let Record { plan, proof, written, unfinished } = record;
     // A status in the plan is newer than the status that was read, and may record the request to
     // cancel.
     let cancelled = match &plan.status {
@@ -81,7 +81,9 @@ pub async fn perform(performance: &Performance<'_>, record: Record) -> Result<Ne
     };
     let effects = plan.into_effects();
     let done = futures::future::join_all(
-        effects.into_iter().map(|effect| one(performance, effect, &version, written, cancelled)),
+        effects
+            .into_iter()
+            .map(|effect| one(performance, effect, proof.version(), written, cancelled)),
     )
     .await;
     if let Some(error) = unfinished {

@@ -6,7 +6,7 @@ use saga_operator::{
     api::{Direction, HANDLED, Outcome, SagaStatus, StepStatus, StoredSaga},
     clock::later,
     model::{
-        plan::{Effect, Finalizer, Plan, StatusWrite},
+        plan::{Acknowledged, Effect, Finalizer, Plan, StatusWrite},
         saga::Work,
     },
 };
@@ -40,7 +40,7 @@ impl World {
             watch::write(self, &before);
             self.step_forward()?;
         }
-        let effects = plan.recorded().into_effects();
+        let effects = plan.recorded(&Acknowledged::simulated()).into_effects();
         if finalizer == Finalizer::Remove {
             changed |= self.finalizer;
             self.finalizer = false;
