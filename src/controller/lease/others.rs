@@ -15,7 +15,6 @@ use crate::{
     controller::{cluster::error::chain, context::Context},
     coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
     model::observation::ChildState,
-    mutants::{self, Twin},
 };
 
 /// The wait before a saga that waits for another executor is requeued, even if nothing enqueued the
@@ -70,9 +69,6 @@ impl Others {
         first_read: Instant,
         timeout: Duration,
     ) -> ChildState {
-        if mutants::broken(Twin::Executor) {
-            return gone();
-        }
         let now = Instant::now();
         let left = may_last(first_read, timeout, now);
         if left.is_zero() {
