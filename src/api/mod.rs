@@ -21,6 +21,7 @@ pub(crate) mod phase;
 mod policy;
 pub mod reason;
 mod request;
+pub(crate) mod rules;
 mod saga;
 pub mod shape;
 pub mod status;

@@ -16,12 +16,9 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{
     Asked, DeletionPolicy, HANDLED, KeysFrom, RequestAction, Saga, SagaSpec, SagaStatus,
-    names::ANNOTATION_KEYS, shape::KNOWN,
+    names::ANNOTATION_KEYS, rules, shape::KNOWN,
 };
-use crate::{
-    digest::sha256_hex,
-    mutants::{Twin, broken},
-};
+use crate::digest::sha256_hex;
 
 /// A key that no saga reaches.
 const MOST_KEYS: i64 = 1 << 40;
@@ -348,9 +345,7 @@ impl Serialize for StoredSaga {
 /// Where the status is no JSON.
 pub fn with_strangers(status: &SagaStatus, fields: &Value) -> serde_json::Result<Value> {
     let mut status = serde_json::to_value(status)?;
-    if !broken(Twin::DropsFields) {
-        KNOWN.status.put_back(&mut status, fields);
-    }
+    rules::put_back(&mut status, fields);
     Ok(status)
 }
 

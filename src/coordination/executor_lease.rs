@@ -27,6 +27,8 @@
 
 use std::time::{Duration, Instant};
 
+pub(crate) use super::rules::{may_last, may_send};
+
 /// How long a tenure holds after its last acknowledged renewal was sent.
 pub const HOLDS_FOR: Duration = Duration::from_secs(4);
 /// How long another process must see that an executor's Lease is not renewed, or is absent, before
@@ -35,8 +37,6 @@ pub const TERM: Duration = Duration::from_secs(6);
 /// How often a Lease is renewed, and the longest time between two reads of another executor's
 /// Lease.
 pub const EVERY: Duration = Duration::from_secs(2);
-/// How much longer than its time limit an HTTP request may take before it is over in any case.
-const GRACE: Duration = Duration::from_secs(30);
 
 /// The state of this process's own executor: whether it may send, and let calls continue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -137,14 +137,6 @@ impl Vigil {
         over.filter(|over| asked < *over)
             .map_or(EVERY, |over| over.saturating_duration_since(now).min(EVERY))
     }
-}
-
-/// Returns how long, from `now` on, the HTTP request of another executor may still be under way if
-/// its end is unknown. The result is zero once its time limit and 30 s have passed since this
-/// process first read the intent.
-#[must_use]
-pub fn may_last(first_read: Instant, timeout: Duration, now: Instant) -> Duration {
-    timeout.saturating_add(GRACE).saturating_sub(now.saturating_duration_since(first_read))
 }
 
 #[cfg(test)]

@@ -9,26 +9,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::{
-    clock::{between, later},
-    model::skew::Skew,
-    mutants::{Twin, broken},
-};
-
-/// How long after its acknowledged write was sent an effect may be performed without a live read.
-pub const FRESH: Duration = Duration::from_secs(2);
-
-/// How long a child may be created whose first creation may have been answered to no one. After
-/// this time no replica creates the child.
-pub const CREATED_WITHIN: Duration = Duration::from_secs(30);
-
-/// Returns whether an effect may be performed without a live read. `since_written` is the time
-/// since the status write that names the effect was sent; `None` if there was no such write.
-/// Otherwise the saga is read live, and the effect is dropped unless its attempt is still active.
-#[must_use]
-pub fn leaves_unread(since_written: Option<Duration>) -> bool {
-    broken(Twin::TwoSeconds) || since_written.is_some_and(|since| since < FRESH)
-}
+use super::rules;
+pub(crate) use super::rules::{CREATED_WITHIN, FRESH, is_past_creation, leaves_unread};
+use crate::{clock::later, model::skew::Skew};
 
 /// What this process's clocks showed when it compared them with the API server's clock.
 ///
@@ -57,11 +40,8 @@ impl Comparison {
     #[must_use]
     pub fn skew(&self, (shown, at): (Timestamp, Instant)) -> Skew {
         let unset = later(self.shown, at.saturating_duration_since(self.at));
-        if broken(Twin::ClockSet) {
-            self.skew
-        } else {
-            self.skew.moved(between(unset, shown), between(shown, unset))
-        }
+        let (ahead, back) = rules::set_by(unset, shown);
+        self.skew.moved(ahead, back)
     }
 }
 
@@ -91,7 +71,7 @@ impl Age {
     /// refused.
     #[must_use]
     pub fn may_create(self, refused: bool) -> bool {
-        refused || self.intended.max(self.known) < CREATED_WITHIN || broken(Twin::CreateLate)
+        refused || rules::is_created_in_time(self.intended, self.known)
     }
 
     /// Repeats `may_create` when the creation is performed. A replica may be frozen after
@@ -99,17 +79,8 @@ impl Age {
     /// younger.
     #[must_use]
     pub fn may_leave(self, refused: bool) -> bool {
-        self.may_create(refused) || broken(Twin::LeavesLate)
+        refused || rules::is_performed_in_time(self.intended, self.known)
     }
-}
-
-/// Returns whether no replica creates the child of an attempt any more, whatever its clock shows.
-/// Only then is a missing child known not to appear later. `at_least`: since the latest instant at
-/// which its intent may have been written, by this process's clock: see [`Skew::intended_by`].
-/// `known`: since this process first read the intent, by its monotonic clock.
-#[must_use]
-pub fn is_past_creation(at_least: Duration, known: Duration) -> bool {
-    at_least.max(known) >= CREATED_WITHIN || broken(Twin::UnknownEarly)
 }
 
 /// How a copy compares with the newest known version.
@@ -127,9 +98,7 @@ pub enum Freshness {
 /// decision. The resourceVersions of Kubernetes are decimal numbers that grow (KEP-5504).
 #[must_use]
 pub fn freshness(known: Option<&str>, copy: &str) -> Freshness {
-    let Some(known) = known.filter(|known| *known != copy && !broken(Twin::OwnWrites)) else {
-        return Freshness::Fresh;
-    };
+    let Some(known) = rules::newer_than_copy(known, copy) else { return Freshness::Fresh };
     match (copy.parse::<u128>(), known.parse::<u128>()) {
         (Ok(copy), Ok(known)) if copy > known => Freshness::Fresh,
         (Ok(_), Ok(_)) => Freshness::Older,

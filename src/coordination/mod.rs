@@ -5,3 +5,4 @@ pub mod breaker;
 pub mod election;
 pub mod executor_lease;
 pub mod fence;
+mod rules;

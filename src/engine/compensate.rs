@@ -6,8 +6,6 @@
 //! undone when all its dependants in the set are undone. Among the steps that can be undone, the
 //! step that settled last comes first.
 
-use std::cmp::Reverse;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
@@ -16,15 +14,15 @@ use super::{
     planner::{
         capacity,
         doubt::with_hint,
-        state::{Pass, Standing, is_active, is_due},
+        state::{Pass, Standing, is_active},
         transition::StepEvent,
         undo_set::{in_undo_set, is_undoing, is_undone},
     },
+    rules,
 };
 use crate::{
     api::{Direction, StepPhase},
     model::graph::StepSet,
-    mutants::{Twin, broken},
 };
 
 /// Undoes as much as possible now.
@@ -43,13 +41,13 @@ fn start_compensations(pass: &mut Pass<'_>, set: StepSet) {
     begin::fail_what_may_not_begin(pass, StepPhase::Compensating, Direction::Compensation);
     let undone =
         pass.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
-    let mut free: Vec<(Reverse<i64>, usize, bool)> = Vec::new();
+    let mut free = Vec::new();
     for (place, (step, status)) in pass.saga.steps.iter().zip(&pass.status.steps).enumerate() {
         let waits = match status.phase {
-            StepPhase::Completed | StepPhase::Failed => true,
-            StepPhase::Skipped => broken(Twin::UndoSkipped),
+            // The undo set decides which of these steps are undone.
+            StepPhase::Completed | StepPhase::Failed | StepPhase::Skipped => true,
             StepPhase::Compensating => {
-                !is_active(status) && is_due(status.next_attempt_at.as_ref(), pass.seen.now)
+                !is_active(status) && rules::is_due(status.next_attempt_at.as_ref(), pass.seen.now)
             }
             StepPhase::Pending
             | StepPhase::Running
@@ -60,19 +58,19 @@ fn start_compensations(pass: &mut Pass<'_>, set: StepSet) {
             | StepPhase::CompensationSkipped => false,
         };
         let dependants = pass.graph.dependants(place).and(set);
-        let free_now = dependants.is_subset(undone) || broken(Twin::UndoDependants);
+        let free_now = rules::dependants_are_undone(dependants, undone);
         if waits && set.contains(place) && !is_undone(step, status) && free_now {
             let settled =
                 status.action.as_ref().and_then(|action| action.sequence).unwrap_or_default();
-            let settled = if broken(Twin::UndoOrder) { settled.saturating_neg() } else { settled };
-            free.push((Reverse(settled), place, status.phase == StepPhase::Compensating));
+            let order = rules::undo_order(settled, place);
+            free.push((order, status.phase == StepPhase::Compensating));
         }
     }
     free.sort_unstable();
     let mut slots = capacity::slots(pass);
     let mut chosen = Vec::new();
-    for ((_, place, kept), step) in
-        free.into_iter().filter_map(|free| Some((free, pass.saga.steps.get(free.1)?)))
+    for (((_, place), kept), step) in
+        free.into_iter().filter_map(|free| Some((free, pass.saga.steps.get(free.0.1)?)))
     {
         let taken = if kept { slots.take_kept() } else { slots.take_new() };
         if taken
@@ -92,10 +90,7 @@ fn start_compensations(pass: &mut Pass<'_>, set: StepSet) {
 
 /// Stops everything that is active. After that the saga goes neither forward nor back.
 pub(crate) fn cancel(pass: &mut Pass<'_>) -> Standing {
-    if broken(Twin::CancelUndoes) {
-        return Standing::Undoing;
-    }
-    if pass.has_children() && !broken(Twin::CancelActive) {
+    if !rules::may_be_cancelled(pass.with_children()) {
         return Standing::Cancelling { undoing: is_undoing(pass) };
     }
     compensate::end_retries(pass);
@@ -122,7 +117,7 @@ fn undo_standing(pass: &mut Pass<'_>, set: StepSet) -> Standing {
             set.contains(place) && !settled && pass.graph.dependants(place).and(failed).is_empty()
         },
     );
-    if !open && !pass.has_children() {
+    if !open && pass.with_children().is_empty() {
         return Standing::UndoFailed;
     }
     let next = pass
@@ -130,12 +125,9 @@ fn undo_standing(pass: &mut Pass<'_>, set: StepSet) -> Standing {
         .steps
         .iter()
         .filter(|status| status.phase == StepPhase::Compensating && !is_active(status));
-    let next = next
-        .filter_map(|status| status.next_attempt_at.as_ref())
-        .map(|next| next.0)
-        .filter(|next| *next > pass.seen.now)
-        .min();
-    if let Some(next) = next.filter(|_| !pass.is_paused() && !broken(Twin::UndoWake)) {
+    let instants = next.filter_map(|status| status.next_attempt_at.as_ref()).map(|next| next.0);
+    let next = rules::next_retry_of_undo(instants, pass.seen.now);
+    if let Some(next) = next.filter(|_| !pass.is_paused()) {
         pass.wake_at(next);
     }
     Standing::Undoing

@@ -6,14 +6,14 @@ use super::{
     planner::{
         capacity, deadline,
         pivot::past_pivot,
-        state::{Pass, Standing, is_active, is_due, may_go_on},
+        state::{Pass, Standing, is_active},
         transition::StepEvent,
     },
+    rules,
 };
 use crate::{
     api::{Direction, OnFailure, StepPhase, StepStatus},
     model::saga::ValidStep,
-    mutants::{Twin, broken},
 };
 
 /// Goes forward as far as possible now.
@@ -35,8 +35,7 @@ fn may_start(pass: &Pass<'_>) -> bool {
 
 /// Returns whether the saga turns back whatever its steps do.
 fn must_turn_back(pass: &Pass<'_>) -> bool {
-    let deleted = pass.seen.deleting && !broken(Twin::DeletedGoesOn);
-    deleted || (pass.status.compensation_requested.is_some() && !broken(Twin::TurnBack))
+    rules::turns_back(pass.seen.deleting, pass.status.compensation_requested.as_deref())
 }
 
 /// Drops a request for the undo if the pivot was passed while active attempts settled. After the
@@ -55,10 +54,7 @@ fn drop_undo_past_pivot(pass: &mut Pass<'_>) {
 
 fn standing(pass: &mut Pass<'_>) -> Standing {
     let (failed, must_turn_back) = (pass.has_failure(), must_turn_back(pass));
-    let counts = |status: &StepStatus| {
-        status.phase.is_done() || (status.phase == StepPhase::Pending && broken(Twin::DoneBlocked))
-    };
-    let done = pass.steps_where(|_, status| counts(status)).len() == pass.saga.steps.len();
+    let done = rules::are_done(pass.status.steps.iter().map(|status| status.phase));
     // If the saga is deleted or must turn back, the step that settled last is undone as well,
     // unless the pivot is passed.
     if done && (!must_turn_back || !pass.steps_where(past_pivot).is_empty()) {
@@ -74,7 +70,7 @@ fn standing(pass: &mut Pass<'_>) -> Standing {
     let retried =
         |status: &StepStatus| status.phase == StepPhase::Retrying && status.retry_requested;
     let goes_on = !must_turn_back && pass.status.steps.iter().any(retried);
-    if goes_on || (pass.has_children() && !broken(Twin::UndoUnsettled)) {
+    if goes_on || !rules::may_turn_back(pass.with_children()) {
         return Standing::Settling;
     }
     let turn_back = must_turn_back || pass.saga.on_failure == OnFailure::Compensate;
@@ -96,12 +92,12 @@ fn prepare(pass: &mut Pass<'_>) -> bool {
     pass.each_step(|pass, place, step, status| {
         let done = pass.steps_where(|_, status| status.phase.is_done());
         let ready = status.phase == StepPhase::Pending
-            && !failed
-            && pass.graph.depends_on(place).is_subset(done);
+            && rules::starts_new_steps(failed)
+            && rules::dependencies_are_done(pass.graph.depends_on(place), done);
         let again = status.phase == StepPhase::Retrying
-            && may_go_on(failed, status)
+            && rules::may_go_on(failed, status)
             && !is_active(status)
-            && is_due(status.next_attempt_at.as_ref(), pass.seen.now);
+            && rules::is_due(status.next_attempt_at.as_ref(), pass.seen.now);
         if !((ready && slots.has_free(true)) || (again && slots.take_kept())) {
             return;
         }
@@ -129,14 +125,13 @@ fn start_runnable(pass: &mut Pass<'_>) {
     pass.each_step(|pass, place, step, status| {
         let begins = match status.phase {
             StepPhase::Pending => {
-                let may = !failed || broken(Twin::FailureStops);
-                let ready =
-                    pass.graph.depends_on(place).is_subset(done) || broken(Twin::Dependencies);
-                may && ready && slots.take_new()
+                rules::starts_new_steps(failed)
+                    && rules::dependencies_are_done(pass.graph.depends_on(place), done)
+                    && slots.take_new()
             }
             StepPhase::Retrying => {
-                may_go_on(failed, status)
-                    && is_due(status.next_attempt_at.as_ref(), pass.seen.now)
+                rules::may_go_on(failed, status)
+                    && rules::is_due(status.next_attempt_at.as_ref(), pass.seen.now)
                     && slots.take_kept()
             }
             StepPhase::Running
@@ -169,17 +164,13 @@ fn wake_for_retries(pass: &mut Pass<'_>, failed: bool) {
         return;
     }
     let waits = |status: &&StepStatus| {
-        status.phase == StepPhase::Retrying && !is_active(status) && may_go_on(failed, status)
+        status.phase == StepPhase::Retrying
+            && !is_active(status)
+            && rules::may_go_on(failed, status)
     };
     let retrying = pass.status.steps.iter().filter(waits);
-    // An instant that has passed means that no slot is free. Then the attempt that settles next
-    // enqueues the saga.
-    let next = retrying
-        .filter_map(|status| status.next_attempt_at.as_ref())
-        .map(|next| next.0)
-        .filter(|next| *next > pass.seen.now)
-        .min();
-    if let Some(next) = next.filter(|_| !broken(Twin::RetryWake)) {
+    let instants = retrying.filter_map(|status| status.next_attempt_at.as_ref()).map(|next| next.0);
+    if let Some(next) = rules::next_retry(instants, pass.seen.now) {
         pass.wake_at(next);
     }
 }

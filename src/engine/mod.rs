@@ -24,6 +24,8 @@ pub mod planner;
 pub mod precheck;
 pub mod report;
 pub mod request;
+mod rules;
+mod settlement;
 pub mod succession;
 mod terminal;
 pub mod versions;

@@ -23,9 +23,8 @@ use super::{
         summary,
     },
     request::{handle, inbox},
-    terminal::{
-        self, Answered, ended, finalizer_of_ended, nothing_to_undo, release, stays_for_parent,
-    },
+    rules::{self, Course},
+    terminal::{self, Answered, ended, nothing_to_undo, release, stays_for_parent},
     versions,
 };
 use crate::{
@@ -41,7 +40,6 @@ use crate::{
         saga::ValidSaga,
         versions::Versions,
     },
-    mutants::{Twin, broken},
 };
 
 /// How often a saga that was refused before its first step is tried again, because the cluster may
@@ -59,7 +57,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if seen.deleting && !seen.finalizer {
         return Plan::nothing();
     }
-    if !seen.versions.words.is_empty() && !broken(Twin::StrangeWords) {
+    if rules::is_of_another_version(seen.versions.words) {
         return versions::leave_alone(seen);
     }
     if let Some(plan) = deleted(saga.as_ref().ok(), seen) {
@@ -171,7 +169,7 @@ fn deleted(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> {
     if !seen.deleting {
         return None;
     }
-    if (nothing_to_undo(seen) && !stays_for_parent(seen)) || broken(Twin::DeletedGoes) {
+    if rules::is_released(nothing_to_undo(seen), stays_for_parent(seen)) {
         return Some(release(None));
     }
     if seen.deletion_policy == DeletionPolicy::Abandon {
@@ -282,10 +280,11 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
 /// ended.
 fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     let seen = pass.seen;
-    let mut standing = match (pass.status.cancel_requested.is_some(), undo_set::is_undoing(&pass)) {
-        (true, _) => compensate::cancel(&mut pass),
-        (false, true) => Standing::Undoing,
-        (false, false) => forward::forward(&mut pass),
+    let cancelled = pass.status.cancel_requested.is_some();
+    let mut standing = match rules::course(cancelled, undo_set::is_undoing(&pass)) {
+        Course::Stop => compensate::cancel(&mut pass),
+        Course::Back => Standing::Undoing,
+        Course::Forward => forward::forward(&mut pass),
     };
     if standing == Standing::Undoing {
         standing = compensate::undo(&mut pass);
@@ -306,10 +305,11 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     let first_intent =
         intends || pass.effects.iter().any(|effect| matches!(effect, Effect::Begin { .. }));
     let ends = is_terminal(&pass.status);
-    let finalizer = match (ends, seen.finalizer, (first_intent || reopened) && !seen.deleting) {
-        (true, _, _) => finalizer_of_ended(seen),
-        (false, false, true) if !broken(Twin::NoFinalizer) => Finalizer::Add,
-        (false, _, _) => Finalizer::Keep,
+    let finalizer = if ends {
+        rules::finalizer_of_ended(seen)
+    } else {
+        let needed = (first_intent || reopened) && !seen.deleting;
+        rules::finalizer_of_unfinished(seen.finalizer, needed)
     };
     let Pass { status: new, mut effects, mut wake, mut tally, .. } = pass;
     #[cfg(feature = "next")]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::{attempt::settlement::STOP_POLL, planner::child_sagas::made_by};
+use super::{planner::child_sagas::made_by, rules, settlement::STOP_POLL};
 use crate::{
     api::{DeletionPolicy, SagaPhase, SagaStatus, names::AttemptId, status::is_terminal},
     clock::later,
@@ -21,7 +21,6 @@ use crate::{
         plan::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
         saga::{ValidSaga, Work},
     },
-    mutants::{Twin, broken},
 };
 
 /// How long the succeeded Pods of an ended saga are kept. A late creation then finds its name
@@ -50,16 +49,6 @@ pub(crate) fn nothing_to_undo(seen: &Seen<'_>) -> bool {
 pub(crate) fn stays_for_parent(seen: &Seen<'_>) -> bool {
     let ended = seen.status.as_ref().is_ok_and(is_terminal);
     seen.parent_holds && ended && seen.deletion_policy != DeletionPolicy::Abandon
-}
-
-/// Returns what happens to the finalizer of an ended saga. A child keeps its finalizer as long as
-/// its parent has one.
-pub(crate) fn finalizer_of_ended(seen: &Seen<'_>) -> Finalizer {
-    match (seen.finalizer, seen.parent_holds) {
-        (true, false) if !broken(Twin::KeepsFinalizer) => Finalizer::Remove,
-        (false, true) if !seen.deleting => Finalizer::Add,
-        (_, _) => Finalizer::Keep,
-    }
 }
 
 /// Makes the plan for an ended saga: requests are answered, its finalizer is removed, later its
@@ -96,9 +85,9 @@ pub(crate) fn ended(
             effects.push(Effect::Delete);
         }
     }
-    let write = (seen.versions.differs(status, &new) || broken(Twin::EndWrites))
-        .then(|| StatusWrite::Whole(Box::new(new)));
-    Plan::new(write, finalizer_of_ended(seen), wake, tally, effects)
+    let write =
+        rules::is_written(&seen.versions, status, &new).then(|| StatusWrite::Whole(Box::new(new)));
+    Plan::new(write, rules::finalizer_of_ended(seen), wake, tally, effects)
 }
 
 /// Returns the status of an ended saga for the present spec. Only answers to requests are written,

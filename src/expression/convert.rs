@@ -13,9 +13,9 @@ use kube::core::cel::cel::{
 };
 use serde_json::{Number, Value};
 
-use crate::{
-    api::json::{number_as_stored, whole},
-    mutants::{Twin, broken},
+use crate::api::{
+    json::{number_as_stored, whole},
+    rules,
 };
 
 /// Converts a JSON value into CEL. Whole numbers become `int`, as in the CEL of Kubernetes, and all
@@ -32,7 +32,7 @@ pub(crate) fn into_cel(value: &Value) -> Cel {
 }
 
 fn number_into_cel(number: &Number) -> Cel {
-    let number = if broken(Twin::NumbersDrift) { number.clone() } else { number_as_stored(number) };
+    let number = rules::read_back(number.clone(), |number| number_as_stored(&number));
     match (number.as_i64(), number.as_f64()) {
         (Some(integer), _) => Cel::Int(integer),
         (None, Some(double)) => Cel::Float(double),

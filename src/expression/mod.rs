@@ -35,6 +35,7 @@ mod numbers;
 mod pattern;
 pub mod program;
 pub mod reads;
+mod rules;
 pub mod scope;
 mod strict;
 pub mod template;

@@ -14,8 +14,7 @@ use kube::core::cel::cel::{
     objects::{Key, Map},
 };
 
-use super::strict::ORDERED;
-use crate::mutants::{Twin, broken};
+use super::{rules, strict::ORDERED};
 
 /// Replaces the interpreter's own operators and functions with those of this file.
 pub(crate) fn mend(context: &mut Context<'_>) {
@@ -139,9 +138,6 @@ fn rounded(function: &str, number: Value, round: impl Fn(f64) -> f64) -> Resolve
 #[expect(clippy::unnecessary_wraps, reason = "a function of the interpreter returns a result")]
 fn ordered(range: Value) -> ResolveResult {
     let Value::Map(Map { map }) = range else { return Ok(range) };
-    let mut keys: Vec<_> = map.keys().cloned().collect();
-    if !broken(Twin::MapOrder) {
-        keys.sort_unstable();
-    }
+    let keys = rules::in_order(map.keys().cloned().collect());
     Ok(Value::List(Arc::new(keys.into_iter().map(Value::from).collect())))
 }

@@ -11,6 +11,7 @@ pub mod input;
 pub mod observation;
 pub mod origin;
 pub mod plan;
+mod rules;
 pub mod saga;
 pub mod skew;
 pub mod values;

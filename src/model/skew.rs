@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use super::rules;
 use crate::{
     api::ActiveAttempt,
     clock::{between, later},
-    mutants::{Twin, broken},
 };
 
 /// The most seconds that count for the clock error of an intent, more than any clock is off.
@@ -70,15 +70,7 @@ impl Skew {
     /// written.
     #[must_use]
     pub fn intended(self, intent: &ActiveAttempt) -> Timestamp {
-        let apart = if broken(Twin::Skew) {
-            Duration::ZERO
-        } else {
-            self.apart(intent.clock_ahead_seconds, self.behind)
-        };
-        SignedDuration::try_from(apart)
-            .ok()
-            .and_then(|apart| intent.started_at.0.checked_sub(apart).ok())
-            .unwrap_or(Timestamp::MIN)
+        rules::earliest(intent.started_at.0, self.apart(intent.clock_ahead_seconds, self.behind))
     }
 
     /// Returns the latest instant, by this process's clock, at which an intent may have been

@@ -15,14 +15,14 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use kube::Resource;
 
+pub(crate) use super::rules::is_ours;
 use super::{
-    attempt,
     job::{self, fields::is_deleted, state::Family},
+    rules,
 };
 use crate::{
     api::names::AttemptId,
     model::observation::{ChildState, Failure, Reached},
-    mutants::{Twin, broken},
 };
 
 /// How often a terminating child is read. No event reports that a child has been terminating for
@@ -35,12 +35,6 @@ pub const STUCK_SINCE: Duration = Duration::from_secs(90);
 /// How long a created child may be missing from the watch before a live read looks for it.
 pub const WATCH_LAG: Duration = Duration::from_secs(5);
 
-/// Returns whether the owner and the labels of a child name the attempt.
-#[must_use]
-pub fn is_ours(found: &impl Resource, uid: &str, attempt: &AttemptId) -> bool {
-    attempt::is_ours(found, uid, attempt) || broken(Twin::Adopt)
-}
-
 /// Returns whether an object with the name of an attempt is the attempt's child. It is if its UID
 /// is known, or if its owner and labels name the attempt. `known`: the UIDs that the process and
 /// the status recorded.
@@ -50,9 +44,7 @@ pub fn is_child(
     (uid, attempt): (&str, &AttemptId),
     known: [Option<&str>; 2],
 ) -> bool {
-    let found_uid = found.meta().uid.as_deref();
-    let is_known = found_uid.is_some() && known.contains(&found_uid) && !broken(Twin::OwnerOnly);
-    is_known || is_ours(found, uid, attempt)
+    rules::is_known(found.meta().uid.as_deref(), known) || is_ours(found, uid, attempt)
 }
 
 /// Returns the state of a child that the watch does not show. `age`: the time since the child was
@@ -144,7 +136,7 @@ pub fn job_goes(job: &Job, family: &Family) -> bool {
 /// [gone](job::state::gone), by a live read of its pods.
 #[must_use]
 pub fn only_kept(job: &Job, family: &Family) -> bool {
-    is_deleted(job) && !job::state::runs(family) && !broken(Twin::JobKept)
+    rules::ends_although_kept(is_deleted(job), job::state::runs(family))
 }
 
 /// Returns the state of a Job that a live read did not find. `child`: the UID of the Job. `last`:

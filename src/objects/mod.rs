@@ -16,3 +16,4 @@ pub mod http;
 pub mod job;
 pub mod kstatus;
 pub mod pod;
+mod rules;

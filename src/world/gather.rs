@@ -25,7 +25,6 @@ use crate::{
         observation::{Absence, Answer, ChildState, Failure, Observed, Reached},
         saga::{Operation, Work},
     },
-    mutants::{Twin, broken},
     world::look::instant,
 };
 
@@ -128,9 +127,6 @@ fn request(
 
 /// Returns the state of an HTTP request that another replica was to send.
 fn elsewhere(world: &World, sender: &str, known: &Known, timeout: Duration) -> ChildState {
-    if broken(Twin::Executor) {
-        return gone("the operator that sent the request is gone");
-    }
     let left = may_last(instant(world, known.first_read), timeout, instant(world, world.now));
     if left.is_zero() {
         return gone("its operator has not said so long after its time");

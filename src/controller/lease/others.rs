@@ -18,7 +18,6 @@ use crate::{
     },
     coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
     model::observation::ChildState,
-    mutants::{self, Twin},
 };
 
 /// The wait before a saga that waits for another executor is requeued, even if nothing enqueued the
@@ -71,9 +70,6 @@ impl Others {
         first_read: Instant,
         timeout: Duration,
     ) -> ChildState {
-        if mutants::broken(Twin::Executor) {
-            return gone();
-        }
         let now = Instant::now();
         let left = may_last(first_read, timeout, now);
         if left.is_zero() {

@@ -21,11 +21,10 @@ use crate::{
         queue::Queue,
     },
     coordination::{
-        executor_lease::{EVERY, Tenure},
+        executor_lease::{EVERY, Tenure, may_send},
         fence::Comparison,
     },
     model::skew::Skew,
-    mutants::{Twin, broken},
 };
 
 /// The time limit of one renewal. If the answer is lost, there is time for another renewal before
@@ -118,7 +117,7 @@ impl Own {
     /// Returns whether an HTTP request whose intent names this id may be sent now.
     #[must_use]
     pub fn may_send(&self, id: &str) -> bool {
-        self.holds(id) || broken(Twin::Tenure)
+        may_send(self.id().as_deref(), id)
     }
 
     /// Returns whether this process used this id and lost it. It never sends under the id again.

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::*;
-use crate::{api::ActiveAttempt, model::skew::UNTOLD};
+use crate::{api::ActiveAttempt, clock::between, model::skew::UNTOLD};
 
 #[test]
 fn an_effect_leaves_unread_for_two_seconds_and_never_without_a_write() {

@@ -1,14 +1,13 @@
 //! Judges every active attempt, and acts on the verdict.
 
-use super::{
-    begin, judge,
-    settle::apply,
-    settlement::{STOP_POLL, Settlement, Verdict},
-};
+use super::{begin, judge, settle::apply};
 use crate::{
     api::{Direction, StepStatus, names::AttemptId},
     clock::later,
-    engine::planner::{deadline, state::Pass, throttle},
+    engine::{
+        planner::{deadline, state::Pass, throttle},
+        settlement::{STOP_POLL, Settlement, Verdict},
+    },
     model::{plan::Effect, saga::ValidStep},
 };
 

@@ -13,11 +13,10 @@ use std::sync::Arc;
 use super::{
     answer,
     outputs::{self, with_outputs},
-    settlement::Settlement,
 };
 use crate::{
     api::{AnswerOutcome, Direction, StepStatus},
-    engine::planner::state::Pass,
+    engine::{planner::state::Pass, settlement::Settlement},
     expression::{scope::Scope, template::Template},
     model::{
         observation::{Answer, ChildState, Failure, Reached},

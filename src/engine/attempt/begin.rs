@@ -11,17 +11,19 @@ use crate::{
         names::{AttemptId, idempotency_key},
     },
     clock::{between, later, to_micros},
-    engine::planner::{
-        approval::asks_for_approval,
-        deadline,
-        state::{Pass, is_active, is_due, may_go_on},
-        transition::StepEvent,
+    engine::{
+        planner::{
+            approval::asks_for_approval,
+            deadline,
+            state::{Pass, is_active},
+            transition::StepEvent,
+        },
+        rules,
     },
     model::{
         plan::Effect,
         saga::{Identity, Operation, ValidStep, Work},
     },
-    mutants::{Twin, broken},
     objects::http,
 };
 
@@ -35,8 +37,8 @@ pub(crate) fn fail_what_may_not_begin(
     pass.each_step(|pass, _, step, status| {
         let waits = status.phase == waiting
             && !is_active(status)
-            && (direction == Direction::Compensation || may_go_on(failed, status));
-        let due = waits && is_due(status.next_attempt_at.as_ref(), pass.seen.now);
+            && (direction == Direction::Compensation || rules::may_go_on(failed, status));
+        let due = waits && rules::is_due(status.next_attempt_at.as_ref(), pass.seen.now);
         let Some(operation) = step.operation(direction).filter(|_| due) else { return };
         if let Some(reason) = may_not_begin(pass, operation, status, direction) {
             status.message = Some(reason);
@@ -78,7 +80,7 @@ pub(crate) fn begin(
         trouble: None,
         started_at: now,
     };
-    record.active = (!broken(Twin::DropIntent)).then_some(intent);
+    rules::record_intent(record, intent);
     let record = record.clone();
     let identity = identity(pass, &step.name, direction, &record);
     if let Work::Http(action) = work.as_ref() {

@@ -30,10 +30,7 @@
 
 use jiff::Timestamp;
 
-use super::{
-    outputs,
-    settlement::{STOP_POLL, Settlement, Verdict, failed},
-};
+use super::outputs;
 use crate::{
     api::{
         ChildStatus, DeletionPolicy, Direction, SagaPhase, StepStatus, limits::KEPT_MESSAGE,
@@ -43,6 +40,7 @@ use crate::{
     engine::{
         attempt,
         planner::{child_sagas::made_by, state::Pass},
+        settlement::{STOP_POLL, Settlement, Verdict, failed},
     },
     model::{
         command::Demand,

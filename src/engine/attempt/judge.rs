@@ -14,9 +14,7 @@ use super::{
     child_saga::{self, Kin},
     exit_code,
     object::{self, Sight, gave_up},
-    progress,
-    settlement::{STOP_POLL, Settlement, Verdict, failed, may_be_late, never_begun, unknown},
-    wait,
+    progress, wait,
 };
 use crate::{
     api::{
@@ -25,12 +23,15 @@ use crate::{
     },
     clock::{between, later},
     coordination::fence::{Age, CREATED_WITHIN, FRESH, is_past_creation},
-    engine::planner::{deadline, state::Pass},
+    engine::{
+        planner::{deadline, state::Pass},
+        rules,
+        settlement::{STOP_POLL, Settlement, Verdict, failed, never_begun, unknown},
+    },
     model::{
         observation::{Absence, ChildState, Reached, Trouble},
         saga::{Operation, ValidStep, Work},
     },
-    mutants::{Twin, broken},
     text::clip,
 };
 
@@ -104,10 +105,9 @@ pub(crate) fn judge(
         Some(end @ (ChildState::Unknown { .. } | ChildState::CalledOff { .. })) => {
             Settlement::of_end(end.clone()).into()
         }
-        Some(ChildState::Elsewhere { .. }) if broken(Twin::SendForAnother) => Verdict::Begin,
         Some(ChildState::Elsewhere { look_again_in }) => {
             pass.wake_at(later(pass.seen.now, *look_again_in));
-            Verdict::Wait
+            rules::request_of_another_executor()
         }
         Some(ChildState::Object { object, age }) => {
             let sight = Sight { object, age: *age, overdue, limit };
@@ -125,7 +125,7 @@ pub(crate) fn judge(
         Some(
             ChildState::Refused { known_for, .. }
             | ChildState::Absent(Absence { refused: true, known_for, .. }),
-        ) if overdue && !in_process && may_be_late(*known_for) => {
+        ) if overdue && !in_process && rules::may_be_late(*known_for) => {
             pass.wake_at(later(pass.seen.now, FRESH.saturating_sub(*known_for)));
             Verdict::Wait
         }
@@ -156,15 +156,15 @@ fn judge_active(
     if limits.overdue && operation.is_about_an_object() {
         return gave_up(operation, said.0);
     }
-    if now >= limits.ends && broken(Twin::StopIsEnd) {
-        return unknown("took too long");
+    if now >= limits.ends {
+        return rules::past_its_time();
     }
-    if limits.cancelled || now >= limits.ends {
+    if limits.cancelled {
         return Verdict::Stop;
     }
     progress::note_child(pass, status, direction, child, said);
-    if !broken(Twin::LimitWake) {
-        pass.wake_at(limits.ends);
+    if let Some(stop) = rules::next_stop(limits.ends, now) {
+        pass.wake_at(stop);
     }
     Verdict::Wait
 }
@@ -177,7 +177,7 @@ fn judge_refused(
     (message, retry_in): (&str, Duration),
     limits: Limits,
 ) -> Verdict {
-    if limits.overdue || broken(Twin::RefusalCounts) {
+    if rules::refusal_ends_the_attempt(limits.overdue) {
         return never_begun(format!("not created within its time: {message}"));
     }
     status.message = Some(clip(message, KEPT_MESSAGE));
@@ -204,10 +204,7 @@ fn judge_absent(
     let Absence { seen, refused, known_for } = absence;
     let (child, in_process) = (operation.child(), matches!(operation.work, Work::Http(_)));
     if seen || active.child_uid.is_some() {
-        if broken(Twin::VanishedNo) {
-            return never_begun(format!("its {child} vanished"));
-        }
-        return unknown(format!("its {child} vanished before its end was seen"));
+        return rules::vanished(child);
     }
     // An HTTP request that this process does not know was never sent, because only this process may
     // send it.

@@ -11,5 +11,4 @@ pub(super) mod object;
 pub(super) mod outputs;
 pub(super) mod progress;
 pub mod settle;
-pub(super) mod settlement;
 pub(super) mod wait;

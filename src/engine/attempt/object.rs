@@ -11,15 +11,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{
-    outputs,
-    settlement::{Settlement, Verdict, may_be_late, never_begun},
-};
+use super::outputs;
 use crate::{
     api::{Direction, StepStatus, names::AttemptId},
     clock::later,
     coordination::fence::FRESH,
-    engine::{attempt, planner::state::Pass},
+    engine::{
+        attempt,
+        planner::state::Pass,
+        rules,
+        settlement::{Settlement, Verdict, never_begun},
+    },
     model::{
         observation::{ChildState, Failure, Reached},
         saga::{Operation, ValidStep, Work},
@@ -84,7 +86,7 @@ pub(crate) fn judge_deletion(
     }
     let ChildState::Standing { refused, known_for, .. } = child else { return None };
     Some(match overdue {
-        true if *refused && may_be_late(*known_for) => {
+        true if *refused && rules::may_be_late(*known_for) => {
             pass.wake_at(later(pass.seen.now, FRESH.saturating_sub(*known_for)));
             Verdict::Wait
         }

@@ -8,16 +8,15 @@
 
 use serde_json::{Map, Value};
 
-use super::settlement::Settlement;
 use crate::{
     api::{
         Direction, MAX_OUTPUTS, StepStatus,
         json::{MAX_OUTPUT_DEPTH, depth_of_fields, fields_as_stored},
         limits::MAX_ALL_OUTPUTS,
+        rules as stored,
     },
-    engine::planner::state::Pass,
+    engine::{planner::state::Pass, rules, settlement::Settlement},
     model::plan::Notice,
-    mutants::{Twin, broken},
 };
 
 /// Returns a success with the evaluated outputs of the step.
@@ -125,12 +124,12 @@ pub(crate) fn as_taken(
     what: &str,
 ) -> Result<Map<String, Value>, String> {
     // The depth is checked first, because everything below walks down into the outputs.
-    if depth_of_fields(&outputs) > MAX_OUTPUT_DEPTH && !broken(Twin::DeepOutputs) {
+    if rules::is_too_deep(depth_of_fields(&outputs)) {
         return Err(format!(
             "{what} may be nested at most {MAX_OUTPUT_DEPTH} deep, and these are nested deeper"
         ));
     }
-    let outputs = if broken(Twin::NumbersDrift) { outputs } else { fields_as_stored(outputs) };
+    let outputs = stored::read_back(outputs, fields_as_stored);
     let bytes = size(&outputs);
     if bytes > MAX_OUTPUTS {
         return Err(format!("{what} may have at most {MAX_OUTPUTS} bytes, and these have {bytes}"));

@@ -7,19 +7,22 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::{backoff, settlement::Settlement};
+use super::backoff;
 use crate::{
     api::{
         ActiveAttempt, AttemptRecord, Direction, DirectionStatus, Outcome, StepStatus,
         limits::KEPT_MESSAGE, names::AttemptId,
     },
     clock::{between, later, to_micros},
-    engine::planner::{deadline, state::Pass, transition::StepEvent},
+    engine::{
+        planner::{deadline, state::Pass, transition::StepEvent},
+        rules,
+        settlement::Settlement,
+    },
     model::{
         observation::{Failure, Reached},
         saga::{Operation, ValidStep},
     },
-    mutants::{Twin, broken},
     text::clip,
 };
 
@@ -82,7 +85,7 @@ pub(crate) fn apply(
     let Settlement { outcome, failure: _, retry_after, message, last, called_off: _, outputs } =
         settlement;
     let message = message.map(|message| clip(&message, KEPT_MESSAGE));
-    if outcome == Outcome::Succeeded || (outcome == Outcome::Unknown && broken(Twin::UnknownDone)) {
+    if rules::is_success(outcome) {
         succeed(pass, status, id.direction);
         status.outputs = outputs.or(status.outputs.take());
         return;
@@ -143,9 +146,7 @@ fn next_attempt(
     if id.direction == Direction::Action && deadline::is_past_timeout(pass) {
         return Err(format!(" ({})", deadline::timeout_passed(pass)));
     }
-    if record.budget_used
-        >= i64::from(operation.retry.max_attempts).saturating_add(i64::from(broken(Twin::Budget)))
-    {
+    if rules::is_used_up(record.budget_used, operation.retry.max_attempts) {
         let used = record.budget_used;
         return Err(if used > 1 {
             format!(" (no attempt is left of {used})")
@@ -163,10 +164,8 @@ fn next_attempt(
     Ok(to_micros(later(pass.seen.now, delay)))
 }
 
-/// Counts a settled attempt. The idempotency key moves only after a definite failure. A definite
-/// failure does not settle an earlier uncertain attempt, so the key stays while the step is
-/// uncertain. `Reached::Settled` moves the key in any case. `leaves_doubt`: whether an attempt that
-/// may have acted makes the step uncertain.
+/// Counts a settled attempt. `leaves_doubt`: whether an attempt that may have acted makes the step
+/// uncertain.
 fn count(
     record: &mut DirectionStatus,
     outcome: Outcome,
@@ -174,16 +173,12 @@ fn count(
     leaves_doubt: bool,
 ) {
     record.answered = false;
+    let doubtful = rules::is_doubtful(outcome, failure.map(|failure| failure.reached));
     match (outcome, failure) {
         (Outcome::Failed, Some(failure)) => {
             record.begun |= failure.reached != Reached::Nothing;
-            match failure.reached {
-                Reached::Settled => move_key(record),
-                Reached::Answer if !record.uncertain || broken(Twin::NoClears) => move_key(record),
-                Reached::Accepted => {
-                    record.uncertain |= leaves_doubt && !broken(Twin::AcceptedClean);
-                }
-                Reached::Nothing | Reached::Door | Reached::Work | Reached::Answer => {}
+            if rules::moves_key(failure.reached, record.uncertain) {
+                move_key(record);
             }
             if failure.disrupted && record.disruptions < FREE_DISRUPTIONS {
                 record.disruptions = record.disruptions.saturating_add(1);
@@ -196,20 +191,15 @@ fn count(
         }
         (Outcome::Unknown | Outcome::Failed, _) => {
             record.begun = true;
-            record.uncertain |= leaves_doubt && !broken(Twin::Uncertain);
-            if broken(Twin::Key) {
-                record.failures = record.failures.saturating_add(1);
-            }
+            record.failures = rules::key_after_unknown(record.failures);
         }
     }
+    record.uncertain |= leaves_doubt && doubtful;
 }
 
-/// Gives back the attempt that this process itself called off, if the operation may be repeated. A
-/// step that allows one attempt does not get a second one for a reason of the operator's own.
+/// Gives back the attempt that this process itself called off, if such an attempt is free.
 fn count_called_off(record: &mut DirectionStatus, operation: &Operation) {
-    let free = (operation.may_be_repeated() || broken(Twin::CalledOffFree))
-        && !broken(Twin::CalledOffCounts);
-    if free && record.called_off < FREE_CALLED_OFF {
+    if rules::is_free_when_called_off(operation) && record.called_off < FREE_CALLED_OFF {
         record.called_off = record.called_off.saturating_add(1);
         record.budget_used = record.budget_used.saturating_sub(1).max(0);
     }

@@ -8,19 +8,25 @@
 
 use jiff::Timestamp;
 
-use super::{settle, settlement::Settlement};
+use super::settle;
 use crate::{
-    api::{ActiveAttempt, Direction, DirectionStatus, StepPhase, StepStatus, names::AttemptId},
-    engine::planner::{
-        deadline::{self, done_at},
-        state::Pass,
-        transition::StepEvent,
+    api::{
+        ActiveAttempt, Direction, DirectionStatus, RequestAction, StepPhase, StepStatus,
+        names::AttemptId,
+    },
+    engine::{
+        planner::{
+            deadline::{self, done_at},
+            state::Pass,
+            transition::StepEvent,
+        },
+        rules,
+        settlement::Settlement,
     },
     model::{
         observation::{Failure, Reached},
         saga::{Operation, ValidStep, Work},
     },
-    mutants::{Twin, broken},
 };
 
 pub(crate) fn wake_for_wait(pass: &mut Pass<'_>, operation: &Operation, record: &DirectionStatus) {
@@ -65,9 +71,9 @@ pub(crate) fn answer_approval(
     pass: &mut Pass<'_>,
     step: &ValidStep,
     status: &mut StepStatus,
-    approved: bool,
+    answer: RequestAction,
 ) {
-    let settlement = if approved || broken(Twin::RejectDone) {
+    let settlement = if rules::is_approval(answer) {
         Settlement::succeeded()
     } else {
         no("rejected by request".into())

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     api::{Direction, StepPhase},
+    engine::rules,
     model::saga::ValidStep,
-    mutants::{Twin, broken},
 };
 
 /// The number of steps that may still begin. A step that waits for its next attempt keeps its slot,
@@ -62,8 +62,8 @@ pub(crate) fn slots(pass: &Pass<'_>) -> Slots {
         )
     };
     let taken = pass.steps_where(|_, status| under_way(status.phase)).len();
-    let most = pass.saga.max_parallel.saturating_add(usize::from(broken(Twin::Slots)));
-    Slots { new: most.saturating_sub(taken), idle: most.saturating_sub(pass.active()) }
+    let most = pass.saga.max_parallel;
+    Slots { new: rules::free_slots(most, taken), idle: rules::free_slots(most, pass.active()) }
 }
 
 /// Decides whether the next attempt of the step waits because of its host. A slot was taken for

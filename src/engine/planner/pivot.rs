@@ -2,18 +2,15 @@
 
 use crate::{
     api::{SagaStatus, StepStatus},
+    engine::rules,
     model::saga::{ValidSaga, ValidStep},
-    mutants::{Twin, broken},
 };
 
 /// Returns whether this step is a passed pivot: the pivot is done, skipped by request, or may be
 /// done. A pivot whose `when` is false does not count.
 pub(crate) fn past_pivot(step: &ValidStep, status: &StepStatus) -> bool {
-    let uncertain = status.action.as_ref().is_some_and(|record| record.uncertain)
-        && !broken(Twin::PivotUncertain);
-    step.pivot
-        && !broken(Twin::Pivot)
-        && ((status.phase.is_done() && !status.unwanted) || uncertain)
+    let uncertain = status.action.as_ref().is_some_and(|record| record.uncertain);
+    rules::forbids_undo(step.pivot, rules::is_passed(status.phase, status.unwanted, uncertain))
 }
 
 /// Returns whether the saga can only go forward, because one of its pivots is passed.

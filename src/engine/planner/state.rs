@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     api::{Direction, SagaStatus, StepPhase, StepStatus, reason, status},
+    engine::rules,
     model::{
         graph::{Graph, StepSet},
         input::{Gate, Seen},
@@ -20,7 +21,6 @@ use crate::{
         saga::{Operation, ValidSaga, ValidStep, Work},
         values::Values,
     },
-    mutants::{Twin, broken},
 };
 
 /// The state of a saga after a pass.
@@ -111,9 +111,7 @@ impl<'a> Pass<'a> {
     /// Returns whether nothing new may start because a user paused or suspended the saga. A
     /// deletion overrides both.
     pub(crate) fn is_paused(&self) -> bool {
-        !broken(Twin::PauseStarts)
-            && (self.saga.suspend || self.status.paused.is_some())
-            && !self.seen.deleting
+        rules::is_paused(self.saga.suspend, self.status.paused.as_ref(), self.seen.deleting)
     }
 
     /// Requeues the saga for `instant` at the latest.
@@ -161,13 +159,10 @@ impl<'a> Pass<'a> {
         self.steps_where(|_, status| is_active(status)).len()
     }
 
-    /// Returns whether an attempt with a child is active. Steps that only wait do not count,
-    /// because they do not keep the saga from turning back.
-    pub(crate) fn has_children(&self) -> bool {
-        let waits = |status: &StepStatus| {
-            status.phase == StepPhase::Waiting && !broken(Twin::ApprovalUndone)
-        };
-        !self.steps_where(|_, status| is_active(status) && !waits(status)).is_empty()
+    /// Returns the steps with an active attempt that has a child. Steps that only wait do not
+    /// count, because they do not keep the saga from turning back.
+    pub(crate) fn with_children(&self) -> StepSet {
+        self.steps_where(|_, status| is_active(status) && rules::is_awaited(status.phase))
     }
 
     /// Moves a step by the transition table. An event that the table does not allow is recorded in
@@ -247,15 +242,4 @@ pub(crate) fn is_active(status: &StepStatus) -> bool {
         .into_iter()
         .flatten()
         .any(|record| record.active.is_some())
-}
-
-/// Returns whether a step that is already under way may continue. `failed`: whether the saga has a
-/// failure. After a failure a step continues only if a user asked for a retry of it.
-pub(crate) fn may_go_on(failed: bool, status: &StepStatus) -> bool {
-    !failed || status.retry_requested || broken(Twin::RetriesStop)
-}
-
-/// Returns whether `instant` has come. A missing instant counts as come.
-pub(crate) fn is_due(instant: Option<&MicroTime>, now: Timestamp) -> bool {
-    instant.is_none_or(|instant| instant.0 <= now) || broken(Twin::Backoff)
 }

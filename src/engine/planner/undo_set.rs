@@ -2,9 +2,9 @@
 
 use super::state::Pass;
 use crate::{
-    api::{DirectionStatus, SagaPhase, StepPhase, StepStatus},
+    api::{SagaPhase, StepPhase, StepStatus},
+    engine::rules,
     model::{graph::StepSet, saga::ValidStep},
-    mutants::{Twin, broken},
 };
 
 /// Returns whether the saga is being undone, or will be undone when its active attempts have
@@ -22,21 +22,7 @@ pub(crate) fn undo_set(pass: &Pass<'_>) -> StepSet {
 /// be undone or was undone.
 pub(crate) fn in_undo_set(step: &ValidStep, status: &StepStatus) -> bool {
     let Some(action) = &status.action else { return false };
-    match status.phase {
-        StepPhase::Completed
-        | StepPhase::Compensating
-        | StepPhase::Compensated
-        | StepPhase::CompensationFailed
-        | StepPhase::CompensationSkipped => true,
-        StepPhase::Failed | StepPhase::Retrying => may_have_acted(step, action),
-        StepPhase::Skipped => broken(Twin::UndoSkipped),
-        StepPhase::Pending | StepPhase::Running | StepPhase::Waiting => false,
-    }
-}
-
-/// Returns whether an action that is not done may have acted.
-pub(crate) fn may_have_acted(step: &ValidStep, action: &DirectionStatus) -> bool {
-    action.uncertain || (step.compensate_failed && action.begun && !broken(Twin::HalfDone))
+    rules::is_to_be_undone(status.phase, rules::may_have_acted(step, action))
 }
 
 /// Returns whether a step is in effect: it did, or may have done, something that is not undone. A
@@ -46,15 +32,13 @@ pub(crate) fn is_in_effect(step: &ValidStep, status: &StepStatus) -> bool {
         return false;
     }
     let skipped = status.phase == StepPhase::Skipped
-        && status.action.as_ref().is_some_and(|action| may_have_acted(step, action));
+        && status.action.as_ref().is_some_and(|action| rules::may_have_acted(step, action));
     skipped || (status.phase != StepPhase::Compensated && in_undo_set(step, status))
 }
 
 /// Returns whether nothing more is to be done for a step of the undo set.
 pub(crate) fn is_undone(step: &ValidStep, status: &StepStatus) -> bool {
-    (status.phase == StepPhase::CompensationFailed && broken(Twin::Stuck))
-        || matches!(status.phase, StepPhase::Compensated | StepPhase::CompensationSkipped)
-        || step.compensation.is_none()
+    rules::counts_as_undone(status.phase) || step.compensation.is_none()
 }
 
 /// Returns whether the saga was already being undone at the start of this pass.

@@ -15,15 +15,17 @@ use super::{
 };
 use crate::{
     api::{SagaPhase, SagaStatus, StepPhase, StepStatus},
-    engine::planner::{
-        state::{Pass, Standing},
-        undo_set::{is_in_effect, undo_set},
+    engine::{
+        planner::{
+            state::{Pass, Standing},
+            undo_set::{is_in_effect, undo_set},
+        },
+        rules,
     },
     model::{
         input::Seen,
         saga::{ValidStep, Work},
     },
-    mutants::{Twin, broken},
     text::{clip, list},
 };
 
@@ -151,22 +153,15 @@ pub(crate) fn reason(pass: &Pass<'_>, phase: SagaPhase, still: Option<&[String]>
 /// Returns the steps that did, or may have done, something that is not undone. Only a saga that
 /// ended or could not be undone has them.
 fn still_in_effect(pass: &Pass<'_>, phase: SagaPhase) -> Option<Vec<String>> {
-    let names = |filter: &dyn Fn(&ValidStep, &StepStatus) -> bool| {
-        let steps = pass.saga.steps.iter().zip(&pass.status.steps);
-        steps
-            .filter(|(step, status)| filter(step, status))
-            .map(|(step, _)| step.name.clone())
-            .collect()
-    };
+    let steps = pass.saga.steps.iter().zip(&pass.status.steps);
+    let named = steps
+        .filter(|(step, status)| rules::is_named(phase, status, is_in_effect(step, status)))
+        .map(|(step, _)| step.name.clone());
     match phase {
-        // A step that a user skipped counts as done. The step is named only if it may have acted.
-        SagaPhase::Completed => Some(names(&|_, status| {
-            status.phase == StepPhase::Skipped
-                && status.action.as_ref().is_some_and(|action| action.uncertain)
-        })),
-        SagaPhase::Compensated | SagaPhase::CompensationFailed | SagaPhase::Cancelled => {
-            Some(names(&|step, status| is_in_effect(step, status) && !broken(Twin::StillInEffect)))
-        }
+        SagaPhase::Completed
+        | SagaPhase::Compensated
+        | SagaPhase::CompensationFailed
+        | SagaPhase::Cancelled => Some(named.collect()),
         SagaPhase::Pending
         | SagaPhase::Running
         | SagaPhase::Paused

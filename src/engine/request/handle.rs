@@ -26,9 +26,9 @@ use crate::{
             transition::StepEvent,
             undo_set::is_backward,
         },
+        rules,
     },
     model::saga::{ValidStep, Work},
-    mutants::{Twin, broken},
     text::clip,
 };
 
@@ -82,7 +82,7 @@ fn grant(pass: &mut Pass<'_>, asked: &Asked) -> Result<String, String> {
             let (names, approved) =
                 (chosen(pass, action, &wish)?, action == RequestAction::Approve);
             change_steps(pass, &names, |pass, step, status| {
-                wait::answer_approval(pass, step, status, approved);
+                wait::answer_approval(pass, step, status, action);
             });
             Ok(are(&names, if approved { "approved" } else { "rejected" }))
         }
@@ -113,7 +113,7 @@ fn pause(pass: &mut Pass<'_>, reason: &str) -> Result<String, String> {
     }
     let at = pass.status.paused.take().map_or(MicroTime(pass.seen.now), |paused| paused.at);
     let pause = Pause { at, reason: clip(reason, MAX_REASON) };
-    pass.status.paused = (!broken(Twin::PauseForgotten)).then_some(pause);
+    rules::store_pause(&mut pass.status, pause);
     Ok("what is active settles, and nothing starts until it is resumed".into())
 }
 
@@ -133,7 +133,7 @@ fn ask_to_retry(pass: &mut Pass<'_>, wish: &Wish) -> Result<String, String> {
         return Ok("the saga was tried again, and is accepted now".into());
     }
     let (most, used) = (pass.saga.max_retry_requests, pass.status.retry_requests);
-    if used >= most && !broken(Twin::RetryLimit) {
+    if !rules::may_ask_for_retry(used, most) {
         return Err(format!(
             "{used} retry requests were accepted, as many as spec.maxRetryRequests allows: \
              raise it first"
@@ -173,7 +173,7 @@ fn ask_to_skip(pass: &mut Pass<'_>, wish: &Wish) -> Result<String, String> {
             .into());
     }
     let outputs = outputs.map(|outputs| outputs::taken(pass, outputs.clone())).transpose()?;
-    if !backward && !broken(Twin::SkipLeavesOut) {
+    if rules::skip_needs_outputs(backward) {
         missing::check(
             pass.saga,
             &pass.status.steps,
@@ -304,9 +304,7 @@ fn retry(pass: &mut Pass<'_>, status: &mut StepStatus) {
     let record = status.direction_mut(direction);
     record.budget_used = 0;
     record.called_off = 0;
-    if broken(Twin::NumberAgain) {
-        record.attempt = 0;
-    }
+    record.attempt = rules::number_after_retry(record.attempt);
     record.budget_started_at = None;
 }
 

@@ -20,11 +20,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use crate::{
     api::{Asked, RequestAction, RequestRecord, RequestResult, SagaStatus, Wish},
+    engine::rules,
     model::{
         input::Seen,
         plan::{Effect, Notice},
     },
-    mutants::{Twin, broken},
     text::clip,
 };
 
@@ -99,26 +99,22 @@ pub(crate) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
         let same = newest.filter(|newest| newest.value_hash == asked.hash());
         let to_remember = inbox.new.iter().filter(|request| request.remember.is_some()).count();
         let full = status.handled_tokens.len().saturating_add(to_remember) >= MAX_TOKENS;
-        let known = |hash: &str| {
-            !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known == hash)
-        };
+        let known =
+            |hash: &str| rules::is_remembered(&status.handled_tokens, |known| known == hash);
         // Whether the value was refused and left in place, and has since been neither removed nor
         // asked for. (Hashes are computed only if there is something to compare with, because this
         // runs in every reconcile.)
         let before_another =
             || same.is_none() && known(&asked.left_hash()) && !known(&asked.freed_hash());
         let left = newest.is_some_and(|newest| {
-            newest.value_hash == asked.left_hash()
+            rules::is_remembered([&newest.value_hash], |known| known == asked.left_hash())
                 || (!status.handled_tokens.is_empty() && before_another())
         });
-        let left = left && !broken(Twin::TokenTwice);
         let refused = |why: String| Some((RequestResult::Refused, why));
         if let Some((token, whole)) = asked.token_hashes() {
-            let used = !broken(Twin::TokenTwice)
-                && status
-                    .handled_tokens
-                    .iter()
-                    .any(|known| known.split('-').next() == Some(&token));
+            let used = rules::is_remembered(&status.handled_tokens, |known| {
+                known.split('-').next() == Some(&token)
+            });
             if known(&whole) || (full && same.is_some()) {
                 continue;
             }
@@ -146,7 +142,7 @@ pub(crate) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
         } else if left {
             let remember = Some(asked.freed_hash()).filter(|hash| !full && !known(hash));
             inbox.new.push(Request { asked, remember, answer: refused(left_behind(asked)) });
-        } else if same.is_some_and(|same| same.number > handled) && !broken(Twin::PlainTwice) {
+        } else if rules::is_answered(same.map(|same| same.number), handled) {
             inbox.old.push(asked.action);
         } else {
             inbox.new.push(Request { asked, remember: None, answer: None });
@@ -219,7 +215,7 @@ impl Inbox<'_> {
             .map(|record| record.number)
             .max()
             .unwrap_or_default();
-        if (!take_away.is_empty() || handled > known) && !broken(Twin::PlainStays) {
+        if rules::is_taken_away(&take_away, handled, known) {
             effects.push(Effect::TakeAway { annotations: take_away, handled: handled.max(known) });
         }
         (effects, tally)

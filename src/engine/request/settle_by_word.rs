@@ -20,8 +20,8 @@ use crate::{
             transition::StepEvent,
             undo_set,
         },
+        rules,
     },
-    mutants::{Twin, broken},
     text::clip,
 };
 
@@ -37,7 +37,7 @@ pub(crate) fn may_be_settled(pass: &Pass<'_>, status: &StepStatus) -> bool {
         .ok()
         .and_then(|before| before.steps.iter().find(|step| step.name == status.name));
     let under_way = is_active(status) || before.is_some_and(is_active);
-    is_uncertain(status, direction_of(status)) && (!under_way || broken(Twin::SettledUnderWay))
+    rules::may_be_settled(is_uncertain(status, direction_of(status)), under_way)
 }
 
 /// Settles a step by a user's statement. The caller has checked that the step may be settled.

@@ -27,7 +27,7 @@ use jiff::Timestamp;
 use crate::{
     api::Direction,
     model::observation::{Answer, ChildState, Failure, Reached},
-    mutants::{Twin, broken},
+    objects::rules,
     text::bounded_line,
 };
 
@@ -67,10 +67,10 @@ pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> C
         425 | 429 => failed(Reached::Door, false, *retry_after, ""),
         401 | 403 | 407 => failed(Reached::Door, true, None, ""),
         408 | 500..=599 => unknown(""),
-        409 if uncertain && broken(Twin::ConflictIsFinal) => {
-            failed(Reached::Settled, true, None, "")
-        }
-        409 if uncertain => unknown("an earlier attempt may still be under way"),
+        409 => match rules::conflict(uncertain) {
+            Some(reached) => failed(reached, true, None, ""),
+            None => unknown("an earlier attempt may still be under way"),
+        },
         404 if direction == Direction::Compensation => failed(Reached::Answer, true, None, GONE),
         _ => failed(Reached::Answer, true, None, ""),
     }

@@ -12,8 +12,7 @@ use k8s_openapi::api::{
 use crate::{
     api::names::{LABEL_MANAGED_BY, MANAGER},
     manifest::pod_template::NEVER,
-    mutants::{Twin, broken},
-    objects::pod::outside::CLEARLY,
+    objects::{pod::outside::CLEARLY, rules},
     text::one_line,
 };
 
@@ -103,13 +102,7 @@ pub fn made_by(pod: &Pod) -> Option<&str> {
     let Some(owner) =
         pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
     else {
-        return pod
-            .metadata
-            .labels
-            .as_ref()?
-            .get(CONTROLLER_UID)
-            .map(String::as_str)
-            .filter(|_| !broken(Twin::OrphanStays));
+        return rules::released_by(pod.metadata.labels.as_ref()?.get(CONTROLLER_UID));
     };
     let is_job = owner.kind == "Job"
         && owner.api_version.split_once('/').is_some_and(|(group, _)| group == "batch");

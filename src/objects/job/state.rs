@@ -38,8 +38,7 @@ use super::fields::{
 };
 use crate::{
     model::observation::{ChildState, Failure, Reached, Trouble},
-    mutants::{Twin, broken},
-    objects::pod,
+    objects::{pod, rules},
     text::{labelled, one_line},
 };
 
@@ -200,7 +199,7 @@ pub fn held_up(job: &Job, family: &Family) -> Option<(ChildState, Duration)> {
 
 /// Returns the outcome of a Job that reports success.
 fn done(job: &Job, family: &Family) -> ChildState {
-    if !told_to_end(job) || has_all(job, family) || broken(Twin::JobCountsAll) {
+    if rules::is_done(told_to_end(job), has_all(job, family)) {
         return ChildState::Succeeded(outputs(job, family));
     }
     unknown(

@@ -21,10 +21,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
 use super::fields::{deleting, disruption, exit, finishes_on_sigterm, reason};
-use crate::{
-    mutants::{Twin, broken},
-    text::line,
-};
+use crate::{objects::rules, text::line};
 
 /// The least time by which the end must precede the deletion. It covers the difference between the
 /// clocks of a node and of the API server, each in whole seconds.
@@ -53,10 +50,7 @@ pub(crate) fn told_to_go(pod: &Pod) -> bool {
 
 /// Returns whether exit code 0 of this Pod means that its work is done.
 pub(crate) fn zero_means_done(pod: &Pod) -> bool {
-    !told_to_go(pod)
-        || finishes_on_sigterm(pod)
-        || ended_before_deletion(pod)
-        || broken(Twin::ZeroIsDone)
+    rules::zero_means_done(told_to_go(pod), finishes_on_sigterm(pod), ended_before_deletion(pod))
 }
 
 /// Returns whether the container ended more than [`CLEARLY`] before the deletion was requested. If

@@ -28,8 +28,7 @@ use crate::{
     api::names::{LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP},
     manifest::pod_template::DECIDES,
     model::observation::ChildState,
-    mutants::{Twin, broken},
-    objects::pod,
+    objects::{pod, rules},
     text::{MAX_LINE, one_line, tail},
 };
 
@@ -60,7 +59,7 @@ pub fn keep_success(pod: &mut Pod, before: Option<&Pod>) {
     else {
         return;
     };
-    if !succeeded(pod) && !broken(Twin::ForgetsSuccess) {
+    if rules::keeps_success(succeeded(pod)) {
         pod.status.clone_from(&before.status);
         (pod.metadata.deletion_timestamp, pod.metadata.deletion_grace_period_seconds) =
             (None, None);

@@ -6,9 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::Outcome,
-    coordination::fence::FRESH,
     model::observation::{ChildState, Failure, Reached},
-    mutants::{Twin, broken},
 };
 
 /// Returns a permanent failure: no retry follows automatically.
@@ -55,14 +53,6 @@ pub(crate) fn never_begun(message: impl Into<String>) -> Verdict {
         message,
     })
     .into()
-}
-
-/// Returns whether another replica that wrote the intent may still create the child without a live
-/// read. `known_for`: the time since this process first read the intent. A refusal to this process
-/// proves nothing about that replica. During this time no process reports that the attempt was
-/// never begun.
-pub(crate) fn may_be_late(known_for: Duration) -> bool {
-    known_for < FRESH && !broken(Twin::RefusalProves)
 }
 
 /// The end of an attempt.

@@ -1,0 +1,46 @@
+//! The rules of [`kept`] with their mutants: a rule that this process breaks gives the wrong answer.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::kept;
+pub(crate) use super::kept::*;
+use crate::mutants::{Twin, broken};
+
+pub(crate) fn leaves_unread(since_written: Option<Duration>) -> bool {
+    broken(Twin::TwoSeconds) || kept::leaves_unread(since_written)
+}
+
+pub(crate) fn newer_than_copy<'k>(known: Option<&'k str>, copy: &str) -> Option<&'k str> {
+    kept::newer_than_copy(known, copy).filter(|_| !broken(Twin::OwnWrites))
+}
+
+pub(crate) fn is_created_in_time(intended: Duration, known: Duration) -> bool {
+    broken(Twin::CreateLate) || kept::is_created_in_time(intended, known)
+}
+
+pub(crate) fn is_performed_in_time(intended: Duration, known: Duration) -> bool {
+    // The rule checks again what was decided, by the rule of the decision.
+    broken(Twin::LeavesLate) || is_created_in_time(intended, known)
+}
+
+pub(crate) fn is_past_creation(at_least: Duration, known: Duration) -> bool {
+    broken(Twin::UnknownEarly) || kept::is_past_creation(at_least, known)
+}
+
+pub(crate) fn set_by(unset: Timestamp, shown: Timestamp) -> (Duration, Duration) {
+    if broken(Twin::ClockSet) {
+        (Duration::ZERO, Duration::ZERO)
+    } else {
+        kept::set_by(unset, shown)
+    }
+}
+
+pub(crate) fn may_last(first_read: Instant, timeout: Duration, now: Instant) -> Duration {
+    if broken(Twin::Executor) { Duration::ZERO } else { kept::may_last(first_read, timeout, now) }
+}
+
+pub(crate) fn may_send(holding: Option<&str>, named: &str) -> bool {
+    broken(Twin::Tenure) || kept::may_send(holding, named)
+}
