@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::path::Path;
 use crate::api::Saga;
 
-/// The field by which an entry is known again, by the name of the list or of the field that it
-/// stands in.
+/// The field that identifies an entry, by the name of the list or the field in which the entry
+/// stands.
 const KEYS: [(&str, &str); 7] = [
     ("steps", "name"),
     ("conditions", "type"),
@@ -19,35 +19,35 @@ const KEYS: [(&str, &str); 7] = [
     ("child", "name"),
     ("paused", "at"),
 ];
-/// What may stand at one place.
+/// What a schema allows in one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// Anything at all.
+    /// Any value.
     Free,
     /// A value without fields of its own.
     Value,
     /// One of these words.
     Words(Vec<String>),
-    /// These fields, and the one by which the object is known again.
+    /// These fields, and the field that identifies the object.
     Object(BTreeMap<String, Self>, Option<&'static str>),
     /// Any fields, each with a value of one shape.
     Map(Box<Self>),
-    /// Entries of one shape, and the field by which each is known again.
+    /// Entries of one shape, and the field that identifies an entry.
     List(Box<Self>, Option<&'static str>),
-    /// The spec of a child saga, in that of its parent.
+    /// The spec of a child saga, within the spec of its parent.
     ChildSpec,
 }
 
-/// The shapes of a saga's spec and of its status, as this version has them.
+/// The shapes of a saga's spec and status in this version.
 #[derive(Debug)]
 pub struct KnownShapes {
-    /// Of the spec.
+    /// The shape of the spec.
     pub spec: Shape,
-    /// Of the status.
+    /// The shape of the status.
     pub status: Shape,
 }
 
-/// What this version knows.
+/// The shapes of this version.
 pub static KNOWN: LazyLock<KnownShapes> = LazyLock::new(|| {
     let definition = serde_json::to_value(Saga::crd()).unwrap_or_default();
     let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties");
@@ -60,7 +60,7 @@ pub static KNOWN: LazyLock<KnownShapes> = LazyLock::new(|| {
 });
 
 impl Shape {
-    /// What a schema lets stand, of the field or the list of this name.
+    /// Returns what a schema allows. `name` is the name of the field or the list.
     #[must_use]
     pub fn of(name: &str, schema: &Value) -> Self {
         let key = || KEYS.iter().find(|(list, _)| *list == name).map(|(_, key)| *key);
@@ -92,8 +92,8 @@ impl Shape {
         }
     }
 
-    /// Where a definition with this shape would take something away, or refuse it, of what may
-    /// stand here by the shape of this version.
+    /// Returns the places where a definition with this shape would drop or refuse something that
+    /// `own`, the shape of this version, allows.
     #[must_use]
     pub fn lacks(&self, own: &Self) -> Vec<String> {
         let mut lacks = Vec::new();
@@ -135,7 +135,7 @@ impl Shape {
         }
     }
 
-    /// Takes away what a definition with this shape takes away when it is written.
+    /// Removes what a definition with this shape drops on a write.
     pub fn prune(&self, value: &mut Value) {
         match (self, value) {
             (Self::Object(fields, _), Value::Object(values)) => {

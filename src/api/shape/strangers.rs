@@ -69,8 +69,8 @@ fn find(shape: &Shape, value: &Value, at: &Path<'_>, found: &mut Vec<String>) {
     }
 }
 
-/// Takes out of a status what this version does not know. Returns the fields, in their places,
-/// and adds the words that stand where this version knows others.
+/// Takes out of a status what this version does not know. Returns the fields, in their places, and
+/// adds the unknown values of enumerations to `words`.
 pub(in crate::api) fn take_strangers(status: &mut Value, words: &mut Vec<String>) -> Option<Value> {
     take(&KNOWN.status, status, &Path::root("status"), words)
 }
@@ -171,7 +171,7 @@ fn is_same(shape: &Shape, value: &Value, part: &Value) -> bool {
     }
 }
 
-/// Whether an entry of the list of conditions is one that this version does not write.
+/// Returns whether an entry of the list of conditions has a type that this version does not write.
 fn is_of_another_version(key: Option<&str>, entry: &Value) -> bool {
     let kind = entry.get("type").and_then(Value::as_str);
     key == Some("type") && kind.is_some_and(|kind| !CONDITIONS.contains(&kind))
@@ -181,7 +181,7 @@ fn is_same_entry(key: Option<&str>, value: &Value, part: &Value) -> bool {
     key.is_none_or(|key| are_equal(value.get(key), part.get(key)))
 }
 
-/// Whether two values are the same, or the same instant.
+/// Returns whether two values are equal, or the same instant.
 fn are_equal(one: Option<&Value>, other: Option<&Value>) -> bool {
     let instant = |value: Option<&Value>| {
         value.and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok())

@@ -7,7 +7,7 @@ pub(crate) fn is_terminal(status: &SagaStatus) -> bool {
     status.phase.is_some_and(SagaPhase::is_terminal)
 }
 
-/// The attempts that a status calls active, with the time since which they are.
+/// Returns the attempts that a status names as active, with their intents.
 pub fn active_attempts(status: &SagaStatus) -> impl Iterator<Item = (AttemptId, &ActiveAttempt)> {
     status.steps.iter().flat_map(|step| {
         [(Direction::Action, &step.action), (Direction::Compensation, &step.compensation)]
@@ -20,7 +20,7 @@ pub fn active_attempts(status: &SagaStatus) -> impl Iterator<Item = (AttemptId, 
     })
 }
 
-/// The reason for which a saga is stalled.
+/// Returns the reason for which a saga is stalled.
 pub(crate) fn stalled_reason(status: &SagaStatus) -> Option<&str> {
     let stalled = status
         .conditions

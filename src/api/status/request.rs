@@ -6,62 +6,64 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::RequestAction;
 
-/// A pause that a person asked for.
+/// A pause that a user asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pause {
-    /// Since when.
+    /// When the saga was paused.
     pub at: MicroTime,
-    /// Why; empty where no reason was given.
+    /// The reason. Empty if the user gave none.
     #[schemars(length(max = 256))]
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
 
-/// Something a person asked for by annotation, and what came of it.
+/// A request that a user made by annotation, and its result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestRecord {
-    /// 1, 2, … for ever within the saga.
+    /// The number of the request: 1, 2, … within the saga, never reset.
     #[schemars(range(min = 1))]
     pub number: i64,
-    /// What was asked for.
+    /// What the user asked for.
     pub action: RequestAction,
-    /// The annotation's value, cut to 128 bytes, control characters replaced.
+    /// The value of the annotation, cut to 128 bytes. Control characters are replaced.
     #[schemars(length(max = 128))]
     pub value: String,
-    /// 64 bits that stand for the whole value, in hexadecimal; others where it was refused because
-    /// an applied manifest holds it.
+    /// A 64-bit hash of the whole value, in hexadecimal. The hash is a different one if the request
+    /// was refused because an applied manifest holds the value.
     #[schemars(length(max = 16))]
     pub value_hash: String,
-    /// The token; absent where the value had none, so that the annotation is taken away.
+    /// The token of the value. Absent if the value had none; the annotation is then removed.
     #[schemars(length(max = 63))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// When it was handled.
+    /// When the request was handled.
     pub at: MicroTime,
-    /// What came of it.
+    /// The result of the request: Accepted (the request was carried out), Refused (the request was
+    /// not allowed, or could not be parsed) or Ignored (the annotation was on the saga before the
+    /// saga was accepted).
     pub result: RequestResult,
-    /// What was done, or why nothing was and what is allowed.
+    /// What was done, or why nothing was done and what is allowed.
     #[schemars(length(max = 512))]
     pub message: String,
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum RequestResult {
-    /// It was done.
+    /// The request was carried out.
     Accepted,
-    /// It was not allowed, or could not be understood.
+    /// The request was not allowed, or could not be parsed.
     Refused,
-    /// It stood on the saga from before its beginning.
+    /// The annotation was on the saga before the saga was accepted.
     Ignored,
-    /// What a later version may add: it was done, in another way.
+    /// What a later version may add: the request was carried out in another way.
     #[cfg(feature = "next")]
     Noted,
 }
 
 impl RequestResult {
-    /// The result's word, as it stands in the status and in metrics.
+    /// Returns the name of the result, as in the status and in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

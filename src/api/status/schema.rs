@@ -7,14 +7,15 @@ pub(super) const fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 
-/// An object of any fields. Their size is bounded where they are taken.
+/// Returns the schema of outputs: an object with any fields. Their size is checked when they are
+/// read.
 pub(super) fn outputs_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object", "x-kubernetes-preserve-unknown-fields": true, "maxProperties": 1024,
     })
 }
 
-/// The schema of a condition with the bounds that Go's own CRDs have; k8s-openapi's has none.
+/// The schema of a condition with the bounds of Go's own CRDs; the schema of k8s-openapi has none.
 pub(super) struct ConditionSchema;
 
 impl JsonSchema for ConditionSchema {

@@ -13,54 +13,57 @@ use super::{
 };
 use crate::api::{Direction, SagaPhase, StepPhase};
 
-/// What the operator knows of one step.
+/// The status of one step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepStatus {
-    /// The step's name in the spec.
+    /// The name of the step in the spec.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// Where the step stands.
+    /// The phase of the step.
     pub phase: StepPhase,
-    /// When its first attempt began.
+    /// When the first attempt of the step began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<MicroTime>,
-    /// When its action was done or failed for good.
+    /// When the action was done or failed permanently.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<MicroTime>,
-    /// Why it stands there.
+    /// Why the step is in its phase.
     #[schemars(length(max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// When the next attempt begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<MicroTime>,
-    /// What the step hands on; of a skipped step, what the person gave who skipped it.
+    /// The outputs of the step. For a skipped step: the outputs that the user gave with the skip
+    /// request.
     #[schemars(schema_with = "outputs_schema")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Map<String, Value>>,
-    /// Whether it was skipped because its `when` is false, and not by request.
+    /// Whether the step was skipped because its `when` is false, and not by a request.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unwanted: bool,
-    /// Whether a person asked to retry it, so that it runs although another step is Failed.
+    /// Whether a user asked to retry the step, so that the step runs although another step is
+    /// Failed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry_requested: bool,
-    /// The child saga that it carries through, or undoes.
+    /// The child saga that the step runs or undoes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child: Option<ChildStatus>,
-    /// Where its idempotency keys go on after those of an earlier child saga that this one follows.
+    /// Where the idempotency keys of the step continue, if this saga is a child that follows an
+    /// earlier child saga of the same step of the parent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_from: Option<KeysFrom>,
-    /// The attempts of its action.
+    /// The attempts of the action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<DirectionStatus>,
-    /// The attempts of its compensation.
+    /// The attempts of the compensation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation: Option<DirectionStatus>,
 }
 
 impl StepStatus {
-    /// What is known of the step in a direction; `None` before its first attempt.
+    /// Returns the attempts of the step in a direction; `None` before the first attempt.
     #[must_use]
     pub const fn direction(&self, direction: Direction) -> Option<&DirectionStatus> {
         match direction {
@@ -69,7 +72,8 @@ impl StepStatus {
         }
     }
 
-    /// The same to be changed; made where there is none.
+    /// Returns the attempts of the step in a direction for a change; creates the record if there is
+    /// none.
     pub fn direction_mut(&mut self, direction: Direction) -> &mut DirectionStatus {
         match direction {
             Direction::Action => self.action.get_or_insert_default(),
@@ -78,42 +82,44 @@ impl StepStatus {
     }
 }
 
-/// Where the idempotency keys of a step go on: an earlier child saga of the same step of its parent
-/// used others before.
+/// Where the idempotency keys of a step continue, since an earlier child saga of the same step of
+/// the parent used the keys before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeysFrom {
-    /// The last part of the first key of the action.
+    /// The last part of the first idempotency key of the action.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub action: i64,
-    /// The last part of the first key of the compensation.
+    /// The last part of the first idempotency key of the compensation.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub compensation: i64,
-    /// Whether the earlier child did the step under that key and did not undo it, or may have.
+    /// Whether the earlier child did, or may have done, the step under that key and did not undo
+    /// it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_have_acted: bool,
-    /// The child saga by which it did, where the step is a saga itself.
+    /// If the step itself runs a child saga: the name of the child saga by which the earlier child
+    /// did the step.
     #[schemars(length(max = 63))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child: Option<String>,
 }
 
-/// Where the keys of a child's steps go on, by step.
+/// Where the idempotency keys of a child's steps continue, by step.
 pub type Keys = BTreeMap<String, KeysFrom>;
 
-/// A child saga, as it was seen last.
+/// A child saga, as the operator last saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChildStatus {
-    /// Its name, in the same namespace.
+    /// The name of the child, in the same namespace.
     #[schemars(length(max = 63))]
     pub name: String,
-    /// Its UID, by which it is known again whatever became of its labels.
+    /// The UID of the child, which identifies the child even if its labels have changed.
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
-    /// Where it stood; absent before it was seen by an operator.
+    /// The phase of the child. Absent before an operator has seen the child.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<SagaPhase>,
 }

@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 
 use crate::api::{Asked, HANDLED, KeysFrom, RequestAction, names::ANNOTATION_KEYS};
 
-/// A key that no saga reaches.
+/// A number in an idempotency key that no saga reaches.
 const MOST_KEYS: i64 = 1 << 40;
-/// Where `kubectl apply` keeps what it applied last.
+/// The annotation in which `kubectl apply` keeps what it applied last.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// What is read of the metadata. All else is skipped.
+/// The fields that are read of the metadata. All other fields are skipped.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Metadata {
@@ -32,7 +32,8 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    /// Where the keys of the steps go on. It is the operator's own word, and input all the same.
+    /// Returns where the idempotency keys of the steps continue. The operator itself wrote the
+    /// annotation, but it is still input.
     pub(super) fn keys_from(&self) -> BTreeMap<String, KeysFrom> {
         let text =
             self.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION_KEYS));
@@ -46,8 +47,8 @@ impl Metadata {
         if read.values().all(|keys| counts(keys) && short(keys)) { read } else { BTreeMap::new() }
     }
 
-    /// What the annotations ask for, and the highest number of a plain request that was handled and
-    /// taken away.
+    /// Returns what the annotations ask for, and the highest number of a request without a token
+    /// that was handled and removed.
     pub(super) fn requests(&self) -> (Vec<Asked>, i64) {
         let Some(annotations) = &self.annotations else { return (Vec::new(), 0) };
         let handled = annotations
@@ -74,8 +75,8 @@ impl Metadata {
     }
 }
 
-/// The annotations in the configuration that `kubectl apply` applied last; none where it cannot be
-/// read.
+/// Returns the annotations in the configuration that `kubectl apply` applied last; none if the
+/// configuration cannot be read.
 fn last_applied(text: &str) -> BTreeMap<String, String> {
     #[derive(Default, Deserialize)]
     struct Applied {
@@ -91,8 +92,9 @@ fn last_applied(text: &str) -> BTreeMap<String, String> {
         .unwrap_or_default()
 }
 
-/// The annotations that belong to managers which apply from the server's side; none where that
-/// cannot be read. What is not looked for is skipped without recursion, however deep it is.
+/// Returns the annotations that belong to field managers with server-side apply; none if the
+/// managed fields cannot be read. Other fields are skipped without recursion, however deep they
+/// are.
 fn owned_by_apply(raw: &RawValue) -> BTreeSet<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

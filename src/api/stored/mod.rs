@@ -1,8 +1,8 @@
-//! A saga as the API server holds it, read in a way that cannot fail because of one bad object.
+//! A saga as the API server holds it. One bad object cannot make the read of other sagas fail.
 //!
-//! A list or a watch fails as a whole where one of its objects does not parse. So nothing here that
-//! a user can fill is parsed on the way: the API server takes objects that are nested deeper than
-//! the parser goes, and repeats their depth in the managed fields.
+//! A list or a watch fails as a whole if one of its objects does not parse. So nothing that a user
+//! can write is parsed while the list is read: the API server accepts objects that are nested
+//! deeper than the parser allows, and repeats their depth in the managed fields.
 
 mod metadata;
 mod part;

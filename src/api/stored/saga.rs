@@ -17,32 +17,32 @@ use crate::api::{
     Asked, DeletionPolicy, KeysFrom, Saga, SagaSpec, SagaStatus, shape::strangers_of_spec,
 };
 
-/// A saga as stored. Spec and status are parsed apart, so that either may be malformed without
-/// taking the other, or any other saga, with it.
+/// A saga as stored. Spec and status are parsed separately: a malformed part affects neither the
+/// other part nor another saga.
 #[derive(Clone, Debug)]
 pub struct StoredSaga {
-    /// The object's metadata: identity, versions, instants, finalizers, labels and owners.
+    /// The metadata of the object: identity, versions, instants, finalizers, labels and owners.
     pub metadata: ObjectMeta,
     /// The specification.
     pub spec: Part<SagaSpec>,
-    /// The status; the default where there is none.
+    /// The status; the default if there is none.
     pub status: Part<SagaStatus>,
-    /// What can be read all the same where the status does not parse: its message and conditions.
-    /// Else the default.
+    /// If the status does not parse: its message and conditions, as far as they can be read.
+    /// Otherwise the default.
     pub remains: SagaStatus,
-    /// What people ask for by annotation, in the order in which it is handled. The annotations as
-    /// such are not kept.
+    /// What users ask for by annotation, in the order in which requests are handled. The other
+    /// annotations are not kept.
     pub asked: Vec<Asked>,
-    /// The value of the annotation `saga.dev/handled`; 0 where there is none, or no number.
+    /// The value of the annotation `saga.dev/handled`; 0 if there is none, or if it is no number.
     pub handled: i64,
-    /// Where the idempotency keys of its steps go on, by step, as an annotation says; empty where
-    /// it says nothing that can be read.
+    /// Where the idempotency keys of its steps continue, by step, as the annotation says; empty if
+    /// there is no readable annotation.
     pub keys_from: BTreeMap<String, KeysFrom>,
     /// `v1:` and the hash of the raw `steps`, `params` and `idempotencyPrefix`.
     pub spec_hash: String,
-    /// What the spec asks for on deletion, read even where the rest of it cannot be.
+    /// The deletion policy, which is read even if the rest of the spec cannot be.
     pub deletion_policy: DeletionPolicy,
-    /// What another version of the operator, or of the definition, knows and this one does not.
+    /// What another version of the operator or of the definition knows and this version does not.
     pub strangers: Option<Box<Strangers>>,
 }
 
@@ -92,8 +92,8 @@ impl<'de> Deserialize<'de> for StoredSaga {
 }
 
 impl Serialize for StoredSaga {
-    /// The object as a status write sends it: identity, version and status, with what another
-    /// version wrote into that. The API server ignores a spec there.
+    /// Serializes the object for a status write: identity, version and status, with what another
+    /// version wrote into the status. The API server ignores a spec in such a write.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]

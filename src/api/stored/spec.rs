@@ -5,7 +5,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use crate::{api::DeletionPolicy, digest::sha256_hex};
 
-/// What a spec asks for on deletion, whatever else stands in it, however deep.
+/// Returns the deletion policy of a spec, whatever else the spec holds and however deep it is.
 pub(super) fn deletion_policy(spec: Option<&RawValue>) -> DeletionPolicy {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -18,9 +18,9 @@ pub(super) fn deletion_policy(spec: Option<&RawValue>) -> DeletionPolicy {
     policy.and_then(|policy| serde_json::from_str(policy.get()).ok()).unwrap_or_default()
 }
 
-/// The hash of what may never change, over the raw fields as stored and never over our own types,
-/// so that a newer operator with more fields computes the same. `serde_json` keeps the keys of an
-/// object sorted, which makes the text canonical.
+/// Returns the hash of the fields that may never change. It is computed from the raw fields as
+/// stored and not from the types of this crate, so that a newer operator with more fields computes
+/// the same hash. `serde_json` keeps the keys of an object sorted, which makes the text canonical.
 #[must_use]
 pub(super) fn spec_hash(spec: &Value) -> String {
     let pinned = json!({

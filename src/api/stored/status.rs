@@ -12,25 +12,25 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// Fields and words of a stored saga that this version does not know.
+/// Fields and enumeration values of a stored saga that this version does not know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Strangers {
-    /// Fields and words of the spec, each as a sentence that begins with its path: the first of
+    /// Fields and values of the spec, each as a sentence that begins with its path: the first of
     /// them.
     pub spec: Vec<String>,
-    /// Words of the status, each as a sentence that begins with its path. With one of them, the
-    /// status counts as one that cannot be read.
+    /// Values of the status, each as a sentence that begins with its path. With one of them, the
+    /// status counts as unreadable.
     pub words: Vec<String>,
-    /// Fields of the status, each in its place. They go along with every write.
+    /// Fields of the status, each in its place. Every write keeps them.
     pub fields: Option<Value>,
-    /// How many bytes these take.
+    /// The size of these fields in bytes.
     pub bytes: usize,
 }
 
-/// The status, without what another version wrote.
+/// Returns the status without what another version wrote, which is added to `strangers`.
 ///
 /// # Errors
-/// The status as it can be read by hand, and why it cannot be read as such.
+/// If the status cannot be parsed: the JSON value, and why it cannot be parsed.
 pub fn read_status(
     mut status: Value,
     strangers: &mut Strangers,
@@ -46,8 +46,8 @@ pub fn read_status(
     parse("status", &status).map_err(|sentence| (status, sentence))
 }
 
-/// What the operator itself wrote into a status that it cannot read, so that it does not write the
-/// same again and again.
+/// Returns what the operator itself wrote into a status that it cannot read, so that it does not
+/// write the same again and again.
 #[must_use]
 pub fn what_remains(status: &Value) -> SagaStatus {
     let message = status.get("message").and_then(Value::as_str).map(str::to_owned);
@@ -58,10 +58,10 @@ pub fn what_remains(status: &Value) -> SagaStatus {
     SagaStatus { message, conditions, ..SagaStatus::default() }
 }
 
-/// A status as it is written, with what another version wrote into the one before.
+/// Returns a status for a write, with what another version wrote into the previous status.
 ///
 /// # Errors
-/// Where the status is no JSON.
+/// If the status is no JSON.
 pub fn with_strangers(status: &SagaStatus, fields: &Value) -> serde_json::Result<Value> {
     let mut status = serde_json::to_value(status)?;
     if !broken(Twin::DropsFields) {
