@@ -11,8 +11,8 @@ use super::{
     env::{ArgumentSchema, EnvFromSchema, EnvVarSchema, SecretKey},
 };
 
-/// Runs one container to its end, or the containers of a template. Exit code 0 is success where the
-/// container ended before it was told to go.
+/// Runs one container, or the containers of a template, in a Pod. The action succeeds if the
+/// deciding container exits with 0 before the pod is asked to terminate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.image) != \
@@ -22,19 +22,20 @@ use super::{
     .message("with a template, command, args, env, envFrom and resources stand in its containers: \
         move them there"))]
 pub struct PodAction {
-    /// The container image. Set this or `template`.
+    /// The container image. Set exactly one of `image` and `template`.
     #[schemars(length(min = 1, max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// The entrypoint; the image's own where it is not set.
+    /// The entrypoint of the container. Default: the entrypoint of the image.
     #[schemars(with = "Option<Vec<ArgumentSchema>>", length(max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
-    /// Arguments of the entrypoint.
+    /// The arguments of the entrypoint.
     #[schemars(with = "Option<Vec<ArgumentSchema>>", length(max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<String>>,
-    /// Environment variables. Names that begin with `SAGA_` are taken by the attempt's identity.
+    /// The environment variables of the container. Names that begin with `SAGA_` are reserved for
+    /// the identity of the attempt.
     #[schemars(with = "Option<Vec<EnvVarSchema>>", length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<Vec<EnvVar>>,
@@ -42,80 +43,88 @@ pub struct PodAction {
     #[schemars(with = "Option<Vec<EnvFromSchema>>", length(max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_from: Option<Vec<EnvFromSource>>,
-    /// Requests and limits of the container, as in a Pod.
+    /// The resource requests and limits of the container, as in a Pod.
     #[schemars(schema_with = "free_form_object")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Value>,
     /// A whole pod instead of one container: `metadata` with labels and annotations, and `spec` as
-    /// in a Pod. The container named `step`, or else the first one, decides the outcome and hands
-    /// on what it says; the others help it, best as `initContainers` with `restartPolicy: Always`,
-    /// since what runs on beside it keeps the pod until its deadline, and the step, where a signal
-    /// ended it, until half a minute after its grace. The operator sets the names, the owner, the
-    /// deadline and the identity of the attempt, the ServiceAccount of the saga, and
-    /// `restartPolicy: Never`; where nothing is said, what the Pod Security Standard "restricted"
-    /// asks for. Everything else is taken as it is: whether a pod may use the node (`nodeName`,
-    /// `hostNetwork`, `hostPID`, `hostIPC`, `hostPath`), be privileged or mount a token is for the
-    /// Pod Security of the namespace to say.
+    /// in a Pod. The container named `step` decides the outcome and writes the outputs; if no
+    /// container has that name, the first container does. Helper containers are best written as
+    /// `initContainers` with `restartPolicy: Always`. If another container still runs after the
+    /// deciding container has ended, the pod keeps running until its deadline. If a signal ended
+    /// the deciding container while another container still runs, the attempt settles only after
+    /// the pod's grace period and 30 seconds more. The operator sets the names, the owner, the
+    /// deadline, the identity of the attempt, the ServiceAccount of the saga and `restartPolicy:
+    /// Never`. Security fields that are not set get the values that the Pod Security Standard
+    /// "restricted" requires. All other fields are passed on unchanged: the Pod Security admission
+    /// of the namespace decides whether a pod may use the node (`nodeName`, `hostNetwork`,
+    /// `hostPID`, `hostIPC`, `hostPath`), be privileged or mount a token.
     #[schemars(schema_with = "free_form_object")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Value>,
-    /// Exit codes, 1 to 255, of the container that decides, after which no further attempt is made
-    /// by itself: the same would come of it. They also say that nothing was done under this
-    /// idempotency key, so that a retry has a new one; after any other it is the same, since a
-    /// program may crash after its work. Built-in: none.
+    /// Exit codes, 1 to 255, of the deciding container that make a failure permanent: no retry
+    /// follows, since it would fail in the same way. These exit codes also mean that nothing was
+    /// done under the current idempotency key, so a retry on request has a new key. After any other
+    /// exit code the key stays the same, since a program may crash after its work is done. Default:
+    /// none.
     #[schemars(length(max = 32), inner(range(min = 1, max = 255)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_exit_codes: Option<Vec<i32>>,
-    /// Whether exit code 0 always means that the work is done, also where the pod was told to go
-    /// before it ended: at its time limit, by a drain, by a deletion. Set it for a program that
-    /// finishes its work on SIGTERM, or exits with another code. Built-in: false, and such an end
-    /// is unknown, since many programs exit with 0 on SIGTERM with half their work done.
+    /// Whether exit code 0 always means that the work is done, even if the pod was asked to
+    /// terminate before the container ended: at its time limit, by a drain or by a deletion. Set
+    /// this field to true for a program that finishes its work on SIGTERM, or else exits with
+    /// another code. Default: false. Such an end then has an unknown outcome, since many programs
+    /// exit with 0 on SIGTERM with their work half done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finishes_on_sigterm: Option<bool>,
 }
 
-/// Runs a `batch/v1` Job to its end: Complete is success, Failed is not. Its time limit runs on
-/// while it is suspended or waits in a queue.
+/// Runs a `batch/v1` Job. The condition Complete is a success, the condition Failed a failure. The
+/// time limit of the attempt also counts while the Job is suspended or waits in a queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobAction {
-    /// Labels and annotations of the Job, such as the name of the queue that it waits in.
+    /// The labels and annotations of the Job, such as the name of the queue in which the Job waits.
     #[schemars(schema_with = "free_form_object")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
-    /// The `spec` of the Job, with expressions as in the `template` of a pod. `backoffLimit` is 0
-    /// unless it says more: the step's retry says what is tried again. The operator sets the names,
-    /// the owner, the deadline and the identity of the attempt, in the Job and in its pods, the
-    /// ServiceAccount of the saga and, unless it is `OnFailure`, `restartPolicy: Never`; where
-    /// nothing is said, what the Pod Security Standard "restricted" asks for. The step hands on
-    /// what a pod writes as its termination message: where there is one completion, that pod; where
-    /// they are indexed, the pod with the index 0.
+    /// The `spec` of the Job. Expressions are allowed as in the `template` of a pod. `backoffLimit`
+    /// is 0 unless it is set: the retry policy of the step decides about retries. The operator sets
+    /// the names, the owner, the deadline and the identity of the attempt, in the Job and in its
+    /// pods, and the ServiceAccount of the saga. The operator sets `restartPolicy: Never` unless
+    /// `restartPolicy` is `OnFailure`. Security fields that are not set get the values that the Pod
+    /// Security Standard "restricted" requires. The outputs of the step are the termination message
+    /// of a pod: of the only pod if there is one completion, of the pod with index 0 if the
+    /// completions are indexed.
     #[schemars(schema_with = "free_form_object")]
     pub spec: Value,
-    /// Exit codes, 1 to 255, of the container that decides, after which no further attempt is made
-    /// by itself: the same would come of it. Where several pods failed, that of the last one
-    /// counts. They also say that nothing was done under this idempotency key, as those of a pod
-    /// do; of several pods only where all that started say the same. Built-in: none.
+    /// Exit codes, 1 to 255, of the deciding container that make a failure permanent: no retry
+    /// follows, since it would fail in the same way. If several pods failed, the exit code of the
+    /// last one counts. These exit codes also mean that nothing was done under the current
+    /// idempotency key, as for a pod; if several pods started, only if all of them ended with such
+    /// an exit code. Default: none.
     #[schemars(length(max = 32), inner(range(min = 1, max = 255)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_exit_codes: Option<Vec<i32>>,
-    /// Whether exit code 0 of a pod always means that its work is done, also where the job was
-    /// deleted, suspended or at its time limit before the pod ended. Built-in: false, and such an
-    /// end is unknown. What the job itself counts while nothing of this happens is its business:
-    /// with `podReplacementPolicy: Failed`, a pod that is drained and exits with 0 counts.
+    /// Whether exit code 0 of a pod always means that the work of the pod is done, even if the Job
+    /// was deleted, suspended or at its time limit before the pod ended. Default: false. Such an
+    /// end then has an unknown outcome. This field does not change what the Job itself counts at
+    /// other times: with `podReplacementPolicy: Failed`, a pod that is drained and exits with 0
+    /// counts as done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finishes_on_sigterm: Option<bool>,
 }
 
-/// What the `url` of a request looks like, to the API server and to the operator alike: what it
-/// takes for the host is what whoever reads the URL takes for it, too.
+/// The pattern of the `url` of a request, for the API server and the operator alike. The host that
+/// the pattern matches is the host that every reader of the URL sees.
 pub const URL_PATTERN: &str =
     r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][^ ]*)?$";
 
-/// Sends one request. 2xx is success; 425 and 429 are a failure that may be tried again; 408, 5xx
-/// and a lost connection leave the outcome unknown, and may be tried again with the same key, as is
-/// 409 while an earlier attempt may be under way; any other answer is final, and proves nothing
-/// about an earlier attempt whose answer was lost. How often: `retry.maxAttempts`.
+/// Sends one HTTP request. An answer 2xx is a success. 425 and 429 are failures that are retried.
+/// After 408, 5xx or a lost connection the outcome is unknown, and the request is retried with the
+/// same idempotency key; so is 409 while an earlier attempt may still be in progress. Any other
+/// answer is a permanent failure, and proves nothing about an earlier attempt whose answer was
+/// lost. `retry.maxAttempts` limits the number of attempts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.tls) || self.url.startsWith('https://')")
@@ -124,153 +133,162 @@ pub const URL_PATTERN: &str =
     .message("set expect or answers: a rule of answers with the outcome Succeeded says what \
         expect says"))]
 pub struct HttpAction {
-    /// The request method. GET and HEAD only ask: a step without a compensation is then never in
-    /// effect.
+    /// The request method. GET and HEAD only read: a step with one of these methods and without a
+    /// compensation is never in effect.
     pub method: HttpMethod,
-    /// Where the request goes; begins with `http://` or `https://`.
+    /// The URL of the request. It begins with `http://` or `https://`.
     #[schemars(length(max = 2048))]
     #[x_kube(validation = Rule::new(format!("self.matches('{}')", URL_PATTERN.replace('\\', r"\\")))
         .message("must begin with http:// or https:// and a host, without a user name: \
             http://stock.shop.svc/reservations"))]
     pub url: String,
-    /// Request headers. `Idempotency-Key` and `Saga-Attempt` are added by the operator.
+    /// The request headers. The operator adds `Idempotency-Key` and `Saga-Attempt`.
     #[schemars(length(max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Vec<Header>>,
-    /// A string is sent as text, anything else as JSON.
+    /// The request body. A string is sent as text, any other value as JSON.
     #[schemars(schema_with = "free_form_value")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
     /// A CEL expression over `response.status`, `response.headers` and `response.body` that says
-    /// whether the answer is a success, such as
-    /// `response.status == 200 && response.body.state == 'done'`. Built-in: any 2xx is. A 2xx that
-    /// it does not take may have been done: the step fails, and is undone. Where such an answer
-    /// means that nothing was done, write `answers` instead.
+    /// whether the answer is a success, such as `response.status == 200 && response.body.state ==
+    /// 'done'`. Default: every 2xx is a success. If the expression is false for a 2xx, the work may
+    /// still have been done: the step fails permanently, and is undone when the saga is undone. For
+    /// a 2xx answer that means that nothing was done, use `answers` instead.
     #[schemars(length(min = 1, max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,
-    /// Rules for answers, before all that is built in; the first whose `when` is true decides. Not
-    /// beside `expect`.
+    /// Rules for answers. The first rule whose `when` is true decides, before the built-in rules.
+    /// Cannot be combined with `expect`.
     #[schemars(length(min = 1, max = 16))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<Vec<AnswerRule>>,
-    /// Whom the request trusts; the operator's own certificate authorities where it is not set.
+    /// The certificate authorities that the request trusts. Default: those of the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<HttpTls>,
 }
 
-/// What an answer means for which an expression is true.
+/// A rule that gives a meaning to the answers for which an expression is true.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AnswerRule {
     /// A CEL expression over `response.status`, `response.headers`, `response.body`,
-    /// `attempt.number`, and `attempt.uncertain`, which says whether an earlier attempt may have
-    /// acted; such as `response.status == 200 && response.body.status == 'declined'`.
+    /// `attempt.number` and `attempt.uncertain`, such as `response.status == 200 &&
+    /// response.body.status == 'declined'`. `attempt.uncertain` says whether an earlier attempt may
+    /// have acted.
     #[schemars(length(min = 1, max = 1024))]
     pub when: String,
-    /// What it means.
+    /// What such an answer means: Succeeded (the work was done, now or by an earlier attempt),
+    /// Retry (the service began nothing in this attempt: the request is retried with the same key),
+    /// Failed (nothing was done under this key, by this attempt or an earlier one, and nothing will
+    /// be: the step fails permanently, and has nothing to undo; for 408 and 5xx this holds only if
+    /// `when` reads the body) or Unknown (the work may have been done: the request is retried with
+    /// the same key).
     pub outcome: AnswerOutcome,
 }
 
 /// What an answer means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AnswerOutcome {
-    /// It was done, now or by an earlier attempt.
+    /// The work was done, now or by an earlier attempt.
     Succeeded,
-    /// This attempt began nothing: it is tried again with the same key.
+    /// The service began nothing in this attempt: the request is retried with the same key.
     Retry,
-    /// Nothing was done under this key, by earlier attempts neither, and nothing will be: the step
-    /// fails, and nothing of it is to be undone. Of 408 and 5xx only where `when` reads the body.
+    /// Nothing was done under this key, by this attempt or an earlier one, and nothing will be: the
+    /// step fails permanently, and has nothing to undo. For 408 and 5xx this holds only if `when`
+    /// reads the body.
     Failed,
-    /// It may have been done: it is tried again with the same key.
+    /// The work may have been done: the request is retried with the same key.
     Unknown,
 }
 
-/// Waits until a person approves or rejects. A rejection, or no answer within the step's timeout,
-/// fails the step for good.
+/// Waits until a user approves or rejects the step. A rejection, or no decision within the step's
+/// timeout, fails the step permanently.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalAction {
-    /// What is to be approved, for the person who is asked.
+    /// A text for the user who decides: what the approval is about.
     #[schemars(length(max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
-/// Waits for a while, or until an object is as it should be. Nothing of it is ever in effect.
+/// Waits for a duration, or until an object meets a condition. A wait is never in effect.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.for) != has(self.until) && has(self.until) == \
     has(self.object)")
     .message("set for, or set until and object"))]
 pub struct WaitAction {
-    /// How long; the step is done when this time has passed since it began.
+    /// How long the step waits, counted from its start.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<GoDuration>,
-    /// A CEL expression over `object`, such as `object.status.phase == 'Bound'`; the step is done
-    /// when it is true.
+    /// A CEL expression over `object`, such as `object.status.phase == 'Bound'`. The step is done
+    /// when the expression is true.
     #[schemars(length(min = 1, max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// The object that `until` reads, as the saga's ServiceAccount.
+    /// The object that `until` reads. The operator reads the object as the saga's ServiceAccount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectRef>,
 }
 
-/// Applies one object from the server's side, as the saga's ServiceAccount with the field manager
-/// `saga.dev`, and waits until it is ready.
+/// Applies one object by server-side apply, as the saga's ServiceAccount with the field manager
+/// `saga.dev`, and waits until the object is ready.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplyAction {
-    /// The object: `apiVersion`, `kind`, `metadata.name`, and what is to be set. In the saga's
-    /// namespace unless it says another.
+    /// The object: `apiVersion`, `kind`, `metadata.name` and the fields to set. Default of
+    /// `metadata.namespace`: the saga's namespace.
     #[schemars(schema_with = "free_form_object")]
     pub manifest: Value,
-    /// A CEL expression over `object`; the step is done when it is true. Built-in: its kind's own
-    /// readiness (kstatus).
+    /// A CEL expression over `object`. The step is done when the expression is true. Default: the
+    /// readiness of the object's kind (kstatus).
     #[schemars(length(min = 1, max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// Takes fields over that belong to another field manager. Built-in: false, such a conflict
-    /// fails the step.
+    /// Whether the step takes over fields that belong to another field manager. Default: false.
+    /// Such a conflict then fails the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force: Option<bool>,
 }
 
-/// Carries a whole saga through, as a child of this one: created as this saga's ServiceAccount,
-/// with the same account. It follows this saga where that is paused, cancelled or deleted, and is
-/// undone by the step's compensation.
+/// Runs a whole saga as a child of this saga. The child is created as this saga's ServiceAccount,
+/// and acts as the same account. The child follows this saga when this saga is paused, cancelled or
+/// deleted. The compensation of the step undoes the child.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SagaAction {
-    /// The child's `spec`. Expressions of this saga stand in its `params` alone; all others in it
-    /// are the child's own, over its own params and steps. Without `serviceAccountName`, `suspend`,
-    /// `deletionPolicy` and `ttlSecondsAfterFinished`, which follow this saga. What the child hands
-    /// on by its `outputs`, the step hands on.
+    /// The `spec` of the child. Expressions of this saga are allowed only in `params` of the child;
+    /// all other expressions in the child are the child's own, over its own params and steps.
+    /// `serviceAccountName`, `suspend`, `deletionPolicy` and `ttlSecondsAfterFinished` are not
+    /// allowed: the child follows this saga in them. The `outputs` of the child are the outputs of
+    /// the step.
     #[schemars(schema_with = "free_form_object")]
     pub spec: Value,
 }
 
-/// One object of any kind.
+/// A reference to one object of any kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectRef {
-    /// Such as `apps/v1`, or `v1`.
+    /// The API version of the object, such as `apps/v1` or `v1`.
     #[schemars(length(min = 1, max = 317))]
     pub api_version: String,
-    /// Such as `Deployment`.
+    /// The kind of the object, such as `Deployment`.
     #[schemars(length(min = 1, max = 63))]
     pub kind: String,
-    /// The object's name.
+    /// The name of the object.
     #[schemars(length(min = 1, max = 1024))]
     pub name: String,
-    /// Its namespace. Built-in: the saga's own; a kind without namespaces has none.
+    /// The namespace of the object. Default: the saga's namespace. An object of a cluster-scoped
+    /// kind has none.
     #[schemars(length(min = 1, max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
 }
 
-/// Request methods that an action may use.
+/// The request methods that an action may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the names say all there is")]
@@ -284,21 +302,21 @@ pub enum HttpMethod {
 }
 
 impl HttpMethod {
-    /// Whether a request changes nothing by its method alone: what HTTP calls safe (RFC 9110,
-    /// 9.2.1).
+    /// Returns whether the method alone says that a request changes nothing: the safe methods of
+    /// HTTP (RFC 9110, 9.2.1).
     #[must_use]
     pub const fn only_asks(self) -> bool {
         matches!(self, Self::Get | Self::Head)
     }
 
-    /// Whether a request that is repeated comes to the same by its method alone: what HTTP calls
-    /// idempotent (RFC 9110, 9.2.2).
+    /// Returns whether the method alone says that a repeated request has the effect of one: the
+    /// idempotent methods of HTTP (RFC 9110, 9.2.2).
     #[must_use]
     pub const fn is_idempotent(self) -> bool {
         matches!(self, Self::Get | Self::Head | Self::Put | Self::Delete)
     }
 
-    /// The method as it stands in the request line.
+    /// Returns the method as written in the request line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -312,13 +330,14 @@ impl HttpMethod {
     }
 }
 
-/// One request header: a literal value, or one read from a Secret when the request is sent.
+/// One request header: a literal value, or a value that is read from a Secret when the request is
+/// sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.value) != has(self.valueFrom)")
     .message("set exactly one of value and valueFrom"))]
 pub struct Header {
-    /// The header's name.
+    /// The name of the header.
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9-]+$')")
         .message("must be a header name of letters, digits and dashes, such as Authorization"))]
@@ -326,33 +345,33 @@ pub struct Header {
         'host', 'content-length', 'connection', 'transfer-encoding', 'upgrade', 'te', 'trailer'])")
         .message("is set by the operator: leave this header out"))]
     pub name: String,
-    /// The literal value.
+    /// The literal value of the header.
     #[schemars(length(max = 8192))]
     #[x_kube(validation = Rule::new("!self.endsWith('\\n')")
         .message("ends with a line break: take it out (in YAML, write the value behind the colon, \
             or after |- instead of |)"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// Where the value is read from.
+    /// The source of the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_from: Option<HeaderSource>,
 }
 
-/// Where a header's value is read from.
+/// The source of a header's value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HeaderSource {
-    /// A key of a Secret in the saga's namespace, read as the saga's ServiceAccount at each
-    /// attempt. With more than 8192 bytes in it the request is not sent.
+    /// A key of a Secret in the saga's namespace. The operator reads the Secret at each attempt, as
+    /// the saga's ServiceAccount. If the value is longer than 8192 bytes, the request is not sent.
     pub secret_key_ref: SecretKey,
 }
 
-/// The schema of an object whose fields are not described here.
+/// Returns the schema of an object whose fields are not described here.
 pub(super) fn free_form_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
-/// The schema of any JSON value.
+/// Returns the schema of any JSON value.
 fn free_form_value(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"x-kubernetes-preserve-unknown-fields": true})
 }

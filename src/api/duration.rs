@@ -7,15 +7,15 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// The longest text of a duration, in bytes.
 const MAX_LENGTH: usize = 32;
-/// The most digits before the point of one number in it: however many hours fit into one text, they
+/// The most digits before the point of one number in a duration. As many hours as fit into one text
 /// stay within Rust's own duration.
 const MAX_DIGITS: usize = 15;
 
 /// A positive duration in the format of Go's `time.ParseDuration`, such as `500ms`, `90s` or
 /// `1h30m`.
 ///
-/// Parsing is Kubernetes' own (`metav1.Duration`), and bounded as there: at most 2^63 ns, about 292
-/// years. Zero and negative values parse here and are refused by the schema and by
+/// The parser is the one of Kubernetes (`metav1.Duration`), with the same bound: at most 2^63 ns,
+/// about 292 years. Zero and negative values are parsed here and refused by the schema and by
 /// [`crate::validate::saga`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -28,7 +28,7 @@ impl FromStr for GoDuration {
     /// A sentence that says what to write instead.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-        // kube's parser panics on an overflow and on a sign within the text: neither may reach it.
+        // kube's parser panics on an overflow and on a sign within the text: neither is passed on.
         let harmless =
             text.len() <= MAX_LENGTH && unsigned.split(char::is_alphabetic).all(is_plain_number);
         match harmless.then(|| text.parse::<kube::core::Duration>().ok()).flatten() {
@@ -45,8 +45,8 @@ impl FromStr for GoDuration {
     }
 }
 
-/// Whether a text has digits and points only, and few enough digits before the first point. Nothing
-/// is a number too: the parser judges.
+/// Returns whether a text has digits and points only, and few enough digits before the first point.
+/// The empty text counts as a number: the parser decides about it.
 fn is_plain_number(text: &str) -> bool {
     let whole = text.split('.').next().unwrap_or_default();
     whole.len() <= MAX_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
@@ -59,7 +59,7 @@ impl<'de> Deserialize<'de> for GoDuration {
 }
 
 impl GoDuration {
-    /// The duration, or `None` where it is zero or negative.
+    /// Returns the duration, or `None` if it is zero or negative.
     #[must_use]
     pub fn positive(self) -> Option<Duration> {
         let value = Duration::from(self.0);

@@ -14,10 +14,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-/// The longest text that a container is given as one argument or one value; Linux takes four times
-/// as much.
+/// The maximum length of one argument or one value of a container. Linux allows four times as much.
 const MAX_TEXT: u32 = 32_768;
-/// The longest name of a Kubernetes object, and of a key in it.
+/// The maximum length of the name of a Kubernetes object, and of a key in the object.
 const MAX_NAME: u32 = 253;
 
 /// The schema of one argument of a container.
@@ -59,7 +58,7 @@ impl JsonSchema for EnvVarSchema {
             "required": ["name"],
             "properties": {
                 "name": {
-                    "description": "The variable's name.",
+                    "description": "The name of the variable.",
                     "type": "string",
                     "minLength": 1,
                     "maxLength": MAX_NAME,
@@ -69,7 +68,7 @@ impl JsonSchema for EnvVarSchema {
                          another name",
                     }],
                 },
-                "value": text("The literal value. Built-in: empty.", 0, MAX_TEXT),
+                "value": text("The literal value. Default: empty.", 0, MAX_TEXT),
                 "valueFrom": sources(),
             },
             "x-kubernetes-validations": [{
@@ -92,13 +91,13 @@ impl JsonSchema for EnvFromSchema {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let object = |kind: &str| {
             json!({
-                "description": format!("A {kind} in the saga's namespace, all of its entries."),
+                "description": format!("All entries of a {kind} in the saga's namespace."),
                 "type": "object",
                 "required": ["name"],
                 "properties": {
-                    "name": text(&format!("The {kind}'s name."), 1, MAX_NAME),
-                    "optional": flag(&format!("Whether the container starts although the {kind} \
-                     is missing.")),
+                    "name": text(&format!("The name of the {kind}."), 1, MAX_NAME),
+                    "optional": flag(&format!("Whether the container starts even if the {kind} \
+                     does not exist.")),
                 },
             })
         };
@@ -106,7 +105,7 @@ impl JsonSchema for EnvFromSchema {
             "description": "One ConfigMap or Secret whose entries become environment variables.",
             "type": "object",
             "properties": {
-                "prefix": text("Stands before the name of every entry.", 0, MAX_NAME),
+                "prefix": text("A prefix of the name of every variable.", 0, MAX_NAME),
                 "configMapRef": object("ConfigMap"),
                 "secretRef": object("Secret"),
             },
@@ -118,7 +117,7 @@ impl JsonSchema for EnvFromSchema {
     }
 }
 
-/// Where a variable's value is read from when the container starts.
+/// Returns the schema of the source of a variable's value.
 fn sources() -> Value {
     let key_of = |kind: &str| {
         json!({
@@ -126,15 +125,15 @@ fn sources() -> Value {
             "type": "object",
             "required": ["name", "key"],
             "properties": {
-                "name": text(&format!("The {kind}'s name."), 1, MAX_NAME),
-                "key": text(&format!("The key in the {kind}'s data."), 1, MAX_NAME),
-                "optional": flag(&format!("Whether the container starts although the {kind} or \
-                 the key is missing.")),
+                "name": text(&format!("The name of the {kind}."), 1, MAX_NAME),
+                "key": text(&format!("The key in the data of the {kind}."), 1, MAX_NAME),
+                "optional": flag(&format!("Whether the container starts even if the {kind} or \
+                 the key does not exist.")),
             },
         })
     };
     json!({
-        "description": "Where the value is read from when the container starts.",
+        "description": "The source of the value, which is read when the container starts.",
         "type": "object",
         "properties": {
             "configMapKeyRef": key_of("ConfigMap"),
@@ -144,9 +143,8 @@ fn sources() -> Value {
                 "type": "object",
                 "required": ["fieldPath"],
                 "properties": {
-                    "apiVersion": text("The version that fieldPath is written in. Built-in: \
-                     v1.", 0, 63),
-                    "fieldPath": text("The field's path.", 1, 512),
+                    "apiVersion": text("The API version of fieldPath. Default: v1.", 0, 63),
+                    "fieldPath": text("The path of the field.", 1, 512),
                 },
             },
             "resourceFieldRef": {
@@ -154,14 +152,14 @@ fn sources() -> Value {
                 "type": "object",
                 "required": ["resource"],
                 "properties": {
-                    "containerName": text("The container's name. Built-in: the container \
-                     itself.", 0, 63),
+                    "containerName": text("The name of the container. Default: this \
+                     container.", 0, 63),
                     "divisor": {
-                        "description": "The unit that the value is given in. Built-in: 1.",
+                        "description": "The unit of the value. Default: 1.",
                         "maxLength": 63,
                         "x-kubernetes-int-or-string": true,
                     },
-                    "resource": text("The request or limit.", 1, MAX_NAME),
+                    "resource": text("The name of the request or limit.", 1, MAX_NAME),
                 },
             },
         },
@@ -186,13 +184,13 @@ fn flag(description: &str) -> Value {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKey {
-    /// The Secret's name.
+    /// The name of the Secret.
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
         .message("must be the name of a Secret: lower-case letters, digits, dashes and dots, such \
             as payments"))]
     pub name: String,
-    /// The key in the Secret's data.
+    /// The key in the data of the Secret.
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[-._A-Za-z0-9]+$')")
         .message("must be a key of a Secret: letters, digits, dashes, dots and underscores, such \
@@ -204,13 +202,13 @@ pub struct SecretKey {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMapKey {
-    /// The ConfigMap's name.
+    /// The name of the ConfigMap.
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
         .message("must be the name of a ConfigMap: lower-case letters, digits, dashes and dots, \
             such as shop-ca"))]
     pub name: String,
-    /// The key in the ConfigMap's data.
+    /// The key in the data of the ConfigMap.
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[-._A-Za-z0-9]+$')")
         .message("must be a key of a ConfigMap: letters, digits, dashes, dots and underscores, \

@@ -1,24 +1,24 @@
-//! JSON as the API server gives it back.
+//! JSON as the API server returns it.
 //!
-//! What is written to the status comes back with other numbers: the API server holds a number as a
-//! signed integer of 64 bits where its text is one, and else as a double, and writes a double in
-//! its shortest digits, without a fraction where it has none. So `100.0` is read as `100`, and a
-//! value of which `100.0` was computed would be another one at the next look. Whatever is taken
-//! from anywhere is therefore made what it will be before anything is computed from it.
+//! The API server changes numbers. It holds a number as a signed integer of 64 bits if the text of
+//! the number is such an integer, and as a double otherwise. It writes a double in its shortest
+//! digits, without a fraction if there is none. So `100.0` is read back as `100`, and a value that
+//! was computed from `100.0` would differ at the next reconcile. Every value is therefore converted
+//! to its stored form before anything is computed from it.
 //!
 //! # Guarantees
-//! What [`as_stored`] gives is read back from the API server as it is, and stays so: `as_stored`
-//! changes nothing of it any more. The keys of an object are in the order of their bytes, as
-//! `serde_json` keeps them and the API server writes them.
+//! The result of [`as_stored`] is read back from the API server unchanged, and `as_stored` does not
+//! change it any more. The keys of an object are in the order of their bytes, as `serde_json` keeps
+//! them and the API server writes them.
 
 use serde_json::{Map, Number, Value};
 
-/// How deep outputs may be nested: far less than what the parser of the status takes.
+/// How deep outputs may be nested: far less than the parser of the status allows.
 pub const MAX_OUTPUT_DEPTH: usize = 32;
-/// 2^64, from which on no whole number has 64 bits.
+/// 2^64: no integer of 64 bits is this large.
 const BEYOND: f64 = 18_446_744_073_709_551_616.0;
 
-/// The value that the API server gives back for this one.
+/// Returns the value that the API server returns for this value.
 #[must_use]
 pub fn as_stored(value: Value) -> Value {
     match value {
@@ -29,13 +29,13 @@ pub fn as_stored(value: Value) -> Value {
     }
 }
 
-/// The same for the fields of an object.
+/// Returns the fields that the API server returns for these fields of an object.
 #[must_use]
 pub fn fields_as_stored(fields: Map<String, Value>) -> Map<String, Value> {
     fields.into_iter().map(|(name, value)| (name, as_stored(value))).collect()
 }
 
-/// The number that the API server gives back for this one.
+/// Returns the number that the API server returns for this number.
 #[must_use]
 pub fn number_as_stored(number: &Number) -> Number {
     match (number.as_i64(), number.as_f64()) {
@@ -47,9 +47,9 @@ pub fn number_as_stored(number: &Number) -> Number {
     }
 }
 
-/// A double without a fraction as it is read back: an integer, where its digits fit into 64 bits.
-/// They are its shortest ones, as the API server writes them, and from 2^53 on they may name
-/// another integer than the double is.
+/// Returns a double without a fraction as it is read back: an integer, if its digits fit into 64
+/// bits. The digits are the shortest ones, as the API server writes them. From 2^53 on, they may
+/// name another integer than the value of the double.
 #[must_use]
 pub fn whole(double: f64) -> Option<Number> {
     if double.fract() != 0.0 || double.abs() >= BEYOND {
@@ -63,7 +63,7 @@ pub fn whole(double: f64) -> Option<Number> {
         .ok()
 }
 
-/// How deep a value is nested; a number or a text 1. The parser bounds the recursion.
+/// Returns how deep a value is nested; 1 for a number or a text. The parser bounds the recursion.
 #[must_use]
 pub fn depth(value: &Value) -> usize {
     match value {
@@ -73,15 +73,15 @@ pub fn depth(value: &Value) -> usize {
     }
 }
 
-/// The same of an object with these fields.
+/// Returns how deep an object with these fields is nested.
 #[must_use]
 pub fn depth_of_fields(fields: &Map<String, Value>) -> usize {
     1 + fields.values().map(depth).max().unwrap_or_default()
 }
 
-/// The fields of the object that a text holds; `None` where it holds none. Of one that is nested
-/// deeper than the parser goes, some that are nested deeper than outputs may be: whoever wrote it
-/// meant to hand something on, and is told that it was not taken.
+/// Returns the fields of the JSON object in a text; `None` if the text holds none. For an object
+/// that is nested deeper than the parser allows, returns fields that are nested deeper than outputs
+/// may be: the author meant to write outputs, so a message says that they were not accepted.
 #[must_use]
 pub fn read_fields(text: &str) -> Option<Map<String, Value>> {
     let is_too_deep =

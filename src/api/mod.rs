@@ -57,7 +57,7 @@ pub const VERSION: &str = "v1alpha1";
 pub const RELEASE: &str = if cfg!(feature = "next") { "99.0.0" } else { env!("CARGO_PKG_VERSION") };
 /// The most steps a saga may have.
 pub const MAX_STEPS: usize = 128;
-/// How often a person may ask for a retry where `maxRetryRequests` does not say.
+/// The number of retry requests that a user may make if `maxRetryRequests` is not set.
 pub const DEFAULT_RETRY_REQUESTS: i32 = 10;
 /// The most entries `dependsOn` of one step may have.
 pub const MAX_DEPENDENCIES: usize = 16;

@@ -1,47 +1,49 @@
-//! Names that others rely on: labels, the finalizer, the field manager, the names of children,
-//! idempotency keys.
+//! The names that other programs rely on: labels, the finalizer, the field manager, the names of
+//! children, idempotency keys.
 
 use crate::digest::sha256_hex;
 
 use super::Direction;
 
-/// Keeps an unfinished saga until it is undone, so that no deletion orphans an intent.
+/// The finalizer that keeps an unfinished saga until the saga is undone, so that no deletion
+/// orphans an intent.
 pub const FINALIZER: &str = "saga.dev/undo";
-/// The operator's name in managed fields, events and labels.
+/// The name of the operator in managed fields, events and labels.
 pub const MANAGER: &str = "saga-operator";
-/// Every child carries this label with the value [`MANAGER`].
+/// The label of every child, with the value [`MANAGER`].
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// The saga's name.
+/// The label with the name of the saga.
 pub const LABEL_SAGA: &str = "saga.dev/saga";
-/// The step's name.
+/// The label with the name of the step.
 pub const LABEL_STEP: &str = "saga.dev/step";
-/// `action` or `compensation`.
+/// The label with the direction: `action` or `compensation`.
 pub const LABEL_DIRECTION: &str = "saga.dev/direction";
-/// On an object that a step applied: the attempt by which it was, as the name that its child would
-/// have.
+/// The annotation of an applied object: the attempt that applied it, as the name that a child of
+/// the attempt would have.
 pub const ANNOTATION_ATTEMPT: &str = "saga.dev/applied-by";
-/// On a child saga that follows an earlier one of its step: where the idempotency keys of its steps
-/// go on.
+/// The annotation of a child saga that follows an earlier child of the same step: where the
+/// idempotency keys of its steps continue.
 pub const ANNOTATION_KEYS: &str = "saga.dev/keys-from";
-/// The attempt's number.
+/// The label with the number of the attempt.
 pub const LABEL_ATTEMPT: &str = "saga.dev/attempt";
 
-/// The longest name of a child: it becomes a host name.
+/// The longest name of a child. The name becomes a host name.
 const MAX_NAME: usize = 63;
-/// The longest name of a Job: a dash and the highest index that there is go behind it.
+/// The longest name of a Job: a dash and the highest possible index follow the name.
 const MAX_JOB_NAME: usize = MAX_NAME - "-2147483646".len();
-/// Hexadecimal digits of the hash in a child's name: 48 bits, within one namespace and one saga's
-/// attempts.
+/// The number of hexadecimal digits of the hash in a child's name: 48 bits, within one namespace
+/// and the attempts of one saga.
 const HASH_DIGITS: usize = 12;
 
-/// The identity of one attempt: its child's name, labels and idempotency key follow from it alone.
+/// The identity of one attempt. The name, the labels and the idempotency key of the child follow
+/// from the identity alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AttemptId {
-    /// The step's name.
+    /// The name of the step.
     pub step: String,
     /// Action or compensation.
     pub direction: Direction,
-    /// 1, 2, … for ever within the step and direction.
+    /// The number of the attempt: 1, 2, … within the step and direction, never reset.
     pub number: i64,
 }
 
@@ -52,8 +54,8 @@ impl std::fmt::Display for AttemptId {
     }
 }
 
-/// Whether a text is a DNS label (RFC 1123), as every step's name is: 1 to 63 lower-case letters,
-/// digits and dashes, no dash at the ends.
+/// Returns whether a text is a DNS label (RFC 1123), as the name of every step is: 1 to 63
+/// lower-case letters, digits and dashes, no dash at the ends.
 #[must_use]
 pub fn is_dns_label(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -63,24 +65,24 @@ pub fn is_dns_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// Whether a text may stand in an idempotency key or as a request's token: 1 to 63 letters, digits,
-/// dots, underscores and dashes.
+/// Returns whether a text is allowed in an idempotency key or as the token of a request: 1 to 63
+/// letters, digits, dots, underscores and dashes.
 #[must_use]
 pub fn is_token(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// The name of an attempt's child: `<saga>-<step>-<a|c><number>-<hash>`, cut to 63 characters with
-/// the hash kept. The hash is over the saga's UID and the attempt, so that a saga created again
-/// under the same name never meets the children of its predecessor.
+/// Returns the name of an attempt's child: `<saga>-<step>-<a|c><number>-<hash>`, cut to 63
+/// characters with the hash kept. The hash is over the saga's UID and the attempt: a saga that is
+/// created again under the same name never meets the children of its predecessor.
 #[must_use]
 pub fn child_name(saga: &str, uid: &str, attempt: &AttemptId) -> String {
     cut_name(saga, uid, attempt, MAX_NAME)
 }
 
-/// The name of an attempt's Job: as [`child_name`], but such that the host names of its pods,
-/// `<name>-<index>`, can be made of it.
+/// Returns the name of an attempt's Job: as [`child_name`], but short enough and without dots, so
+/// that the host names of its pods, `<name>-<index>`, are valid.
 #[must_use]
 pub fn job_name(saga: &str, uid: &str, attempt: &AttemptId) -> String {
     cut_name(&saga.replace('.', "-"), uid, attempt, MAX_JOB_NAME)
@@ -99,15 +101,15 @@ fn cut_name(saga: &str, uid: &str, attempt: &AttemptId, most: usize) -> String {
     format!("{head}-{hash}")
 }
 
-/// The idempotency key: `<uid or prefix>/<step>/<action|compensation>/<failures>`.
+/// Returns the idempotency key: `<uid or prefix>/<step>/<action|compensation>/<failures>`.
 #[must_use]
 pub fn idempotency_key(scope: &str, step: &str, direction: Direction, failures: i64) -> String {
     format!("{scope}/{step}/{direction}/{failures}")
 }
 
-/// What stands in the idempotency keys of a child saga instead of its UID: the step's name and a
-/// hash of the key of the attempt that makes it, so that an attempt that is repeated under its key
-/// repeats those of its child.
+/// Returns the first part of the idempotency keys of a child saga, instead of its UID: the name of
+/// the step and a hash of the key of the attempt that creates the child. An attempt that is
+/// repeated under its key thus repeats the keys of its child.
 #[must_use]
 pub fn key_scope_of_child(step: &str, key: &str) -> String {
     let mut head = step.to_owned();

@@ -6,7 +6,7 @@
 
 use super::{RequestAction, RequestResult, SagaStatus};
 
-/// The status as that version writes it.
+/// Returns the status as that version writes it.
 #[must_use]
 pub fn written(mut status: SagaStatus) -> SagaStatus {
     status.noted = status.phase.map(|phase| phase.as_str().to_owned());

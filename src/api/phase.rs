@@ -1,33 +1,33 @@
-//! The words of the status: where a saga and a step stand, in which direction an attempt goes, and
-//! how it ended.
+//! The enumerations of the status: the phases of sagas and steps, the direction of an attempt, and
+//! its outcome.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a saga stands.
+/// The phase of a saga.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 pub enum SagaPhase {
-    /// Not accepted yet, or refused: the condition `Accepted` says why.
+    /// The saga is not accepted yet, or was refused: the condition `Accepted` says why.
     Pending,
-    /// Steps run, or wait to be tried again.
+    /// Steps run, or wait for a retry.
     Running,
-    /// Paused or suspended before it was done: nothing new starts.
+    /// The saga was paused or suspended before it was done: nothing new starts.
     Paused,
-    /// A step failed for good; a person decides.
+    /// A step failed permanently; a user decides.
     Failed,
-    /// What was done is being undone.
+    /// The steps that did something, or may have, are being undone.
     Compensating,
-    /// Undone, but for what `stillInEffect` names.
+    /// The saga is undone, except for the steps in `stillInEffect`.
     Compensated,
-    /// A compensation failed for good; a person decides.
+    /// A compensation failed permanently; a user decides.
     CompensationFailed,
     /// Every step is done.
     Completed,
-    /// A person ended it: what was active was stopped, nothing is undone but for what was before.
+    /// A user cancelled the saga: active attempts were stopped, and nothing was undone after that.
     Cancelled,
 }
 
@@ -45,7 +45,7 @@ impl SagaPhase {
         Self::Cancelled,
     ];
 
-    /// The phase's word, as it stands in the status, in events and in metrics.
+    /// Returns the name of the phase, as in the status, in events and in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -61,14 +61,14 @@ impl SagaPhase {
         }
     }
 
-    /// Whether nothing will ever happen again by itself or by a person's retry.
+    /// Returns whether the saga has ended for ever: no retry follows, not even on request.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Compensated | Self::Cancelled)
     }
 }
 
-/// Where a step stands.
+/// The phase of a step.
 #[derive(
     Clone,
     Copy,
@@ -84,29 +84,30 @@ impl SagaPhase {
     JsonSchema,
 )]
 pub enum StepPhase {
-    /// Not started; in an ended saga: not reached.
+    /// The step has not started. In a saga that has ended, the step was not reached.
     #[default]
     Pending,
-    /// An attempt of its action is active.
+    /// An attempt of the action is active.
     Running,
     /// An attempt failed; the next one begins at `nextAttemptAt`.
     Retrying,
-    /// It waits for an approval or for an instant; nothing is done meanwhile.
+    /// The step waits for an approval or for an instant; nothing is done meanwhile.
     Waiting,
-    /// Its action is done.
+    /// The action is done.
     Completed,
-    /// A person asked to go on without it. It counts as done for the steps that depend on it.
+    /// The step is skipped: its `when` is false, or a user asked to skip it. The step counts as
+    /// done for the steps that depend on it.
     Skipped,
-    /// Its action failed for good.
+    /// The action failed permanently.
     Failed,
-    /// It is being undone: an attempt of its compensation is active, or the next one begins at
-    /// `nextAttemptAt`.
+    /// The step is being undone: an attempt of its compensation is active, or the next one begins
+    /// at `nextAttemptAt`.
     Compensating,
-    /// It is undone.
+    /// The step is undone.
     Compensated,
-    /// Its compensation failed for good.
+    /// The compensation failed permanently.
     CompensationFailed,
-    /// A person asked not to undo it: it stays in effect.
+    /// A user asked not to undo the step: the step stays in effect.
     CompensationSkipped,
 }
 
@@ -126,7 +127,7 @@ impl StepPhase {
         Self::CompensationSkipped,
     ];
 
-    /// Whether the step is being undone, was, or could not be.
+    /// Returns whether the step is being undone, was undone, or could not be undone.
     #[must_use]
     pub const fn is_backward(self) -> bool {
         matches!(
@@ -138,13 +139,13 @@ impl StepPhase {
         )
     }
 
-    /// Whether what depends on the step may start.
+    /// Returns whether the steps that depend on this step may start.
     #[must_use]
     pub const fn is_done(self) -> bool {
         matches!(self, Self::Completed | Self::Skipped)
     }
 
-    /// The phase's word, as it stands in the status, in events and in metrics.
+    /// Returns the name of the phase, as in the status, in events and in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -176,7 +177,8 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The word in idempotency keys, labels, `SAGA_DIRECTION` and metrics.
+    /// Returns the name of the direction, as in idempotency keys, labels, `SAGA_DIRECTION` and
+    /// metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -195,16 +197,16 @@ impl fmt::Display for Direction {
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Outcome {
-    /// It was done.
+    /// The work was done.
     Succeeded,
-    /// The other side said no, or was never reached.
+    /// The service refused, or was never reached.
     Failed,
-    /// It may have happened: time-out, connection lost after sending, pod lost.
+    /// The work may have been done: time-out, connection lost after sending, pod lost.
     Unknown,
 }
 
 impl Outcome {
-    /// The outcome's word, as it stands in the status and in metrics.
+    /// Returns the name of the outcome, as in the status and in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -214,7 +216,7 @@ impl Outcome {
         }
     }
 
-    /// What is said of an attempt that ended so: `attempt 2 may have happened`.
+    /// Returns the verb of an attempt with this outcome: `attempt 2 may have happened`.
     #[must_use]
     pub const fn verb(self) -> &'static str {
         match self {

@@ -6,24 +6,25 @@ use serde::{Deserialize, Serialize};
 
 use super::GoDuration;
 
-/// How often an operation is tried and how long is waited in between. Every field that is not set
-/// is taken from `spec.defaults`, then from the built-in values.
+/// How often an action or a compensation is attempted, and the delay between attempts. A field that
+/// is not set is taken from `spec.defaults`, and otherwise has the default that it names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryPolicy {
-    /// All attempts, the first included. Built-in: 1 for an action, 10 for a compensation.
+    /// The maximum number of attempts, the first one included. Default: 1 for an action, 10 for a
+    /// compensation.
     #[schemars(range(min = 1, max = 1_000_000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<i32>,
-    /// How long all attempts together may take, waiting included. Built-in: no limit.
+    /// How long all attempts together may take, delays included. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<GoDuration>,
-    /// How long is waited between two attempts.
+    /// The delay between two attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
 }
 
-/// The delay between two attempts, counted from the instant at which the earlier one settled.
+/// The delay between two attempts, counted from the instant at which the earlier attempt settled.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 // Malformed durations have their own refusal: `matches` keeps this rule from failing on them, too.
@@ -33,32 +34,33 @@ pub struct RetryPolicy {
     duration(self.initialDelay)")
     .message("maxDelay is shorter than initialDelay: raise maxDelay, or leave it out"))]
 pub struct Backoff {
-    /// How the delay grows. Built-in: Exponential.
+    /// How the delay grows: None (always `initialDelay`), Linear (`initialDelay` × n after the n-th
+    /// attempt) or Exponential (`initialDelay` × 2^(n-1)). Default: Exponential.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<BackoffType>,
-    /// The delay after the first attempt. Built-in: 1s.
+    /// The delay after the first attempt. Default: 1s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_delay: Option<GoDuration>,
-    /// No delay is longer than this, but for a `Retry-After` of the other side, at most 1h.
-    /// Built-in: 1m, or `initialDelay` where that is longer.
+    /// The longest delay. Only a `Retry-After` of the service may be longer, up to 1h. Default: 1m,
+    /// or `initialDelay` if that is longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_delay: Option<GoDuration>,
-    /// By which part a delay is made shorter or longer, 0 to 1; the same for the same attempt of
-    /// the same saga. Built-in: 0.
+    /// The fraction by which a delay may be shortened or lengthened, 0 to 1. The same attempt of
+    /// the same saga always gets the same delay. Default: 0.
     #[schemars(range(min = 0.0, max = 1.0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jitter: Option<f64>,
 }
 
 /// How the delay grows. None: always `initialDelay`. Linear: `initialDelay` × n after the n-th
-/// attempt. Exponential (built-in): `initialDelay` × 2^(n-1).
+/// attempt. Exponential (default): `initialDelay` × 2^(n-1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum BackoffType {
     /// The same delay every time.
     None,
-    /// Grows by `initialDelay` each time.
+    /// The delay grows by `initialDelay` each time.
     Linear,
-    /// Doubles each time.
+    /// The delay doubles each time.
     #[default]
     Exponential,
 }

@@ -1,4 +1,4 @@
-//! Words by which conditions and events say why.
+//! The reasons in conditions and events.
 
 /// The reason of a saga that was refused before its first step.
 pub(crate) const REFUSED: &str = "Refused";

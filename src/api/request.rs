@@ -1,4 +1,4 @@
-//! The grammar of the annotations by which people ask for something: `saga.dev/retry`,
+//! The grammar of the annotations by which users make requests: `saga.dev/retry`,
 //! `saga.dev/skip`, `saga.dev/compensate`, …
 //!
 //! | annotation | value | with a token |
@@ -6,21 +6,21 @@
 //! | `saga.dev/retry` | step names separated by commas, or `*` | `ship@2026-11-24` |
 //! | `saga.dev/skip` | step names separated by commas; | `ship@2026-11-24` |
 //! | | one step with its outputs: `ship={"tracking":"T-1"}` | |
-//! | `saga.dev/settle` | one step and what became of it: | `charge=Failed@2026-11-24` |
+//! | `saga.dev/settle` | one step and its outcome: | `charge=Failed@2026-11-24` |
 //! | | `charge=Failed`, `charge=Succeeded`, `charge=Succeeded={"id":7}` | |
 //! | `saga.dev/approve` | step names separated by commas | `release@2026-11-24` |
 //! | `saga.dev/reject` | step names separated by commas | `release@2026-11-24` |
 //! | `saga.dev/cancel`, `saga.dev/compensate` | a reason | `@2026-11-24: the customer called` |
 //! | `saga.dev/pause`, `saga.dev/resume` | a reason | `@2026-11-24: the customer called` |
 //!
-//! A value without a token is a command: it is handled once and taken away. A value with a token,
-//! `[A-Za-z0-9._-]{1,63}`, is a declaration: it is handled once for its token and left in place, so
-//! that it can stand in Git. A value of nothing but blanks asks for nothing, as a template may
-//! write it.
+//! A value without a token is a command: the operator handles the annotation once and removes it.
+//! A value with a token, `[A-Za-z0-9._-]{1,63}`, is a declaration: the operator handles the
+//! annotation once for its token and leaves it in place, so that the annotation can stand in Git.
+//! A blank value asks for nothing, as a template may write it.
 //!
 //! # Guarantees
-//! Every text is taken: it parses, or a sentence says what to write instead. Reading is linear in
-//! the length of the text.
+//! Every text is accepted as input: it parses, or a sentence says what to write instead. Reading is
+//! linear in the length of the text.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -34,43 +34,44 @@ use super::{
 };
 use crate::digest::sha256_hex;
 
-/// The highest number of a plain request that was handled and whose annotation was taken away.
+/// The annotation with the highest number of a request without a token that was handled and whose
+/// annotation was removed.
 pub const HANDLED: &str = "saga.dev/handled";
-/// The most characters of a wrong name that are repeated in a sentence.
+/// The most characters of a wrong name that a message repeats.
 const REPEATED: usize = 63;
 /// The most bytes of one step's outputs.
 pub const MAX_OUTPUTS: usize = 4096;
-/// Hexadecimal digits of a hash that stands for a value or a token: 64 bits.
+/// The number of hexadecimal digits of a hash of a value or a token: 64 bits.
 const HASH_DIGITS: usize = 16;
 
-/// What a person can ask for, in the order in which several requests are handled.
+/// What a user can ask for, in the order in which several requests are handled.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum RequestAction {
-    /// Stop what is active, and undo nothing.
+    /// Stop active attempts, and undo nothing.
     Cancel,
-    /// Say what became of an attempt of which nobody else can tell.
+    /// Settle an attempt whose outcome only a user can find out.
     Settle,
-    /// Undo what was done.
+    /// Undo the steps that did something, or may have.
     Compensate,
     /// Start nothing new.
     Pause,
-    /// Go on after a pause.
+    /// Continue after a pause.
     Resume,
-    /// Answer an approval with no.
+    /// Reject an approval.
     Reject,
-    /// Answer an approval with yes.
+    /// Approve an approval.
     Approve,
-    /// Go on without a step.
+    /// Continue without a step.
     Skip,
-    /// Try steps again.
+    /// Retry steps.
     Retry,
 }
 
 impl RequestAction {
-    /// Every request, in the order in which several are handled.
+    /// Every request, in the order in which several requests are handled.
     pub const ALL: [Self; 9] = [
         Self::Cancel,
         Self::Settle,
@@ -83,7 +84,7 @@ impl RequestAction {
         Self::Retry,
     ];
 
-    /// The word in records and events.
+    /// Returns the name of the request, as in records and events.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -99,7 +100,7 @@ impl RequestAction {
         }
     }
 
-    /// The annotation's key.
+    /// Returns the key of the annotation.
     #[must_use]
     pub const fn annotation(self) -> &'static str {
         match self {
@@ -115,7 +116,7 @@ impl RequestAction {
         }
     }
 
-    /// Whether it is asked for the saga as a whole, with a reason, and not for steps.
+    /// Returns whether the request is about the whole saga and takes a reason, not steps.
     #[must_use]
     pub const fn takes_reason(self) -> bool {
         match self {
@@ -131,32 +132,32 @@ impl fmt::Display for RequestAction {
     }
 }
 
-/// An annotation that asks for something, as it stands on the saga.
+/// An annotation that makes a request, as written on the saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// What is asked for.
     pub action: RequestAction,
-    /// The annotation's value.
+    /// The value of the annotation.
     pub value: String,
-    /// Whether something that would put the value back holds it: the configuration last applied by
-    /// `kubectl apply`, or a manager that applies from the server's side.
+    /// Whether the value is held by something that would set it again: the configuration last
+    /// applied by `kubectl apply`, or a field manager that uses server-side apply.
     pub held_in_git: bool,
 }
 
 impl Asked {
-    /// Whether the value asks for nothing.
+    /// Returns whether the value asks for nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.value.trim().is_empty()
     }
 
-    /// The token at the value's end (steps) or beginning (reasons).
+    /// Returns the token at the end (steps) or the beginning (reasons) of the value.
     #[must_use]
     pub fn token(&self) -> Option<&str> {
         self.split().1
     }
 
-    /// What the value asks for.
+    /// Returns what the value asks for.
     ///
     /// # Errors
     /// A sentence that says what is wrong and what to write instead.
@@ -184,13 +185,14 @@ impl Asked {
         }
     }
 
-    /// 64 bits that stand for the whole value, in hexadecimal.
+    /// Returns a 64-bit hash of the whole value, in hexadecimal.
     #[must_use]
     pub fn hash(&self) -> String {
         short_hash(&["value", self.action.as_str(), &self.value])
     }
 
-    /// 128 bits that stand for the token and, after a dash, for what was asked for with it.
+    /// Returns a hash of the token; and the same hash with a dash and a hash of what was asked for
+    /// with the token.
     #[must_use]
     pub fn token_hashes(&self) -> Option<(String, String)> {
         let (body, token) = self.split();
@@ -199,26 +201,27 @@ impl Asked {
         Some((token, whole))
     }
 
-    /// Whether the value is plain and something would put it back: it is refused, and left in
-    /// place.
+    /// Returns whether the value has no token and would be set again: the request is refused, and
+    /// the annotation is left in place.
     #[must_use]
     pub fn is_left(&self) -> bool {
         self.held_in_git && self.token().is_none()
     }
 
-    /// 64 bits that stand for the whole value where it was left in place.
+    /// Returns a 64-bit hash of the whole value of an annotation that was left in place.
     #[must_use]
     pub fn left_hash(&self) -> String {
         short_hash(&["held", self.action.as_str(), &self.value])
     }
 
-    /// The same where what was left was taken away later: from then on it may be asked for again.
+    /// Returns a 64-bit hash of the whole value of an annotation that was left in place and removed
+    /// later: from then on the same value may be requested again.
     #[must_use]
     pub fn freed_hash(&self) -> String {
         short_hash(&["freed", self.action.as_str(), &self.value])
     }
 
-    /// What is asked for, and the token.
+    /// Returns what is asked for, and the token.
     fn split(&self) -> (&str, Option<&str>) {
         let value = self.value.trim();
         let found = if self.action.takes_reason() {
@@ -238,26 +241,26 @@ impl Asked {
 pub enum Wish {
     /// These steps, each once, in the order of the text.
     Steps(Vec<String>),
-    /// Every step to which it applies.
+    /// Every step to which the request applies.
     EveryStep,
-    /// This step, with the outputs that it would have had.
+    /// This step, with the outputs that the step would have had.
     StepWithOutputs(String, Map<String, Value>),
-    /// What became of the attempt of this step of which nobody else can tell.
+    /// The outcome of this step's attempt, which only a user can find out.
     Settled(String, Word),
-    /// The saga, for this reason.
+    /// The whole saga, for this reason.
     Saga(String),
 }
 
-/// A person's word on an attempt of which nobody else can tell.
+/// The outcome that a user names for an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word {
     /// Nothing was done, and nothing will be.
     Failed,
-    /// It was done, with these outputs.
+    /// The work was done, with these outputs.
     Succeeded(Option<Map<String, Value>>),
 }
 
-/// One step and what became of it: `charge=Failed`, `charge=Succeeded={"id":7}`.
+/// Parses one step and its outcome: `charge=Failed`, `charge=Succeeded={"id":7}`.
 fn settled(word: Option<(&str, &str)>) -> Result<(String, Word), String> {
     const EXAMPLE: &str = "write saga.dev/settle=charge=Failed where nothing was done and nothing \
         will be, or saga.dev/settle=charge=Succeeded, with the outputs that it would have had, if \
@@ -281,7 +284,7 @@ fn settled(word: Option<(&str, &str)>) -> Result<(String, Word), String> {
     }
 }
 
-/// One step with outputs: `ship={"tracking":"T-1"}`.
+/// Parses one step with outputs: `ship={"tracking":"T-1"}`.
 fn with_outputs(
     action: RequestAction,
     name: &str,
@@ -315,7 +318,7 @@ fn with_outputs(
     Ok((name, outputs))
 }
 
-/// The names of steps, without what is named twice.
+/// Parses the names of steps. A repeated name counts once.
 fn steps(action: RequestAction, body: &str) -> Result<Vec<String>, String> {
     let example = action.annotation();
     let all = if action == RequestAction::Retry { ", or * for all that failed" } else { "" };

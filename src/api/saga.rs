@@ -10,7 +10,7 @@ use super::{
     RetryPolicy, SagaAction, SagaStatus, WaitAction, action::free_form_object,
 };
 
-/// A business transaction or rollout: steps that are all carried out, or undone.
+/// A business transaction or rollout: steps that are all done, or undone.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "saga.dev",
@@ -22,8 +22,8 @@ use super::{
     namespaced,
     status = "SagaStatus",
     derive = "PartialEq",
-    doc = "A business transaction or rollout: its steps are all carried out, or those that were \
-        are undone.",
+    doc = "A business transaction or rollout: all steps are done, or the steps that were done are \
+        undone.",
     validation = Rule::new("self.metadata.name.size() <= \
         63").message("a saga's name may have at most 63 characters"),
     selectable = ".status.phase",
@@ -50,60 +50,66 @@ use super::{
     || self.outputs == oldSelf.outputs)")
     .message("outputs cannot be changed: create a new Saga"))]
 pub struct SagaSpec {
-    /// The ServiceAccount that the steps act as. Built-in: default.
+    /// The ServiceAccount as which the steps act. Default: default.
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
         .message("must be the name of a ServiceAccount: lower-case letters, digits, dashes and \
             dots, such as order-saga"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_name: Option<String>,
-    /// Stands in idempotency keys instead of the saga's UID, so that a saga that is created again
-    /// repeats its keys.
+    /// The first part of the saga's idempotency keys, instead of the saga's UID. With a prefix, a
+    /// saga that is deleted and created again repeats its keys. Default: the saga's UID.
     #[schemars(length(max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9._-]{1,63}$')")
         .message("must have 1 to 63 letters, digits, dots, underscores and dashes"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_prefix: Option<String>,
-    /// Any object, read in expressions as `${params.…}`. It is fixed when the saga is created.
+    /// The parameters: any object. Expressions read them as `${params.…}`. The parameters cannot be
+    /// changed after the saga is created.
     #[schemars(schema_with = "free_form_object")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<Map<String, Value>>,
-    /// How many steps run at once, 1 to 64. Built-in: 1, the next runnable step in list order.
+    /// How many steps may run at the same time, 1 to 64. Default: 1. Runnable steps start in the
+    /// order of the list.
     #[schemars(range(min = 1, max = 64))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<i32>,
-    /// What happens when a step failed for good. Built-in: Hold.
+    /// What happens when a step fails permanently: Hold (the saga waits in phase Failed for a user)
+    /// or Compensate (the steps that did something, or may have, are undone). Default: Hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
-    /// How long the saga may go forward; it stands still while the saga is paused, suspended or
-    /// Failed. When it has passed, what is active is stopped and the saga fails. Built-in: no
-    /// limit.
+    /// How long the saga may run forward. The time does not count while the saga is paused,
+    /// suspended or Failed. When the timeout has passed, active attempts are stopped and the saga
+    /// fails. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
-    /// Starts nothing new while true; what runs is let end.
+    /// Whether the saga is suspended: nothing new starts, and active attempts run to their end.
+    /// Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
-    /// What happens to an unfinished saga that is deleted. Built-in: Compensate.
+    /// What happens when an unfinished saga is deleted: Compensate (the saga is undone before it is
+    /// removed, unless its pivot is passed or may be) or Abandon (the saga is removed in its
+    /// current state, and nothing is undone). Default: Compensate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// After how many seconds a saga that is Completed, Compensated or Cancelled is deleted, at
-    /// least 10. Built-in: it is kept.
+    /// How many seconds after its end a saga in phase Completed, Compensated or Cancelled is
+    /// deleted. A value below 10 counts as 10. Default: the saga is kept.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_seconds_after_finished: Option<i32>,
-    /// How often a person may ask for a retry, 0 to 1000. Built-in: 10.
+    /// How many retry requests a user may make, 0 to 1000. Default: 10.
     #[schemars(range(min = 0, max = 1000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retry_requests: Option<i32>,
-    /// Values for the actions and compensations that set none.
+    /// Default values for the actions and compensations that set none of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaults: Option<Defaults>,
-    /// What the saga hands on once it is Completed, by name: values with expressions over `params`,
-    /// `saga` and `steps`.
+    /// The outputs of the saga, by name: values with expressions over `params`, `saga` and `steps`.
+    /// The outputs are computed when the saga is Completed.
     #[schemars(schema_with = "named_values")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Map<String, Value>>,
-    /// What is to be done. A step may depend only on steps above it.
+    /// The steps of the saga. A step may depend only on steps above it in the list.
     #[schemars(
         length(min = 1, max = 128),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
@@ -113,18 +119,18 @@ pub struct SagaSpec {
 }
 
 impl SagaSpec {
-    /// The ServiceAccount that the steps act as.
+    /// Returns the ServiceAccount as which the steps act.
     #[must_use]
     pub fn account(&self) -> &str {
         self.service_account_name.as_deref().unwrap_or("default")
     }
 }
 
-/// The rules over all steps at once: names are distinct, and dependencies point upwards.
+/// Returns the rules over all steps at once: names are distinct, and dependencies point upwards.
 ///
-/// Names are looked up in a map: searching the list for each of 2048 dependencies passes what the
-/// API server lets one rule cost when it runs. Making the map fails on a duplicate name, hence the
-/// condition before it.
+/// Names are looked up in a map. Searching the list for each of 2048 dependencies exceeds the cost
+/// that the API server allows one rule at run time. Building the map fails on a duplicate name,
+/// hence the condition before it.
 fn rules_over_steps() -> Value {
     const DISTINCT: &str = "self.all(s, self.exists_one(t, t.name == s.name))";
     const AT: &str = "[self.transformMapEntry(i, s, {s.name: i})]";
@@ -149,54 +155,55 @@ fn rules_over_steps() -> Value {
     ])
 }
 
-/// The schema of values by name.
+/// Returns the schema of values by name.
 fn named_values(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object", "x-kubernetes-preserve-unknown-fields": true, "maxProperties": 64,
     })
 }
 
-/// What happens when a step failed for good. Hold (built-in): the saga waits in phase Failed for a
-/// person. Compensate: what was done is undone.
+/// What happens when a step fails permanently. Hold (default): the saga waits in phase Failed for a
+/// user. Compensate: the steps that did something, or may have, are undone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnFailure {
-    /// The saga waits in phase Failed for a person.
+    /// The saga waits in phase Failed for a user.
     #[default]
     Hold,
-    /// What was done is undone.
+    /// The steps that did something, or may have, are undone.
     Compensate,
 }
 
-/// Whether a step is tried before the first one runs.
+/// Whether a step is checked before the first step runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PrecheckPolicy {
-    /// It is not.
+    /// The step is not checked.
     Skip,
 }
 
-/// What happens to an unfinished saga that is deleted. Compensate (built-in): it is undone first,
-/// unless its pivot is passed. Abandon: it goes as it is.
+/// What happens when an unfinished saga is deleted. Compensate (default): the saga is undone before
+/// it is removed, unless its pivot is passed or may be. Abandon: the saga is removed in its current
+/// state, and nothing is undone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// It is undone before it goes, unless its pivot is passed, or may be.
+    /// The saga is undone before it is removed, unless its pivot is passed or may be.
     #[default]
     Compensate,
-    /// It goes as it is.
+    /// The saga is removed in its current state, and nothing is undone.
     Abandon,
 }
 
-/// Values for the actions and compensations that set none.
+/// Default values for the actions and compensations that set none of their own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Defaults {
-    /// The time limit of one attempt. Built-in: 30s for http, none for approval, 1h for all else. A
-    /// wait takes as long as it says.
+    /// The time limit of one attempt. Default: 30s for http, none for approval, 1h for every other
+    /// action. A wait with `for` has its own duration instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
-    /// How actions are retried.
+    /// The retry policy of actions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
-    /// How compensations are retried.
+    /// The retry policy of compensations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation_retry: Option<RetryPolicy>,
 }
@@ -218,13 +225,14 @@ pub struct Defaults {
         (a pod or a job hands on the JSON object in its termination message, a child saga its own \
         outputs)"))]
 pub struct Step {
-    /// The step's name, a DNS label.
+    /// The name of the step, a DNS label.
     #[schemars(length(max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("must be a DNS label: lower-case letters, digits and dashes, such as \
             reserve-stock"))]
     pub name: String,
-    /// Steps above this one that must be done before it starts.
+    /// The steps that must be done before this step starts. Only steps above this step in the list
+    /// are allowed.
     // No list-type set: it ignores the order, and with it the rule that steps cannot be changed
     // would.
     #[schemars(length(max = 16), inner(length(max = 63)))]
@@ -232,66 +240,68 @@ pub struct Step {
         .message("names a step twice: name it once"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depends_on: Option<Vec<String>>,
-    /// A CEL expression over `params`, `saga` and the steps that this one depends on. Where it is
-    /// false, the step is Skipped.
+    /// A CEL expression over `params`, `saga` and the steps that this step depends on. If the
+    /// expression is false, the step is skipped and its phase is Skipped.
     #[schemars(length(min = 1, max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-    /// The time limit of one attempt.
+    /// The time limit of one attempt. Default: `spec.defaults.timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
-    /// How the action is retried.
+    /// The retry policy of the action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
-    /// The point of no return: once this step is done, the saga is never undone.
+    /// Whether the step is the pivot, the point of no return: once the step is done, the saga is
+    /// never undone. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pivot: Option<bool>,
-    /// Whether the step is undone although it failed, since it may have done half its work.
-    /// Built-in: true for pod and job, false for all else.
+    /// Whether the step is undone even if it failed, since its work may be half done. Default: true
+    /// for pod and job, false for every other action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensate_failed: Option<bool>,
-    /// Skip: the step is not tried before the first one runs, since only an earlier step makes what
-    /// it needs. Built-in: its pods, jobs, child sagas and the objects that it applies are tried by
-    /// a dry run, and its Secrets have to be there.
+    /// Skip: the step is not checked before the first step runs. Use it if an earlier step creates
+    /// what this step needs. Default: the pods, jobs, child sagas and applied objects of the step
+    /// are checked by a dry run, and its Secrets must exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precheck: Option<PrecheckPolicy>,
-    /// Runs a container.
+    /// Runs a container in a Pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodAction>,
     /// Runs a Job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobAction>,
-    /// Sends a request.
+    /// Sends an HTTP request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpAction>,
     /// Applies an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apply: Option<ApplyAction>,
-    /// Deletes an object, and waits until it is gone. One that is not there counts as gone.
+    /// Deletes an object, and waits until the object is gone. An object that does not exist counts
+    /// as gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete: Option<ObjectRef>,
-    /// Waits for a person.
+    /// Waits for the decision of a user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalAction>,
-    /// Waits for a while, or until an object is as it should be.
+    /// Waits for a duration, or until an object meets a condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<WaitAction>,
-    /// Carries a child saga through. Without a compensation, the step is undone by undoing the
-    /// child.
+    /// Runs a child saga. Without a compensation, the step is undone by undoing the child.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saga: Option<SagaAction>,
-    /// What the step hands on, by name: values with expressions over `response`, `params`, `saga`
-    /// and the steps that this one depends on. Of `apply` and `wait` over `object`. A pod or a job
-    /// hands on the JSON object that it writes as its termination message.
+    /// The outputs of the step, by name: values with expressions over `response`, `params`, `saga`
+    /// and the steps that this step depends on. For `apply` and for `wait` with `until`, the
+    /// expressions read `object` instead of `response`. The outputs of a pod or a job are the JSON
+    /// object that it writes as its termination message.
     #[schemars(schema_with = "named_values")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Map<String, Value>>,
-    /// What undoes the step.
+    /// The compensation: what undoes the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation: Option<Compensation>,
 }
 
-/// What undoes a step.
+/// A compensation: what undoes a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.pod), has(self.job), has(self.http), has(self.apply), \
@@ -299,28 +309,29 @@ pub struct Step {
     .message("a compensation has exactly one action: set one of pod, job, http, apply, delete and \
         saga"))]
 pub struct Compensation {
-    /// The time limit of one attempt.
+    /// The time limit of one attempt. Default: `spec.defaults.timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
-    /// How the compensation is retried.
+    /// The retry policy of the compensation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
-    /// Runs a container.
+    /// Runs a container in a Pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodAction>,
     /// Runs a Job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobAction>,
-    /// Sends a request.
+    /// Sends an HTTP request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpAction>,
     /// Applies an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apply: Option<ApplyAction>,
-    /// Deletes an object, and waits until it is gone. One that is not there counts as gone.
+    /// Deletes an object, and waits until the object is gone. An object that does not exist counts
+    /// as gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete: Option<ObjectRef>,
-    /// Carries a child saga through.
+    /// Runs a child saga.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saga: Option<SagaAction>,
 }

@@ -1,4 +1,4 @@
-//! Whom a request over TLS trusts.
+//! The certificate authorities that a request over TLS trusts.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -6,15 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::env::{ConfigMapKey, SecretKey};
 
-/// How the other side of a request proves who it is.
+/// How the service of a request proves its identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpTls {
-    /// The only certificate authorities that this request trusts, instead of the operator's own.
+    /// The only certificate authorities that this request trusts, instead of those of the operator.
     pub ca: CaSource,
 }
 
-/// Where certificates are read from, in PEM: as the saga's ServiceAccount, at each attempt.
+/// The source of certificates in PEM format. The operator reads it at each attempt, as the saga's
+/// ServiceAccount.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.secretKeyRef) != has(self.configMapKeyRef)")

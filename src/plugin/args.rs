@@ -24,7 +24,7 @@ use crate::{
     about = "Shows what a saga would do, without a cluster"
 )]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -33,54 +33,54 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what would run, wait, fail and be undone, without a cluster: the operator's own engine
-    /// in a simulated world
+    /// runs in a simulated world
     Simulate(SimulateArgs),
 }
 
 /// The arguments of `kubectl saga simulate`.
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
-    /// The file with the sagas, YAML or JSON, one or several documents; - for standard input
+    /// The file with the sagas, in YAML or JSON, one or several documents; - for standard input
     #[arg(short, long, value_name = "FILE")]
     pub filename: PathBuf,
 
-    /// The first N attempts of a step's action fail with a definite no; all of them without N. A
-    /// request is not sent again after one, a pod or a job is run again as its policy says.
-    /// STEP/compensation is the step's compensation
+    /// Let the first N attempts of a step's action fail definitely, or all attempts without N. A
+    /// request is not sent again after such a failure; a pod or a job is retried by its retry
+    /// policy. STEP/compensation names the step's compensation
     #[arg(long, value_name = "STEP[:N]", value_parser = attempts, action = ArgAction::Append)]
     pub fail: Vec<Attempts>,
 
-    /// The outcome of the first N attempts stays unknown, although they did their work; of all of
-    /// them without N
+    /// Let the outcome of the first N attempts stay unknown although they did their work, or of all
+    /// attempts without N
     #[arg(long, value_name = "STEP[:N]", value_parser = attempts, action = ArgAction::Append)]
     pub unknown: Vec<Attempts>,
 
-    /// What the step hands on when it is done, as a JSON object; where nothing is said, the names
-    /// of its outputs stand for their values
+    /// The outputs of the step when it is done, as a JSON object; by default, the name of each
+    /// output is its value
     #[arg(long, value_name = "STEP=JSON", value_parser = outputs, action = ArgAction::Append)]
     pub outputs: Vec<(String, Map<String, Value>)>,
 
-    /// How long an attempt of the step takes; 1s where nothing is said
+    /// How long an attempt of the step takes; by default 1s
     #[arg(long, value_name = "STEP=DURATION", value_parser = takes, action = ArgAction::Append)]
     pub takes: Vec<(Target, Duration)>,
 
-    /// What a person asks for, and when: '5s retry=ship', '0s pause=because', '1m delete', '0s
+    /// A request of a user, and its time: '5s retry=ship', '0s pause=because', '1m delete', '0s
     /// suspend', '1m unsuspend'
     #[arg(long, value_name = "AT REQUEST", value_parser = request, action = ArgAction::Append)]
     pub request: Vec<Request>,
 }
 
-/// A step's action, or its compensation.
+/// The action or the compensation of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The step's name.
     pub step: String,
-    /// Which of the two.
+    /// The action or the compensation.
     pub direction: Direction,
 }
 
 impl fmt::Display for Target {
-    /// As it is written: `ship`, `ship/compensation`.
+    /// Writes the target as on the command line: `ship`, `ship/compensation`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.direction {
             Direction::Action => f.write_str(&self.step),
@@ -92,18 +92,18 @@ impl fmt::Display for Target {
 /// The first attempts of an action or a compensation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempts {
-    /// Whose.
+    /// The action or the compensation that the attempts belong to.
     pub target: Target,
-    /// How many; at least 1. `None`: all.
+    /// The number of attempts, at least 1. `None`: all.
     pub first: Option<i64>,
 }
 
-/// What a person does, and how long after the saga was created.
+/// What a user does, and how long after the creation of the saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// When.
+    /// The time after the creation of the saga.
     pub at: Duration,
-    /// What.
+    /// What the user does.
     pub deed: Deed,
 }
 
@@ -157,7 +157,7 @@ fn outputs(text: &str) -> Result<(String, Map<String, Value>), String> {
     Ok((step, outputs))
 }
 
-/// A duration that may be zero.
+/// Parses a duration that may be zero.
 fn span(text: &str) -> Result<Duration, String> {
     let duration: GoDuration = text.parse()?;
     if text.starts_with('-') {

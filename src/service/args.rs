@@ -28,8 +28,8 @@ use crate::egress::policy::ReachRules;
 
 pub use self::circuits::CircuitConfig;
 
-/// The longest `--drain`. A pod's grace period has to be longer still, and nobody waits that long
-/// for a node to be emptied.
+/// The longest `--drain`. The grace period of a pod must be longer still, and nobody waits that
+/// long for a node to be drained.
 const MAX_DRAIN: Duration = Duration::from_mins(5);
 
 /// The command line of `saga-operator`.
@@ -37,10 +37,10 @@ const MAX_DRAIN: Duration = Duration::from_mins(5);
 #[command(
     name = "saga-operator",
     version,
-    about = "Carries business transactions and rollouts through as sagas"
+    about = "Runs business transactions and rollouts as sagas"
 )]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -48,13 +48,13 @@ pub struct Cli {
 /// The subcommands of `saga-operator`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the operator until it is told to stop
+    /// Run the operator until it receives SIGTERM or SIGINT
     Run(Box<RunArgs>),
     /// Print the definition of the Saga resource as YAML
     Crd,
 }
 
-/// The arguments of `saga-operator run` as written; [`RunArgs::validate`] makes a [`RunConfig`] of
+/// The arguments of `saga-operator run` as written. [`RunArgs::validate`] makes a [`RunConfig`] of
 /// them.
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -64,8 +64,8 @@ pub struct RunArgs {
     #[command(flatten)]
     http_circuits: CircuitArgs,
 
-    /// The addresses of the operator's own pod, which HTTP steps may not reach: comma-separated;
-    /// the chart takes them from the pod's status
+    /// The addresses of the operator's own pod, which HTTP steps may not reach: comma-separated.
+    /// The chart takes them from the status of the pod
     #[arg(
         long,
         env = "SAGA_POD_IPS",
@@ -75,7 +75,7 @@ pub struct RunArgs {
     )]
     pod_ips: Vec<List<IpAddr>>,
 
-    /// Where /metrics is served; 0 switches it off
+    /// The address on which /metrics is served; 0 switches it off
     #[arg(
         long,
         env = "SAGA_METRICS_ADDR",
@@ -85,7 +85,7 @@ pub struct RunArgs {
     )]
     metrics_addr: Listen,
 
-    /// Where /healthz, /readyz and /health/circuits are served; 0 switches them off
+    /// The address on which /healthz, /readyz and /health/circuits are served; 0 switches them off
     #[arg(
         long,
         env = "SAGA_HEALTH_ADDR",
@@ -95,7 +95,7 @@ pub struct RunArgs {
     )]
     health_addr: Listen,
 
-    /// Whether one of several operators works at a time, and the others stand by
+    /// Whether only one of several replicas works at a time, while the others stand by
     #[arg(
         long,
         env = "SAGA_LEADER_ELECT",
@@ -108,8 +108,8 @@ pub struct RunArgs {
     )]
     leader_elect: bool,
 
-    /// The namespace of the operator's Leases; when not given the pod's own, else that of the
-    /// kubeconfig's context, else `default`
+    /// The namespace of the operator's Leases. When not given, the namespace of the operator's pod,
+    /// else the namespace of the kubeconfig's context, else `default`
     #[arg(
         long,
         env = "SAGA_LEASE_NAMESPACE",
@@ -118,7 +118,7 @@ pub struct RunArgs {
     )]
     lease_namespace: Option<LeaseNamespace>,
 
-    /// How long calls may go on after SIGTERM, such as 25s or 1m30s; at most 5m
+    /// How long HTTP requests may take to finish after SIGTERM, such as 25s or 1m30s; at most 5m
     #[arg(
         long,
         env = "SAGA_DRAIN",
@@ -128,7 +128,7 @@ pub struct RunArgs {
     )]
     drain: Duration,
 
-    /// The namespaces to work in, comma-separated; all when not given
+    /// The namespaces to watch, comma-separated; all namespaces when not given
     #[arg(
         long,
         env = "SAGA_WATCH_NAMESPACES",
@@ -138,11 +138,11 @@ pub struct RunArgs {
     )]
     watch_namespaces: Vec<List<String>>,
 
-    /// The format of the logs; text when standard error is a terminal, else json
+    /// The format of the log; text if standard error is a terminal, else json
     #[arg(long, env = "SAGA_LOG_FORMAT", value_name = "FORMAT", value_enum)]
     log_format: Option<LogFormat>,
 
-    /// What is logged: a level, or directives such as `info,saga_operator=debug`
+    /// The log level, or directives such as `info,saga_operator=debug`
     #[arg(
         long,
         env = "SAGA_LOG_LEVEL",
@@ -153,41 +153,39 @@ pub struct RunArgs {
     log_level: String,
 }
 
-/// What `saga-operator run` was told, every value checked.
+/// The configuration of `saga-operator run`, with every value checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunConfig {
-    /// What HTTP steps may reach; [`ReachRules::check`] accepts it.
+    /// What HTTP steps may reach. [`ReachRules::check`] accepts it.
     pub reach: ReachRules,
-    /// Where the operator itself is, which HTTP steps may not reach.
+    /// The addresses of the operator itself, which HTTP steps may not reach.
     pub pod_ips: Vec<IpAddr>,
     /// When HTTP circuit breakers open, and for how long; `None` = never.
     pub http_circuits: Option<CircuitConfig>,
-    /// Where `/metrics` is served; `None` = nowhere.
+    /// The address on which `/metrics` is served; `None` = nowhere.
     pub metrics_addr: Option<SocketAddr>,
-    /// Where `/healthz`, `/readyz` and `/health/circuits` are served; `None` = nowhere.
+    /// The address on which `/healthz`, `/readyz` and `/health/circuits` are served; `None` =
+    /// nowhere.
     pub health_addr: Option<SocketAddr>,
-    /// Whether it works only while it leads: holds the Lease for which all that work on the same
-    /// sagas stand.
+    /// Whether the operator works only while it leads: while it holds the Lease for which all
+    /// replicas that work on the same sagas compete.
     pub leader_elect: bool,
-    /// The namespace of the operator's Leases, a DNS label; `None` = the pod's own, else that of
-    /// the kubeconfig's context.
+    /// The namespace of the operator's Leases, a DNS label; `None` = the pod's own namespace, else
+    /// the namespace of the kubeconfig's context.
     pub lease_namespace: Option<String>,
-    /// How long calls may go on after SIGTERM: 0 to 5 minutes.
+    /// How long HTTP requests may take to finish after SIGTERM: 0 to 5 minutes.
     pub drain: Duration,
-    /// The namespaces to work in, each a DNS label; empty = all.
+    /// The namespaces to watch, each a DNS label; empty = all.
     pub watch_namespaces: BTreeSet<String>,
-    /// The format of the logs.
+    /// The format of the log.
     pub log_format: LogFormat,
-    /// What is logged; [`telemetry::filter`] accepts it.
+    /// The log filter. [`telemetry::filter`] accepts it.
     pub log_level: String,
 }
 
 impl RunArgs {
     /// Checks the arguments against each other and fills in what depends on the process:
-    /// `stderr_is_terminal` chooses the format of the logs where none is given.
-    ///
-    /// # Errors
-    /// A sentence that names the arguments and says what to write.
+    /// `stderr_is_terminal` chooses the format of the log if none is given.
     pub fn validate(self, stderr_is_terminal: bool) -> Result<RunConfig, String> {
         let Self {
             reach,
@@ -235,7 +233,7 @@ impl RunArgs {
 #[derive(Clone, Copy, Debug)]
 struct Listen(Option<SocketAddr>);
 
-/// A namespace, or the empty text that a chart passes for none.
+/// A namespace, or the empty text that a chart passes if no namespace is set.
 #[derive(Clone, Debug)]
 struct LeaseNamespace(Option<String>);
 
@@ -279,7 +277,7 @@ fn lease_namespace(text: &str) -> Result<LeaseNamespace, String> {
     }
 }
 
-/// A duration from 0 to [`MAX_DRAIN`].
+/// Parses a duration from 0 to [`MAX_DRAIN`].
 fn drain(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     if duration > MAX_DRAIN {
@@ -295,7 +293,7 @@ fn namespaces(text: &str) -> Result<List<String>, String> {
     list(text, namespace)
 }
 
-/// A DNS label (RFC 1123), which every namespace's name is.
+/// Checks for a DNS label (RFC 1123), which the name of every namespace is.
 fn namespace(text: &str) -> Result<String, String> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let edges = !text.starts_with('-') && !text.ends_with('-');

@@ -9,5 +9,6 @@ mod pod;
 pub mod read_scope;
 mod retry;
 pub mod saga;
+mod steps;
 mod taint;
 pub mod warnings;

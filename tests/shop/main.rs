@@ -17,10 +17,10 @@ mod shop;
 /// The sample shop: stock, payments, shipping, mail and a database, in memory.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to listen; may be given several times. Port 0 takes a free port.
+    /// The address to listen on. May be given several times. Port 0 takes a free port.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8090")]
     listen: Vec<SocketAddr>,
-    /// A file to which every ledger entry is appended as one line of JSON.
+    /// A file to which each entry of the ledger is appended as one line of JSON.
     #[arg(long, value_name = "PATH")]
     ledger_file: Option<PathBuf>,
 }

@@ -3,12 +3,12 @@
 
 use serde_json::Value;
 
-use crate::api::shape::KNOWN;
+use crate::api::shape::put_strangers_back;
 
 /// Rule "unknown fields": fields that another version wrote into the status are written back.
 /// `status`: the status that is written. `fields`: the fields of the other version.
 pub(crate) fn put_back(status: &mut Value, fields: &Value) {
-    KNOWN.status.put_back(status, fields);
+    put_strangers_back(status, fields);
 }
 
 /// Rule "numbers": a value is made what the API server will return for it before anything is

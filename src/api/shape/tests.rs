@@ -1,12 +1,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::*;
+use super::{
+    KNOWN, Shape, put_strangers_back, strangers::MOST_TOLD, strangers_of_spec, take_strangers,
+};
 
 fn split(status: &Value) -> (Value, Option<Value>, Vec<String>) {
     let (mut rest, mut words) = (status.clone(), Vec::new());
-    let kept = KNOWN.status.take_strangers(&mut rest, &mut words);
+    let kept = take_strangers(&mut rest, &mut words);
     (rest, kept, words)
 }
 
@@ -69,7 +71,7 @@ fn fields_of_another_version_are_taken_out_wherever_they_stand_and_put_back() {
     // A step more, and another order: each part finds its entry.
     let mut written = rest.clone();
     written["steps"].as_array_mut().unwrap().reverse();
-    KNOWN.status.put_back(&mut written, &kept);
+    put_strangers_back(&mut written, &kept);
     written["steps"].as_array_mut().unwrap().reverse();
     assert_eq!(written, status(json!({"x": {"y": [1]}})));
 }
@@ -84,7 +86,7 @@ fn what_stood_in_an_entry_that_is_gone_goes_with_it() {
     };
     let (_, kept, _) = split(&active("2026-01-01T00:00:00Z", json!({"x": 1})));
     let mut same = active("2026-01-01T00:00:00.000000Z", json!({}));
-    KNOWN.status.put_back(&mut same, &kept.clone().unwrap());
+    put_strangers_back(&mut same, &kept.clone().unwrap());
     assert_eq!(
         same,
         active("2026-01-01T00:00:00.000000Z", json!({"x": 1})),
@@ -93,7 +95,7 @@ fn what_stood_in_an_entry_that_is_gone_goes_with_it() {
     for other in [active("2026-01-01T00:00:07.000000Z", json!({})), json!({"steps": []}), json!({})]
     {
         let mut written = other.clone();
-        KNOWN.status.put_back(&mut written, &kept.clone().unwrap());
+        put_strangers_back(&mut written, &kept.clone().unwrap());
         assert_eq!(written, other);
     }
 }
@@ -108,7 +110,7 @@ fn conditions_of_another_version_stay() {
         (&json!({"conditions": [{"type": "Ready", "status": "True"}]}), 0)
     );
     let mut written = rest;
-    KNOWN.status.put_back(&mut written, &kept.unwrap());
+    put_strangers_back(&mut written, &kept.unwrap());
     assert_eq!(written, status);
 }
 
@@ -141,7 +143,7 @@ fn strangers_of_a_spec_are_found_in_children_as_well_and_nowhere_that_is_free() 
          "job": {"spec": {"any": 1}, "metadata": {"any": 1}}, "pod": {"template": {"any": 1}}},
     ]});
     assert_eq!(
-        KNOWN.spec.strangers(&spec),
+        strangers_of_spec(&spec),
         [
             "spec.color is a field that this version does not know",
             "spec.steps[0].compensation.saga.spec.onFailure is Explode, a word that this version \
@@ -154,7 +156,7 @@ fn strangers_of_a_spec_are_found_in_children_as_well_and_nowhere_that_is_free() 
         ]
     );
     let many: Map<_, _> = (0..100).map(|nth| (format!("x{nth}"), json!(1))).collect();
-    assert_eq!(KNOWN.spec.strangers(&Value::Object(many)).len(), MOST_TOLD);
+    assert_eq!(strangers_of_spec(&Value::Object(many)).len(), MOST_TOLD);
 }
 
 #[test]

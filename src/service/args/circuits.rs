@@ -6,18 +6,18 @@ use clap::Args;
 
 use super::value::duration;
 
-/// The shortest and the longest duration of both arguments: what is shorter counts nothing, what is
-/// longer is an outage of its own.
+/// The shortest and the longest duration of both arguments: a shorter window counts nothing, and a
+/// longer pause is an outage in itself.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_hours(1);
-/// The most calls that may be asked for.
+/// The largest number of HTTP requests that may be set.
 const MOST_CALLS: u32 = 1_000_000;
 
 /// The arguments as written.
 #[derive(Debug, Args)]
 pub(super) struct CircuitArgs {
-    /// A circuit opens only after so many calls to its host within the window; 0 switches circuits
-    /// off
+    /// The number of HTTP requests to a host within the window from which on a circuit may open, at
+    /// most 1000000; 0 switches circuits off
     #[arg(
         long = "http-circuit-calls",
         env = "SAGA_HTTP_CIRCUIT_CALLS",
@@ -27,7 +27,7 @@ pub(super) struct CircuitArgs {
     )]
     calls: u32,
 
-    /// How long a call counts, such as 60s; 1s to 1h
+    /// How long an HTTP request counts, such as 60s; 1s to 1h
     #[arg(
         long = "http-circuit-window",
         env = "SAGA_HTTP_CIRCUIT_WINDOW",
@@ -37,7 +37,8 @@ pub(super) struct CircuitArgs {
     )]
     window: Duration,
 
-    /// A circuit opens where so many of a hundred calls have an unknown outcome: 1 to 100
+    /// The percentage of HTTP requests with an unknown outcome from which on a circuit opens: 1 to
+    /// 100
     #[arg(
         long = "http-circuit-unknown-percent",
         env = "SAGA_HTTP_CIRCUIT_UNKNOWN_PERCENT",
@@ -47,8 +48,8 @@ pub(super) struct CircuitArgs {
     )]
     unknown_percent: u32,
 
-    /// How long a circuit stays open before one call tries whether the host answers again, such as
-    /// 30s; 1s to 1h
+    /// How long a circuit stays open before one HTTP request tries whether the host answers again,
+    /// such as 30s; 1s to 1h
     #[arg(
         long = "http-circuit-open",
         env = "SAGA_HTTP_CIRCUIT_OPEN",
@@ -62,18 +63,20 @@ pub(super) struct CircuitArgs {
 /// When the circuit of a host opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CircuitConfig {
-    /// It opens only after so many calls within the window: 1 to 1,000,000.
+    /// The number of HTTP requests within the window from which on the circuit may open: 1 to
+    /// 1,000,000.
     pub calls: u32,
-    /// How long a call counts: 1 s to 1 h.
+    /// How long an HTTP request counts: 1 s to 1 h.
     pub window: Duration,
-    /// It opens where so many of a hundred calls have an unknown outcome: 1 to 100.
+    /// The percentage of HTTP requests with an unknown outcome from which on the circuit opens: 1
+    /// to 100.
     pub unknown_percent: u32,
-    /// How long it stays open: 1 s to 1 h.
+    /// How long the circuit stays open: 1 s to 1 h.
     pub open: Duration,
 }
 
 impl CircuitArgs {
-    /// What they mean; `None` = no circuits.
+    /// Returns the meaning of the arguments; `None` = no circuits.
     pub(super) fn config(self) -> Option<CircuitConfig> {
         let Self { calls, window, unknown_percent, open } = self;
         (calls > 0).then_some(CircuitConfig { calls, window, unknown_percent, open })

@@ -9,7 +9,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::value::{List, list};
 use crate::egress::policy::{HostPattern, ReachRules};
 
-/// The arguments as written; [`ReachArgs::validate`] makes [`ReachRules`] of them.
+/// The arguments as written. [`ReachArgs::validate`] makes [`ReachRules`] of them.
 #[derive(Debug, Args)]
 pub(super) struct ReachArgs {
     /// Networks that HTTP steps may reach although they are refused by default (link-local,
@@ -35,8 +35,8 @@ pub(super) struct ReachArgs {
     )]
     deny_cidrs: Vec<List<IpNet>>,
 
-    /// The only hosts that HTTP steps may reach, as their URLs name them; all when not given:
-    /// comma-separated, such as `payments.shop.svc,*.example.com`
+    /// The only hosts that HTTP steps may reach, as written in their URLs: comma-separated, such as
+    /// `payments.shop.svc,*.example.com`; all hosts when not given
     #[arg(
         long = "http-allow-hosts",
         env = "SAGA_HTTP_ALLOW_HOSTS",
@@ -46,7 +46,7 @@ pub(super) struct ReachArgs {
     )]
     allow_hosts: Vec<List<HostPattern>>,
 
-    /// Hosts that HTTP steps may never reach, as their URLs name them: comma-separated, such as
+    /// Hosts that HTTP steps may never reach, as written in their URLs: comma-separated, such as
     /// `*.internal.example.com`
     #[arg(
         long = "http-deny-hosts",
@@ -87,7 +87,7 @@ fn hosts(text: &str) -> Result<List<HostPattern>, String> {
     list(text, str::parse)
 }
 
-/// One network, or one address as the network of only itself.
+/// Parses one network, or one address as the network of only that address.
 fn network(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address.to_canonical()));
@@ -109,8 +109,8 @@ fn network(text: &str) -> Result<IpNet, String> {
     Ok(canonical(network))
 }
 
-/// An IPv4 network written as IPv6 (`::ffff:10.0.0.0/104`), as what it is: addresses are compared
-/// in that form.
+/// Returns an IPv4 network that is written as IPv6 (`::ffff:10.0.0.0/104`) in its IPv4 form, in
+/// which addresses are compared.
 fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(mapped) = network else { return network };
     let inner = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));

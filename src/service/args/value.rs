@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// The longest text that is parsed as a duration: beyond it, the parser's multiplication could
-/// overflow.
+/// The longest text that is parsed as a duration: the parser's multiplication could overflow on a
+/// longer one.
 pub(crate) const MAX_DURATION_TEXT: usize = 16;
 
-/// One comma-separated value. A type of its own, since clap reads a `Vec` as an argument given
-/// several times, and would refuse the empty text that a chart passes for an empty list.
+/// One comma-separated value. It is a type of its own, since clap reads a `Vec` as an argument that
+/// is given several times, and would refuse the empty text that a chart passes for an empty list.
 #[derive(Clone, Debug)]
 pub(crate) struct List<T>(pub(crate) Vec<T>);
 
@@ -24,7 +24,7 @@ pub(crate) fn list<T>(
         .map(List)
 }
 
-/// A duration as Go writes it, not negative.
+/// Parses a duration as Go writes it, not negative.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     // kube's parser is Go's grammar, but it panics where a part is negative or too large for its
     // multiplication.
