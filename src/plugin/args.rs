@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::{Asked, Direction, GROUP, GoDuration, RequestAction, names::is_dns_label},
-    world::Deed,
+    world::UserAction,
 };
 
 /// The command line of `kubectl saga`.
@@ -104,7 +104,7 @@ pub struct Request {
     /// The time after the creation of the saga.
     pub at: Duration,
     /// What the user does.
-    pub deed: Deed,
+    pub action: UserAction,
 }
 
 fn target(text: &str) -> Result<Target, String> {
@@ -169,14 +169,14 @@ fn span(text: &str) -> Result<Duration, String> {
 fn request(text: &str) -> Result<Request, String> {
     let example = "write when and what, such as '5s retry=ship' or '1m delete'";
     let (at, what) = text.trim().split_once(char::is_whitespace).ok_or(example)?;
-    Ok(Request { at: span(at)?, deed: deed(what.trim())? })
+    Ok(Request { at: span(at)?, action: action(what.trim())? })
 }
 
-fn deed(text: &str) -> Result<Deed, String> {
+fn action(text: &str) -> Result<UserAction, String> {
     match text {
-        "delete" => return Ok(Deed::Delete),
-        "suspend" => return Ok(Deed::Suspend(true)),
-        "unsuspend" => return Ok(Deed::Suspend(false)),
+        "delete" => return Ok(UserAction::Delete),
+        "suspend" => return Ok(UserAction::Suspend(true)),
+        "unsuspend" => return Ok(UserAction::Suspend(false)),
         _ => {}
     }
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
@@ -195,7 +195,7 @@ fn deed(text: &str) -> Result<Deed, String> {
             "an annotation without a value asks for nothing: write {word}={value}"
         ));
     }
-    Ok(Deed::Annotate(asked))
+    Ok(UserAction::Annotate(asked))
 }
 
 #[cfg(test)]
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_request_is_an_annotation_or_a_change_of_the_saga() {
-        let retry = Deed::Annotate(Asked {
+        let retry = UserAction::Annotate(Asked {
             action: RequestAction::Retry,
             value: "ship".into(),
             held_in_git: false,
@@ -263,13 +263,16 @@ mod tests {
         for text in ["5s retry=ship", "5s saga.dev/retry=ship"] {
             assert_eq!(
                 request(text),
-                Ok(Request { at: Duration::from_secs(5), deed: retry.clone() })
+                Ok(Request { at: Duration::from_secs(5), action: retry.clone() })
             );
         }
-        assert_eq!(request("0s delete"), Ok(Request { at: Duration::ZERO, deed: Deed::Delete }));
+        assert_eq!(
+            request("0s delete"),
+            Ok(Request { at: Duration::ZERO, action: UserAction::Delete })
+        );
         assert_eq!(
             request("1m unsuspend"),
-            Ok(Request { at: Duration::from_mins(1), deed: Deed::Suspend(false) })
+            Ok(Request { at: Duration::from_mins(1), action: UserAction::Suspend(false) })
         );
     }
 }

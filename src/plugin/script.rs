@@ -12,7 +12,7 @@ use super::args::{Attempts, Request, SimulateArgs, Target};
 use crate::{
     api::Direction,
     model::saga::{ValidSaga, ValidStep},
-    world::Ending,
+    world::AttemptEnd,
 };
 
 /// How long an attempt takes if no argument says otherwise.
@@ -66,15 +66,15 @@ impl Script {
     }
 
     /// Returns how an attempt ends.
-    pub(super) fn ending(&self, step: &str, direction: Direction, number: i64) -> Ending {
+    pub(super) fn ending(&self, step: &str, direction: Direction, number: i64) -> AttemptEnd {
         let covers = |list: &[Attempts]| {
             let found = list.iter().find(|of| is(&of.target, step, direction));
             found.is_some_and(|of| of.first.is_none_or(|first| number <= first))
         };
         match (covers(&self.fail), covers(&self.unknown)) {
-            (true, _) => Ending::No,
-            (false, true) => Ending::Unknown(true),
-            (false, false) => Ending::Done,
+            (true, _) => AttemptEnd::No,
+            (false, true) => AttemptEnd::Unknown(true),
+            (false, false) => AttemptEnd::Done,
         }
     }
 

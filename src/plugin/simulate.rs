@@ -24,13 +24,13 @@ use crate::{
     api::{SagaPhase, SagaStatus},
     clock::{between, later},
     model::saga::{ValidSaga, Work},
-    world::{self, Deed, Ending, Happened, Move, Rules, Step, Who, World},
+    world::{self, AttemptEnd, AttemptRef, Event, Rules, Successor, UserAction, World, WorldMove},
 };
 
 /// The number of moves of the world after which a run stops. An attempt takes about four moves.
 pub(super) const MOST_MOVES: usize = 20_000;
 /// The move in which the only operator reconciles the newest copy without a fault.
-const LOOK: Move = Move::Look { process: 0, staleness: 0, halt: None };
+const RECONCILE: WorldMove = WorldMove::Reconcile { replica: 0, staleness: 0, halt: None };
 
 /// The result of a simulation.
 #[derive(Clone, Debug)]
@@ -89,10 +89,10 @@ pub(super) fn run(manifest: &Manifest, script: &Script, origin: Instant) -> Run 
 /// An attempt that has not ended.
 #[derive(Clone, Copy, Debug)]
 struct Due {
-    who: Who,
+    attempt: AttemptRef,
     /// The instant at which the attempt ends.
     at: Timestamp,
-    ending: Ending,
+    ending: AttemptEnd,
 }
 
 struct Simulation<'a> {
@@ -117,7 +117,7 @@ impl Simulation<'_> {
                 PERSON.into(),
                 format!("applies the saga with {}={}", asked.action.annotation(), asked.value),
             ));
-            let step = world::after(&self.world, &Deed::Annotate(asked.clone()));
+            let step = world::after(&self.world, &UserAction::Annotate(asked.clone()));
             if let Some(step) = step {
                 self.take(step);
             }
@@ -127,14 +127,14 @@ impl Simulation<'_> {
         {
             let asked = &self.world.object().asked;
             let again = matches!(
-                &request.deed,
-                Deed::Annotate(new) if asked.iter().any(|before| before.action == new.action)
+                &request.action,
+                UserAction::Annotate(new) if asked.iter().any(|before| before.action == new.action)
             );
             if again {
                 break;
             }
             self.requests.pop_front();
-            let step = self.person(&request.deed);
+            let step = self.person(&request.action);
             if let Some(step) = step {
                 self.take(step);
             }
@@ -142,13 +142,13 @@ impl Simulation<'_> {
     }
 
     /// Returns the next step of the world. Returns `None` if nothing happens any more.
-    fn next(&mut self) -> Option<Step> {
-        if let Some(step) = world::apply(&self.world, &LOOK) {
+    fn next(&mut self) -> Option<Successor> {
+        if let Some(step) = world::apply(&self.world, &RECONCILE) {
             return Some(step);
         }
         let now = self.world.now();
         let under_way: Vec<_> = self.world.under_way().collect();
-        self.ends.retain(|due| under_way.contains(&due.who));
+        self.ends.retain(|due| under_way.contains(&due.attempt));
         let first = self.ends.iter().min_by_key(|due| due.at).copied();
         if let Some(due) = first.filter(|due| due.at <= now) {
             return self.end(due);
@@ -156,7 +156,7 @@ impl Simulation<'_> {
         let asked_at = self.requests.front().map(|request| later(self.began, request.at));
         if asked_at.is_some_and(|at| at <= now) {
             let request = self.requests.pop_front()?;
-            return self.person(&request.deed);
+            return self.person(&request.action);
         }
         let next = [first.map(|due| due.at), asked_at, world::due(&self.world)]
             .into_iter()
@@ -167,30 +167,32 @@ impl Simulation<'_> {
 
     /// Ends an attempt as the script says, if the service allows that end. What the service has
     /// done once under a key stays done, so another end may apply.
-    fn end(&mut self, due: Due) -> Option<Step> {
-        self.ends.retain(|other| other.who != due.who);
-        let done = due.ending != Ending::No;
-        let ways = [due.ending, Ending::Unknown(done), Ending::Done, Ending::Unknown(true)];
-        ways.into_iter()
-            .find_map(|ending| world::apply(&self.world, &Move::End { who: due.who, ending }))
+    fn end(&mut self, due: Due) -> Option<Successor> {
+        self.ends.retain(|other| other.attempt != due.attempt);
+        let done = due.ending != AttemptEnd::No;
+        let ways =
+            [due.ending, AttemptEnd::Unknown(done), AttemptEnd::Done, AttemptEnd::Unknown(true)];
+        ways.into_iter().find_map(|ending| {
+            world::apply(&self.world, &WorldMove::End { attempt: due.attempt, ending })
+        })
     }
 
-    fn person(&mut self, deed: &Deed) -> Option<Step> {
-        self.tell((PERSON.into(), deed.to_string()));
-        let step = world::after(&self.world, deed);
+    fn person(&mut self, action: &UserAction) -> Option<Successor> {
+        self.tell((PERSON.into(), action.to_string()));
+        let step = world::after(&self.world, action);
         if step.is_none() {
             self.tell((timeline::SAGA.into(), "is gone: nothing comes of it".into()));
         }
         step
     }
 
-    fn take(&mut self, step: Step) {
-        // The model checks whether laws are broken.
-        let Step { world, happened, broken: _ } = step;
+    fn take(&mut self, step: Successor) {
+        // The model checks the properties.
+        let Successor { world, events, violations: _ } = step;
         let before = std::mem::replace(&mut self.world, world);
-        for happened in &happened {
-            match happened {
-                Happened::Wrote { .. } => {
+        for event in &events {
+            match event {
+                Event::Wrote { .. } => {
                     let changes = timeline::changes(
                         self.saga,
                         before.status(),
@@ -201,58 +203,61 @@ impl Simulation<'_> {
                         self.tell(told);
                     }
                 }
-                Happened::Began { who, time_limit, .. } => self.begin(*who, *time_limit),
-                Happened::Stopped(who) => self.stop(*who),
-                Happened::Passed(_)
-                | Happened::Asked(_)
-                | Happened::TooOld(_)
-                | Happened::Conflict(_)
-                | Happened::Finalizer(_)
-                | Happened::Adopted(_)
-                | Happened::Dropped(_)
-                | Happened::Ended(_, _)
-                | Happened::LandedUnheard(_)
-                | Happened::Published(_)
-                | Happened::TookAway
-                | Happened::Gone => {}
+                Event::Began { attempt, time_limit, .. } => self.begin(*attempt, *time_limit),
+                Event::Stopped(attempt) => self.stop(*attempt),
+                Event::Passed(_)
+                | Event::Asked(_)
+                | Event::TooOld(_)
+                | Event::Conflict(_)
+                | Event::Finalizer(_)
+                | Event::Adopted(_)
+                | Event::Dropped(_)
+                | Event::Ended(_, _)
+                | Event::DoneUnawaited(_)
+                | Event::Published(_)
+                | Event::TookAway
+                | Event::Gone => {}
             }
-            if let Some(told) = timeline::told(happened, self.saga) {
+            if let Some(told) = timeline::told(event, self.saga) {
                 self.tell(told);
             }
         }
     }
 
     /// Plans when and how an attempt that just began will end.
-    fn begin(&mut self, who: Who, time_limit: std::time::Duration) {
+    fn begin(&mut self, attempt: AttemptRef, time_limit: std::time::Duration) {
         self.attempts = self.attempts.saturating_add(1);
-        let Some(step) = self.saga.steps.get(who.place) else { return };
+        let Some(step) = self.saga.steps.get(attempt.place) else { return };
         let (mut takes, mut ending) = (
-            self.script.takes(&step.name, who.direction),
-            self.script.ending(&step.name, who.direction, who.number),
+            self.script.takes(&step.name, attempt.direction),
+            self.script.ending(&step.name, attempt.direction, attempt.number),
         );
         let is_request = step
-            .operation(who.direction)
+            .operation(attempt.direction)
             .is_some_and(|operation| matches!(operation.work, Work::Http(_)));
         // The sender of an HTTP request stops waiting at the time limit. The operator stops a Pod.
         if is_request && takes > time_limit {
             takes = time_limit;
-            ending = Ending::Unknown(ending != Ending::No);
+            ending = AttemptEnd::Unknown(ending != AttemptEnd::No);
         }
-        self.ends.push(Due { who, at: later(self.world.now(), takes), ending });
+        self.ends.push(Due { attempt, at: later(self.world.now(), takes), ending });
     }
 
     /// Ends the Pod of a stopped attempt at once. A stopped HTTP request continues although nobody
     /// waits for its answer.
-    fn stop(&mut self, who: Who) {
+    fn stop(&mut self, attempt: AttemptRef) {
         let now = self.world.now();
-        let is_pod = |who: Who| {
-            let operation =
-                self.saga.steps.get(who.place).and_then(|step| step.operation(who.direction));
+        let is_pod = |attempt: AttemptRef| {
+            let operation = self
+                .saga
+                .steps
+                .get(attempt.place)
+                .and_then(|step| step.operation(attempt.direction));
             operation.is_some_and(|operation| matches!(operation.work, Work::Pod(_) | Work::Job(_)))
         };
-        if is_pod(who) {
-            self.ends.retain(|due| due.who != who);
-            self.ends.push(Due { who, at: now, ending: Ending::Unknown(false) });
+        if is_pod(attempt) {
+            self.ends.retain(|due| due.attempt != attempt);
+            self.ends.push(Due { attempt, at: now, ending: AttemptEnd::Unknown(false) });
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     clock::between,
     manifest::pod_template,
     model::saga::{Operation, ValidSaga, ValidStep, Work},
-    world::{Happened, Who},
+    world::{AttemptRef, Event},
 };
 
 /// The first column of a line about the saga as a whole.
@@ -46,37 +46,41 @@ pub(super) fn clock(since: Duration) -> String {
 
 /// Returns the line for an event of the world. Returns `None` if the status shows the event or if a
 /// user does not notice it.
-pub(super) fn told(happened: &Happened, saga: &ValidSaga) -> Option<Told> {
-    match happened {
-        Happened::Began { who, .. } => {
-            let step = saga.steps.get(who.place)?;
-            let doing = doing(step.operation(who.direction)?);
-            Some(attempt(step, *who, &format!("begins ({doing})")))
+pub(super) fn told(event: &Event, saga: &ValidSaga) -> Option<Told> {
+    match event {
+        Event::Began { attempt, .. } => {
+            let step = saga.steps.get(attempt.place)?;
+            let doing = doing(step.operation(attempt.direction)?);
+            Some(about_attempt(step, *attempt, &format!("begins ({doing})")))
         }
-        Happened::Stopped(who) => Some(attempt(saga.steps.get(who.place)?, *who, "is stopped")),
-        Happened::LandedUnheard(who) => {
-            Some(attempt(saga.steps.get(who.place)?, *who, "ends, and nobody hears of it any more"))
+        Event::Stopped(attempt) => {
+            Some(about_attempt(saga.steps.get(attempt.place)?, *attempt, "is stopped"))
         }
-        Happened::Published(notice) => {
+        Event::DoneUnawaited(attempt) => Some(about_attempt(
+            saga.steps.get(attempt.place)?,
+            *attempt,
+            "ends, and nobody hears of it any more",
+        )),
+        Event::Published(notice) => {
             let kind = if notice.warning { "Warning" } else { "Normal" };
             Some((EVENT.into(), format!("{kind} {}: {}", notice.reason, notice.message)))
         }
-        Happened::Gone => Some((SAGA.into(), "is gone".into())),
-        Happened::Passed(_)
-        | Happened::Asked(_)
-        | Happened::TooOld(_)
-        | Happened::Wrote { .. }
-        | Happened::Conflict(_)
-        | Happened::Finalizer(_)
-        | Happened::Adopted(_)
-        | Happened::Dropped(_)
-        | Happened::Ended(_, _)
-        | Happened::TookAway => None,
+        Event::Gone => Some((SAGA.into(), "is gone".into())),
+        Event::Passed(_)
+        | Event::Asked(_)
+        | Event::TooOld(_)
+        | Event::Wrote { .. }
+        | Event::Conflict(_)
+        | Event::Finalizer(_)
+        | Event::Adopted(_)
+        | Event::Dropped(_)
+        | Event::Ended(_, _)
+        | Event::TookAway => None,
     }
 }
 
-fn attempt(step: &ValidStep, who: Who, what: &str) -> Told {
-    (step.name.clone(), format!("{}attempt {} {what}", of(who.direction), who.number))
+fn about_attempt(step: &ValidStep, attempt: AttemptRef, what: &str) -> Told {
+    (step.name.clone(), format!("{}attempt {} {what}", of(attempt.direction), attempt.number))
 }
 
 /// Returns the text before the word "attempt".

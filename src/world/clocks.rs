@@ -19,20 +19,22 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    Rules, look,
-    sink::Sink,
-    state::{
-        clock::{Clock, Dated},
-        fault::Fault,
-        process::Life,
-        world::{Who, World},
-    },
+use super::state::{
+    attempt::AttemptRef,
+    clock::{Clock, Dated},
+    fault::ReplicaFault,
+    object::SagaObject,
+    replica::Life,
+    rules::Rules,
+    world::World,
 };
 use crate::{
-    api::{ActiveAttempt, SagaStatus},
+    api::ActiveAttempt,
     clock::{between, later},
-    coordination::{executor_lease::EVERY, fence::Comparison},
+    coordination::{
+        executor_lease::EVERY,
+        fence::{CREATED_WITHIN, Comparison},
+    },
     model::skew::Skew,
 };
 
@@ -42,14 +44,16 @@ use crate::{
 const UNSURE: Duration = Duration::from_secs(8);
 
 /// Returns the instant moved by `by`: later if `by` is positive, earlier if it is negative.
-fn shifted(at: Timestamp, by: SignedDuration) -> Timestamp {
+pub(super) fn shifted(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(at)
 }
 
 /// Returns whether the clocks differ or may come to differ.
 pub(super) fn has_clocks(rules: &Rules) -> bool {
     rules.clocks != [SignedDuration::ZERO; 2]
-        || [Fault::SetAhead, Fault::SetBack].iter().any(|fault| rules.fault_kinds.contains(fault))
+        || [ReplicaFault::SetAhead, ReplicaFault::SetBack]
+            .iter()
+            .any(|fault| rules.fault_kinds.contains(fault))
 }
 
 /// Returns how far apart two clocks may ever be or seem to be. The value is zero if all clocks show
@@ -91,18 +95,18 @@ pub(super) fn skew(world: &World, number: usize) -> Skew {
     // The last renewal was just now, or just before the clock was set.
     let (renewed, was_ahead) = set.unwrap_or((world.now, ahead));
     let stamped = Timestamp::from_second(renewed.as_second()).unwrap_or(renewed);
-    let at: Instant = look::instant(world, renewed);
+    let at: Instant = world.instant(renewed);
     let compared = Comparison::of((shifted(renewed, was_ahead), at), stamped, at);
-    compared.skew((shown(world, number), look::instant(world, world.now))).towards_others()
+    compared.skew((shown(world, number), world.instant(world.now))).towards_others()
 }
 
 /// Sets the clock of the machine of a replica forward or back.
-pub(super) fn set_clock(world: &mut World, number: usize, fault: Fault) -> Option<()> {
+pub(super) fn set_clock(world: &mut World, number: usize, fault: ReplicaFault) -> Option<()> {
     let by = SignedDuration::try_from(world.rules.set_by).ok().filter(|by| !by.is_zero())?;
-    let (now, down) = (world.now, world.processes.get(number)?.is_down());
+    let (now, down) = (world.now, world.replicas.get(number)?.is_down());
     let clock = world.clocks.get_mut(number)?;
     let was_ahead = clock.ahead;
-    clock.ahead = was_ahead.saturating_add(if fault == Fault::SetBack { -by } else { by });
+    clock.ahead = was_ahead.saturating_add(if fault == ReplicaFault::SetBack { -by } else { by });
     if !down {
         clock.set.get_or_insert((now, was_ahead));
     }
@@ -114,31 +118,36 @@ pub(super) fn set_clock(world: &mut World, number: usize, fault: Fault) -> Optio
 /// time to do so.
 pub(super) fn compare_clocks(world: &mut World) {
     let now = world.now;
-    for (clock, process) in world.clocks.iter_mut().zip(&world.processes) {
-        let renews = !matches!(&process.life, Life::Halted(halted) if halted.how == Fault::Freeze);
+    for (clock, replica) in world.clocks.iter_mut().zip(&world.replicas) {
+        let renews =
+            !matches!(&replica.life, Life::Halted(halted) if halted.how == ReplicaFault::Freeze);
         clock.set = clock
             .set
-            .filter(|(since, _)| process.is_down() || !renews || between(*since, now) < EVERY);
+            .filter(|(since, _)| replica.is_down() || !renews || between(*since, now) < EVERY);
     }
 }
 
 /// Records when the intents of the last write were really decided, if a wrong clock dated them.
-pub(super) fn date_intents(world: &mut World, before: &super::Object, ahead: SignedDuration) {
+pub(super) fn date_intents(world: &mut World, before: &SagaObject, ahead: SignedDuration) {
     if !has_clocks(&world.rules) {
         return;
     }
     let object = world.copies.newest();
-    world.dated.retain(|dated| object.is_active(dated.who));
-    let new = object.active().filter(|(who, _)| !before.is_active(*who));
-    let new = new.filter_map(|(who, record)| {
-        Some(Dated { who, at: shifted(record.active.as_ref()?.started_at.0, -ahead) })
+    world.dated.retain(|dated| object.is_active(dated.attempt));
+    let new = object.active().filter(|(attempt, _)| !before.is_active(*attempt));
+    let new = new.filter_map(|(attempt, record)| {
+        Some(Dated { attempt, at: shifted(record.active.as_ref()?.started_at.0, -ahead) })
     });
     world.dated.extend(new);
 }
 
 /// Returns when the intent of an attempt was really decided.
-pub(super) fn decided(world: &World, who: Who, active: &ActiveAttempt) -> Timestamp {
-    world.dated.iter().find(|dated| dated.who == who).map_or(active.started_at.0, |dated| dated.at)
+pub(super) fn decided(world: &World, attempt: AttemptRef, active: &ActiveAttempt) -> Timestamp {
+    world
+        .dated
+        .iter()
+        .find(|dated| dated.attempt == attempt)
+        .map_or(active.started_at.0, |dated| dated.at)
 }
 
 /// Returns when an intent was decided in the opinion of a replica, in simulated time. An intent
@@ -154,80 +163,9 @@ pub(super) fn thought(world: &World, number: usize, intended: Timestamp) -> Time
 
 /// Returns the instants from which an intent is too old for the creation of its child.
 pub(super) fn too_old(world: &World) -> impl Iterator<Item = Timestamp> {
-    let intents =
-        world.object().active().filter_map(|(who, record)| Some((who, record.active.as_ref()?)));
-    intents.map(|(who, active)| {
-        later(decided(world, who, active), crate::coordination::fence::CREATED_WITHIN)
-    })
-}
-
-/// Writes the part of a fingerprint that covers the clock of a replica.
-pub(super) fn clock_into(world: &World, sink: &mut Sink<'_>, number: usize) {
-    if has_clocks(&world.rules) {
-        let Clock { ahead, set } = clock(world, number);
-        ahead_into(world, sink, ahead);
-        ahead_into(world, sink, world.furthest);
-        if let Some((since, was_ahead)) = set {
-            sink.duration(between(since, world.now).min(EVERY));
-            ahead_into(world, sink, was_ahead);
-        }
-    }
-}
-
-pub(super) fn ahead_into(world: &World, sink: &mut Sink<'_>, ahead: SignedDuration) {
-    if has_clocks(&world.rules) {
-        sink.number(i64::try_from(ahead.as_micros()).unwrap_or(i64::MAX));
-    }
-}
-
-/// Writes how long ago a clock showed this instant, capped at the time for which it matters.
-pub(super) fn shown_into(world: &World, sink: &mut Sink<'_>, at: Timestamp, cap: Duration) {
-    let apart = apart(&world.rules);
-    sink.duration(
-        between(earlier(world, at), world.now).min(cap.saturating_add(apart.saturating_mul(2))),
-    );
-}
-
-/// Writes how long it takes at most until a clock shows this instant.
-pub(super) fn until_shown_into(world: &World, sink: &mut Sink<'_>, at: Timestamp) {
-    sink.duration(
-        between(world.now, later(at, apart(&world.rules))).saturating_add(Duration::from_micros(1)),
-    );
-}
-
-/// Writes how long something has lasted. Time during which the saga's clock is stopped does not
-/// count.
-pub(super) fn stretch_into(
-    world: &World,
-    sink: &mut Sink<'_>,
-    status: &SagaStatus,
-    began: Timestamp,
-    cap: Duration,
-) {
-    match &status.clock_stopped_at {
-        None => shown_into(world, sink, began, cap),
-        Some(stopped) => {
-            sink.duration(between(began, stopped.0).min(cap));
-            if has_clocks(&world.rules) {
-                shown_into(world, sink, stopped.0, Duration::ZERO);
-            }
-        }
-    }
-}
-
-/// Writes when an intent was really decided, if the intent may state another instant.
-pub(super) fn dated_into(world: &World, sink: &mut Sink<'_>, who: Who, active: &ActiveAttempt) {
-    if has_clocks(&world.rules) {
-        sink.duration(
-            between(decided(world, who, active), world.now)
-                .min(crate::coordination::fence::CREATED_WITHIN),
-        );
-        sink.number(active.clock_ahead_seconds);
-        sink.number(active.clock_behind_seconds);
-    }
-}
-
-/// Returns when a clock that is as far ahead as allowed showed this instant.
-fn earlier(world: &World, at: Timestamp) -> Timestamp {
-    SignedDuration::try_from(apart(&world.rules)).map_or(at, |apart| shifted(at, -apart))
+    let intents = world
+        .object()
+        .active()
+        .filter_map(|(attempt, record)| Some((attempt, record.active.as_ref()?)));
+    intents.map(|(attempt, active)| later(decided(world, attempt, active), CREATED_WITHIN))
 }

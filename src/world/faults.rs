@@ -3,46 +3,46 @@
 use jiff::SignedDuration;
 
 use super::{
-    clocks, look, process,
+    clocks, replica,
     state::{
-        fault::Fault,
-        look::Cursor,
-        process::{Halted, Life},
+        fault::ReplicaFault,
+        reconcile::Cursor,
+        replica::{Halted, Life},
         world::World,
     },
 };
 
 /// Returns whether a fault of this kind may happen now.
-pub(super) fn may_happen(world: &World, fault: Fault) -> bool {
+pub(super) fn may_happen(world: &World, fault: ReplicaFault) -> bool {
     let left = world.faults.len() < world.rules.faults;
     left && world.rules.fault_kinds.contains(&fault)
         && !(world.rules.each_fault_once && world.faults.contains(&fault))
 }
 
-pub(super) fn strike(world: &mut World, number: usize, fault: Fault) -> Option<()> {
+pub(super) fn strike(world: &mut World, number: usize, fault: ReplicaFault) -> Option<()> {
     if !may_happen(world, fault) {
         return None;
     }
     let now = world.now;
     match fault {
-        Fault::Crash => process::crash(world, number)?,
-        Fault::Freeze => {
-            let process = world.processes.get_mut(number).filter(|process| process.is_up())?;
+        ReplicaFault::Crash => replica::crash(world, number)?,
+        ReplicaFault::Freeze => {
+            let replica = world.replicas.get_mut(number).filter(|replica| replica.is_up())?;
             let cursor = Cursor {
                 version: 0,
                 written: None,
-                executor: process.executor,
+                executor: replica.executor,
                 ahead: SignedDuration::ZERO,
             };
-            process.life =
+            replica.life =
                 Life::Halted(Halted { since: now, how: fault, rest: Vec::new(), cursor });
-            look::stand_still(world, number, fault);
+            replica::stop_renewals(world, number, fault);
         }
-        Fault::Lapse => process::lapse(world, number, now)?,
-        Fault::SetAhead | Fault::SetBack => clocks::set_clock(world, number, fault)?,
-        Fault::Deafen => process::deafen(world, number)?,
+        ReplicaFault::Lapse => replica::lapse(world, number, now)?,
+        ReplicaFault::SetAhead | ReplicaFault::SetBack => clocks::set_clock(world, number, fault)?,
+        ReplicaFault::Deafen => replica::break_watches(world, number)?,
         // A reconcile that has not begun cannot be stalled, and nothing can be refused to it.
-        Fault::Stall | Fault::Refuse => return None,
+        ReplicaFault::Stall | ReplicaFault::Refuse => return None,
     }
     world.faults.push(fault);
     Some(())

@@ -3,12 +3,13 @@
 //!
 //! ```text
 //!  World ── moves() ──► every possible next move
-//!                         └── apply(&Move) ──► Step { world, happened, broken }
+//!                         └── apply(&WorldMove) ──► Successor { world, events, violations }
 //! ```
 //!
-//! The caller chooses what happens: the model tries every [`Move`], and a simulation takes
-//! [`fair_move`]. A world is a value. [`apply`] leaves the world unchanged and
-//! returns the next world, what [`Happened`], and every [`Law`] that the move broke.
+//! The caller chooses what happens: the model tries every [`WorldMove`], and a simulation takes
+//! [`fair_move`]. A world is a value. [`apply`] leaves the world unchanged. The function
+//! returns the next world, every [`Event`] of the move, and a [`Violation`] for every [`Property`]
+//! that does not hold.
 //!
 //! # Guarantees
 //! The functions are pure: equal worlds and equal moves give equal worlds. The engine makes the
@@ -17,8 +18,8 @@
 //! the saga changed, an HTTP request of the replica was answered, or its last plan asked for a
 //! wake-up. So a lost wake-up becomes visible. Each replica has its own wall clock, which may be
 //! wrong and may be set. Waits, and the time since a replica learned something, are measured by the
-//! simulated time. The laws judge by the simulated time too. A replica may be of a later version
-//! than the other replica.
+//! simulated time. The properties judge by the simulated time too. A replica may be of a later
+//! version than the other replica.
 //!
 //! # Assumptions
 //! The saga is valid, and only the replicas write its status. The module `children` says what is
@@ -31,42 +32,44 @@
 //! meanwhile is no older than the rules allow. Unless the rules ask for [real Pods and
 //! Jobs](Children::AsTheyAre), Pods are simulated by their numbers, and Jobs are simulated as Pods.
 
-mod asks;
+mod child_state;
 mod children;
 mod clocks;
+mod conclude;
 mod faults;
-mod gather;
-mod identity;
-mod laws;
-mod look;
+mod fingerprint;
 mod moves;
-mod other_side;
+mod observe;
 mod perform;
-mod person;
-mod process;
-mod sink;
+mod properties;
+mod query;
+mod reconcile;
+mod remote;
+mod replica;
 mod state;
+mod time;
+mod user;
 mod versions;
 
 pub use self::{
-    children::there::meddled,
-    identity::fingerprint,
-    laws::ends::wrong_at_rest,
-    moves::{apply, due, expand, fair_move, moves},
-    person::{after, at},
+    fingerprint::fingerprint,
+    moves::{apply, expand, fair_move, moves},
+    properties::wrong_at_rest,
     state::{
-        ask::Ask,
-        child::{Children, Doing, Turn, Way},
-        deed::Deed,
-        fault::{Fault, Halt},
-        happened::Happened,
-        law::{Broken, Law},
-        meddling::{Cascade, Meddling},
-        moves::Move,
-        object::Object,
+        attempt::AttemptRef,
+        child::{ChildChange, ChildMove, Children, ContainerExit},
+        event::Event,
+        execution::{AttemptEnd, GroundTruth},
+        fault::{Halt, ReplicaFault},
+        interference::{Cascade, Interference},
+        moves::WorldMove,
+        object::SagaObject,
+        property::{Property, Violation},
         rules::Rules,
         shared::Later,
-        trial::{Ending, Truth},
-        world::{Step, Who, World},
+        user::{UserAction, UserMove},
+        world::{Successor, World},
     },
+    time::{at, due},
+    user::after,
 };

@@ -1,31 +1,26 @@
 //! The possible moves, and the result of each move.
 
-use jiff::Timestamp;
-
 use super::{
-    Happened, asks,
-    children::{actors, there},
-    clocks, faults, gather, laws, look, other_side, person, process,
+    children,
+    conclude::concluded,
+    faults, reconcile, remote, replica,
     state::{
-        fault::{Fault, Halt},
-        look::Look,
-        moves::Move,
-        process::Life,
-        trial::Ending,
-        world::{Step, World},
+        event::Event,
+        execution::AttemptEnd,
+        fault::{Halt, ReplicaFault},
+        moves::WorldMove,
+        reconcile::Reconcile,
+        replica::Life,
+        world::{Successor, World},
     },
+    time::{due, tick},
+    user,
 };
-use crate::{
-    clock::{between, later},
-    coordination::{
-        executor_lease::{HOLDS_FOR, TERM},
-        fence::FRESH,
-    },
-};
+use crate::clock::between;
 
 /// Returns every move that may happen next.
 #[must_use]
-pub fn moves(world: &World) -> Vec<Move> {
+pub fn moves(world: &World) -> Vec<WorldMove> {
     let mut moves = Vec::new();
     expand(world, &mut |next, _| moves.push(next));
     moves
@@ -33,116 +28,133 @@ pub fn moves(world: &World) -> Vec<Move> {
 
 /// Returns the result of a move; `None` if the move cannot happen.
 #[must_use]
-pub fn apply(before: &World, next: &Move) -> Option<Step> {
-    let mut step = Step { world: before.clone(), happened: Vec::new(), broken: Vec::new() };
-    let Step { world, happened, broken } = &mut step;
+pub fn apply(before: &World, next: &WorldMove) -> Option<Successor> {
+    let mut successor =
+        Successor { world: before.clone(), events: Vec::new(), violations: Vec::new() };
+    let Successor { world, events, violations } = &mut successor;
     match *next {
-        Move::Look { process, staleness, halt } => {
+        WorldMove::Reconcile { replica, staleness, halt } => {
             if halt.is_some_and(|halt| {
-                !Fault::HALTS.contains(&halt.how) || !faults::may_happen(before, halt.how)
+                !ReplicaFault::HALTS.contains(&halt.how) || !faults::may_happen(before, halt.how)
             }) {
                 return None;
             }
-            let look = look::decide(world, process, staleness, broken)?;
-            if halt.is_some_and(|halt| halt.after >= look.length()) {
+            let reconcile = reconcile::decide(world, replica, staleness, violations)?;
+            if halt.is_some_and(|halt| halt.after >= reconcile.length()) {
                 return None;
             }
-            look::carry_out(world, process, look, halt, happened, broken)?;
+            reconcile::carry_out(world, replica, reconcile, halt, events, violations)?;
         }
-        Move::Strike { process, fault } => faults::strike(world, process, fault)?,
-        Move::Resume(process) => look::resume(world, process, happened, broken)?,
-        Move::Relist(process) => process::relist(world, process)?,
-        Move::Restart(process) => process::restart(world, process)?,
-        Move::End { who, ending } => other_side::end(world, who, ending, happened, broken)?,
-        Move::Turn(turn) => actors::turn(world, turn, happened, broken)?,
-        Move::Ask(ask) => {
-            asks::ask(world, ask)?;
-            happened.push(Happened::Asked(ask));
+        WorldMove::Strike { replica, fault } => faults::strike(world, replica, fault)?,
+        WorldMove::Resume(replica) => reconcile::resume(world, replica, events, violations)?,
+        WorldMove::Relist(replica) => replica::relist(world, replica)?,
+        WorldMove::Restart(replica) => {
+            replica::restart(world, replica)?;
+            children::watch::list(world, replica);
         }
-        Move::Remake(who) => gather::remake(world, who)?,
-        Move::Tick(until) => {
+        WorldMove::End { attempt, ending } => {
+            remote::end(world, attempt, ending, events, violations)?
+        }
+        WorldMove::Child(child_move) => {
+            children::moves::apply(world, child_move, events, violations)?
+        }
+        WorldMove::User(user_move) => {
+            user::apply(world, user_move)?;
+            events.push(Event::Asked(user_move));
+        }
+        WorldMove::Remake(attempt) => remote::remake(world, attempt)?,
+        WorldMove::Tick(until) => {
             let due = due(before)?;
-            happened.push(Happened::Passed(between(before.now, until)));
+            events.push(Event::Passed(between(before.now, until)));
             tick(world, until, due)?;
         }
     }
-    Some(settled(step))
+    Some(concluded(successor))
 }
 
 /// Calls `visit` with every move that may happen next, and with its result.
-pub fn expand(world: &World, visit: &mut dyn FnMut(Move, Step)) {
-    for (number, process) in world.processes.iter().enumerate() {
-        match process.life {
+pub fn expand(world: &World, visit: &mut dyn FnMut(WorldMove, Successor)) {
+    for (number, replica) in world.replicas.iter().enumerate() {
+        match replica.life {
             Life::Up => {
-                if process.deaf {
-                    visit_next(world, Move::Relist(number), visit);
+                if replica.watches_broken {
+                    visit_next(world, WorldMove::Relist(number), visit);
                 }
                 for staleness in 0..=world.rules.staleness {
-                    expand_look(world, number, staleness, visit);
+                    expand_reconcile(world, number, staleness, visit);
                 }
             }
-            Life::Halted(_) => visit_next(world, Move::Resume(number), visit),
-            Life::Down => visit_next(world, Move::Restart(number), visit),
+            Life::Halted(_) => visit_next(world, WorldMove::Resume(number), visit),
+            Life::Down => visit_next(world, WorldMove::Restart(number), visit),
         }
         for fault in
             world.rules.fault_kinds.iter().filter(|fault| faults::may_happen(world, **fault))
         {
-            visit_next(world, Move::Strike { process: number, fault: *fault }, visit);
+            visit_next(world, WorldMove::Strike { replica: number, fault: *fault }, visit);
         }
     }
-    for trial in &world.trials {
-        for ending in other_side::endings(world, trial) {
-            visit_next(world, Move::End { who: trial.who, ending }, visit);
+    for execution in &world.executions {
+        for ending in remote::endings(world, execution) {
+            visit_next(world, WorldMove::End { attempt: execution.attempt, ending }, visit);
         }
     }
-    for turn in actors::turns(world) {
-        visit_next(world, Move::Turn(turn), visit);
+    for child_move in children::moves::moves(world) {
+        visit_next(world, WorldMove::Child(child_move), visit);
     }
-    for trial in &world.trials {
-        visit_next(world, Move::Remake(trial.who), visit);
+    for execution in &world.executions {
+        visit_next(world, WorldMove::Remake(execution.attempt), visit);
     }
-    for ask in asks::asks(world) {
-        visit_next(world, Move::Ask(ask), visit);
+    for user_move in user::moves(world) {
+        visit_next(world, WorldMove::User(user_move), visit);
     }
     if let Some(due) = due(world) {
-        visit_next(world, Move::Tick(due), visit);
+        visit_next(world, WorldMove::Tick(due), visit);
     }
 }
 
-fn visit_next(world: &World, next: Move, visit: &mut dyn FnMut(Move, Step)) {
-    if let Some(step) = apply(world, &next) {
-        visit(next, step);
+fn visit_next(world: &World, next: WorldMove, visit: &mut dyn FnMut(WorldMove, Successor)) {
+    if let Some(successor) = apply(world, &next) {
+        visit(next, successor);
     }
 }
 
 /// Visits one reconcile without a halt, and the same reconcile halted at every possible place. The
 /// decision is made once.
-fn expand_look(world: &World, process: usize, staleness: usize, visit: &mut dyn FnMut(Move, Step)) {
-    if !look::may_look(world, process, staleness) {
+fn expand_reconcile(
+    world: &World,
+    replica: usize,
+    staleness: usize,
+    visit: &mut dyn FnMut(WorldMove, Successor),
+) {
+    if !reconcile::may_reconcile(world, replica, staleness) {
         return;
     }
-    let mut decided = Step { world: world.clone(), happened: Vec::new(), broken: Vec::new() };
-    let Some(look) = look::decide(&mut decided.world, process, staleness, &mut decided.broken)
+    let mut decided =
+        Successor { world: world.clone(), events: Vec::new(), violations: Vec::new() };
+    let Some(reconcile) =
+        reconcile::decide(&mut decided.world, replica, staleness, &mut decided.violations)
     else {
         return;
     };
-    let length = look.length();
-    let mut go = |decided: Step, look: Look, halt: Option<Halt>| {
-        let Step { mut world, mut happened, mut broken } = decided;
-        if look::carry_out(&mut world, process, look, halt, &mut happened, &mut broken).is_some() {
+    let length = reconcile.length();
+    let mut go = |decided: Successor, reconcile: Reconcile, halt: Option<Halt>| {
+        let Successor { mut world, mut events, mut violations } = decided;
+        if reconcile::carry_out(&mut world, replica, reconcile, halt, &mut events, &mut violations)
+            .is_some()
+        {
             visit(
-                Move::Look { process, staleness, halt },
-                settled(Step { world, happened, broken }),
+                WorldMove::Reconcile { replica, staleness, halt },
+                concluded(Successor { world, events, violations }),
             );
         }
     };
-    for how in Fault::HALTS.into_iter().filter(|how| faults::may_happen(world, *how)) {
+    for how in ReplicaFault::HALTS.into_iter().filter(|how| faults::may_happen(world, *how)) {
         // A crash before the first write equals a crash before the reconcile.
-        for after in usize::from(how == Fault::Crash)..length {
-            go(decided.clone(), look.clone(), Some(Halt { how, after }));
+        for after in usize::from(how == ReplicaFault::Crash)..length {
+            go(decided.clone(), reconcile.clone(), Some(Halt { how, after }));
         }
     }
-    go(decided, look, None);
+    go(decided, reconcile, None);
 }
 
 /// Returns the next move if no further fault happens and no user asks for anything. In this order:
@@ -150,94 +162,33 @@ fn expand_look(world: &World, process: usize, staleness: usize, visit: &mut dyn 
 /// children proceed, attempts end well, the clock advances, and replicas with broken watches list
 /// again. Returns `None` if the world rests.
 #[must_use]
-pub fn fair_move(world: &World) -> Option<Move> {
-    for (number, process) in world.processes.iter().enumerate() {
-        match process.life {
-            Life::Halted(_) => return Some(Move::Resume(number)),
-            Life::Down => return Some(Move::Restart(number)),
+pub fn fair_move(world: &World) -> Option<WorldMove> {
+    for (number, replica) in world.replicas.iter().enumerate() {
+        match replica.life {
+            Life::Halted(_) => return Some(WorldMove::Resume(number)),
+            Life::Down => return Some(WorldMove::Restart(number)),
             Life::Up => {}
         }
     }
-    if let Some(process) =
-        (0..world.processes.len()).find(|process| look::may_look(world, *process, 0))
+    if let Some(replica) =
+        (0..world.replicas.len()).find(|replica| reconcile::may_reconcile(world, *replica, 0))
     {
-        return Some(Move::Look { process, staleness: 0, halt: None });
+        return Some(WorldMove::Reconcile { replica, staleness: 0, halt: None });
     }
-    if let Some(turn) = actors::fair_turn(world) {
-        return Some(Move::Turn(turn));
+    if let Some(child_move) = children::moves::fair_move(world) {
+        return Some(WorldMove::Child(child_move));
     }
-    let ends = world.trials.iter().filter_map(|trial| {
-        let stopped = |ending: &Ending| {
-            trial.stopping && matches!(ending, Ending::Vanished(_) | Ending::Unknown(_))
+    let ends = world.executions.iter().filter_map(|execution| {
+        let stopped = |ending: &AttemptEnd| {
+            execution.stopping && matches!(ending, AttemptEnd::Vanished(_) | AttemptEnd::Unknown(_))
         };
-        let ending = other_side::endings(world, trial)
+        let ending = remote::endings(world, execution)
             .find(stopped)
-            .or_else(|| other_side::endings(world, trial).next())?;
-        Some(Move::End { who: trial.who, ending })
+            .or_else(|| remote::endings(world, execution).next())?;
+        Some(WorldMove::End { attempt: execution.attempt, ending })
     });
-    let deaf = || world.processes.iter().position(|process| process.deaf).map(Move::Relist);
+    let watches_broken =
+        || world.replicas.iter().position(|replica| replica.watches_broken).map(WorldMove::Relist);
     // A relist comes last: timers report what no watch reports.
-    ends.into_iter().next().or_else(|| due(world).map(Move::Tick)).or_else(deaf)
-}
-
-/// Returns the next instant at which something is due. Returns `None` if nothing is due, or if
-/// something else has to happen first: a replica has a reconcile to do, a child is about to change,
-/// or an attempt is under way while the rules hold the clock.
-#[must_use]
-pub fn due(world: &World) -> Option<Timestamp> {
-    if world.object().gone
-        || person::is_busy(world)
-        || actors::is_prompt(world)
-        || (!world.rules.attempts_last && world.under_way().next().is_some())
-    {
-        return None;
-    }
-    let wakes =
-        world.processes.iter().filter(|process| process.is_up()).filter_map(|process| process.wake);
-    wakes.chain(fences(world)).filter(|at| *at > world.now).min()
-}
-
-/// Returns the instants at which the halt of a replica begins to matter.
-fn fences(world: &World) -> Vec<Timestamp> {
-    let mut fences = Vec::new();
-    for process in &world.processes {
-        match &process.life {
-            Life::Up => continue,
-            Life::Halted(halted) => {
-                fences.extend([FRESH, HOLDS_FOR, TERM].map(|wait| later(halted.since, wait)));
-            }
-            Life::Down => {
-                let lapsed =
-                    world.executors.get(process.executor).and_then(|executor| executor.lapsed);
-                fences.extend(lapsed.map(|lapsed| later(lapsed, TERM)));
-            }
-        }
-        fences.extend(clocks::too_old(world));
-    }
-    fences
-}
-
-pub(super) fn tick(world: &mut World, until: Timestamp, due: Timestamp) -> Option<()> {
-    if until <= world.now || until > due {
-        return None;
-    }
-    world.now = until;
-    clocks::compare_clocks(world);
-    for process in world.processes.iter_mut().filter(|process| process.is_up()) {
-        process.triggered |= process.wake.is_some_and(|wake| wake <= until);
-    }
-    Some(())
-}
-
-/// Returns the step after it forgot what no longer matters, and after the check of the laws that
-/// hold in every world.
-pub(super) fn settled(mut step: Step) -> Step {
-    let Step { world, broken, .. } = &mut step;
-    let read = [1, 2]
-        .map(|back| world.copies.back(back).is_some_and(|copy| look::may_be_read(world, copy)));
-    world.copies.forget(read);
-    other_side::forget_trials(world);
-    there::forget_children(world);
-    laws::world(world, broken);
-    step
+    ends.into_iter().next().or_else(|| due(world).map(WorldMove::Tick)).or_else(watches_broken)
 }

@@ -15,23 +15,22 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    Object,
-    sink::Sink,
-    state::{shared::Shared, world::World},
-};
+use super::state::{object::SagaObject, shared::Shared, world::World};
 use crate::{
-    api::{Direction, Part, SagaStatus, StepPhase, status::active_attempts, with_strangers},
+    api::{
+        Direction, Part, SagaStatus, StepPhase, names::AttemptId, status::active_attempts,
+        with_strangers,
+    },
     model::versions::Versions,
 };
 
 /// The field that only the later version knows.
-pub(super) const FIELD: &str = "dreamt";
+const FIELD: &str = "dreamt";
 /// The word that only the later version knows: a phase of the saga.
 const WORD: &str = "Dreaming";
 
 /// What a replica reads of a status.
-pub(super) struct View<'a> {
+pub(super) struct ReadStatus<'a> {
     pub(super) status: &'a Part<SagaStatus>,
     pub(super) remains: &'a SagaStatus,
     pub(super) versions: Versions<'a>,
@@ -39,20 +38,26 @@ pub(super) struct View<'a> {
 
 /// Returns whether a replica is of the later version.
 pub(super) fn is_later(world: &World, number: usize) -> bool {
-    world.processes.get(number).is_some_and(|process| process.later)
+    world.replicas.get(number).is_some_and(|replica| replica.later)
 }
 
 /// Returns what a replica reads of the status of a copy.
-pub(super) fn view<'a>(world: &World, number: usize, copy: &'a Object) -> View<'a> {
+pub(super) fn read_status<'a>(
+    world: &World,
+    number: usize,
+    copy: &'a SagaObject,
+) -> ReadStatus<'a> {
     match copy.shared.as_deref().filter(|_| !is_later(world, number)) {
-        Some(shared) => View {
+        Some(shared) => ReadStatus {
             status: &shared.status,
             remains: &shared.remains,
             versions: Versions::of(Some(&shared.strangers), None),
         },
-        None => {
-            View { status: &copy.status, remains: copy.status(), versions: Versions::default() }
-        }
+        None => ReadStatus {
+            status: &copy.status,
+            remains: copy.status(),
+            versions: Versions::default(),
+        },
     }
 }
 
@@ -79,29 +84,11 @@ pub(super) fn shared(world: &World, number: usize, status: &SagaStatus) -> Optio
     Some(Arc::new(Shared::new(text)))
 }
 
-/// Writes the part of a fingerprint that covers the version of a replica.
-pub(super) fn version_into(world: &World, sink: &mut Sink<'_>, number: usize) {
-    if world.rules.later.is_some() {
-        sink.flag(is_later(world, number));
-    }
-}
-
-pub(super) fn shared_into(sink: &mut Sink<'_>, object: &Object) {
-    if let Some(shared) = &object.shared {
-        sink.flag(shared.is_strange());
-        let fields = unknown(&shared.text);
-        sink.count(fields.len());
-        fields.keys().flat_map(|name| name.bytes()).for_each(|byte| sink.put(byte.into()));
-    }
-}
-
 /// Adds what only the later version writes.
 fn dream(text: &mut Value, status: &SagaStatus, word: bool) {
     let Some(fields) = text.as_object_mut() else { return };
     fields.insert(FIELD.into(), json!({ "by": "the later version" }));
-    let first = |(id, _): (crate::api::names::AttemptId, _)| {
-        id.number == 1 && id.direction == Direction::Action
-    };
+    let first = |(id, _): (AttemptId, _)| id.number == 1 && id.direction == Direction::Action;
     if word && active_attempts(status).any(first) {
         fields.insert("phase".into(), json!(WORD));
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use saga_operator::{
     api::{JobAction, OnFailure, PodAction},
     model::saga::Work,
-    world::{Children, Fault, Meddling, Rules},
+    world::{Children, Interference, ReplicaFault, Rules},
 };
 use serde_json::json;
 
@@ -14,25 +14,25 @@ use crate::shapes::{Kind, Shape, Steps, dags, saga};
 
 /// The properties of a shape with one step.
 #[derive(Clone, Copy, Debug)]
-struct Trial {
+struct Interfered {
     jobs: bool,
     /// Whether exit code 0 always means that the work was done.
     finishes: bool,
     /// The maximum number of interferences by a user or a node.
-    meddles: usize,
+    interferences: usize,
     /// The maximum number of crashes of the operator.
     crashes: usize,
     attempts: u32,
     undo: bool,
 }
 
-impl Trial {
-    const fn pod(meddles: usize, crashes: usize) -> Self {
-        Self { jobs: false, finishes: false, meddles, crashes, attempts: 1, undo: false }
+impl Interfered {
+    const fn pod(interferences: usize, crashes: usize) -> Self {
+        Self { jobs: false, finishes: false, interferences, crashes, attempts: 1, undo: false }
     }
 
-    const fn job(meddles: usize, crashes: usize) -> Self {
-        Self { jobs: true, ..Self::pod(meddles, crashes) }
+    const fn job(interferences: usize, crashes: usize) -> Self {
+        Self { jobs: true, ..Self::pod(interferences, crashes) }
     }
 
     fn work(self) -> Work {
@@ -56,7 +56,7 @@ impl Trial {
     }
 
     fn shape(self) -> Shape {
-        let Self { jobs, finishes, meddles, crashes, attempts, undo } = self;
+        let Self { jobs, finishes, interferences, crashes, attempts, undo } = self;
         let on_failure = if undo { OnFailure::Compensate } else { OnFailure::Hold };
         let mut saga = saga(
             &dags(1)[0],
@@ -68,16 +68,17 @@ impl Trial {
                 undo.work = self.work();
             }
         }
-        let kinds = if jobs { Meddling::OF_JOBS.to_vec() } else { Meddling::OF_PODS.to_vec() };
+        let kinds =
+            if jobs { Interference::OF_JOBS.to_vec() } else { Interference::OF_PODS.to_vec() };
         let mut rules = Rules::calm(Instant::now());
-        rules.children = Children::AsTheyAre { meddles, kinds };
-        (rules.faults, rules.fault_kinds) = (crashes, vec![Fault::Crash]);
+        rules.children = Children::AsTheyAre { interferences, kinds };
+        (rules.faults, rules.fault_kinds) = (crashes, vec![ReplicaFault::Crash]);
         let what = if jobs { "a Job" } else { "a Pod" };
         let words = [
             (finishes, "finishes".to_owned()),
             (undo, "undone".to_owned()),
             (attempts > 1, format!("x{attempts}")),
-            (meddles > 0, format!("meddled with {meddles} times")),
+            (interferences > 0, format!("meddled with {interferences} times")),
             (crashes > 0, "crash".to_owned()),
         ];
         let more = words
@@ -92,15 +93,15 @@ impl Trial {
 
 /// Returns all shapes, small ones first.
 pub fn all() -> Vec<Shape> {
-    let mut trials = Vec::new();
-    for one in [Trial::pod, Trial::job] {
-        trials.extend([one(1, 0), one(2, 0), Trial { finishes: true, ..one(2, 0) }]);
-        trials.extend([
+    let mut all = Vec::new();
+    for one in [Interfered::pod, Interfered::job] {
+        all.extend([one(1, 0), one(2, 0), Interfered { finishes: true, ..one(2, 0) }]);
+        all.extend([
             one(1, 1),
-            Trial { attempts: 2, ..one(1, 0) },
-            Trial { undo: true, ..one(1, 0) },
+            Interfered { attempts: 2, ..one(1, 0) },
+            Interfered { undo: true, ..one(1, 0) },
         ]);
     }
-    trials.extend([Trial::pod(2, 1), Trial::job(2, 1)]);
-    trials.into_iter().map(Trial::shape).collect()
+    all.extend([Interfered::pod(2, 1), Interfered::job(2, 1)]);
+    all.into_iter().map(Interfered::shape).collect()
 }

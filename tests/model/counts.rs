@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-/// Writes `build/model.json`: the number of explored states, the number of broken laws, the number
+/// Writes `build/model.json`: the number of explored states, the number of violations, the number
 /// of mutants, and the number of killed mutants.
 pub fn leave(states: usize, violations: usize, twins: usize, killed: usize) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/build");

@@ -5,25 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use saga_operator::{
     api::{RequestAction, SagaPhase},
-    world::{self, Ask, Fault, Meddling, World},
+    world::{self, Interference, ReplicaFault, UserMove, World},
 };
 
 /// A phase, a request of a user, and a fault.
-type Cell = (Option<SagaPhase>, Option<Ask>, Option<Fault>);
+type Cell = (Option<SagaPhase>, Option<UserMove>, Option<ReplicaFault>);
 
 /// The number of worlds in each cell, and the interferences with children in any of the worlds.
 #[derive(Default)]
-pub struct Coverage(BTreeMap<Cell, u64>, BTreeSet<Meddling>);
+pub struct Coverage(BTreeMap<Cell, u64>, BTreeSet<Interference>);
 
 impl Coverage {
     pub fn count(&mut self, world: &World) {
         let ask = world.asked().first().map(|ask| match ask {
-            Ask::Request(action, _) => Ask::Request(*action, None),
-            Ask::Suspend | Ask::Unsuspend | Ask::Delete => *ask,
+            UserMove::Request(action, _) => UserMove::Request(*action, None),
+            UserMove::Suspend | UserMove::Unsuspend | UserMove::Delete => *ask,
         });
         *self.0.entry((world.status().phase, ask, world.faults().first().copied())).or_default() +=
             1;
-        self.1.extend(world::meddled(world));
+        self.1.extend(world.interferences());
     }
 
     pub fn add(&mut self, other: Self) {
@@ -36,7 +36,7 @@ impl Coverage {
     /// Returns the reachable cells that were not reached, and the interferences that never
     /// occurred.
     pub fn empty(&self) -> Vec<String> {
-        let all = Meddling::OF_PODS.iter().chain(&Meddling::OF_JOBS);
+        let all = Interference::OF_PODS.iter().chain(&Interference::OF_JOBS);
         let mut empty: Vec<_> =
             all.filter(|kind| !self.1.contains(kind)).map(|kind| format!("{kind:?}")).collect();
         for phase in phases() {
@@ -87,34 +87,34 @@ fn phases() -> impl Iterator<Item = Option<SagaPhase>> {
     std::iter::once(None).chain(SagaPhase::ALL.map(Some))
 }
 
-fn asks() -> impl Iterator<Item = Option<Ask>> {
-    let requests = RequestAction::ALL.map(|action| Some(Ask::Request(action, None)));
-    [None, Some(Ask::Suspend), Some(Ask::Delete)].into_iter().chain(requests)
+fn asks() -> impl Iterator<Item = Option<UserMove>> {
+    let requests = RequestAction::ALL.map(|action| Some(UserMove::Request(action, None)));
+    [None, Some(UserMove::Suspend), Some(UserMove::Delete)].into_iter().chain(requests)
 }
 
-fn faults() -> impl Iterator<Item = Option<Fault>> {
-    std::iter::once(None).chain(Fault::ALL.map(Some))
+fn faults() -> impl Iterator<Item = Option<ReplicaFault>> {
+    std::iter::once(None).chain(ReplicaFault::ALL.map(Some))
 }
 
 /// Returns whether a saga can be in this phase after this request and this fault. Each saga is
 /// valid and gets at most one request.
-fn may_be(phase: Option<SagaPhase>, ask: Option<Ask>, fault: Option<Fault>) -> bool {
+fn may_be(phase: Option<SagaPhase>, ask: Option<UserMove>, fault: Option<ReplicaFault>) -> bool {
     use RequestAction as A;
     use SagaPhase as P;
     let action = match ask {
-        Some(Ask::Request(action, _)) => Some(action),
-        None | Some(Ask::Suspend | Ask::Unsuspend | Ask::Delete) => None,
+        Some(UserMove::Request(action, _)) => Some(action),
+        None | Some(UserMove::Suspend | UserMove::Unsuspend | UserMove::Delete) => None,
     };
     match (phase, action) {
         // A create is refused only after the first status write.
-        (None, _) if fault == Some(Fault::Refuse) => false,
+        (None, _) if fault == Some(ReplicaFault::Refuse) => false,
         // A rejected step fails, and only another request could complete the saga. A valid saga
         // starts immediately, unless its first request is a pause. A resume is possible only after
         // a pause, so a resume is never the first request.
         (Some(P::Completed), Some(A::Reject)) | (Some(P::Pending), _) | (_, Some(A::Resume)) => {
             false
         }
-        (Some(P::Paused), _) => ask == Some(Ask::Suspend) || action == Some(A::Pause),
+        (Some(P::Paused), _) => ask == Some(UserMove::Suspend) || action == Some(A::Pause),
         (Some(P::Cancelled), _) => action == Some(A::Cancel),
         // Approve and Reject need a waiting step, and Settle needs a step that was attempted.
         (None, _) => !matches!(action, Some(A::Approve | A::Reject | A::Settle)),
@@ -126,26 +126,26 @@ fn phase_text(phase: Option<SagaPhase>) -> &'static str {
     phase.map_or("(new)", SagaPhase::as_str)
 }
 
-fn ask_text(ask: Option<Ask>) -> &'static str {
+fn ask_text(ask: Option<UserMove>) -> &'static str {
     match ask {
         None => "-",
-        Some(Ask::Suspend) => "suspend",
-        Some(Ask::Unsuspend) => "unsuspend",
-        Some(Ask::Delete) => "delete",
-        Some(Ask::Request(action, _)) => action.as_str(),
+        Some(UserMove::Suspend) => "suspend",
+        Some(UserMove::Unsuspend) => "unsuspend",
+        Some(UserMove::Delete) => "delete",
+        Some(UserMove::Request(action, _)) => action.as_str(),
     }
 }
 
-fn fault_text(fault: Option<Fault>) -> &'static str {
+fn fault_text(fault: Option<ReplicaFault>) -> &'static str {
     match fault {
         None => "-",
-        Some(Fault::Crash) => "crash",
-        Some(Fault::Freeze) => "freeze",
-        Some(Fault::Stall) => "stall",
-        Some(Fault::Lapse) => "lapse",
-        Some(Fault::Refuse) => "refuse",
-        Some(Fault::SetAhead) => "ahead",
-        Some(Fault::SetBack) => "back",
-        Some(Fault::Deafen) => "deaf",
+        Some(ReplicaFault::Crash) => "crash",
+        Some(ReplicaFault::Freeze) => "freeze",
+        Some(ReplicaFault::Stall) => "stall",
+        Some(ReplicaFault::Lapse) => "lapse",
+        Some(ReplicaFault::Refuse) => "refuse",
+        Some(ReplicaFault::SetAhead) => "ahead",
+        Some(ReplicaFault::SetBack) => "back",
+        Some(ReplicaFault::Deafen) => "deaf",
     }
 }

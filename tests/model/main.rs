@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     }
     let beyond = if after("--only").is_none() { at_random(full) + swept() } else { 0 };
     let violations = found.violations.len() + beyond;
-    // A mutant can only be killed if the unchanged engine breaks no law.
+    // A mutant can only be killed if the unchanged engine violates no property.
     let hunts = cfg!(feature = "twins") && after("--only").is_none() && violations == 0;
     let (twins, survivors) = if hunts { twins::hunt() } else { (0, Vec::new()) };
     let killed = twins - survivors.len();
@@ -140,7 +140,7 @@ fn told(what: &str, tried: &Tried, started: Instant) -> usize {
     violations
 }
 
-/// Runs the sweeps. Returns the number of runs that broke a law or ended in the wrong state.
+/// Runs the sweeps. Returns the number of runs that violated a property or ended in the wrong state.
 fn swept() -> usize {
     let (started, sweeps::Swept { sagas, runs, violations }) = (Instant::now(), sweeps::run());
     println!(
@@ -172,7 +172,7 @@ fn explore(shapes: &[Shape]) -> Found {
                     all.states += found.states;
                     all.depth = all.depth.max(found.depth);
                     all.violations.extend(found.violations);
-                    all.laws.extend(found.laws);
+                    all.properties.extend(found.properties);
                     all.coverage.add(found.coverage);
                 }
             });

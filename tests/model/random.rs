@@ -26,13 +26,13 @@ use proptest::{
 };
 use saga_operator::{
     api::SagaPhase,
-    world::{self, Move},
+    world::{self, WorldMove},
 };
 
 use self::dice::Dice;
 use crate::walk::Walk;
 
-/// The maximum number of last moves that are reported for a walk that breaks a law.
+/// The maximum number of last moves that are reported for a walk that violates a property.
 const TOLD: usize = 30;
 /// The maximum number of reported violations.
 const MOST: usize = 3;
@@ -102,7 +102,7 @@ pub fn run(size: Size, sagas: u64) -> Tried {
                     all.sagas += 1;
                     *all.ends.entry(end(&walk)).or_default() += 1;
                     all.moves += walk.moves.len();
-                    if !walk.broken.is_empty() {
+                    if !walk.violations.is_empty() {
                         let story = format!(
                             "seed {seed}: SAGA_SEED={seed} make model-random\n{}",
                             walk.story(TOLD)
@@ -126,7 +126,7 @@ fn end(walk: &Walk) -> Option<&'static str> {
 pub fn replay(seed: Seed) -> Tried {
     let walk = wander(seed);
     println!("{:#?}\n{}", walk.world.object().saga(), walk.story(usize::MAX));
-    let violations = walk.broken.iter().map(|broken| broken.what.clone()).collect();
+    let violations = walk.violations.iter().map(|violation| violation.what.clone()).collect();
     Tried { sagas: 1, moves: walk.moves.len(), ends: BTreeMap::from([(end(&walk), 1)]), violations }
 }
 
@@ -143,14 +143,14 @@ fn wander(seed: Seed) -> Walk {
     let steps = saga.steps.len();
     let (well, most) = (dice.one_of(&[60, 95, 99, 100]), dice.0.random_range(0..12 * steps));
     let mut walk = Walk::new(saga, rules);
-    while walk.moves.len() < most && walk.broken.is_empty() {
+    while walk.moves.len() < most && walk.violations.is_empty() {
         let drawn =
             (0..DRAWS).any(|_| dice.draw(&walk, well).is_some_and(|drawn| walk.take(drawn)));
         let moved = drawn
             || world::fair_move(&walk.world).is_some_and(|fair| walk.take(fair))
             // In a world that rests, only a user can cause a move.
             || (0..DRAWS)
-                .any(|_| dice.ask(&walk.world).is_some_and(|ask| walk.take(Move::Ask(ask))));
+                .any(|_| dice.ask(&walk.world).is_some_and(|ask| walk.take(WorldMove::User(ask))));
         if !moved {
             break;
         }

@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
-use saga_operator::world::{self, Broken, Law, Move, World};
+use saga_operator::world::{self, Property, Violation, World, WorldMove};
 
 use crate::{coverage::Coverage, shapes::Shape, show};
 
@@ -31,8 +31,8 @@ pub struct Found {
     pub depth: usize,
     /// The shortest paths to violations.
     pub violations: Vec<String>,
-    /// The broken laws, in the order of their distance from the start.
-    pub laws: Vec<Law>,
+    /// The violated properties, in the order of their distance from the start.
+    pub properties: Vec<Property>,
     pub coverage: Coverage,
 }
 
@@ -40,7 +40,7 @@ pub struct Found {
 /// without further faults.
 struct Node {
     from: u32,
-    by: Move,
+    by: WorldMove,
     fair: u32,
     depth: u32,
 }
@@ -55,14 +55,14 @@ pub fn search(shape: &Shape, most: usize) -> Found {
     let mut frontier: VecDeque<(u32, World)> = VecDeque::new();
     let first = World::new(shape.saga.clone(), shape.rules.clone());
     known.insert(world::fingerprint(&first), 0);
-    nodes.push(Node { from: NOWHERE, by: Move::Restart(0), fair: NOWHERE, depth: 0 });
+    nodes.push(Node { from: NOWHERE, by: WorldMove::Restart(0), fair: NOWHERE, depth: 0 });
     frontier.push_back((0, first));
     while let Some((number, world)) = frontier.pop_front() {
         let fair = world::fair_move(&world);
         if fair.is_none()
             && let Some(wrong) = world::wrong_at_rest(&world)
         {
-            found.laws.push(wrong.law);
+            found.properties.push(wrong.property);
             found.violations.push(story(shape, &nodes, number, None, &[wrong]));
         }
         found.coverage.count(&world);
@@ -70,10 +70,18 @@ pub fn search(shape: &Shape, most: usize) -> Found {
         found.depth = found.depth.max(depth as usize);
         let mut met_fair = false;
         world::expand(&world, &mut |next, step| {
-            if !step.broken.is_empty() {
+            if !step.violations.is_empty() {
                 if found.violations.len() < most {
-                    found.laws.extend(step.broken.iter().map(|broken| broken.law));
-                    found.violations.push(story(shape, &nodes, number, Some(next), &step.broken));
+                    found
+                        .properties
+                        .extend(step.violations.iter().map(|violation| violation.property));
+                    found.violations.push(story(
+                        shape,
+                        &nodes,
+                        number,
+                        Some(next),
+                        &step.violations,
+                    ));
                 }
                 return;
             }
@@ -99,7 +107,7 @@ pub fn search(shape: &Shape, most: usize) -> Found {
     if found.violations.is_empty()
         && let Some(number) = never_rests(&nodes)
     {
-        found.laws.push(Law::ComesToRest);
+        found.properties.push(Property::ComesToRest);
         found
             .violations
             .push(format!("never comes to rest:\n{}", story(shape, &nodes, number, None, &[])));
@@ -137,8 +145,8 @@ fn story(
     shape: &Shape,
     nodes: &[Node],
     number: u32,
-    last: Option<Move>,
-    broken: &[Broken],
+    last: Option<WorldMove>,
+    violations: &[Violation],
 ) -> String {
     let mut moves = Vec::new();
     moves.extend(last);
@@ -156,8 +164,12 @@ fn story(
             break;
         };
         world = step.world;
-        lines.push(show::line(&world, next, &step.happened));
+        lines.push(show::line(&world, next, &step.events));
     }
-    lines.extend(broken.iter().map(|broken| format!("  BROKEN {:?}: {}", broken.law, broken.what)));
+    lines.extend(
+        violations
+            .iter()
+            .map(|violation| format!("  BROKEN {:?}: {}", violation.property, violation.what)),
+    );
     lines.join("\n")
 }

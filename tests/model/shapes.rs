@@ -12,7 +12,7 @@ pub use self::{
 
 use saga_operator::{
     model::saga::ValidSaga,
-    world::{Fault, Rules},
+    world::{ReplicaFault, Rules},
 };
 
 use self::families::Shapes;
@@ -89,7 +89,12 @@ fn made_and_deleted(shapes: &mut Shapes) {
     shapes.only(
         1,
         Steps::Pods,
-        Extent { faults: 2, operators: 2, once: &[Fault::Stall, Fault::Refuse], ..request },
+        Extent {
+            faults: 2,
+            operators: 2,
+            once: &[ReplicaFault::Stall, ReplicaFault::Refuse],
+            ..request
+        },
     );
     // A deleted object can be created again. The rules depend on who writes the UID of the object,
     // and when.
@@ -105,7 +110,7 @@ fn made_and_deleted(shapes: &mut Shapes) {
         Extent {
             faults: 2,
             operators: 2,
-            once: &[Fault::Crash, Fault::Stall, Fault::Refuse],
+            once: &[ReplicaFault::Crash, ReplicaFault::Stall, ReplicaFault::Refuse],
             ..calm
         },
     );
@@ -114,7 +119,12 @@ fn made_and_deleted(shapes: &mut Shapes) {
     shapes.only(
         1,
         Steps::Pods,
-        Extent { wide: true, faults: 2, once: &[Fault::Crash, Fault::Stall], ..request },
+        Extent {
+            wide: true,
+            faults: 2,
+            once: &[ReplicaFault::Crash, ReplicaFault::Stall],
+            ..request
+        },
     );
     // Final exit codes say that no work was done. A second attempt of the same work, or a request
     // for it, shows whether the operator uses them correctly.

@@ -2,21 +2,21 @@
 
 use saga_operator::{
     api::{StepPhase, StepStatus},
-    world::{Happened, Move, World},
+    world::{Event, World, WorldMove},
 };
 
 /// The number of steps from which on the steps in `Pending` are omitted.
 const MANY: usize = 5;
 
-pub fn line(world: &World, next: &Move, happened: &[Happened]) -> String {
-    let told = |happened: &Happened| {
-        if let Happened::Published(notice) = happened {
+pub fn line(world: &World, next: &WorldMove, events: &[Event]) -> String {
+    let told = |event: &Event| {
+        if let Event::Published(notice) = event {
             format!("\"{}\"", notice.reason)
         } else {
-            format!("{happened:?}")
+            format!("{event:?}")
         }
     };
-    let told: Vec<_> = happened.iter().map(told).collect();
+    let told: Vec<_> = events.iter().map(told).collect();
     let begun =
         |step: &&StepStatus| world.status().steps.len() < MANY || step.phase != StepPhase::Pending;
     let steps: Vec<_> = world

@@ -16,13 +16,13 @@ use saga_operator::{
     api::{Direction, OnFailure, RequestAction, Saga, SagaPhase, StoredSaga},
     model::saga::{SagaName, ValidSaga, Work},
     validate::saga::validate_stored,
-    world::{Ending, Move, Rules, World},
+    world::{AttemptEnd, Rules, World, WorldMove},
 };
 use serde_json::json;
 
 use crate::{
     shapes::{self, Kind, Steps},
-    trouble::{Trouble, meddle, person},
+    trouble::{Trouble, user, with_trouble},
     walk::Walk,
 };
 
@@ -129,14 +129,14 @@ impl Sweep<'_> {
             if matches!(self.saga.steps[place].action.work, Work::Wait(_)) {
                 continue;
             }
-            let budget = self.budget(place, Direction::Action, Ending::No);
+            let budget = self.budget(place, Direction::Action, AttemptEnd::No);
             let trouble =
                 |ending, up_to| Trouble { place, direction: Direction::Action, ending, up_to };
-            self.forward(trouble(Ending::No, 1));
+            self.forward(trouble(AttemptEnd::No, 1));
             if !self.saga.steps[place].action.only_waits() {
-                self.forward(trouble(Ending::Unknown(true), 1));
+                self.forward(trouble(AttemptEnd::Unknown(true), 1));
             }
-            self.backward(trouble(Ending::No, budget));
+            self.backward(trouble(AttemptEnd::No, budget));
         }
     }
 
@@ -145,7 +145,7 @@ impl Sweep<'_> {
         let run = self.play(&[trouble], RequestAction::Retry);
         let goes_on = self.budget(trouble.place, Direction::Action, trouble.ending) > 1
             || self.saga.on_failure == OnFailure::Hold;
-        let lost = trouble.ending == Ending::Unknown(true);
+        let lost = trouble.ending == AttemptEnd::Unknown(true);
         // If the pivot is in effect, or may be in effect, the saga holds. A user then requests a
         // retry.
         let held = (0..self.saga.steps.len())
@@ -178,23 +178,25 @@ impl Sweep<'_> {
             .walk
             .began
             .iter()
-            .filter(|(who, _)| who.direction == Direction::Compensation)
-            .map(|(who, _)| who.place)
+            .filter(|(attempt, _)| attempt.direction == Direction::Compensation)
+            .map(|(attempt, _)| attempt.place)
             .collect();
         for place in &undo {
-            let budget = self.budget(*place, Direction::Compensation, Ending::No);
+            let budget = self.budget(*place, Direction::Compensation, AttemptEnd::No);
             let back = |ending, up_to| {
                 [
                     trouble,
                     Trouble { place: *place, direction: Direction::Compensation, ending, up_to },
                 ]
             };
-            for troubles in
-                [back(Ending::No, 1), back(Ending::Unknown(true), 1), back(Ending::No, budget)]
-            {
+            for troubles in [
+                back(AttemptEnd::No, 1),
+                back(AttemptEnd::Unknown(true), 1),
+                back(AttemptEnd::No, budget),
+            ] {
                 let run = self.play(&troubles, RequestAction::Compensate);
                 self.ends(&run, &troubles, SagaPhase::Compensated);
-                if troubles[1].ending == Ending::Unknown(true) {
+                if troubles[1].ending == AttemptEnd::Unknown(true) {
                     self.one_key(&run, &troubles[1..], 2);
                 }
                 let stuck = run.stuck.is_some();
@@ -233,9 +235,9 @@ impl Sweep<'_> {
 
     /// Returns the number of attempts with this ending before a user must send a request. A
     /// definite failure of an HTTP request is permanent.
-    fn budget(&self, place: usize, direction: Direction, ending: Ending) -> i64 {
+    fn budget(&self, place: usize, direction: Direction, ending: AttemptEnd) -> i64 {
         let Some(operation) = self.saga.steps[place].operation(direction) else { return 0 };
-        if ending == Ending::No && matches!(operation.work, Work::Http(_)) {
+        if ending == AttemptEnd::No && matches!(operation.work, Work::Http(_)) {
             1
         } else {
             operation.retry.max_attempts.into()
@@ -255,12 +257,13 @@ impl Sweep<'_> {
         let rules = Rules { requests: REQUESTS, outputs, ..Rules::calm(Instant::now()) };
         let mut run = Run { walk: Walk::new(self.saga.clone(), rules), stuck: None };
         loop {
-            run.walk.rest(|world, fair| meddle(world, troubles, fair));
+            run.walk.rest(|world, fair| with_trouble(world, troubles, fair));
             if phase(&run) == Some(SagaPhase::CompensationFailed) {
                 run.stuck.get_or_insert_with(|| run.walk.world.clone());
             }
-            match person(&run.walk.world, troubles, wanted) {
-                Some(ask) if run.walk.broken.is_empty() && run.walk.take(Move::Ask(ask)) => {}
+            match user(&run.walk.world, troubles, wanted) {
+                Some(ask)
+                    if run.walk.violations.is_empty() && run.walk.take(WorldMove::User(ask)) => {}
                 Some(_) | None => return run,
             }
         }
@@ -268,7 +271,8 @@ impl Sweep<'_> {
 
     /// Checks that a run ends in the expected phase, with everything done or everything undone.
     fn ends(&mut self, run: &Run, troubles: &[Trouble], expected: SagaPhase) {
-        let broken = run.walk.broken.first().map(|broken| format!("{:?}", broken.law));
+        let broken =
+            run.walk.violations.first().map(|violation| format!("{:?}", violation.property));
         self.check(broken.is_none(), run, troubles, || broken.clone().unwrap_or_default());
         let steps = self.saga.steps.iter().zip(run.walk.world.truth());
         let wrong = steps.filter(|(step, truth)| {
@@ -291,7 +295,7 @@ impl Sweep<'_> {
             .walk
             .began
             .iter()
-            .filter(|(who, _)| who.place == place && who.direction == direction);
+            .filter(|(attempt, _)| attempt.place == place && attempt.direction == direction);
         let keys: Vec<_> = began.map(|(_, key)| *key).collect();
         self.check(keys == vec![0; times], run, troubles, || {
             format!(

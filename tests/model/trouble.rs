@@ -3,7 +3,7 @@
 use saga_operator::{
     api::{Direction, RequestAction, SagaPhase, StepPhase},
     model::saga::Work,
-    world::{Ask, Ending, Move, World},
+    world::{AttemptEnd, UserMove, World, WorldMove},
 };
 
 /// The ending that the service causes for the operation of one step.
@@ -11,35 +11,35 @@ use saga_operator::{
 pub struct Trouble {
     pub place: usize,
     pub direction: Direction,
-    pub ending: Ending,
+    pub ending: AttemptEnd,
     /// The attempts up to this number have this ending.
     pub up_to: i64,
 }
 
 /// Returns the fair move, or the trouble that replaces it. Before time passes, a user answers a
 /// waiting approval.
-pub fn meddle(world: &World, troubles: &[Trouble], fair: Move) -> Move {
+pub fn with_trouble(world: &World, troubles: &[Trouble], fair: WorldMove) -> WorldMove {
     match fair {
-        Move::End { who, .. } => {
+        WorldMove::End { attempt, .. } => {
             let meant = |trouble: &&Trouble| {
-                trouble.place == who.place
-                    && trouble.direction == who.direction
-                    && who.number <= trouble.up_to
+                trouble.place == attempt.place
+                    && trouble.direction == attempt.direction
+                    && attempt.number <= trouble.up_to
             };
             troubles
                 .iter()
                 .find(meant)
-                .map_or(fair, |trouble| Move::End { who, ending: trouble.ending })
+                .map_or(fair, |trouble| WorldMove::End { attempt, ending: trouble.ending })
         }
-        Move::Tick(_) => answer(world, troubles).map_or(fair, Move::Ask),
-        Move::Look { .. }
-        | Move::Strike { .. }
-        | Move::Resume(_)
-        | Move::Relist(_)
-        | Move::Restart(_)
-        | Move::Ask(_)
-        | Move::Turn(_)
-        | Move::Remake(_) => fair,
+        WorldMove::Tick(_) => answer(world, troubles).map_or(fair, WorldMove::User),
+        WorldMove::Reconcile { .. }
+        | WorldMove::Strike { .. }
+        | WorldMove::Resume(_)
+        | WorldMove::Relist(_)
+        | WorldMove::Restart(_)
+        | WorldMove::User(_)
+        | WorldMove::Child(_)
+        | WorldMove::Remake(_) => fair,
     }
 }
 
@@ -53,25 +53,26 @@ fn awaited(world: &World) -> Option<usize> {
 
 /// Returns the answer to a step that waits for an approval. If the step has a trouble, the user
 /// rejects it once and approves it afterwards. Otherwise, the user approves it.
-fn answer(world: &World, troubles: &[Trouble]) -> Option<Ask> {
+fn answer(world: &World, troubles: &[Trouble]) -> Option<UserMove> {
     let place = awaited(world)?;
-    let reject = Ask::Request(RequestAction::Reject, Some(place));
+    let reject = UserMove::Request(RequestAction::Reject, Some(place));
     let fails = troubles
         .iter()
         .any(|trouble| trouble.place == place && trouble.direction == Direction::Action);
     Some(if fails && !world.asked().contains(&reject) {
         reject
     } else {
-        Ask::Request(RequestAction::Approve, Some(place))
+        UserMove::Request(RequestAction::Approve, Some(place))
     })
 }
 
 /// Returns the request of a user in a world that rests; `None` if no request is useful.
-pub fn person(world: &World, troubles: &[Trouble], wanted: RequestAction) -> Option<Ask> {
+pub fn user(world: &World, troubles: &[Trouble], wanted: RequestAction) -> Option<UserMove> {
     if let Some(answer) = answer(world, troubles) {
         return Some(answer);
     }
-    let once = |action| Some(Ask::Request(action, None)).filter(|ask| !world.asked().contains(ask));
+    let once =
+        |action| Some(UserMove::Request(action, None)).filter(|ask| !world.asked().contains(ask));
     match world.status().phase? {
         SagaPhase::Failed => once(wanted).or_else(|| once(RequestAction::Retry)),
         SagaPhase::CompensationFailed => once(RequestAction::Retry),

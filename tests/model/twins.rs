@@ -102,7 +102,7 @@ pub fn live(name: &str, shapes: &[Shape]) -> bool {
     for shape in shapes {
         let found = crate::search::search(shape, 1);
         states += found.states;
-        if let Some(broken) = found.laws.first() {
+        if let Some(broken) = found.properties.first() {
             println!(
                 "twin {name:<20} killed by {broken:?} after {states} states in {:.1?}: {}",
                 started.elapsed(),

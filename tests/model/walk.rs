@@ -1,6 +1,6 @@
 //! A walk through worlds, move by move, until a world rests.
 
-use saga_operator::world::{self, Broken, Happened, Law, Move, Rules, Who, World};
+use saga_operator::world::{self, AttemptRef, Event, Property, Rules, Violation, World, WorldMove};
 
 use crate::show;
 
@@ -12,10 +12,10 @@ const MOST_FAIR: usize = 20_000;
 pub struct Walk {
     first: World,
     pub world: World,
-    pub moves: Vec<Move>,
-    pub broken: Vec<Broken>,
+    pub moves: Vec<WorldMove>,
+    pub violations: Vec<Violation>,
     /// The attempts that an operator began, each with the last part of its idempotency key.
-    pub began: Vec<(Who, i64)>,
+    pub began: Vec<(AttemptRef, i64)>,
 }
 
 impl Walk {
@@ -25,46 +25,47 @@ impl Walk {
             first: world.clone(),
             world,
             moves: Vec::new(),
-            broken: Vec::new(),
+            violations: Vec::new(),
             began: Vec::new(),
         }
     }
 
     /// Makes a move. Returns `false` if the move is not possible.
-    pub fn take(&mut self, next: Move) -> bool {
+    pub fn take(&mut self, next: WorldMove) -> bool {
         let Some(step) = world::apply(&self.world, &next) else { return false };
         self.world = step.world;
         self.moves.push(next);
-        self.broken.extend(step.broken);
-        for happened in &step.happened {
-            if let Happened::Began { who, key, .. } = happened {
-                self.began.push((*who, *key));
+        self.violations.extend(step.violations);
+        for event in &step.events {
+            if let Event::Began { attempt, key, .. } = event {
+                self.began.push((*attempt, *key));
             }
         }
         true
     }
 
-    /// Makes moves without further faults and requests until the world rests or a law is broken.
+    /// Makes moves without further faults and requests until the world rests or a property is
+    /// violated.
     /// `instead` may replace the fair move by another move.
-    pub fn rest(&mut self, mut instead: impl FnMut(&World, Move) -> Move) {
+    pub fn rest(&mut self, mut instead: impl FnMut(&World, WorldMove) -> WorldMove) {
         for _ in 0..MOST_FAIR {
-            if !self.broken.is_empty() {
+            if !self.violations.is_empty() {
                 return;
             }
             let Some(fair) = world::fair_move(&self.world) else {
-                self.broken.extend(world::wrong_at_rest(&self.world));
+                self.violations.extend(world::wrong_at_rest(&self.world));
                 return;
             };
             let chosen = instead(&self.world, fair);
             if !self.take(chosen) && !self.take(fair) {
-                self.broken.push(Broken {
-                    law: Law::ComesToRest,
+                self.violations.push(Violation {
+                    property: Property::ComesToRest,
                     what: format!("the fair move {fair:?} is no move"),
                 });
             }
         }
-        self.broken.push(Broken {
-            law: Law::ComesToRest,
+        self.violations.push(Violation {
+            property: Property::ComesToRest,
             what: format!("no rest after {MOST_FAIR} fair moves"),
         });
     }
@@ -81,11 +82,13 @@ impl Walk {
             };
             world = step.world;
             if number >= left_out {
-                lines.push(show::line(&world, next, &step.happened));
+                lines.push(show::line(&world, next, &step.events));
             }
         }
         lines.extend(
-            self.broken.iter().map(|broken| format!("  BROKEN {:?}: {}", broken.law, broken.what)),
+            self.violations
+                .iter()
+                .map(|violation| format!("  BROKEN {:?}: {}", violation.property, violation.what)),
         );
         lines.join("\n")
     }

@@ -2,11 +2,12 @@
 //! finalizers and deletions, and what happens to them.
 //!
 //! ```text
-//!  people, drains ──► Turn::Meddle ─┐
-//!  kubelet, Job controller, GC ─────┴─► Child (what is true) ──► Pod, Job (real values) ─┐
-//!    ┌───────────────────────────────────────────────────────────────────────────────────┘
-//!    ├── watch ──► View (what a replica was shown)
-//!    └── live read ──► look ──► objects::* ──► ChildState
+//!  users, drains ──► ChildChange::Interfere ─┐
+//!  kubelet, Job controller, GC ──────────────┴─► StoredChild (what is true) ─┐
+//!    ┌───────────────────────────────────────────────────────────────────────┘
+//!    └─► Pod, Job (real values)
+//!          ├── watch ──► ChildCache (what a replica was shown)
+//!          └── live read ──► observe ──► objects::* ──► ChildState
 //! ```
 //!
 //! # Guarantees
@@ -33,11 +34,10 @@
 //! that was suspended is not resumed. The Job controller sets its condition together with the
 //! count. No watch lags behind another watch.
 
-pub(super) mod actors;
-pub(super) mod identity;
-pub(super) mod look;
-pub(super) mod meddle;
+pub(super) mod cache;
+mod interfere;
+pub(super) mod moves;
+pub(super) mod observe;
 pub(super) mod perform;
-pub(crate) mod there;
-pub(super) mod values;
+mod values;
 pub(super) mod watch;

@@ -4,21 +4,22 @@
 use std::time::Duration;
 
 use super::{
-    actors,
-    look::{self, Found},
+    moves,
+    observe::{self, Found},
     values, watch,
 };
 use crate::{
     model::observation::ChildState,
     objects::{job, pod::fields::finishes_on_sigterm},
     world::{
-        Happened,
-        gather::pod_uid,
+        query,
         state::{
-            child::{Child, JobNow, Made, PodNow},
-            look::Start,
-            meddling::Cascade,
-            world::{Who, World},
+            attempt::AttemptRef,
+            child::{JobNow, Made, PodNow, StoredChild, pod_uid},
+            event::Event,
+            interference::Cascade,
+            reconcile::Start,
+            world::World,
         },
     },
 };
@@ -30,14 +31,14 @@ pub(in super::super) fn make(world: &mut World, number: usize, start: &Start, ch
         Made::Pod(_) => (None, Some(PodNow::new(false))),
         Made::Job(..) => (Some(JobNow::new()), None),
     };
-    if let Some(process) = world.processes.get_mut(number).filter(|_| job.is_some()) {
-        process.view.of_jobs.entry(pod_uid(child)).or_default().born();
+    if let Some(replica) = world.replicas.get_mut(number).filter(|_| job.is_some()) {
+        replica.cache.of_jobs.entry(pod_uid(child)).or_default().born();
     }
     let (Made::Pod(value) | Made::Job(_, value)) = &made;
     let finishes = finishes_on_sigterm(value);
-    let Start { who, key, .. } = *start;
-    world.children.push(Child {
-        who,
+    let Start { attempt, key, .. } = *start;
+    world.children.push(StoredChild {
+        attempt,
         key,
         number: child,
         made,
@@ -53,12 +54,12 @@ pub(in super::super) fn make(world: &mut World, number: usize, start: &Start, ch
 pub(in super::super) fn stop_child(
     world: &mut World,
     number: usize,
-    who: Who,
-    happened: &mut Vec<Happened>,
+    attempt: AttemptRef,
+    events: &mut Vec<Event>,
 ) -> Option<()> {
-    if let Some(found) = look::cached(world, number, who) {
+    if let Some(found) = observe::cached(world, number, attempt) {
         let runs_on = matches!(found, Found::Job(_))
-            && job::state::runs_on(&look::family(world, number, &found));
+            && job::state::runs_on(&observe::family(world, number, &found));
         if found.is_deleted() && !runs_on {
             return None;
         }
@@ -66,38 +67,34 @@ pub(in super::super) fn stop_child(
     let object = world.object();
     let intent = object
         .active()
-        .find(|(active, _)| *active == who)
+        .find(|(active, _)| *active == attempt)
         .and_then(|(_, record)| record.active.as_ref())?;
-    let (written, saga, attempt) =
-        (intent.child_uid.clone(), object.saga().uid.clone(), world.id(who));
+    let (written, saga, id) =
+        (intent.child_uid.clone(), object.saga().uid.clone(), world.id(attempt));
     if object.gone {
         return None;
     }
     let own = world
-        .processes
+        .replicas
         .get(number)?
         .memory
         .iter()
-        .find(|known| known.who == who)
+        .find(|known| known.attempt == attempt)
         .and_then(|known| known.child);
     let known = own.map(|(_, number)| pod_uid(number)).or(written);
-    let live = look::live(world, who).filter(|found| {
-        found.is_child(&saga, &attempt, [known.as_deref(), None]) && !found.is_deleted()
+    let live = observe::live(world, attempt).filter(|found| {
+        found.is_child(&saga, &id, [known.as_deref(), None]) && !found.is_deleted()
     });
     let Some(found) = live else {
-        return stop_rest(world, number, who, known.as_deref(), happened);
+        return stop_rest(world, number, attempt, known.as_deref(), events);
     };
     if matches!(
-        look::state(world, &found, &look::family(world, number, &found), Duration::ZERO),
+        observe::state(world, &found, &observe::family(world, number, &found), Duration::ZERO),
         ChildState::Active { .. }
     ) {
         let uid = found.uid().map(str::to_owned);
-        delete_child(
-            world,
-            |child| Some(values::uid(child)) == uid,
-            matches!(found, Found::Job(_)),
-        );
-        happened.push(Happened::Stopped(who));
+        delete_child(world, |child| Some(child.uid()) == uid, matches!(found, Found::Job(_)));
+        events.push(Event::Stopped(attempt));
     }
     Some(())
 }
@@ -106,14 +103,14 @@ pub(in super::super) fn stop_child(
 fn stop_rest(
     world: &mut World,
     number: usize,
-    who: Who,
+    attempt: AttemptRef,
     job: Option<&str>,
-    happened: &mut Vec<Happened>,
+    events: &mut Vec<Event>,
 ) -> Option<()> {
-    let job = job.filter(|_| look::is_about_a_job(world, who))?;
-    for pod in look::rest(world, number, job) {
+    let job = job.filter(|_| query::runs_a_job(world, attempt))?;
+    for pod in observe::rest(world, number, job) {
         let runs = matches!(
-            look::state(
+            observe::state(
                 world,
                 &Found::Pod(pod.clone()),
                 &job::state::Family::default(),
@@ -122,15 +119,15 @@ fn stop_rest(
             ChildState::Active { .. }
         );
         if runs && pod.metadata.deletion_timestamp.is_none() {
-            delete_child(world, |child| pod.metadata.uid == Some(values::uid_of_pod(child)), false);
-            happened.push(Happened::Stopped(who));
+            delete_child(world, |child| pod.metadata.uid == Some(child.uid_of_pod()), false);
+            events.push(Event::Stopped(attempt));
         }
     }
     Some(())
 }
 
 /// Requests a deletion in the API server: of a Job in the foreground, of a pod in the background.
-fn delete_child(world: &mut World, is: impl Fn(&Child) -> bool, job: bool) {
+fn delete_child(world: &mut World, is: impl Fn(&StoredChild) -> bool, job: bool) {
     let now = world.now;
     let Some(child) = world.children.iter_mut().find(|child| is(child)) else { return };
     let (number, before) = (child.number, child.clone());
@@ -140,5 +137,5 @@ fn delete_child(world: &mut World, is: impl Fn(&Child) -> bool, job: bool) {
         (None, None) => {}
     }
     watch::show(world, number, Some(&before));
-    actors::end_trial(world, number);
+    moves::end_execution(world, number);
 }

@@ -25,13 +25,10 @@ use crate::{
             fields::{CONTROLLER_UID, deciding},
         },
     },
-    world::{
-        gather::pod_uid,
-        state::{
-            child::{Child, JobNow, Made, PodNow},
-            look::Start,
-            world::World,
-        },
+    world::state::{
+        child::{JobNow, Made, PodNow, StoredChild, pod_uid},
+        reconcile::Start,
+        world::World,
     },
 };
 
@@ -42,14 +39,14 @@ const GRACE: u32 = 30;
 /// can be built.
 pub(super) fn build(world: &World, start: &Start, number: u32) -> Option<Made> {
     let saga = world.object().saga();
-    let operation = saga.steps.get(start.who.place)?.operation(start.who.direction)?;
-    let attempt = world.id(start.who);
-    let key = idempotency_key(&saga.key_scope, &attempt.step, attempt.direction, start.key);
+    let operation = saga.steps.get(start.attempt.place)?.operation(start.attempt.direction)?;
+    let id = world.id(start.attempt);
+    let key = idempotency_key(&saga.key_scope, &id.step, id.direction, start.key);
     let identity = Identity {
         saga: saga.name.clone(),
         namespace: saga.namespace.clone(),
         uid: saga.uid.clone(),
-        attempt,
+        attempt: id,
         key,
     };
     match &operation.work {
@@ -97,13 +94,13 @@ fn pod_of(job: &Job) -> Option<Pod> {
 }
 
 /// Returns the Pod of a child, or the pod of its Job, if it exists.
-pub(super) fn pod_value(child: &Child) -> Option<Pod> {
+pub(super) fn pod_value(child: &StoredChild) -> Option<Pod> {
     let (Made::Pod(made) | Made::Job(_, made)) = &child.made;
     let now = child.pod.as_ref()?;
     let mut pod = Pod::clone(made);
     strip(&mut pod.metadata, now.owner, now.labels);
     if child.is_job() && !now.labels {
-        pod.metadata.labels = Some([(CONTROLLER_UID.to_owned(), uid(child))].into());
+        pod.metadata.labels = Some([(CONTROLLER_UID.to_owned(), child.uid())].into());
     }
     if let Some(asked) = now.deleted {
         pod.metadata.deletion_timestamp =
@@ -115,7 +112,7 @@ pub(super) fn pod_value(child: &Child) -> Option<Pod> {
 }
 
 /// Returns the Job of a child, if it exists.
-pub(super) fn job_value(child: &Child) -> Option<Job> {
+pub(super) fn job_value(child: &StoredChild) -> Option<Job> {
     let Made::Job(made, _) = &child.made else { return None };
     let now = child.job.as_ref()?;
     let mut job = Job::clone(made);
@@ -126,16 +123,6 @@ pub(super) fn job_value(child: &Child) -> Option<Job> {
     }
     job.status = Some(job_status(now, child.pod.as_ref()));
     Some(job)
-}
-
-/// Returns the UID of the object with the attempt's name.
-pub(crate) fn uid(child: &Child) -> String {
-    pod_uid(child.number)
-}
-
-/// Returns the UID of the Pod of a child, or of the pod of its Job.
-pub(crate) fn uid_of_pod(child: &Child) -> String {
-    if child.is_job() { format!("{}-0", uid(child)) } else { uid(child) }
 }
 
 fn strip(metadata: &mut ObjectMeta, owner: bool, labels: bool) {

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
 use super::{
-    meddling::{Cascade, Meddling},
-    trial::Ending,
-    world::Who,
+    attempt::AttemptRef,
+    execution::AttemptEnd,
+    interference::{Cascade, Interference},
 };
 
 /// How a world simulates the Pods and Jobs of attempts.
@@ -19,9 +19,9 @@ pub enum Children {
     /// As real objects in an API server, which other parties change too.
     AsTheyAre {
         /// How often users and nodes interfere, at most.
-        meddles: usize,
+        interferences: usize,
         /// How users and nodes may interfere.
-        kinds: Vec<Meddling>,
+        kinds: Vec<Interference>,
     },
 }
 
@@ -35,8 +35,8 @@ pub(in crate::world) enum Made {
 
 /// The child of one attempt as it is in the API server.
 #[derive(Clone, Debug)]
-pub(in crate::world) struct Child {
-    pub(in crate::world) who: Who,
+pub(in crate::world) struct StoredChild {
+    pub(in crate::world) attempt: AttemptRef,
     /// The last part of the idempotency key of the attempt.
     pub(in crate::world) key: i64,
     /// The number of the child. The UID is built from the number.
@@ -60,7 +60,7 @@ pub(in crate::world) struct Child {
 )]
 pub(in crate::world) struct PodNow {
     /// How and when the container ended.
-    pub(in crate::world) exit: Option<(Way, Timestamp)>,
+    pub(in crate::world) exit: Option<(ContainerExit, Timestamp)>,
     /// When the deletion of the pod was requested.
     pub(in crate::world) deleted: Option<Timestamp>,
     /// Whether the pod has the condition `DisruptionTarget`.
@@ -109,7 +109,7 @@ impl PodNow {
     }
 
     /// Returns whether the container was told to stop, or had been told to stop when it ended.
-    pub(in crate::world) const fn is_told(&self) -> bool {
+    pub(in crate::world) const fn was_asked_to_stop(&self) -> bool {
         self.deleted.is_some() || self.by_node
     }
 
@@ -131,7 +131,7 @@ impl JobNow {
     }
 }
 
-impl Child {
+impl StoredChild {
     pub(in crate::world) const fn is_job(&self) -> bool {
         matches!(self.made, Made::Job(..))
     }
@@ -148,26 +148,36 @@ impl Child {
         self.job.is_none() && self.pod.is_none()
     }
 
+    /// Returns the UID of the object with the attempt's name.
+    pub(in crate::world) fn uid(&self) -> String {
+        pod_uid(self.number)
+    }
+
+    /// Returns the UID of the Pod itself, or of the pod of the Job.
+    pub(in crate::world) fn uid_of_pod(&self) -> String {
+        if self.is_job() { format!("{}-0", self.uid()) } else { self.uid() }
+    }
+
     /// Returns whether the object with the attempt's name exists.
-    pub(in crate::world) const fn is_there(&self) -> bool {
+    pub(in crate::world) const fn exists(&self) -> bool {
         if self.is_job() { self.job.is_some() } else { self.pod.is_some() }
     }
 }
 
 /// One event of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Turn {
+pub struct ChildMove {
     /// The number of the child.
     pub child: u32,
     /// What happens to the child.
-    pub doing: Doing,
+    pub what: ChildChange,
 }
 
 /// What happens to a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Doing {
+pub enum ChildChange {
     /// The container ends.
-    Exit(Way),
+    Exit(ContainerExit),
     /// The pod, which ended and is terminating, is removed.
     RemovePod,
     /// The Job controller creates the pod.
@@ -185,12 +195,12 @@ pub enum Doing {
     /// The Job, which is terminating, is removed.
     RemoveJob,
     /// A user or a node interferes with the child.
-    Meddle(Meddling),
+    Interfere(Interference),
 }
 
 /// How a container ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Way {
+pub enum ContainerExit {
     /// With exit code 0, after all of its work.
     Done,
     /// With exit code 0 because it was told to stop, after half of its work.
@@ -201,7 +211,7 @@ pub enum Way {
     Killed,
 }
 
-impl Way {
+impl ContainerExit {
     pub(in crate::world) const ALL: [Self; 4] = [Self::Done, Self::Half, Self::No, Self::Killed];
 
     pub(in crate::world) const fn code(self) -> i32 {
@@ -212,11 +222,21 @@ impl Way {
         }
     }
 
-    pub(in crate::world) const fn ending(self) -> Ending {
+    pub(in crate::world) const fn ending(self) -> AttemptEnd {
         match self {
-            Self::Done => Ending::Done,
-            Self::No => Ending::No,
-            Self::Half | Self::Killed => Ending::Unknown(false),
+            Self::Done => AttemptEnd::Done,
+            Self::No => AttemptEnd::No,
+            Self::Half | Self::Killed => AttemptEnd::Unknown(false),
         }
     }
+}
+
+/// Returns the UID of a Pod by its number.
+pub(in crate::world) fn pod_uid(pod: u32) -> String {
+    format!("pod-{pod}")
+}
+
+/// Returns the number of a Pod by its UID.
+pub(in crate::world) fn pod_number(uid: &str) -> Option<u32> {
+    uid.strip_prefix("pod-")?.parse().ok()
 }

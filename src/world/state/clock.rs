@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::world::Who;
+use super::attempt::AttemptRef;
 
 /// The wall clock of the machine on which a replica runs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +17,6 @@ pub(in crate::world) struct Clock {
 /// When an intent was really decided, if the clock that dated the intent may be wrong.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::world) struct Dated {
-    pub(in crate::world) who: Who,
+    pub(in crate::world) attempt: AttemptRef,
     pub(in crate::world) at: Timestamp,
 }

@@ -2,7 +2,7 @@
 
 /// One fault of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Fault {
+pub enum ReplicaFault {
     /// The process dies, and its memory is lost.
     Crash,
     /// The whole process stops and renews no Lease until it resumes.
@@ -22,7 +22,7 @@ pub enum Fault {
     Deafen,
 }
 
-impl Fault {
+impl ReplicaFault {
     /// Every fault.
     pub const ALL: [Self; 8] = [
         Self::Crash,
@@ -45,7 +45,7 @@ impl Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Halt {
     /// The fault.
-    pub how: Fault,
+    pub how: ReplicaFault,
     /// The number of writes and effects before the fault. Only those that others can notice count.
     pub after: usize,
 }

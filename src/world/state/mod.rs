@@ -1,19 +1,19 @@
 //! The parts of a world at one instant: values, and questions that a value answers alone.
 
-pub mod ask;
-pub mod child;
-pub mod clock;
-pub mod deed;
-pub mod fault;
-pub(in crate::world) mod happened;
-pub mod law;
-pub mod look;
-pub mod meddling;
-pub mod moves;
+pub(in crate::world) mod attempt;
+pub(in crate::world) mod cache;
+pub(in crate::world) mod child;
+pub(in crate::world) mod clock;
+pub(in crate::world) mod event;
+pub(in crate::world) mod execution;
+pub(in crate::world) mod fault;
+pub(in crate::world) mod interference;
+pub(in crate::world) mod moves;
 pub(in crate::world) mod object;
-pub mod process;
+pub(in crate::world) mod property;
+pub(in crate::world) mod reconcile;
+pub(in crate::world) mod replica;
 pub(in crate::world) mod rules;
-pub mod shared;
-pub mod trial;
-pub mod view;
-pub mod world;
+pub(in crate::world) mod shared;
+pub(in crate::world) mod user;
+pub(in crate::world) mod world;

@@ -3,31 +3,32 @@
 use jiff::Timestamp;
 
 use super::{
-    ask::Ask,
-    child::Turn,
-    fault::{Fault, Halt},
-    trial::Ending,
-    world::Who,
+    attempt::AttemptRef,
+    child::ChildMove,
+    execution::AttemptEnd,
+    fault::{Halt, ReplicaFault},
+    user::UserMove,
 };
 
 /// One thing that may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Move {
+pub enum WorldMove {
     /// A replica reconciles the saga.
-    Look {
+    Reconcile {
         /// The number of the replica, from 0.
-        process: usize,
+        replica: usize,
         /// The age of the copy from which the replica decides, in versions.
         staleness: usize,
         /// The fault that halts the reconcile, and the place of the fault.
         halt: Option<Halt>,
     },
-    /// A fault between two reconciles: any fault but [`Fault::Stall`] and [`Fault::Refuse`].
+    /// A fault between two reconciles: any fault but [`ReplicaFault::Stall`] and
+    /// [`ReplicaFault::Refuse`].
     Strike {
         /// The number of the replica.
-        process: usize,
+        replica: usize,
         /// What happens to the replica.
-        fault: Fault,
+        fault: ReplicaFault,
     },
     /// A replica that was frozen or stalled continues at the place of the halt.
     Resume(usize),
@@ -38,16 +39,16 @@ pub enum Move {
     /// An attempt ends at the service.
     End {
         /// The attempt.
-        who: Who,
+        attempt: AttemptRef,
         /// How the attempt ends.
-        ending: Ending,
+        ending: AttemptEnd,
     },
     /// A user does something.
-    Ask(Ask),
+    User(UserMove),
     /// Something happens to a child.
-    Turn(Turn),
+    Child(ChildMove),
     /// A third party creates the object again that this attempt deleted.
-    Remake(Who),
+    Remake(AttemptRef),
     /// The clock advances to this instant, at most to the next instant at which something is due.
     Tick(Timestamp),
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{shared::Shared, world::Who};
+use super::{attempt::AttemptRef, shared::Shared};
 use crate::{
     api::{
         Asked, DirectionStatus, Part, SagaStatus, json::fields_as_stored, status::active_attempts,
@@ -16,7 +16,7 @@ pub(in crate::world) const SPEC_HASH: &str = "v1:world";
 
 /// One version of the saga.
 #[derive(Clone, Debug)]
-pub struct Object {
+pub struct SagaObject {
     /// `metadata.resourceVersion`.
     pub version: u64,
     /// `metadata.generation`.
@@ -73,7 +73,7 @@ pub(in crate::world) fn as_kept(status: Arc<Part<SagaStatus>>) -> Arc<Part<SagaS
     Arc::new(Ok(kept))
 }
 
-impl Object {
+impl SagaObject {
     pub(in crate::world) fn new(saga: ValidSaga) -> Self {
         Self {
             version: 1,
@@ -102,44 +102,44 @@ impl Object {
     }
 
     /// Returns the attempts that the status calls active, with their records.
-    pub(in crate::world) fn active(&self) -> impl Iterator<Item = (Who, &DirectionStatus)> {
+    pub(in crate::world) fn active(&self) -> impl Iterator<Item = (AttemptRef, &DirectionStatus)> {
         active_in(self.status())
     }
 
-    pub(in crate::world) fn is_active(&self, who: Who) -> bool {
-        self.active().any(|(active, _)| active == who)
+    pub(in crate::world) fn is_active(&self, attempt: AttemptRef) -> bool {
+        self.active().any(|(active, _)| active == attempt)
     }
 }
 
 /// Returns the attempts that a status calls active, with their records.
 pub(in crate::world) fn active_in(
     status: &SagaStatus,
-) -> impl Iterator<Item = (Who, &DirectionStatus)> {
+) -> impl Iterator<Item = (AttemptRef, &DirectionStatus)> {
     active_attempts(status).filter_map(|(id, _)| {
         let place = status.steps.iter().position(|step| step.name == id.step)?;
         let record = status.steps.get(place)?.direction(id.direction)?;
-        Some((Who { place, direction: id.direction, number: id.number }, record))
+        Some((AttemptRef { place, direction: id.direction, number: id.number }, record))
     })
 }
 
 /// The newest version of the saga, and at most two older versions.
 #[derive(Clone, Debug)]
 pub(in crate::world) struct Copies {
-    pub(in crate::world) newest: Arc<Object>,
-    pub(in crate::world) older: [Option<Arc<Object>>; 2],
+    pub(in crate::world) newest: Arc<SagaObject>,
+    pub(in crate::world) older: [Option<Arc<SagaObject>>; 2],
 }
 
 impl Copies {
-    pub(in crate::world) fn new(object: Object) -> Self {
+    pub(in crate::world) fn new(object: SagaObject) -> Self {
         Self { newest: Arc::new(object), older: [None, None] }
     }
 
-    pub(in crate::world) fn newest(&self) -> &Object {
+    pub(in crate::world) fn newest(&self) -> &SagaObject {
         &self.newest
     }
 
     /// Returns the copy that is `staleness` versions old.
-    pub(in crate::world) fn back(&self, staleness: usize) -> Option<&Arc<Object>> {
+    pub(in crate::world) fn back(&self, staleness: usize) -> Option<&Arc<SagaObject>> {
         match staleness.checked_sub(1) {
             None => Some(&self.newest),
             Some(back) => self.older.get(back)?.as_ref(),
@@ -147,8 +147,12 @@ impl Copies {
     }
 
     /// Writes a new version and returns its number. `keep`: how many older versions to keep.
-    pub(in crate::world) fn write(&mut self, keep: usize, change: impl FnOnce(&mut Object)) -> u64 {
-        let mut next = Object::clone(&self.newest);
+    pub(in crate::world) fn write(
+        &mut self,
+        keep: usize,
+        change: impl FnOnce(&mut SagaObject),
+    ) -> u64 {
+        let mut next = SagaObject::clone(&self.newest);
         next.version = next.version.saturating_add(1);
         change(&mut next);
         let version = next.version;

@@ -8,7 +8,7 @@ use std::{
 use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
-use super::{child::Children, fault::Fault, shared::Later, trial::Ending};
+use super::{child::Children, execution::AttemptEnd, fault::ReplicaFault, shared::Later};
 
 /// What may happen in a world, and how often.
 #[derive(Clone, Debug)]
@@ -22,15 +22,15 @@ pub struct Rules {
     /// How many faults may happen.
     pub faults: usize,
     /// The kinds of faults that may happen.
-    pub fault_kinds: Vec<Fault>,
+    pub fault_kinds: Vec<ReplicaFault>,
     /// Whether each kind of fault happens at most once.
     pub each_fault_once: bool,
     /// How many versions old the copy may be from which a replica decides, at most 2.
     pub staleness: usize,
     /// How attempts of actions may end.
-    pub endings: Vec<Ending>,
+    pub endings: Vec<AttemptEnd>,
     /// How attempts of compensations may end.
-    pub undo_endings: Vec<Ending>,
+    pub undo_endings: Vec<AttemptEnd>,
     /// Whether the clock may advance while an attempt is under way, so that time limits pass.
     pub attempts_last: bool,
     /// How often a third party creates the object again that a step deleted.
@@ -66,11 +66,11 @@ impl Rules {
             requests: 0,
             tokens: false,
             faults: 0,
-            fault_kinds: Fault::USUAL.to_vec(),
+            fault_kinds: ReplicaFault::USUAL.to_vec(),
             each_fault_once: false,
             staleness: 0,
-            endings: Ending::ALL.to_vec(),
-            undo_endings: Ending::ALL.to_vec(),
+            endings: AttemptEnd::ALL.to_vec(),
+            undo_endings: AttemptEnd::ALL.to_vec(),
             attempts_last: true,
             remakes: 0,
             children: Children::ByNumber,

@@ -12,7 +12,7 @@ use saga_operator::{
         StepPhase,
     },
     model::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
-    world::{self, Ask, Ending, Fault, Halt, Move, Rules, World},
+    world::{self, AttemptEnd, Halt, ReplicaFault, Rules, UserMove, World, WorldMove},
 };
 
 use crate::{
@@ -178,67 +178,67 @@ impl Dice {
     }
 
     /// Draws a move that may be impossible. `well` is the percentage of attempts that end well.
-    pub(super) fn draw(&mut self, walk: &Walk, well: u32) -> Option<Move> {
-        let (world, process) = (&walk.world, self.0.random_range(0..walk.world.rules().operators));
+    pub(super) fn draw(&mut self, walk: &Walk, well: u32) -> Option<WorldMove> {
+        let (world, replica) = (&walk.world, self.0.random_range(0..walk.world.rules().operators));
         Some(match self.0.random_range(0..200) {
             0..90 => {
                 let halt = self.percent(5).then(|| Halt {
-                    how: self.one_of(&Fault::HALTS),
+                    how: self.one_of(&ReplicaFault::HALTS),
                     after: self.0.random_range(0..6),
                 });
-                Move::Look {
-                    process,
+                WorldMove::Reconcile {
+                    replica,
                     staleness: self.0.random_range(0..=world.rules().staleness),
                     halt,
                 }
             }
             90..170 => {
                 let under_way: Vec<_> = world.under_way().collect();
-                let who = *under_way.get(self.0.random_range(0..under_way.len().max(1)))?;
-                Move::End {
-                    who,
+                let attempt = *under_way.get(self.0.random_range(0..under_way.len().max(1)))?;
+                WorldMove::End {
+                    attempt,
                     ending: if self.percent(well) {
-                        Ending::Done
+                        AttemptEnd::Done
                     } else {
-                        self.one_of(&Ending::ALL)
+                        self.one_of(&AttemptEnd::ALL)
                     },
                 }
             }
-            170..172 => Move::Ask(self.ask(world)?),
-            172 => Move::Strike { process, fault: self.one_of(&Fault::USUAL) },
-            173..178 => Move::Resume(process),
-            178..183 => Move::Restart(process),
-            _ => Move::Tick(world::due(world)?),
+            170..172 => WorldMove::User(self.ask(world)?),
+            172 => WorldMove::Strike { replica, fault: self.one_of(&ReplicaFault::USUAL) },
+            173..178 => WorldMove::Resume(replica),
+            178..183 => WorldMove::Restart(replica),
+            _ => WorldMove::Tick(world::due(world)?),
         })
     }
 
     /// Draws a request that may not be allowed.
-    pub(super) fn ask(&mut self, world: &World) -> Option<Ask> {
+    pub(super) fn ask(&mut self, world: &World) -> Option<UserMove> {
         let steps = &world.status().steps;
         let waits: Vec<_> =
             (0..steps.len()).filter(|place| steps[*place].phase == StepPhase::Waiting).collect();
         let step = (!steps.is_empty()).then(|| self.0.random_range(0..steps.len()))?;
         Some(match self.0.random_range(0..16) {
-            0 => Ask::Suspend,
-            1 => Ask::Delete,
-            2..5 => Ask::Unsuspend,
+            0 => UserMove::Suspend,
+            1 => UserMove::Delete,
+            2..5 => UserMove::Unsuspend,
             _ => match self.one_of(&RequestAction::ALL) {
                 action @ (RequestAction::Approve | RequestAction::Reject) if waits.is_empty() => {
-                    Ask::Request(action, Some(step))
+                    UserMove::Request(action, Some(step))
                 }
                 action @ (RequestAction::Approve | RequestAction::Reject) => {
-                    Ask::Request(action, Some(self.one_of(&waits)))
+                    UserMove::Request(action, Some(self.one_of(&waits)))
                 }
                 action @ (RequestAction::Settle | RequestAction::Skip) => {
-                    Ask::Request(action, Some(step))
+                    UserMove::Request(action, Some(step))
                 }
                 RequestAction::Retry => {
-                    Ask::Request(RequestAction::Retry, self.percent(50).then_some(step))
+                    UserMove::Request(RequestAction::Retry, self.percent(50).then_some(step))
                 }
                 action @ (RequestAction::Cancel
                 | RequestAction::Compensate
                 | RequestAction::Pause
-                | RequestAction::Resume) => Ask::Request(action, None),
+                | RequestAction::Resume) => UserMove::Request(action, None),
             },
         })
     }

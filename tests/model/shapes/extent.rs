@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use jiff::SignedDuration;
-use saga_operator::world::{Ending, Fault, Later, Rules};
+use saga_operator::world::{AttemptEnd, Later, ReplicaFault, Rules};
 
 /// The possible events, one field for each dimension.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,7 +18,7 @@ pub struct Extent {
     pub wide: bool,
     /// The possible faults. Each of them occurs at most once. If empty, the usual faults are
     /// possible.
-    pub once: &'static [Fault],
+    pub once: &'static [ReplicaFault],
     /// The number of seconds that the clock of each replica is ahead.
     pub clocks: [i64; 2],
     /// The changes that the second replica writes, if the second replica has a later version.
@@ -41,15 +41,19 @@ impl Extent {
         rules.attempts_last = self.wide;
         if !self.wide {
             rules.endings = vec![
-                Ending::Done,
-                Ending::No,
-                Ending::Unknown(true),
-                Ending::Vanished(false),
-                Ending::Conflict,
-                Ending::Crash,
+                AttemptEnd::Done,
+                AttemptEnd::No,
+                AttemptEnd::Unknown(true),
+                AttemptEnd::Vanished(false),
+                AttemptEnd::Conflict,
+                AttemptEnd::Crash,
             ];
-            rules.undo_endings =
-                vec![Ending::Done, Ending::No, Ending::Unknown(false), Ending::Conflict];
+            rules.undo_endings = vec![
+                AttemptEnd::Done,
+                AttemptEnd::No,
+                AttemptEnd::Unknown(false),
+                AttemptEnd::Conflict,
+            ];
         }
         rules
     }

@@ -3,7 +3,7 @@
 use saga_operator::{
     api::OnFailure,
     expression::template::{Template, node::Form},
-    world::{Fault, Later, Rules},
+    world::{Later, ReplicaFault, Rules},
 };
 use serde_json::{Map, Value, json};
 
@@ -185,15 +185,25 @@ impl Shapes {
             self.only(
                 1,
                 Steps::Requests,
-                Extent { clocks, faults: 2, once: &[Fault::Crash, Fault::Freeze], ..calm },
+                Extent {
+                    clocks,
+                    faults: 2,
+                    once: &[ReplicaFault::Crash, ReplicaFault::Freeze],
+                    ..calm
+                },
             );
         }
         self.only(
             1,
             Steps::Pods,
-            Extent { clocks: [20, -20], faults: 2, once: &[Fault::Crash, Fault::Freeze], ..calm },
+            Extent {
+                clocks: [20, -20],
+                faults: 2,
+                once: &[ReplicaFault::Crash, ReplicaFault::Freeze],
+                ..calm
+            },
         );
-        for once in [&[Fault::SetAhead], &[Fault::SetBack]] {
+        for once in [&[ReplicaFault::SetAhead], &[ReplicaFault::SetBack]] {
             let set = Extent { requests: 1, faults: 1, once, ..Extent::default() };
             self.all(1, &[false], &[1, 2], set);
             self.approvals(set);
@@ -202,7 +212,7 @@ impl Shapes {
             1,
             &[false],
             &[2],
-            Extent { faults: 2, once: &[Fault::SetAhead, Fault::SetBack], ..calm },
+            Extent { faults: 2, once: &[ReplicaFault::SetAhead, ReplicaFault::SetBack], ..calm },
         );
         // An operator that reads an intent late knows the age of the intent only from the clocks.
         self.only(
@@ -210,14 +220,14 @@ impl Shapes {
             Steps::Pods,
             Extent {
                 faults: 3,
-                once: &[Fault::Crash, Fault::Stall, Fault::SetBack],
+                once: &[ReplicaFault::Crash, ReplicaFault::Stall, ReplicaFault::SetBack],
                 ..Extent::default()
             },
         );
         self.only(
             1,
             Steps::Pods,
-            Extent { faults: 2, once: &[Fault::Crash, Fault::SetBack], ..calm },
+            Extent { faults: 2, once: &[ReplicaFault::Crash, ReplicaFault::SetBack], ..calm },
         );
         self.all(2, &[false], &[1], Extent { clocks: [0, -40], ..calm });
     }
@@ -227,7 +237,7 @@ impl Shapes {
     /// Adds shapes with replicas whose watches break. These replicas notice missed changes by their
     /// timers, or when they list all objects again.
     pub(super) fn deaf(&mut self) {
-        let deaf = Extent { faults: 1, once: &[Fault::Deafen], ..Extent::default() };
+        let deaf = Extent { faults: 1, once: &[ReplicaFault::Deafen], ..Extent::default() };
         self.all(1, &[false], &[1, 2], Extent { requests: 1, ..deaf });
         self.all(1, &[false], &[1], Extent { wide: true, ..deaf });
         self.all(2, &[false, true], &[1], deaf);
@@ -236,7 +246,12 @@ impl Shapes {
             1,
             &[false],
             &[1],
-            Extent { faults: 2, once: &[Fault::Deafen, Fault::Crash], operators: 2, ..deaf },
+            Extent {
+                faults: 2,
+                once: &[ReplicaFault::Deafen, ReplicaFault::Crash],
+                operators: 2,
+                ..deaf
+            },
         );
     }
 
@@ -248,7 +263,7 @@ impl Shapes {
                 Extent { operators: 2, later: Some(Later { word, stays }), ..Extent::default() };
             // Each write is converted to the form in which the API server stores it. The conversion
             // makes the search slower.
-            self.all(1, &[false], &[1], Extent { faults: 1, once: &[Fault::Crash], ..both });
+            self.all(1, &[false], &[1], Extent { faults: 1, once: &[ReplicaFault::Crash], ..both });
             self.only(2, Steps::Requests, both);
         }
     }
