@@ -14,7 +14,8 @@
 //!                     └────── controller/effects    ──► pods, requests, objects
 //! ```
 //!
-//! `ARCHITECTURE.md` says what each room holds and what it may import.
+//! `ARCHITECTURE.md` says what each room holds and what it may import. The Cargo feature `operator`
+//! (default) gates `controller` and `service`: the other rooms build without them.
 //!
 //! # Guarantees
 //! The status names an attempt before any effect of that attempt leaves the process. The status
@@ -52,6 +53,7 @@
 
 pub mod api;
 pub mod clock;
+#[cfg(feature = "operator")]
 pub mod controller;
 pub mod coordination;
 pub mod digest;
@@ -64,6 +66,7 @@ pub mod model;
 pub mod mutants;
 pub mod objects;
 pub mod plugin;
+#[cfg(feature = "operator")]
 pub mod service;
 pub mod text;
 pub mod validate;
