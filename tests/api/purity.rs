@@ -100,7 +100,7 @@ fn the_proof_that_a_status_is_stored_is_made_where_the_status_is_written() {
         makers,
         [
             "controller/record.rs: Acknowledged::by_api_server(",
-            "world/look.rs: Acknowledged::simulated(",
+            "world/reconcile.rs: Acknowledged::simulated(",
         ]
     );
 }
