@@ -31,7 +31,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::model::observation::{ChildState, Reached};
+use crate::model::observation::{ChildState, End, Reached};
 
 /// The number of slices in the window.
 const SLICES: u64 = 60;
@@ -68,10 +68,14 @@ impl CallEnd {
     #[must_use]
     pub fn of(end: &ChildState, may_have_left: bool, status: Option<u16>) -> Self {
         match end {
-            ChildState::Unknown { .. } if matches!(status, Some(400..=499)) => Self::Answered,
-            ChildState::Answered(answer) if answer.status >= 500 => Self::Unknown,
-            ChildState::Succeeded(_) | ChildState::Answered(_) => Self::Answered,
-            ChildState::Failed(failure) => match failure.reached {
+            ChildState::Ended(End::Unknown { .. }) if matches!(status, Some(400..=499)) => {
+                Self::Answered
+            }
+            ChildState::Ended(End::Answered(answer)) if answer.status >= 500 => Self::Unknown,
+            ChildState::Ended(End::Succeeded(_)) | ChildState::Ended(End::Answered(_)) => {
+                Self::Answered
+            }
+            ChildState::Ended(End::Failed(failure)) => match failure.reached {
                 Reached::Door
                 | Reached::Work
                 | Reached::Accepted
@@ -79,8 +83,8 @@ impl CallEnd {
                 | Reached::Settled => Self::Answered,
                 Reached::Nothing => Self::NotSent,
             },
-            ChildState::Unknown { .. } if may_have_left => Self::Unknown,
-            ChildState::Unknown { .. }
+            ChildState::Ended(End::Unknown { .. }) if may_have_left => Self::Unknown,
+            ChildState::Ended(End::Unknown { .. })
             | ChildState::Absent(_)
             | ChildState::Active { .. }
             | ChildState::Object { .. }
@@ -88,7 +92,7 @@ impl CallEnd {
             | ChildState::Standing { .. }
             | ChildState::Refused { .. }
             | ChildState::Elsewhere { .. }
-            | ChildState::CalledOff { .. } => Self::NotSent,
+            | ChildState::Ended(End::CalledOff { .. }) => Self::NotSent,
         }
     }
 }

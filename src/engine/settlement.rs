@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::Outcome,
-    model::observation::{ChildState, Failure, Reached},
+    model::observation::{ChildState, End, Failure, Reached},
 };
 
 /// Returns a permanent failure: no retry follows automatically.
@@ -114,13 +114,15 @@ impl Settlement {
     /// Returns the meaning of the end of a child that has no outputs.
     pub(crate) fn of_end(end: ChildState) -> Self {
         match end {
-            ChildState::Failed(failure) => Self::failed(failure),
-            ChildState::Unknown { message, retry_after } => Self::unknown(message, retry_after),
-            ChildState::CalledOff { message } => {
+            ChildState::Ended(End::Failed(failure)) => Self::failed(failure),
+            ChildState::Ended(End::Unknown { message, retry_after }) => {
+                Self::unknown(message, retry_after)
+            }
+            ChildState::Ended(End::CalledOff { message }) => {
                 Self { called_off: true, ..Self::unknown(message, None) }
             }
-            ChildState::Succeeded(_)
-            | ChildState::Answered(_)
+            ChildState::Ended(End::Succeeded(_))
+            | ChildState::Ended(End::Answered(_))
             | ChildState::Absent(_)
             | ChildState::Active { .. }
             | ChildState::Object { .. }

@@ -40,8 +40,8 @@ pub enum ChildState {
         /// After how long the saga is requeued if no event arrives.
         look_again_in: Duration,
     },
-    /// The work was done. The value holds the outputs.
-    Succeeded(Option<Map<String, Value>>),
+    /// The attempt ended.
+    Ended(End),
     /// The object that the step applied or waits for exists. The step decides whether the object is
     /// as it should be.
     Object {
@@ -62,6 +62,13 @@ pub enum ChildState {
         /// How long ago this process first read the intent, by its monotonic clock.
         known_for: Duration,
     },
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// The work was done. The value holds the outputs.
+    Succeeded(Option<Map<String, Value>>),
     /// The service answered an HTTP request. The step's `expect` and `outputs` decide what the
     /// answer means.
     Answered(Arc<Answer>),
@@ -81,6 +88,12 @@ pub enum ChildState {
         /// Why it was called off, in one line.
         message: String,
     },
+}
+
+impl From<End> for ChildState {
+    fn from(end: End) -> Self {
+        Self::Ended(end)
+    }
 }
 
 /// What keeps a Pod from starting or continuing. A user or time resolves it, not the Pod.

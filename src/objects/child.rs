@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     api::names::AttemptId,
-    model::observation::{ChildState, Failure, Reached},
+    model::observation::{ChildState, End, Failure, Reached},
 };
 
 /// How often a terminating child is read. No event reports that a child has been terminating for
@@ -64,7 +64,7 @@ pub fn just_created(uid: &str, age: Duration) -> Option<ChildState> {
 #[must_use]
 pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> ChildState {
     let (kind, name) = (K::kind(&()), found.meta().name.as_deref().unwrap_or_default());
-    ChildState::Failed(Failure {
+    ChildState::Ended(End::Failed(Failure {
         reached: Reached::Nothing,
         last: true,
         exit_code: None,
@@ -74,7 +74,7 @@ pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> ChildState {
             "NameConflict: the {kind} {name} exists and is not of this attempt; delete it, then \
              retry the step"
         ),
-    })
+    }))
 }
 
 /// Returns the outcome of a child that was created after an earlier child of the same attempt
@@ -82,10 +82,12 @@ pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> ChildState {
 #[must_use]
 pub fn after_another(state: ChildState, kind: &str) -> ChildState {
     match state {
-        ChildState::Failed(Failure { message, retry_after, .. }) => ChildState::Unknown {
-            message: format!("an earlier {kind} of this attempt vanished, and then: {message}"),
-            retry_after,
-        },
+        ChildState::Ended(End::Failed(Failure { message, retry_after, .. })) => {
+            ChildState::Ended(End::Unknown {
+                message: format!("an earlier {kind} of this attempt vanished, and then: {message}"),
+                retry_after,
+            })
+        }
         ChildState::Absent(_)
         | ChildState::Active { .. }
         | ChildState::Object { .. }
@@ -93,10 +95,10 @@ pub fn after_another(state: ChildState, kind: &str) -> ChildState {
         | ChildState::Standing { .. }
         | ChildState::Refused { .. }
         | ChildState::Elsewhere { .. }
-        | ChildState::CalledOff { .. }
-        | ChildState::Succeeded(_)
-        | ChildState::Answered(_)
-        | ChildState::Unknown { .. } => state,
+        | ChildState::Ended(End::CalledOff { .. })
+        | ChildState::Ended(End::Succeeded(_))
+        | ChildState::Ended(End::Answered(_))
+        | ChildState::Ended(End::Unknown { .. }) => state,
     }
 }
 
@@ -106,7 +108,7 @@ pub fn after_another(state: ChildState, kind: &str) -> ChildState {
 /// deleted later.
 #[must_use]
 pub fn unless_done(live: ChildState, gone: Option<ChildState>) -> ChildState {
-    gone.filter(|gone| matches!(gone, ChildState::Succeeded(_))).unwrap_or(live)
+    gone.filter(|gone| matches!(gone, ChildState::Ended(End::Succeeded(_)))).unwrap_or(live)
 }
 
 /// Returns the outcome of a child that may run forever because its node does not answer. `stuck`:
@@ -116,7 +118,7 @@ pub fn unless_done(live: ChildState, gone: Option<ChildState>) -> ChildState {
 pub fn given_up(stuck: Option<String>, deleting_for: Option<Duration>) -> Option<ChildState> {
     stuck
         .filter(|_| is_late(deleting_for))
-        .map(|message| ChildState::Unknown { message, retry_after: None })
+        .map(|message| ChildState::Ended(End::Unknown { message, retry_after: None }))
 }
 
 /// Returns whether a child has been terminating for at least [`STUCK_SINCE`].

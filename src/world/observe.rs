@@ -23,7 +23,7 @@ use crate::{
     coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
     engine::planner::deadline::own_time,
     model::{
-        observation::{Absence, ChildState, Observed},
+        observation::{Absence, ChildState, End, Observed},
         saga::Work,
     },
 };
@@ -68,9 +68,9 @@ pub(super) fn observe(world: &mut World, number: usize, copy: &Arc<SagaObject>) 
 /// Returns the state. If the action of a step succeeded, the state carries the outputs of the step.
 fn with_outputs(world: &World, attempt: AttemptRef, state: ChildState) -> ChildState {
     let step = world.object().saga().steps.get(attempt.place);
-    let Some(step) = step
-        .filter(|_| attempt.direction == Direction::Action && state == ChildState::Succeeded(None))
-    else {
+    let Some(step) = step.filter(|_| {
+        attempt.direction == Direction::Action && state == ChildState::Ended(End::Succeeded(None))
+    }) else {
         return state;
     };
     let given = world.rules.outputs.get(&step.name).cloned();
@@ -82,11 +82,11 @@ fn with_outputs(world: &World, attempt: AttemptRef, state: ChildState) -> ChildS
         None
     };
     let own = || step.outputs.as_ref().map(|outputs| outputs.names().map(stand_in).collect());
-    ChildState::Succeeded(
+    ChildState::Ended(End::Succeeded(
         given
             .or_else(|| of_child.map(|outputs| outputs.keys().map(|name| stand_in(name)).collect()))
             .or_else(own),
-    )
+    ))
 }
 
 fn request(

@@ -8,7 +8,7 @@ use saga_operator::{
     engine::plan,
     model::{
         input::Seen,
-        observation::{ChildState, Observed},
+        observation::{ChildState, End, Observed},
         plan::{Effect, StatusWrite},
     },
 };
@@ -108,7 +108,7 @@ fn its_uid_is_written_in_the_plan_that_deletes_it_and_it_is_deleted_under_that_u
         (None, vec![Some("first".into())]),
         "who follows an operator that died deletes it, too"
     );
-    look_at(&mut world, Some(&ChildState::Succeeded(None)), false);
+    look_at(&mut world, Some(&ChildState::Ended(End::Succeeded(None))), false);
     assert!(world.is("clear", StepPhase::Completed));
 }
 

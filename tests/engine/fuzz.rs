@@ -19,7 +19,7 @@ use saga_operator::{
         scope::Scope,
         template::{Template, node::Form},
     },
-    model::observation::ChildState,
+    model::observation::{ChildState, End},
     objects::pod,
 };
 use serde_json::{Map, Value, json};
@@ -246,9 +246,11 @@ fn no_last_words_of_a_pod_harm() {
         let pod: Pod = serde_json::from_value(case.clone()).unwrap();
         for state in [pod::state::state(&pod, Duration::ZERO), pod::state::gone(&pod)] {
             match state {
-                ChildState::Succeeded(outputs) => drop(serde_json::to_string(&outputs).unwrap()),
-                ChildState::Failed(failure) => one_line(&failure.message),
-                ChildState::Unknown { message, .. }
+                ChildState::Ended(End::Succeeded(outputs)) => {
+                    drop(serde_json::to_string(&outputs).unwrap())
+                }
+                ChildState::Ended(End::Failed(failure)) => one_line(&failure.message),
+                ChildState::Ended(End::Unknown { message, .. })
                 | ChildState::Active { detail: message, .. } => one_line(&message),
                 other => panic!("{other:?}"),
             }

@@ -7,7 +7,7 @@ use saga_operator::{
     engine::{invariants, plan},
     model::{
         input::Seen,
-        observation::{Absence, ChildState, Failure, Observed, Reached},
+        observation::{Absence, ChildState, End, Failure, Observed, Reached},
         plan::{Effect, StatusWrite},
     },
 };
@@ -141,14 +141,14 @@ fn state() -> impl Strategy<Value = Option<ChildState>> {
         |(reached, last, disrupted, wait)| {
             let reached = [Reached::Nothing, Reached::Door, Reached::Answer][usize::from(reached)];
             let message = "no".into();
-            ChildState::Failed(Failure {
+            ChildState::Ended(End::Failed(Failure {
                 reached,
                 last,
                 exit_code: None,
                 disrupted,
                 retry_after: Some(seconds(wait)),
                 message,
-            })
+            }))
         },
     );
     let absence =
@@ -161,8 +161,8 @@ fn state() -> impl Strategy<Value = Option<ChildState>> {
     });
     prop_oneof![
         Just(None),
-        Just(Some(ChildState::Succeeded(None))),
-        Just(Some(ChildState::Unknown { message: "lost".into(), retry_after: None })),
+        Just(Some(ChildState::Ended(End::Succeeded(None)))),
+        Just(Some(ChildState::Ended(End::Unknown { message: "lost".into(), retry_after: None }))),
         Just(Some(ChildState::Refused {
             message: "quota".into(),
             retry_in: seconds(1),

@@ -13,7 +13,7 @@ use saga_operator::{
     clock::{between, later},
     coordination::executor_lease,
     model::{
-        observation::{Absence, ChildState, Failure, Reached, Trouble},
+        observation::{Absence, ChildState, End as ChildEnd, Failure, Reached, Trouble},
         saga::{Identity, Work},
     },
 };
@@ -200,10 +200,10 @@ impl OtherSide {
     pub fn stop(&mut self, now: Timestamp, id: &AttemptId) -> Performed {
         let known = self.memory.get_mut(id).expect("an attempt is looked at before it is stopped");
         if self.requests.remove(id).is_some() {
-            known.end = Some(ChildState::Unknown {
+            known.end = Some(ChildState::Ended(ChildEnd::Unknown {
                 message: "no answer within its time".into(),
                 retry_after: None,
-            });
+            }));
             return Performed::Something;
         }
         let Some(child) = self.pods.get_mut(id).filter(|child| child.stopped.is_none()) else {
@@ -219,7 +219,7 @@ impl OtherSide {
                 retry_after: None,
                 message,
             };
-            known.end = Some(ChildState::Failed(failure));
+            known.end = Some(ChildState::Ended(ChildEnd::Failed(failure)));
             self.pods.remove(id);
         } else {
             child.stopped = Some(now);
@@ -231,9 +231,9 @@ impl OtherSide {
     pub fn call_off(&mut self) {
         for id in std::mem::take(&mut self.requests).into_keys() {
             let known = self.memory.get_mut(&id).expect("what was sent is known");
-            known.end.get_or_insert(ChildState::CalledOff {
+            known.end.get_or_insert(ChildState::Ended(ChildEnd::CalledOff {
                 message: "the operator lost its Lease before an answer came".into(),
-            });
+            }));
         }
     }
 
@@ -261,7 +261,9 @@ impl OtherSide {
             // After the term of its Lease, a process counts as dead.
             let left = executor_lease::TERM.saturating_sub(between(known.first_read, now));
             let message = "the operator that sent the request is gone".into();
-            let gone = left.is_zero().then_some(ChildState::Unknown { message, retry_after: None });
+            let gone = left
+                .is_zero()
+                .then_some(ChildState::Ended(ChildEnd::Unknown { message, retry_after: None }));
             return gone.unwrap_or(ChildState::Elsewhere { look_again_in: left });
         }
         if let Some(child) = self.requests.get(id).or_else(|| self.pods.get(id)) {
@@ -337,19 +339,25 @@ fn state(
         };
     }
     match &child.act.end {
-        _ if child.cut => {
-            ChildState::Unknown { message: "no answer within its time".into(), retry_after: None }
+        _ if child.cut => ChildState::Ended(ChildEnd::Unknown {
+            message: "no answer within its time".into(),
+            retry_after: None,
+        }),
+        End::Succeeds => ChildState::Ended(ChildEnd::Succeeded(None)),
+        End::HandsOn(outputs) => {
+            ChildState::Ended(ChildEnd::Succeeded(outputs.as_object().cloned()))
         }
-        End::Succeeds => ChildState::Succeeded(None),
-        End::HandsOn(outputs) => ChildState::Succeeded(outputs.as_object().cloned()),
-        End::Answers(answer) => ChildState::Answered(Arc::new(answer.clone())),
-        End::Fails(failure) => ChildState::Failed(failure.clone()),
-        End::Unknown { retry_after } => ChildState::Unknown {
+        End::Answers(answer) => ChildState::Ended(ChildEnd::Answered(Arc::new(answer.clone()))),
+        End::Fails(failure) => ChildState::Ended(ChildEnd::Failed(failure.clone())),
+        End::Unknown { retry_after } => ChildState::Ended(ChildEnd::Unknown {
             message: "the connection was lost".into(),
             retry_after: *retry_after,
-        },
+        }),
         End::Vanishes | End::Never | End::Stuck | End::NeverStarts => {
-            ChildState::Unknown { message: "the connection was lost".into(), retry_after: None }
+            ChildState::Ended(ChildEnd::Unknown {
+                message: "the connection was lost".into(),
+                retry_after: None,
+            })
         }
     }
 }

@@ -25,7 +25,10 @@ use crate::{
         workload::Child,
     },
     coordination::breaker::CallEnd,
-    model::{observation::ChildState, saga::Work},
+    model::{
+        observation::{ChildState, End},
+        saga::Work,
+    },
     objects::child::is_child,
 };
 
@@ -100,15 +103,15 @@ async fn stop_child<K: Child>(
         match found.state(performance.cluster, &performance.memory.families, Duration::ZERO).await?
         {
             ChildState::Active { detail, .. } => detail,
-            ChildState::Succeeded(_)
-            | ChildState::Answered(_)
+            ChildState::Ended(End::Succeeded(_))
+            | ChildState::Ended(End::Answered(_))
             | ChildState::Object { .. }
             | ChildState::Saga(_)
             | ChildState::Standing { .. }
-            | ChildState::Failed(_)
-            | ChildState::Unknown { .. }
+            | ChildState::Ended(End::Failed(_))
+            | ChildState::Ended(End::Unknown { .. })
             | ChildState::Elsewhere { .. }
-            | ChildState::CalledOff { .. }
+            | ChildState::Ended(End::CalledOff { .. })
             | ChildState::Refused { .. }
             | ChildState::Absent(_) => return Ok(Next::Later),
         };

@@ -39,7 +39,7 @@ use crate::{
     },
     coordination::{breaker::CallEnd, fence::leaves_unread},
     model::{
-        observation::{ChildState, Failure, Reached},
+        observation::{ChildState, End, Failure, Reached},
         saga::Identity,
     },
     objects::http::{self, request::HttpRequest},
@@ -116,9 +116,14 @@ const LOGGED: usize = 400;
 /// Returns the outcome and the message of an end, for the log.
 fn told(end: &ChildState) -> (&'static str, String) {
     let (outcome, message) = match end {
-        ChildState::Succeeded(_) | ChildState::Answered(_) => (Outcome::Succeeded.as_str(), ""),
-        ChildState::Failed(failure) => (Outcome::Failed.as_str(), failure.message.as_str()),
-        ChildState::Unknown { message, .. } | ChildState::CalledOff { message } => {
+        ChildState::Ended(End::Succeeded(_)) | ChildState::Ended(End::Answered(_)) => {
+            (Outcome::Succeeded.as_str(), "")
+        }
+        ChildState::Ended(End::Failed(failure)) => {
+            (Outcome::Failed.as_str(), failure.message.as_str())
+        }
+        ChildState::Ended(End::Unknown { message, .. })
+        | ChildState::Ended(End::CalledOff { message }) => {
             (Outcome::Unknown.as_str(), message.as_str())
         }
         ChildState::Refused { message, .. } => ("Refused", message.as_str()),
@@ -158,7 +163,7 @@ impl Journey {
         drop(in_flight);
         let end = end.unwrap_or_else(|_| {
             let message = "the call panicked".into();
-            Some(ChildState::Unknown { message, retry_after: None })
+            Some(ChildState::Ended(End::Unknown { message, retry_after: None }))
         });
         if let (Some(call), Some(end)) = (slot.as_ref().and_then(Slot::call), &end) {
             call.ended(CallEnd::of(end, self.sent.may_have_left(), self.sent.status()));
@@ -205,8 +210,9 @@ impl Journey {
     /// being deleted, the HTTP request needs something in the saga's namespace, and the namespace
     /// is terminating.
     async fn at_last(&self, identity: &Identity, state: ChildState) -> ChildState {
-        let ChildState::Failed(failure @ Failure { reached: Reached::Nothing, last: false, .. }) =
-            state
+        let ChildState::Ended(End::Failed(
+            failure @ Failure { reached: Reached::Nothing, last: false, .. },
+        )) = state
         else {
             return state;
         };
@@ -227,7 +233,7 @@ impl Journey {
         } else {
             failure.message
         };
-        ChildState::Failed(Failure { last: goes, message, ..failure })
+        ChildState::Ended(End::Failed(Failure { last: goes, message, ..failure }))
     }
 
     /// Returns the permit, which decides whether the HTTP request may leave. It may leave only

@@ -29,7 +29,7 @@ use crate::{
         http::{headers, resolve},
     },
     egress::policy::Reach,
-    model::observation::{Answer, ChildState},
+    model::observation::{Answer, ChildState, End},
     objects::http::{request::HttpRequest, verdict::wait},
     text::bounded_line,
 };
@@ -123,7 +123,14 @@ impl HttpCaller {
             (of_answer(&headers, hider), hider.body(&String::from_utf8_lossy(&body)))
         };
         let (headers, (body, text)) = self.hide(secrets, hidden).await;
-        ChildState::Answered(Arc::new(Answer { status, headers, body, text, whole, retry_after }))
+        ChildState::Ended(End::Answered(Arc::new(Answer {
+            status,
+            headers,
+            body,
+            text,
+            whole,
+            retry_after,
+        })))
     }
 
     /// Runs `hide` with a hider of `secrets`, on a thread where no other task waits for it.

@@ -160,6 +160,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::observation::End;
     use crate::{
         api::HttpMethod,
         controller::cluster::secrets::tests::{payments, reader, wanted},
@@ -239,9 +240,12 @@ mod tests {
             ),
         ] {
             let state = headers(&request, ACCOUNT, &payments().0).await.unwrap_err();
-            let ChildState::Failed(Failure {
-                reached: Reached::Nothing, last: true, message, ..
-            }) = state
+            let ChildState::Ended(End::Failed(Failure {
+                reached: Reached::Nothing,
+                last: true,
+                message,
+                ..
+            })) = state
             else {
                 panic!("{state:?}")
             };
@@ -264,8 +268,12 @@ mod tests {
     async fn a_secret_that_is_too_long_is_refused_unseen() {
         assert_eq!(of_length(8 * 1024).await.unwrap().map["x-key"].len(), 8 * 1024);
         let state = of_length(8 * 1024 + 1).await.unwrap_err();
-        let ChildState::Failed(Failure { reached: Reached::Nothing, last: true, message, .. }) =
-            state
+        let ChildState::Ended(End::Failed(Failure {
+            reached: Reached::Nothing,
+            last: true,
+            message,
+            ..
+        })) = state
         else {
             panic!("{state:?}")
         };
@@ -293,14 +301,22 @@ mod tests {
         assert!(
             matches!(
                 missing,
-                ChildState::Failed(Failure { reached: Reached::Nothing, last: false, .. })
+                ChildState::Ended(End::Failed(Failure {
+                    reached: Reached::Nothing,
+                    last: false,
+                    ..
+                }))
             ),
             "{missing:?}"
         );
         assert!(
             matches!(
                 forbidden,
-                ChildState::Failed(Failure { reached: Reached::Nothing, last: true, .. })
+                ChildState::Ended(End::Failed(Failure {
+                    reached: Reached::Nothing,
+                    last: true,
+                    ..
+                }))
             ),
             "{forbidden:?}"
         );

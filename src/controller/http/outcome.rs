@@ -3,7 +3,7 @@
 use std::{error::Error, time::Duration};
 
 use super::sent::Sent;
-use crate::model::observation::{ChildState, Failure, Reached};
+use crate::model::observation::{ChildState, End, Failure, Reached};
 
 /// The most characters of an error that a message shows.
 pub(crate) const MAX_CAUSE: usize = 200;
@@ -11,18 +11,18 @@ pub(crate) const MAX_CAUSE: usize = 200;
 /// Returns a failure of an HTTP request that was not sent. If `last` is set, the failure is
 /// permanent.
 pub(crate) fn failed(last: bool, message: String) -> ChildState {
-    ChildState::Failed(Failure {
+    ChildState::Ended(End::Failed(Failure {
         reached: Reached::Nothing,
         last,
         exit_code: None,
         disrupted: false,
         retry_after: None,
         message,
-    })
+    }))
 }
 
 pub(crate) fn unknown(message: String) -> ChildState {
-    ChildState::Unknown { message, retry_after: None }
+    ChildState::Ended(End::Unknown { message, retry_after: None })
 }
 
 pub(crate) fn overdue(time_limit: Duration, sent: &Sent) -> ChildState {

@@ -147,13 +147,17 @@ mod tests {
     )]
 
     use super::*;
+    use crate::model::observation::End;
     use crate::model::observation::{Failure, Reached};
 
     fn message(state: ChildState, last: bool) -> String {
         match state {
-            ChildState::Failed(Failure {
-                reached: Reached::Nothing, last: is, message, ..
-            }) if is == last => message,
+            ChildState::Ended(End::Failed(Failure {
+                reached: Reached::Nothing,
+                last: is,
+                message,
+                ..
+            })) if is == last => message,
             other => panic!("{other:?}"),
         }
     }

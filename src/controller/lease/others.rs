@@ -17,7 +17,7 @@ use crate::{
         queue::{Queue, SagaRef},
     },
     coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
-    model::observation::ChildState,
+    model::observation::{ChildState, End},
 };
 
 /// The wait before a saga that waits for another executor is requeued, even if nothing enqueued the
@@ -76,7 +76,7 @@ impl Others {
             let message = "nobody can tell what came of the request: its operator has not said so \
                 long after its time"
                 .into();
-            return ChildState::Unknown { message, retry_after: None };
+            return ChildState::Ended(End::Unknown { message, retry_after: None });
         }
         // An id in another format never had a Lease, and is not a valid name to read.
         if !is_id(id) {
@@ -202,10 +202,10 @@ fn is_id(id: &str) -> bool {
 }
 
 fn gone() -> ChildState {
-    ChildState::Unknown {
+    ChildState::Ended(End::Unknown {
         message: "the operator that sent the request is gone".into(),
         retry_after: None,
-    }
+    })
 }
 
 #[cfg(test)]

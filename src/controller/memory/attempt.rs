@@ -14,7 +14,7 @@ use crate::{
     controller::{http::sent::Sent, limits::reservation::Call, queue::SagaRef},
     model::{
         command::Demand,
-        observation::{ChildState, Failure, Reached, Unheard},
+        observation::{ChildState, End, Failure, Reached, Unheard},
     },
 };
 
@@ -106,14 +106,14 @@ impl Flight {
 #[must_use]
 pub fn never_sent() -> ChildState {
     let message = "the request was called off before anything of it was sent".into();
-    ChildState::Failed(Failure {
+    ChildState::Ended(End::Failed(Failure {
         reached: Reached::Nothing,
         last: false,
         exit_code: None,
         disrupted: true,
         retry_after: None,
         message,
-    })
+    }))
 }
 
 /// Returns the end of an HTTP request that this process was to send, and that is neither under way
@@ -128,7 +128,7 @@ pub fn called_off(known: &Known) -> ChildState {
     let message =
         "it may have been sent: the operator that was to send it does not know of it any more"
             .into();
-    ChildState::Unknown { message, retry_after: None }
+    ChildState::Ended(End::Unknown { message, retry_after: None })
 }
 
 /// A temporary refusal.
@@ -199,7 +199,7 @@ impl Known {
     pub fn end(&mut self, there: bool) -> Option<ChildState> {
         let nothing = matches!(
             &self.end,
-            Some(ChildState::Failed(Failure { reached: Reached::Nothing, .. }))
+            Some(ChildState::Ended(End::Failed(Failure { reached: Reached::Nothing, .. })))
         );
         if there && nothing && !self.request && self.child.is_none() {
             self.forget_verdict();

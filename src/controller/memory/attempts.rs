@@ -19,7 +19,7 @@ use super::attempt::{AttemptKey, Departure, Flight, Intent, KEPT, Known, Refusal
 use crate::{
     api::names::AttemptId,
     controller::{limits::reservation::Call, queue::SagaRef},
-    model::observation::ChildState,
+    model::observation::{ChildState, End},
 };
 
 /// The first wait after a refused creation. The wait doubles up to [`LAST_WAIT`].
@@ -47,7 +47,7 @@ impl Table {
         for known in self.sagas.values_mut().flat_map(HashMap::values_mut) {
             let Some(flight) = known.flight.take() else { continue };
             aborted.push(flight.departure.saga.clone());
-            let end = flight.abort(ChildState::CalledOff { message: why.into() });
+            let end = flight.abort(ChildState::Ended(End::CalledOff { message: why.into() }));
             known.end.get_or_insert(end);
         }
         aborted
@@ -167,7 +167,8 @@ impl Attempts {
         self.look(key, |known| {
             let flight = known.flight.take()?;
             let call = flight.departure.call.clone();
-            let end = flight.abort(ChildState::Unknown { message: why.into(), retry_after: None });
+            let end = flight
+                .abort(ChildState::Ended(End::Unknown { message: why.into(), retry_after: None }));
             Some((call?, known.end.get_or_insert(end).clone()))
         })
     }

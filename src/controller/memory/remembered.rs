@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::attempt::Known;
 use crate::{
-    model::observation::{Absence, ChildState, Failure, Reached},
+    model::observation::{Absence, ChildState, End, Failure, Reached},
     objects::child::just_created,
 };
 
@@ -18,7 +18,8 @@ use crate::{
 pub(crate) fn with_reason(known: &Known, mut state: ChildState, cancelled: bool) -> ChildState {
     if let (
         Some(detail),
-        ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. },
+        ChildState::Ended(End::Failed(Failure { message, .. }))
+        | ChildState::Ended(End::Unknown { message, .. }),
     ) = (&known.overdue, &mut state)
     {
         let why = if cancelled {
@@ -34,14 +35,14 @@ pub(crate) fn with_reason(known: &Known, mut state: ChildState, cancelled: bool)
 /// Returns the end of an attempt of which nothing was begun. `last`: whether the failure is
 /// permanent.
 pub(crate) fn never_begun(message: String, last: bool) -> ChildState {
-    ChildState::Failed(Failure {
+    ChildState::Ended(End::Failed(Failure {
         reached: Reached::Nothing,
         last,
         exit_code: None,
         disrupted: false,
         retry_after: None,
         message,
-    })
+    }))
 }
 
 /// Returns the state of a child whose state cannot be observed just now.

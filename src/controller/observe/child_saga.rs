@@ -27,7 +27,7 @@ use crate::{
     },
     engine::report::blocked::cannot_be_told,
     model::{
-        observation::{ChildSaga, ChildState, Failure, Observed, Reached},
+        observation::{ChildSaga, ChildState, End, Failure, Observed, Reached},
         saga::ValidSaga,
     },
     objects::{child::WATCH_LAG, child_saga::is_ours},
@@ -116,7 +116,7 @@ impl Kin<'_> {
         let another = known.any(|known| *known != uid);
         if another {
             let message = format!("its child saga {name} vanished, and another one has its name");
-            return Ok((ChildState::Unknown { message, retry_after: None }, None));
+            return Ok((ChildState::Ended(End::Unknown { message, retry_after: None }), None));
         }
         self.sources.memory.attempts.child_seen(key, &uid);
         let age = self.known(|known| {
@@ -189,7 +189,7 @@ fn seen(child: &StoredSaga) -> ChildSaga {
 /// Returns the failure of an attempt if a saga of another owner has the child's name. That saga is
 /// neither adopted nor changed.
 fn foreign(name: &str) -> ChildState {
-    ChildState::Failed(Failure {
+    ChildState::Ended(End::Failed(Failure {
         reached: Reached::Nothing,
         last: true,
         exit_code: None,
@@ -199,7 +199,7 @@ fn foreign(name: &str) -> ChildState {
             "NameConflict: the saga {name} exists and is not of this attempt; delete it, then \
              retry the step"
         ),
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::{
         deadline::own_time,
     },
     model::{
-        observation::{ChildState, Observed},
+        observation::{ChildState, End, Observed},
         saga::{ValidSaga, Work},
         values::Values,
     },
@@ -120,6 +120,6 @@ async fn object(
         .await
     {
         Ok(work) => Attempt { sources, saga, key }.state(&work, attempt).await,
-        Err(message) => (ChildState::Unknown { message, retry_after: None }, None),
+        Err(message) => (ChildState::Ended(End::Unknown { message, retry_after: None }), None),
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     },
     coordination::fence::FRESH,
     model::{
-        observation::ChildState,
+        observation::{ChildState, End},
         saga::{ValidSaga, Work},
     },
 };
@@ -125,7 +125,7 @@ impl Attempt<'_> {
                 let written = writes
                     .is_some_and(|active| self.known(|known| may_be_applied(known, active, now())));
                 let end = if written {
-                    ChildState::Unknown { message, retry_after: None }
+                    ChildState::Ended(End::Unknown { message, retry_after: None })
                 } else {
                     never_begun(message, true)
                 };
@@ -184,14 +184,14 @@ impl Attempt<'_> {
             {
                 Ok(Some(object)) => object,
                 Ok(None) | Err(Trouble::NoKind(Unserved::Anywhere, _)) => {
-                    return ChildState::Succeeded(None);
+                    return ChildState::Ended(End::Succeeded(None));
                 }
                 // No deletion is sent before the status names the UID.
                 Err(Trouble::Final(_, message)) if active.child_uid.is_none() => {
                     return never_begun(message, true);
                 }
                 Err(Trouble::Final(_, message)) => {
-                    return ChildState::Unknown { message, retry_after: None };
+                    return ChildState::Ended(End::Unknown { message, retry_after: None });
                 }
                 Err(
                     Trouble::NoKind(Unserved::Here, message)

@@ -24,7 +24,10 @@ use crate::{
         },
         workload::Child,
     },
-    model::{observation::ChildState, saga::ValidSaga},
+    model::{
+        observation::{ChildState, End},
+        saga::ValidSaga,
+    },
     objects::child::{
         DELETION_POLL, WATCH_LAG, after_another, given_up, is_child, is_late, is_ours,
         name_conflict, unless_done,
@@ -244,7 +247,7 @@ fn out_of_sight<K: Child>(
                 "its namespace is being deleted, and nobody may look whether its {} was created",
                 K::word()
             );
-            (ChildState::Unknown { message, retry_after: None }, None)
+            (ChildState::Ended(End::Unknown { message, retry_after: None }), None)
         }
         (None, Some(uid)) => {
             let (age, why) = (
@@ -253,7 +256,7 @@ fn out_of_sight<K: Child>(
             );
             if is_late(Some(age)) {
                 let message = format!("{why} {} any more: it may still run", K::word());
-                return (ChildState::Unknown { message, retry_after: None }, None);
+                return (ChildState::Ended(End::Unknown { message, retry_after: None }), None);
             }
             let detail = format!("{why} {}; its end is awaited", K::word());
             (

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use super::*;
 use crate::{
-    controller::observe::children, model::observation::ChildState, objects::child::STUCK_SINCE,
+    controller::observe::children,
+    model::observation::{ChildState, End},
+    objects::child::STUCK_SINCE,
 };
 
 /// Returns the observed state of the only child.
@@ -41,7 +43,7 @@ async fn a_pod_counts_as_stuck_by_the_time_that_this_process_waited_and_not_by_a
         .look(&key(), |known| known.deleting_since = Instant::now().checked_sub(STUCK_SINCE));
     let stuck = seen(&scene, &saga).await;
     assert!(
-        matches!(&stuck, ChildState::Unknown { message, .. } if message.contains("may still run \
+        matches!(&stuck, ChildState::Ended(End::Unknown { message, .. }) if message.contains("may still run \
             on n")),
         "{stuck:?}"
     );

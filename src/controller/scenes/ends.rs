@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     controller::effects::{end, performance::Next},
-    model::observation::{ChildState, Failure, Reached},
+    model::observation::{ChildState, End, Failure, Reached},
 };
 
 /// Stops the attempt, whose pod is `pod`. Returns the next step, the end that this process noted,
@@ -28,7 +28,10 @@ async fn a_pod_without_a_node_is_deleted_under_the_version_that_shows_none_and_n
     let (next, end, deleted) = stopped(&Scene::new(), &ships()).await;
     assert_eq!(deleted, [json!({"uid": "p", "resourceVersion": "70"})]);
     assert!(
-        matches!(end, Some(ChildState::Failed(Failure { reached: Reached::Nothing, .. }))),
+        matches!(
+            end,
+            Some(ChildState::Ended(End::Failed(Failure { reached: Reached::Nothing, .. })))
+        ),
         "{end:?}"
     );
     assert_eq!(next, Next::AtOnce);

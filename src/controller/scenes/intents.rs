@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     controller::{memory::attempt::never_sent, reconcile::reconcile},
-    model::observation::ChildState,
+    model::observation::{ChildState, End},
 };
 
 /// Returns the state of an HTTP request of which this process, whose Lease lapsed, has nothing
@@ -39,7 +39,7 @@ async fn a_request_was_never_sent_only_where_it_was_known_here_before_its_intent
     assert_eq!(told(true).await, never_sent());
     let forgotten = told(false).await;
     assert!(
-        matches!(forgotten, ChildState::Unknown { .. }),
+        matches!(forgotten, ChildState::Ended(End::Unknown { .. })),
         "it was settled before the status was restored from a backup: {forgotten:?}"
     );
 }

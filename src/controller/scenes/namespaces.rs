@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{requests::flown, *};
-use crate::model::observation::{ChildState, Reached};
+use crate::model::observation::{ChildState, End, Reached};
 
 /// Returns how an HTTP request ends that cannot be sent: whether the failure is permanent, and its
 /// message. `namespace`: the metadata of the saga's namespace. `deleted`: whether the saga is being
@@ -28,7 +28,7 @@ async fn without_its_secret(namespace: &Value, deleted: bool, secret: bool) -> (
     }
     let end = flown(&mut scene, &saga, &executor, Duration::ZERO).await;
     lease.abort();
-    let Some(ChildState::Failed(failure)) = end else { panic!("{end:?}") };
+    let Some(ChildState::Ended(End::Failed(failure))) = end else { panic!("{end:?}") };
     assert_eq!(failure.reached, Reached::Nothing);
     (failure.last, failure.message)
 }

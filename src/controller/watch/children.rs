@@ -24,7 +24,7 @@ use crate::{
         memory::memories::Memory,
         queue::{Queue, SagaRef},
     },
-    model::observation::ChildState,
+    model::observation::{ChildState, End},
     objects::{attempt, job, pod},
 };
 
@@ -125,10 +125,10 @@ pub(super) fn job_stream(
                 child_gone(
                     &listeners.memory,
                     job,
-                    ChildState::Unknown {
+                    ChildState::Ended(End::Unknown {
                         message: "its Job was deleted".into(),
                         retry_after: None,
-                    },
+                    }),
                 );
             }
             Ok(event) => {

@@ -19,7 +19,7 @@ use crate::{
     engine::{planner::state::Pass, settlement::Settlement},
     expression::{scope::Scope, template::Template},
     model::{
-        observation::{Answer, ChildState, Failure, Reached},
+        observation::{Answer, ChildState, End, Failure, Reached},
         saga::{Operation, Rule, ValidStep},
     },
     objects::http::verdict::{not_expected, said},
@@ -163,12 +163,12 @@ pub(crate) fn judge_end(
     end: &ChildState,
 ) -> Option<Settlement> {
     match end {
-        ChildState::Succeeded(outputs) => Some(with_outputs(
+        ChildState::Ended(End::Succeeded(outputs)) => Some(with_outputs(
             pass,
             direction,
             outputs.clone().map_or(Ok(None), |map| Ok(Some(map))),
         )),
-        ChildState::Answered(answer) => {
+        ChildState::Ended(End::Answered(answer)) => {
             Some(answer::judge_answer(pass, step, status, direction, answer))
         }
         ChildState::Absent(_)
@@ -178,8 +178,8 @@ pub(crate) fn judge_end(
         | ChildState::Standing { .. }
         | ChildState::Refused { .. }
         | ChildState::Elsewhere { .. }
-        | ChildState::CalledOff { .. }
-        | ChildState::Failed(_)
-        | ChildState::Unknown { .. } => None,
+        | ChildState::Ended(End::CalledOff { .. })
+        | ChildState::Ended(End::Failed(_))
+        | ChildState::Ended(End::Unknown { .. }) => None,
     }
 }

@@ -29,7 +29,7 @@ use crate::{
         settlement::{STOP_POLL, Settlement, Verdict, failed, never_begun, unknown},
     },
     model::{
-        observation::{Absence, ChildState, Reached, Trouble},
+        observation::{Absence, ChildState, End, Reached, Trouble},
         saga::{Operation, ValidStep, Work},
     },
     text::clip,
@@ -95,16 +95,17 @@ pub(crate) fn judge(
         return verdict;
     }
     match pass.seen.children.get(id) {
-        Some(end @ (ChildState::Succeeded(_) | ChildState::Answered(_))) => {
-            answer::judge_end(pass, step, status, id.direction, end)
-                .map_or(Verdict::Wait, Verdict::Settled)
-        }
-        Some(ChildState::Failed(failure)) => {
+        Some(
+            end @ (ChildState::Ended(End::Succeeded(_)) | ChildState::Ended(End::Answered(_))),
+        ) => answer::judge_end(pass, step, status, id.direction, end)
+            .map_or(Verdict::Wait, Verdict::Settled),
+        Some(ChildState::Ended(End::Failed(failure))) => {
             Settlement::failed(exit_code::judge_exit(operation, failure.clone())).into()
         }
-        Some(end @ (ChildState::Unknown { .. } | ChildState::CalledOff { .. })) => {
-            Settlement::of_end(end.clone()).into()
-        }
+        Some(
+            end @ (ChildState::Ended(End::Unknown { .. })
+            | ChildState::Ended(End::CalledOff { .. })),
+        ) => Settlement::of_end(end.clone()).into(),
         Some(ChildState::Elsewhere { look_again_in }) => {
             pass.wake_at(later(pass.seen.now, *look_again_in));
             rules::request_of_another_executor()

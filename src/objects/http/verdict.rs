@@ -26,7 +26,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::Direction,
-    model::observation::{Answer, ChildState, Failure, Reached},
+    model::observation::{Answer, ChildState, End, Failure, Reached},
     objects::rules,
     text::bounded_line,
 };
@@ -52,16 +52,17 @@ pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> C
         }
     };
     let failed = |reached, last, retry_after, why| {
-        ChildState::Failed(Failure {
+        ChildState::Ended(End::Failed(Failure {
             reached,
             last,
             exit_code: None,
             disrupted: false,
             retry_after,
             message: said(why),
-        })
+        }))
     };
-    let unknown = |why| ChildState::Unknown { message: said(why), retry_after: *retry_after };
+    let unknown =
+        |why| ChildState::Ended(End::Unknown { message: said(why), retry_after: *retry_after });
     match status {
         200..=299 => failed(Reached::Accepted, true, None, "not what expect asks for"),
         425 | 429 => failed(Reached::Door, false, *retry_after, ""),
@@ -81,7 +82,7 @@ pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> C
 #[must_use]
 pub fn verdict(answer: &Answer) -> ChildState {
     if answer.is_good() {
-        ChildState::Succeeded(None)
+        ChildState::Ended(End::Succeeded(None))
     } else {
         not_expected(answer, Direction::Action, false)
     }
@@ -159,9 +160,11 @@ mod tests {
     /// Returns the verdict as (outcome, reached, permanent).
     fn shape(status: u16) -> (&'static str, Option<Reached>, bool) {
         match verdict(&answer(status, None, "")) {
-            ChildState::Succeeded(_) => ("Succeeded", None, false),
-            ChildState::Failed(failure) => ("Failed", Some(failure.reached), failure.last),
-            ChildState::Unknown { .. } => ("Unknown", None, false),
+            ChildState::Ended(End::Succeeded(_)) => ("Succeeded", None, false),
+            ChildState::Ended(End::Failed(failure)) => {
+                ("Failed", Some(failure.reached), failure.last)
+            }
+            ChildState::Ended(End::Unknown { .. }) => ("Unknown", None, false),
             other => panic!("{status} is {other:?}"),
         }
     }
@@ -183,16 +186,15 @@ mod tests {
 
     fn text(status: u16, body: &str) -> String {
         match verdict(&answer(status, None, body)) {
-            ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. } => {
-                message
-            }
+            ChildState::Ended(End::Failed(Failure { message, .. }))
+            | ChildState::Ended(End::Unknown { message, .. }) => message,
             other => panic!("{status} is {other:?}"),
         }
     }
 
     fn judged(status: u16, direction: Direction, uncertain: bool) -> Failure {
         match not_expected(&answer(status, Some("7"), ""), direction, uncertain) {
-            ChildState::Failed(failure) => failure,
+            ChildState::Ended(End::Failed(failure)) => failure,
             other => panic!("{status} is {other:?}"),
         }
     }
@@ -209,7 +211,7 @@ mod tests {
     fn a_conflict_tells_nothing_while_an_earlier_attempt_may_be_under_way() {
         for direction in [Direction::Action, Direction::Compensation] {
             match not_expected(&answer(409, Some("7"), "in progress"), direction, true) {
-                ChildState::Unknown { message, retry_after } => {
+                ChildState::Ended(End::Unknown { message, retry_after }) => {
                     let says = "the other side answered 409 Conflict: in progress (an earlier \
                         attempt may still be under way)";
                     assert_eq!(
@@ -286,8 +288,8 @@ mod tests {
 
     fn asked(status: u16, retry_after: &str) -> Option<Duration> {
         match verdict(&answer(status, Some(retry_after), "")) {
-            ChildState::Failed(failure) => failure.retry_after,
-            ChildState::Unknown { retry_after, .. } => retry_after,
+            ChildState::Ended(End::Failed(failure)) => failure.retry_after,
+            ChildState::Ended(End::Unknown { retry_after, .. }) => retry_after,
             other => panic!("{status} is {other:?}"),
         }
     }

@@ -37,7 +37,7 @@ use super::fields::{
     is_suspended, may_hand_on, told_to_end, verdict, verdict_of,
 };
 use crate::{
-    model::observation::{ChildState, Failure, Reached, Trouble},
+    model::observation::{ChildState, End, Failure, Reached, Trouble},
     objects::{pod, rules},
     text::{labelled, one_line},
 };
@@ -105,8 +105,8 @@ pub fn gone(last: &Job, family: &Family) -> Option<ChildState> {
     Some(match (verdict(last).map(|(verdict, _)| verdict), ends.as_slice()) {
         (Some(Verdict::Done), _) => done(last, family),
         (Some(Verdict::Failed), _) if !told_to_end(last) => failed(last, family),
-        (_, [End { state, .. }]) if is_single(last) && all_known(last, family) => state.clone(),
-        _ if has_all(last, family) => ChildState::Succeeded(outputs(last, family)),
+        (_, [PodEnd { state, .. }]) if is_single(last) && all_known(last, family) => state.clone(),
+        _ if has_all(last, family) => ChildState::Ended(End::Succeeded(outputs(last, family))),
         _ if never_started(last, family) => {
             nothing(&ends, "was deleted before a pod of it started".into())
         }
@@ -134,12 +134,15 @@ pub fn wants_pods(job: &Job, family: &Family) -> bool {
     match verdict(job).map(|(verdict, _)| verdict) {
         Some(Verdict::Done) => {
             let tells =
-                |end: &End<'_>| hands_on(job, end.pod) && pod::state::exited_with_zero(end.pod);
+                |end: &PodEnd<'_>| hands_on(job, end.pod) && pod::state::exited_with_zero(end.pod);
             (may_hand_on(job) && !ends(family).iter().any(tells))
                 || (told_to_end(job) && !has_all(job, family))
         }
         Some(Verdict::Failed) => !told(|state| {
-            matches!(state, ChildState::Failed(Failure { reached: Reached::Answer, .. }))
+            matches!(
+                state,
+                ChildState::Ended(End::Failed(Failure { reached: Reached::Answer, .. }))
+            )
         }),
         None => false,
     }
@@ -200,7 +203,7 @@ pub fn held_up(job: &Job, family: &Family) -> Option<(ChildState, Duration)> {
 /// Returns the outcome of a Job that reports success.
 fn done(job: &Job, family: &Family) -> ChildState {
     if rules::is_done(told_to_end(job), has_all(job, family)) {
-        return ChildState::Succeeded(outputs(job, family));
+        return ChildState::Ended(End::Succeeded(outputs(job, family)));
     }
     unknown(
         &ends(family),
@@ -212,7 +215,8 @@ fn done(job: &Job, family: &Family) -> ChildState {
 /// to stop.
 fn has_all(job: &Job, family: &Family) -> bool {
     let ends = ends(family);
-    let succeeded = ends.iter().filter(|end| matches!(end.state, ChildState::Succeeded(_)));
+    let succeeded =
+        ends.iter().filter(|end| matches!(end.state, ChildState::Ended(End::Succeeded(_))));
     let parts: BTreeSet<_> = if job.spec.as_ref().is_some_and(is_indexed) {
         succeeded.filter_map(|end| index_of(end.pod)).collect()
     } else {
@@ -223,18 +227,18 @@ fn has_all(job: &Job, family: &Family) -> bool {
 }
 
 /// The end of one pod.
-struct End<'a> {
+struct PodEnd<'a> {
     pod: &'a Pod,
     state: ChildState,
 }
 
 /// Returns the state of every pod, the oldest first. Running pods are `Active`.
-fn ends(family: &Family) -> Vec<End<'_>> {
-    let gone = family.gone.iter().map(|pod| End { pod, state: pod::state::gone(pod) });
+fn ends(family: &Family) -> Vec<PodEnd<'_>> {
+    let gone = family.gone.iter().map(|pod| PodEnd { pod, state: pod::state::gone(pod) });
     let there =
-        family.pods.iter().map(|pod| End { pod, state: pod::state::state(pod, Duration::ZERO) });
+        family.pods.iter().map(|pod| PodEnd { pod, state: pod::state::state(pod, Duration::ZERO) });
     let mut ends: Vec<_> = gone.chain(there).collect();
-    let age = |end: &End<'_>| {
+    let age = |end: &PodEnd<'_>| {
         (end.pod.metadata.creation_timestamp.as_ref().map(|at| at.0), end.pod.metadata.name.clone())
     };
     ends.sort_by_key(age);
@@ -245,18 +249,23 @@ fn ends(family: &Family) -> Vec<End<'_>> {
 /// message and the exit code.
 fn failed(job: &Job, family: &Family) -> ChildState {
     let ends = ends(family);
-    let says_no = |end: &&End<'_>| {
-        matches!(end.state, ChildState::Failed(Failure { reached: Reached::Answer, .. }))
+    let says_no = |end: &&PodEnd<'_>| {
+        matches!(
+            end.state,
+            ChildState::Ended(End::Failed(Failure { reached: Reached::Answer, .. }))
+        )
     };
-    if let Some(End { pod, state: ChildState::Failed(failure) }) = ends.iter().rev().find(says_no) {
+    if let Some(PodEnd { pod, state: ChildState::Ended(End::Failed(failure)) }) =
+        ends.iter().rev().find(says_no)
+    {
         let message =
             if is_single(job) { failure.message.clone() } else { of_pod(pod, &failure.message) };
         // All pods of a Job share one idempotency key. The exit code of the newest pod does not
         // show what a pod with another exit code may have done.
-        let alike = |end: &End<'_>| {
+        let alike = |end: &PodEnd<'_>| {
             matches!(
                 &end.state,
-                ChildState::Failed(other)
+                ChildState::Ended(End::Failed(other))
                     if other.reached == Reached::Nothing || other.exit_code == failure.exit_code
             )
         };
@@ -265,7 +274,7 @@ fn failed(job: &Job, family: &Family) -> ChildState {
         } else {
             Reached::Work
         };
-        return ChildState::Failed(Failure { reached, message, ..failure.clone() });
+        return ChildState::Ended(End::Failed(Failure { reached, message, ..failure.clone() }));
     }
     let why = verdict_of(job)
         .and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
@@ -274,41 +283,48 @@ fn failed(job: &Job, family: &Family) -> ChildState {
 }
 
 /// Returns the failure of a Job of which no pod ever started.
-fn nothing(ends: &[End<'_>], why: String) -> ChildState {
-    let of = |end: &End<'_>| {
-        if let ChildState::Failed(failure) = &end.state { Some(failure.clone()) } else { None }
+fn nothing(ends: &[PodEnd<'_>], why: String) -> ChildState {
+    let of = |end: &PodEnd<'_>| {
+        if let ChildState::Ended(End::Failed(failure)) = &end.state {
+            Some(failure.clone())
+        } else {
+            None
+        }
     };
     let disrupted =
         !ends.is_empty() && ends.iter().all(|end| of(end).is_some_and(|failure| failure.disrupted));
     let message = ends.iter().rev().find_map(of).map_or(why, |failure| failure.message);
     let reached = Reached::Nothing;
-    ChildState::Failed(Failure {
+    ChildState::Ended(End::Failed(Failure {
         reached,
         last: false,
         exit_code: None,
         disrupted,
         retry_after: None,
         message: one_line(&message),
-    })
+    }))
 }
 
 /// Returns the unknown outcome of a Job of which a pod may have done its work.
-fn unknown(ends: &[End<'_>], why: String) -> ChildState {
-    let of = |end: &End<'_>| {
-        if let ChildState::Unknown { message, .. } = &end.state {
+fn unknown(ends: &[PodEnd<'_>], why: String) -> ChildState {
+    let of = |end: &PodEnd<'_>| {
+        if let ChildState::Ended(End::Unknown { message, .. }) = &end.state {
             Some(message.clone())
         } else {
             None
         }
     };
     let said = ends.iter().rev().find_map(of);
-    ChildState::Unknown { message: one_line(&said.unwrap_or(why)), retry_after: None }
+    ChildState::Ended(End::Unknown { message: one_line(&said.unwrap_or(why)), retry_after: None })
 }
 
 /// Returns whether it is certain that no pod of the Job ever started.
 fn never_started(job: &Job, family: &Family) -> bool {
-    let nothing = |end: &End<'_>| {
-        matches!(end.state, ChildState::Failed(Failure { reached: Reached::Nothing, .. }))
+    let nothing = |end: &PodEnd<'_>| {
+        matches!(
+            end.state,
+            ChildState::Ended(End::Failed(Failure { reached: Reached::Nothing, .. }))
+        )
     };
     let ends = ends(family);
     let counted = |count: fn(&JobStatus) -> Option<i32>| {

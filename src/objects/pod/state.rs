@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     api::json::read_fields,
-    model::observation::{ChildState, Failure, Reached},
+    model::observation::{ChildState, End, Failure, Reached},
     objects::pod,
     text::{ending_in, labelled, line, one_line},
 };
@@ -101,7 +101,7 @@ pub fn stuck(pod: &Pod, now: Timestamp) -> Option<String> {
 fn end(pod: &Pod) -> Option<ChildState> {
     match phase(pod).as_str() {
         "Succeeded" if zero_means_done(pod) => {
-            Some(ChildState::Succeeded(exit(pod).and_then(handed_on)))
+            Some(ChildState::Ended(End::Succeeded(exit(pod).and_then(handed_on))))
         }
         "Succeeded" => Some(told_and_done(pod)),
         "Failed" => Some(end_of_failed(pod)),
@@ -140,7 +140,7 @@ fn end_of_init(pod: &Pod) -> Option<ChildState> {
         &format!("init container {}: exit code {}{reason}", one_line(name), exit.exit_code),
         said(exit),
     );
-    Some(ChildState::Failed(failure(Reached::Answer, message)))
+    Some(ChildState::Ended(End::Failed(failure(Reached::Answer, message))))
 }
 
 /// Returns the unknown outcome of a Pod whose container exited with 0 after the Pod was told to
@@ -159,7 +159,7 @@ fn end_before_phase(pod: &Pod) -> Option<ChildState> {
     let exit = exit(pod)?;
     let own = own_exit(pod);
     if own.is_some_and(|own| own.exit_code == 0) {
-        return Some(ChildState::Succeeded(own.and_then(handed_on)));
+        return Some(ChildState::Ended(End::Succeeded(own.and_then(handed_on))));
     }
     if by_signal(exit) || !other_runs(pod) || deleting(pod) || from_outside(pod, exit) {
         return None;
@@ -214,24 +214,24 @@ fn said(exit: &ContainerStateTerminated) -> Option<&str> {
 /// Returns the outcome that the container's own exit code gives.
 fn answer(exit: &ContainerStateTerminated) -> ChildState {
     if exit.exit_code == 0 {
-        return ChildState::Succeeded(handed_on(exit));
+        return ChildState::Ended(End::Succeeded(handed_on(exit)));
     }
     let reason =
         line(exit.reason.as_ref()).map(|reason| format!(" ({reason})")).unwrap_or_default();
     let message = ending_in(&format!("exit code {}{reason}", exit.exit_code), said(exit));
-    ChildState::Failed(Failure {
+    ChildState::Ended(End::Failed(Failure {
         exit_code: Some(exit.exit_code),
         ..failure(Reached::Answer, message)
-    })
+    }))
 }
 
 /// Returns the failure of a Pod in which no container started.
 fn nothing(pod: &Pod) -> ChildState {
     let what = if never_bound(pod) { "was bound to no node" } else { "no container started" };
-    ChildState::Failed(Failure {
+    ChildState::Ended(End::Failed(Failure {
         disrupted: disrupted(pod),
         ..failure(Reached::Nothing, with_cause(what, pod))
-    })
+    }))
 }
 
 const fn failure(reached: Reached, message: String) -> Failure {
@@ -239,7 +239,7 @@ const fn failure(reached: Reached, message: String) -> Failure {
 }
 
 const fn unknown(message: String) -> ChildState {
-    ChildState::Unknown { message, retry_after: None }
+    ChildState::Ended(End::Unknown { message, retry_after: None })
 }
 
 /// Returns the end of the container if its own program ended it.

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     api::names::{LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP},
     manifest::pod_template::DECIDES,
-    model::observation::ChildState,
+    model::observation::{ChildState, End},
     objects::{pod, rules},
     text::{MAX_LINE, one_line, tail},
 };
@@ -53,7 +53,8 @@ pub fn strip(pod: &mut Pod) {
 /// version. If the Pod was told to stop after its success, the earlier status is kept and the
 /// deletion is dropped.
 pub fn keep_success(pod: &mut Pod, before: Option<&Pod>) {
-    let succeeded = |pod: &Pod| matches!(state(pod, Duration::ZERO), ChildState::Succeeded(_));
+    let succeeded =
+        |pod: &Pod| matches!(state(pod, Duration::ZERO), ChildState::Ended(End::Succeeded(_)));
     let Some(before) =
         before.filter(|before| before.metadata.uid == pod.metadata.uid && succeeded(before))
     else {

@@ -13,7 +13,7 @@ use super::{
     values,
 };
 use crate::{
-    model::observation::ChildState,
+    model::observation::{ChildState, End},
     objects::{attempt::attempt_of, pod},
     world::state::{
         attempt::AttemptRef,
@@ -86,7 +86,7 @@ fn show_to(world: &mut World, replica: usize, number: u32, before: Option<&Store
             replica,
             job.as_ref(),
             attempt,
-            ChildState::Unknown { message, retry_after: None },
+            ChildState::Ended(End::Unknown { message, retry_after: None }),
         );
     }
     replica.triggered |= news_of_pod || news_of_job;

@@ -8,7 +8,7 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use super::hash::StateHash;
 use crate::{
     clock::between,
-    model::observation::{ChildState, Failure},
+    model::observation::{ChildState, End, Failure},
     objects::child::{STUCK_SINCE, WATCH_LAG},
     world::state::{
         cache::{ChildCache, Note},
@@ -236,9 +236,9 @@ fn job_into(world: &World, hash: &mut StateHash<'_>, job: &Job) {
 fn end_into(hash: &mut StateHash<'_>, told: Option<&ChildState>) {
     match told {
         None => hash.put(0),
-        Some(ChildState::Succeeded(_)) => hash.put(1),
-        Some(ChildState::Unknown { .. }) => hash.put(2),
-        Some(ChildState::Failed(Failure { reached, exit_code, .. })) => {
+        Some(ChildState::Ended(End::Succeeded(_))) => hash.put(1),
+        Some(ChildState::Ended(End::Unknown { .. })) => hash.put(2),
+        Some(ChildState::Ended(End::Failed(Failure { reached, exit_code, .. }))) => {
             hash.put(3 + *reached as u64);
             hash.number(exit_code.map_or(-1, Into::into));
         }

@@ -6,7 +6,7 @@ use crate::controller::clock::now;
 use crate::controller::context::Context;
 use crate::controller::effects::perform;
 use crate::model::observation::Reached;
-use crate::model::observation::{ChildState, Failure};
+use crate::model::observation::{ChildState, End, Failure};
 use crate::model::plan::Notice;
 use crate::objects::event::event;
 use std::convert::Infallible;
@@ -178,12 +178,15 @@ async fn a_creation_whose_answer_may_be_lost_does_not_leave_late_however_fresh_i
 async fn a_final_refusal_says_nothing_of_an_earlier_creation_that_was_answered_to_nobody() {
     let (_, _, end) = tried(Duration::ZERO, &[422]).await;
     assert!(
-        matches!(end, Some(ChildState::Failed(Failure { reached: Reached::Nothing, .. }))),
+        matches!(
+            end,
+            Some(ChildState::Ended(End::Failed(Failure { reached: Reached::Nothing, .. })))
+        ),
         "{end:?}"
     );
     let (asked, _, end) = tried(Duration::ZERO, &[504, 422]).await;
     assert!(
-        asked.len() == 2 && matches!(end, Some(ChildState::Unknown { .. })),
+        asked.len() == 2 && matches!(end, Some(ChildState::Ended(End::Unknown { .. }))),
         "the first one may have made it: {end:?}"
     );
 }

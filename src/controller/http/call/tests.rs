@@ -182,7 +182,8 @@ async fn call(
         )
         .await;
     // As the engine judges an answer where the step asks for nothing else.
-    let judged = if let ChildState::Answered(answer) = &state { verdict(answer) } else { state };
+    let judged =
+        if let ChildState::Ended(End::Answered(answer)) = &state { verdict(answer) } else { state };
     (judged, sent)
 }
 
@@ -202,16 +203,19 @@ async fn call_until_sent(request: &HttpRequest) -> ChildState {
 /// `last` and the message of a failure before anything was sent.
 fn nothing_reached(state: &ChildState) -> (bool, &str) {
     match state {
-        ChildState::Failed(Failure { reached: Reached::Nothing, last, message, .. }) => {
-            (*last, message)
-        }
+        ChildState::Ended(End::Failed(Failure {
+            reached: Reached::Nothing,
+            last,
+            message,
+            ..
+        })) => (*last, message),
         other => panic!("{other:?}"),
     }
 }
 
 fn unknown_message(state: &ChildState) -> &str {
     match state {
-        ChildState::Unknown { message, .. } => message,
+        ChildState::Ended(End::Unknown { message, .. }) => message,
         other => panic!("{other:?}"),
     }
 }
@@ -228,7 +232,7 @@ async fn a_request_arrives_as_it_was_built_and_its_answer_counts() {
     })
     .await;
     let (state, sent) = call(&caller(), &with_secret(post(other.url())), LONG).await;
-    assert_eq!(state, ChildState::Succeeded(None));
+    assert_eq!(state, ChildState::Ended(End::Succeeded(None)));
     assert!(sent.may_have_left());
     let request = requests.recv().await.unwrap();
     let (head, body) = request.split_once("\r\n\r\n").unwrap();

@@ -10,7 +10,7 @@ fn key(uid: &str, number: i64) -> AttemptKey {
 }
 
 fn unknown() -> ChildState {
-    ChildState::Unknown { message: "lost".into(), retry_after: None }
+    ChildState::Ended(End::Unknown { message: "lost".into(), retry_after: None })
 }
 
 /// A request that never ends by itself.
@@ -25,11 +25,11 @@ fn end(attempts: &Attempts, key: &AttemptKey) -> Option<ChildState> {
 #[test]
 fn a_request_that_ended_is_not_forgotten_because_the_list_of_sagas_is_older_than_its_saga() {
     let attempts = Attempts::default();
-    attempts.ended(&key("new", 1), ChildState::Succeeded(None));
+    attempts.ended(&key("new", 1), ChildState::Ended(End::Succeeded(None)));
     attempts.forget(|_| false);
     assert_eq!(
         end(&attempts, &key("new", 1)),
-        Some(ChildState::Succeeded(None)),
+        Some(ChildState::Ended(End::Succeeded(None))),
         "it would be sent again"
     );
 }
@@ -63,7 +63,7 @@ async fn what_was_sent_before_the_end_of_the_process_is_unknown_and_nothing_is_s
     );
     assert_eq!(attempts.abort_all().len(), 2);
     assert!(
-        matches!(end(&attempts, &key("a", 1)), Some(ChildState::CalledOff { .. })),
+        matches!(end(&attempts, &key("a", 1)), Some(ChildState::Ended(End::CalledOff { .. }))),
         "it would count as never sent, or cost an attempt"
     );
     assert_eq!(end(&attempts, &key("a", 2)), Some(never_sent()));
@@ -78,14 +78,14 @@ async fn what_was_sent_before_the_end_of_the_process_is_unknown_and_nothing_is_s
 /// The end of an attempt of which nothing could be begun.
 fn refused() -> ChildState {
     let message = "forbidden".into();
-    ChildState::Failed(Failure {
+    ChildState::Ended(End::Failed(Failure {
         reached: Reached::Nothing,
         last: true,
         exit_code: None,
         disrupted: false,
         retry_after: None,
         message,
-    })
+    }))
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ async fn what_one_process_was_refused_and_another_one_created_goes_on() {
     scene.context.memory.attempts.ended(&scene.key, never_begun("forbidden".into(), true));
     let refused = scene.look(None).await.unwrap();
     assert!(
-        matches!(&refused, ChildState::Failed(failure) if failure.reached == Reached::Nothing),
+        matches!(&refused, ChildState::Ended(End::Failed(failure)) if failure.reached == Reached::Nothing),
         "{refused:?}"
     );
     scene.answers(scene.path(), 200, scene.pod("p", "Running"));
@@ -182,7 +182,7 @@ async fn a_pod_that_lost_its_owner_is_known_by_the_uid_that_the_status_names_and
     let conflict = |state: &ChildState| {
         matches!(
             state,
-            ChildState::Failed(failure) if failure.message.starts_with("NameConflict")
+            ChildState::Ended(End::Failed(failure)) if failure.message.starts_with("NameConflict")
         )
     };
     let scene = Scene::with_pod();
@@ -207,15 +207,15 @@ async fn what_the_watch_saw_to_be_done_stays_so_although_it_lost_its_label_and_i
     pod["metadata"]["deletionTimestamp"] = json!("2030-01-01T00:00:00Z");
     scene.answers(scene.path(), 200, pod);
     assert!(
-        matches!(scene.look(Some("p")).await.unwrap(), ChildState::Unknown { .. }),
+        matches!(scene.look(Some("p")).await.unwrap(), ChildState::Ended(End::Unknown { .. })),
         "it may have ended because it was told to"
     );
     scene
         .context
         .memory
         .attempts
-        .look(&scene.key, |known| known.gone = Some(ChildState::Succeeded(None)));
-    assert_eq!(scene.look(Some("p")).await.unwrap(), ChildState::Succeeded(None));
+        .look(&scene.key, |known| known.gone = Some(ChildState::Ended(End::Succeeded(None))));
+    assert_eq!(scene.look(Some("p")).await.unwrap(), ChildState::Ended(End::Succeeded(None)));
 }
 
 /// As long ago as this.
@@ -256,7 +256,7 @@ async fn an_end_that_another_container_holds_up_is_taken_after_the_grace() {
     since(Duration::from_mins(1));
     let end = scene.look(Some("p")).await.unwrap();
     assert!(
-        matches!(&end, ChildState::Failed(failure) if failure.exit_code == Some(139)),
+        matches!(&end, ChildState::Ended(End::Failed(failure)) if failure.exit_code == Some(139)),
         "{end:?}"
     );
 }

@@ -118,14 +118,16 @@ fn told(state: &ChildState) -> String {
                 trouble.map(|it| format!(" [{}]", it.as_str())).unwrap_or_default()
             )
         }
-        ChildState::Succeeded(outputs) => format!("succeeded: {}", json!(outputs)),
-        ChildState::Failed(Failure { reached, exit_code, disrupted, message, .. }) => {
+        ChildState::Ended(End::Succeeded(outputs)) => format!("succeeded: {}", json!(outputs)),
+        ChildState::Ended(End::Failed(Failure {
+            reached, exit_code, disrupted, message, ..
+        })) => {
             format!(
                 "{reached:?} {exit_code:?}{}: {message}",
                 if *disrupted { " disrupted" } else { "" }
             )
         }
-        ChildState::Unknown { message, .. } => format!("unknown: {message}"),
+        ChildState::Ended(End::Unknown { message, .. }) => format!("unknown: {message}"),
         other => panic!("{other:?}"),
     }
 }

@@ -177,9 +177,14 @@ fn read(value: Value) -> Pod {
 fn fits(state: &ChildState, expect: &Expect) -> bool {
     match (state, expect) {
         (ChildState::Active { detail, .. }, Active(begins)) => detail.starts_with(begins),
-        (ChildState::Succeeded(_), Succeeded) => true,
-        (ChildState::Unknown { message, .. }, Unknown(begins)) => message.starts_with(begins),
-        (ChildState::Failed(failure), Answer(begins) | Nothing(begins) | Disrupted(begins)) => {
+        (ChildState::Ended(End::Succeeded(_)), Succeeded) => true,
+        (ChildState::Ended(End::Unknown { message, .. }), Unknown(begins)) => {
+            message.starts_with(begins)
+        }
+        (
+            ChildState::Ended(End::Failed(failure)),
+            Answer(begins) | Nothing(begins) | Disrupted(begins),
+        ) => {
             let reached =
                 if matches!(expect, Answer(_)) { Reached::Answer } else { Reached::Nothing };
             failure.reached == reached
@@ -241,13 +246,14 @@ fn an_active_pod_is_known_by_its_uid_and_age() {
 fn said(state: &ChildState) -> &str {
     match state {
         ChildState::Active { detail, .. } => detail,
-        ChildState::Failed(failure) => &failure.message,
-        ChildState::Unknown { message, .. } | ChildState::CalledOff { message } => message,
+        ChildState::Ended(End::Failed(failure)) => &failure.message,
+        ChildState::Ended(End::Unknown { message, .. })
+        | ChildState::Ended(End::CalledOff { message }) => message,
         ChildState::Absent(_)
         | ChildState::Elsewhere { .. }
         | ChildState::Refused { .. }
-        | ChildState::Succeeded(_)
-        | ChildState::Answered(_)
+        | ChildState::Ended(End::Succeeded(_))
+        | ChildState::Ended(End::Answered(_))
         | ChildState::Object { .. }
         | ChildState::Saga(_)
         | ChildState::Standing { .. } => "",

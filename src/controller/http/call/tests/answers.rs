@@ -7,7 +7,7 @@ async fn a_definite_no_is_told_with_its_reason() {
     let other =
         Other::answering("HTTP/1.1 409 Conflict\r\ncontent-length: 13\r\n\r\ncard declined").await;
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
-    let ChildState::Failed(failure) = state else { panic!("{state:?}") };
+    let ChildState::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
     assert_eq!((failure.reached, failure.last), (Reached::Answer, true));
     assert_eq!(failure.message, "the other side answered 409 Conflict: card declined");
 }
@@ -20,7 +20,10 @@ async fn a_service_that_is_down_asks_for_patience() {
     .await;
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
     let message = "the other side answered 503 Service Unavailable".into();
-    assert_eq!(state, ChildState::Unknown { message, retry_after: Some(Duration::from_mins(2)) });
+    assert_eq!(
+        state,
+        ChildState::Ended(End::Unknown { message, retry_after: Some(Duration::from_mins(2)) })
+    );
     assert_eq!(other.connections().await, 1, "nobody tries again by himself");
 }
 
@@ -29,12 +32,12 @@ async fn a_date_to_wait_for_counts_from_the_answer() {
     let answer = "HTTP/1.1 429 Too Many Requests\r\nretry-after: Sun, 01 Mar 2026 12:00:30 \
         GMT\r\ncontent-length: 0\r\n\r\n";
     let (state, _) = call(&caller(), &post(Other::answering(answer).await.url()), LONG).await;
-    let ChildState::Failed(Failure {
+    let ChildState::Ended(End::Failed(Failure {
         reached: Reached::Door,
         last: false,
         retry_after: Some(wait),
         ..
-    }) = state
+    })) = state
     else {
         panic!("{state:?}")
     };
@@ -82,7 +85,7 @@ async fn a_redirect_is_not_followed() {
         ))
         .await;
         let (state, _) = call(&caller(), &post(first.url()), LONG).await;
-        let ChildState::Failed(failure) = state else { panic!("{state:?}") };
+        let ChildState::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
         assert_eq!((failure.reached, failure.last), (Reached::Answer, true));
         assert!(failure.message.contains("redirects are not followed"), "{}", failure.message);
     }
@@ -95,5 +98,8 @@ async fn hints_before_the_answer_are_passed_over() {
         "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
     )
     .await;
-    assert_eq!(call(&caller(), &post(other.url()), LONG).await.0, ChildState::Succeeded(None));
+    assert_eq!(
+        call(&caller(), &post(other.url()), LONG).await.0,
+        ChildState::Ended(End::Succeeded(None))
+    );
 }

@@ -62,11 +62,14 @@ async fn a_body_of_a_byte_now_and_then_ends_at_the_limit_and_the_status_counts()
         for limit in [1, 10, 50].map(Duration::from_secs) {
             let (state, _) = call(&caller(), &request, limit).await;
             // On a slow machine the status may come after a short limit: a longer one is tried.
-            if state == ChildState::Succeeded(None) {
+            if state == ChildState::Ended(End::Succeeded(None)) {
                 return;
             }
             assert!(
-                !matches!(state, ChildState::Failed(Failure { reached: Reached::Answer, .. })),
+                !matches!(
+                    state,
+                    ChildState::Ended(End::Failed(Failure { reached: Reached::Answer, .. }))
+                ),
                 "{head:?}: {state:?}"
             );
         }
@@ -108,7 +111,11 @@ async fn endless_bytes_end_at_a_limit_of_their_own() {
         let begun = Clock::now();
         let (state, _) = call(&caller(), &post(endless(head, more, None).await.url()), LONG).await;
         assert!(begun.elapsed() < LONG, "{head:?} was only ended by the time limit");
-        assert_eq!(state == ChildState::Succeeded(None), succeeds, "{head:?}: {state:?}");
+        assert_eq!(
+            state == ChildState::Ended(End::Succeeded(None)),
+            succeeds,
+            "{head:?}: {state:?}"
+        );
     }
 }
 
@@ -121,7 +128,7 @@ async fn an_answer_may_have_a_hundred_headers() {
     };
     let (state, _) =
         call(&caller(), &post(Other::answering(with(MAX_HEADERS - 1)).await.url()), LONG).await;
-    assert_eq!(state, ChildState::Succeeded(None));
+    assert_eq!(state, ChildState::Ended(End::Succeeded(None)));
     let (state, _) =
         call(&caller(), &post(Other::answering(with(MAX_HEADERS)).await.url()), LONG).await;
     unknown_message(&state);
@@ -138,7 +145,8 @@ async fn what_is_kept_of_an_answer_is_short() {
             body.len()
         ))
         .await;
-        let (ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. }) =
+        let (ChildState::Ended(End::Failed(Failure { message, .. }))
+        | ChildState::Ended(End::Unknown { message, .. })) =
             call(&caller(), &post(other.url()), LONG).await.0
         else {
             panic!("{status} failed")
@@ -164,7 +172,9 @@ async fn a_packed_answer_is_not_unpacked() {
     })
     .await;
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
-    let ChildState::Failed(Failure { message, .. }) = state else { panic!("{state:?}") };
+    let ChildState::Ended(End::Failed(Failure { message, .. })) = state else {
+        panic!("{state:?}")
+    };
     assert!(
         message.starts_with("the other side answered 409 Conflict: ")
             && !message.contains("declined"),

@@ -125,7 +125,7 @@ async fn the_authority_of_a_config_map_is_trusted() {
     for attempt in 1..=2 {
         assert_eq!(
             call(&caller, &server.request(Some(config_map())), LONG).await.0,
-            ChildState::Succeeded(None)
+            ChildState::Ended(End::Succeeded(None))
         );
         assert_eq!(
             (server.requests(), seen.lock().unwrap().len()),
@@ -145,7 +145,10 @@ async fn the_authority_of_a_secret_is_trusted() {
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &shop.pem);
     let (caller, seen) = caller_with_answer(&json!({"kind": "Secret", "data": {"token": encoded}}));
     let ca = CaSource { secret_key_ref: Some(wanted("token")), ..CaSource::default() };
-    assert_eq!(call(&caller, &server.request(Some(ca)), LONG).await.0, ChildState::Succeeded(None));
+    assert_eq!(
+        call(&caller, &server.request(Some(ca)), LONG).await.0,
+        ChildState::Ended(End::Succeeded(None))
+    );
     assert_eq!(seen.lock().unwrap()[0].uri(), "/api/v1/namespaces/shop/secrets/payments");
 }
 
@@ -228,7 +231,7 @@ async fn only_the_named_authority_is_trusted_and_only_where_it_is_named() {
     ] {
         let before = server.requests();
         let (state, _) = call(&caller, &server.request(ca), LONG).await;
-        assert_eq!(state == ChildState::Succeeded(None), trusted, "{state:?}");
+        assert_eq!(state == ChildState::Ended(End::Succeeded(None)), trusted, "{state:?}");
         assert_eq!(server.requests() - before, usize::from(trusted));
     }
 }

@@ -14,7 +14,7 @@ async fn a_look_deletes_nothing_and_a_deletion_names_the_uid() {
     );
     assert_eq!(scene.server.lock().unwrap().asked[0]["preconditions"], json!({"uid": "first"}));
     scene.stands(None);
-    assert_eq!(scene.look(Some("first")).await, ChildState::Succeeded(None));
+    assert_eq!(scene.look(Some("first")).await, ChildState::Ended(End::Succeeded(None)));
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn a_conflict_is_tried_again_where_the_object_stands_and_says_nothing_wher
     scene.stands(None);
     assert_eq!(
         scene.look(Some("first")).await,
-        ChildState::Succeeded(None),
+        ChildState::Ended(End::Succeeded(None)),
         "somebody else deleted it meanwhile"
     );
 }
@@ -60,7 +60,10 @@ async fn what_passes_waits_what_is_refused_ends_the_attempt_and_what_is_lost_pro
         [(403, "configmaps is forbidden"), (422, "invalid"), (400, "bad"), (405, "not allowed")]
     {
         let seen = Scene::new(Some(config_map("first")), (code, message)).delete("first").await;
-        assert!(matches!(&seen, ChildState::Failed(failure) if failure.last), "{code}: {seen:?}");
+        assert!(
+            matches!(&seen, ChildState::Ended(End::Failed(failure)) if failure.last),
+            "{code}: {seen:?}"
+        );
     }
     for code in [500, 503, 504] {
         let scene = Scene::new(Some(config_map("first")), (code, "etcdserver: request timed out"));
@@ -75,7 +78,7 @@ async fn what_passes_waits_what_is_refused_ends_the_attempt_and_what_is_lost_pro
         scene.server.lock().unwrap().answer = (403, "configmaps is forbidden");
         let seen = scene.delete("first").await;
         assert!(
-            matches!(seen, ChildState::Unknown { .. }),
+            matches!(seen, ChildState::Ended(End::Unknown { .. })),
             "{code}: the first one may yet be carried out: {seen:?}"
         );
     }
@@ -84,7 +87,7 @@ async fn what_passes_waits_what_is_refused_ends_the_attempt_and_what_is_lost_pro
 #[tokio::test]
 async fn one_that_is_gone_when_it_is_to_be_deleted_is_deleted() {
     let scene = Scene::new(None, (404, "not found"));
-    assert_eq!(scene.delete("first").await, ChildState::Succeeded(None));
+    assert_eq!(scene.delete("first").await, ChildState::Ended(End::Succeeded(None)));
 }
 
 #[tokio::test]
@@ -94,10 +97,10 @@ async fn an_object_whose_kind_the_api_server_does_not_know_in_any_version_is_gon
     for other in [None, Some("Gadget")] {
         let scene =
             Scene::of(widget.clone(), Server { other, answer: (200, ""), ..Server::default() });
-        assert_eq!(scene.look(None).await, ChildState::Succeeded(None), "{other:?}");
+        assert_eq!(scene.look(None).await, ChildState::Ended(End::Succeeded(None)), "{other:?}");
         assert_eq!(
             scene.delete("first").await,
-            ChildState::Succeeded(None),
+            ChildState::Ended(End::Succeeded(None)),
             "its definition went after its UID was written: {other:?}"
         );
         assert_eq!(scene.asked(), 0);

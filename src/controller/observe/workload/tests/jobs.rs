@@ -86,7 +86,10 @@ async fn a_job_that_somebody_keeps_has_ended_once_it_was_deleted_long_ago_and_no
     );
     scene.lists(&[pod_of_job("Failed", Some(3))]);
     let end = scene.look_at::<Job>(Some("j")).await.unwrap();
-    assert!(matches!(&end, ChildState::Failed(failure) if failure.exit_code == Some(3)), "{end:?}");
+    assert!(
+        matches!(&end, ChildState::Ended(End::Failed(failure)) if failure.exit_code == Some(3)),
+        "{end:?}"
+    );
 }
 
 #[tokio::test]
@@ -115,7 +118,7 @@ async fn a_pod_that_only_the_watch_still_shows_is_waited_for_until_the_watch_bri
     writer.apply_watcher_event(&kube::runtime::watcher::Event::Delete(waiting));
     let end = scene.look_at::<Job>(Some("j")).await.unwrap();
     assert!(
-        matches!(&end, ChildState::Failed(failure) if failure.reached == Reached::Nothing),
+        matches!(&end, ChildState::Ended(End::Failed(failure)) if failure.reached == Reached::Nothing),
         "{end:?}"
     );
 }
@@ -139,7 +142,7 @@ async fn the_pods_of_a_job_that_is_gone_are_read_live_whatever_memory_says_of_th
     );
     scene.lists(&[pod_of_job("Succeeded", Some(0))]);
     let end = scene.look_at::<Job>(Some("j")).await.unwrap();
-    assert_eq!(end, ChildState::Succeeded(None));
+    assert_eq!(end, ChildState::Ended(End::Succeeded(None)));
     // One that went unseen stays nobody's for ever neither.
     let unseen = Scene::with_job();
     unseen

@@ -63,7 +63,7 @@ async fn a_pod_of_which_nothing_was_brought_is_unknown_once_the_namespace_had_th
     );
     scene.namespace_is_deleted();
     assert!(
-        matches!(scene.look(None).await.unwrap(), ChildState::Unknown { .. }),
+        matches!(scene.look(None).await.unwrap(), ChildState::Ended(End::Unknown { .. })),
         "another process may have created it"
     );
     let awaited = scene.look(Some("p")).await.unwrap();
@@ -75,7 +75,7 @@ async fn a_pod_of_which_nothing_was_brought_is_unknown_once_the_namespace_had_th
     scene.waits();
     let unknown = scene.look(Some("p")).await.unwrap();
     assert!(
-        matches!(&unknown, ChildState::Unknown { message, .. } if message.contains("it may still \
+        matches!(&unknown, ChildState::Ended(End::Unknown { message, .. }) if message.contains("it may still \
             run")),
         "{unknown:?}"
     );
@@ -93,7 +93,7 @@ async fn a_cache_that_no_watch_fills_any_more_is_believed_only_as_long_as_the_na
     scene.waits();
     assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Active { .. }));
     scene.namespace_is_deleted();
-    assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Unknown { .. }));
+    assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Ended(End::Unknown { .. })));
     scene.context.cluster.barred.works("shop", Watched::Pod);
     assert!(
         matches!(scene.look(Some("p")).await.unwrap(), ChildState::Active { .. }),
@@ -126,5 +126,8 @@ async fn the_pods_of_a_job_that_failed_are_not_waited_for_once_the_namespace_goe
         .state(&scene.context.cluster, &scene.context.memory.families, Duration::ZERO)
         .await
         .unwrap();
-    assert!(matches!(state, ChildState::Failed(_) | ChildState::Unknown { .. }), "{state:?}");
+    assert!(
+        matches!(state, ChildState::Ended(End::Failed(_)) | ChildState::Ended(End::Unknown { .. })),
+        "{state:?}"
+    );
 }

@@ -104,7 +104,10 @@ async fn every_event_of_a_child_that_lost_its_owner_wakes_its_saga_and_its_uid_t
         event("DELETED", without_owner(of_attempt("Succeeded"))),
     ];
     let (told, end) = told_of(vec![without_owner(owned)], events, 3).await;
-    assert_eq!((told, end), (vec!["order".to_owned(); 3], Some(ChildState::Succeeded(None))));
+    assert_eq!(
+        (told, end),
+        (vec!["order".to_owned(); 3], Some(ChildState::Ended(End::Succeeded(None))))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +120,10 @@ async fn a_pod_that_was_seen_to_succeed_has_although_its_last_version_is_deleted
         3,
     )
     .await;
-    assert_eq!(end, Some(ChildState::Succeeded(None)));
+    assert_eq!(end, Some(ChildState::Ended(End::Succeeded(None))));
     let (_, end) = told_of(vec![of_attempt("Running")], vec![gone], 2).await;
-    assert!(matches!(end, Some(ChildState::Unknown { .. })), "nobody saw it end before: {end:?}");
+    assert!(
+        matches!(end, Some(ChildState::Ended(End::Unknown { .. }))),
+        "nobody saw it end before: {end:?}"
+    );
 }

@@ -34,7 +34,10 @@ fn what_a_live_read_shows_of_pods_replaces_what_was_known_of_them() {
             known.as_listed(pods(vec![deleted(exited(0, 0, ""))]), false);
         let [still] = pods.try_into().unwrap();
         assert!(
-            matches!(pod::state::state(&still, Duration::ZERO), ChildState::Succeeded(_)),
+            matches!(
+                pod::state::state(&still, Duration::ZERO),
+                ChildState::Ended(End::Succeeded(_))
+            ),
             "it ended before it was told to go"
         );
         assert!(gone.is_empty());

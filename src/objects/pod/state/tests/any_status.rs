@@ -165,7 +165,7 @@ proptest! {
         );
         // What shows that the container may have started is never taken for nothing, and so never
         // free of charge.
-        if let ChildState::Failed(failure) = &read {
+        if let ChildState::Ended(End::Failed(failure)) = &read {
             prop_assert!(failure.reached == Reached::Answer || !may_have_started(&pod), "{read:?}");
             prop_assert!(failure.reached == Reached::Nothing || !failure.disrupted, "{read:?}");
         }

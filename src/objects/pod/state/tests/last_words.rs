@@ -8,7 +8,7 @@ fn hands_on(message: &str) -> Option<Value> {
     let mut stripped = whole.clone();
     strip(&mut stripped);
     let of = |pod: &Pod| {
-        let ChildState::Succeeded(outputs) = state(pod, Duration::ZERO) else {
+        let ChildState::Ended(End::Succeeded(outputs)) = state(pod, Duration::ZERO) else {
             panic!("it did not succeed")
         };
         outputs.map(Value::Object)

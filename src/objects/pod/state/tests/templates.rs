@@ -97,5 +97,5 @@ fn the_container_that_decides_hands_on() {
     );
     pod["status"]["containerStatuses"][0]["state"] = says(0, "Completed", r#"{"from": "beside"}"#);
     let expected = json!({"from": "ship"}).as_object().cloned();
-    assert_eq!(state(&read(pod), Duration::ZERO), ChildState::Succeeded(expected));
+    assert_eq!(state(&read(pod), Duration::ZERO), ChildState::Ended(End::Succeeded(expected)));
 }

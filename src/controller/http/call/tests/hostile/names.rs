@@ -38,7 +38,10 @@ async fn a_name_is_asked_for_once_and_only_that_answer_is_connected_to() {
     let names = NameServer::default().with("rebound.example", &[&["127.0.0.1"], &["127.0.0.2"]]);
     let caller = caller_of(allowing(&["127.0.0.1/32"]), &names);
     let url = format!("http://rebound.example:{port}/");
-    assert_eq!(call(&caller, &post(url.clone()), LONG).await.0, ChildState::Succeeded(None));
+    assert_eq!(
+        call(&caller, &post(url.clone()), LONG).await.0,
+        ChildState::Ended(End::Succeeded(None))
+    );
     assert_eq!(names.asked(), 1);
     let message = refusal(&caller, &url).await;
     assert!(
@@ -88,7 +91,11 @@ async fn no_answer_sends_the_caller_elsewhere() {
             )
             .await;
             asked += 1;
-            assert_eq!(state == ChildState::Succeeded(None), status.starts_with('2'), "{state:?}");
+            assert_eq!(
+                state == ChildState::Ended(End::Succeeded(None)),
+                status.starts_with('2'),
+                "{state:?}"
+            );
             assert_eq!(first.connections().await, 1);
         }
     }
