@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use saga_operator::{
     api::{RequestAction, SagaPhase},
-    world::{self, Interference, ReplicaFault, UserMove, World},
+    world::{Interference, ReplicaFault, UserMove, World},
 };
 
 /// A phase, a request of a user, and a fault.
