@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::names::{AttemptId, child_name, job_name},
-    model::observation::ChildState,
+    model::observation::{ChildState, End},
     objects::{
         child::{after_job, job_goes, only_kept},
         job::{self, fields::made_by, state::Family},
@@ -66,18 +66,14 @@ pub(crate) trait Child:
 
     /// Returns the end of a child that was deleted long ago and is still kept, if no part of it
     /// runs.
-    async fn kept(
-        &self,
-        cluster: &Cluster,
-        families: &Families,
-    ) -> Result<Option<ChildState>, Error>;
+    async fn kept(&self, cluster: &Cluster, families: &Families) -> Result<Option<End>, Error>;
 
     /// Returns whether a part of the child runs that the child's deletion does not end.
     fn runs_on(&self, families: &Families) -> bool;
 
     /// Returns the end of a child whose own container ended by a signal, if another container of
     /// the child still runs. The duration says how long the operator waits for the other container.
-    fn held_up(&self, families: &Families) -> Option<(ChildState, Duration)>;
+    fn held_up(&self, families: &Families) -> Option<(End, Duration)>;
 
     /// Reads the remaining pods live, after a live read did not find the child. `child`: its UID.
     async fn rest(
@@ -94,7 +90,7 @@ pub(crate) trait Child:
         memory: &Memory,
         key: &AttemptKey,
         child: Option<&str>,
-        gone: Option<ChildState>,
+        gone: Option<End>,
     ) -> Option<ChildState>;
 
     /// Returns whether no part of the child can have started. If so, its deletion under the version
@@ -140,7 +136,7 @@ impl Child for Pod {
         (self.metadata.deletion_timestamp.is_some(), pod::state::stuck(self, now()))
     }
 
-    async fn kept(&self, _: &Cluster, _: &Families) -> Result<Option<ChildState>, Error> {
+    async fn kept(&self, _: &Cluster, _: &Families) -> Result<Option<End>, Error> {
         // If a Pod is kept after it has ended, the end does not change.
         Ok(None)
     }
@@ -149,7 +145,7 @@ impl Child for Pod {
         false
     }
 
-    fn held_up(&self, _: &Families) -> Option<(ChildState, Duration)> {
+    fn held_up(&self, _: &Families) -> Option<(End, Duration)> {
         pod::state::held_up(self)
     }
 
@@ -157,13 +153,8 @@ impl Child for Pod {
         Ok(Vec::new())
     }
 
-    fn after(
-        _: &Memory,
-        _: &AttemptKey,
-        _: Option<&str>,
-        gone: Option<ChildState>,
-    ) -> Option<ChildState> {
-        gone
+    fn after(_: &Memory, _: &AttemptKey, _: Option<&str>, gone: Option<End>) -> Option<ChildState> {
+        gone.map(ChildState::Ended)
     }
 
     fn is_idle(&self) -> bool {
@@ -211,11 +202,7 @@ impl Child for Job {
 
     /// No controller creates pods for this Job any more. So the Job has ended when its existing
     /// pods have ended.
-    async fn kept(
-        &self,
-        cluster: &Cluster,
-        families: &Families,
-    ) -> Result<Option<ChildState>, Error> {
+    async fn kept(&self, cluster: &Cluster, families: &Families) -> Result<Option<End>, Error> {
         let family = family(self, families);
         if !only_kept(self, &family) {
             return Ok(None);
@@ -229,7 +216,7 @@ impl Child for Job {
         job::state::runs_on(&family(self, families))
     }
 
-    fn held_up(&self, families: &Families) -> Option<(ChildState, Duration)> {
+    fn held_up(&self, families: &Families) -> Option<(End, Duration)> {
         job::state::held_up(self, &family(self, families))
     }
 
@@ -257,14 +244,15 @@ impl Child for Job {
         memory: &Memory,
         key: &AttemptKey,
         child: Option<&str>,
-        gone: Option<ChildState>,
+        gone: Option<End>,
     ) -> Option<ChildState> {
-        let Some(child) = child else { return gone };
+        let Some(child) = child else { return gone.map(ChildState::Ended) };
         let (family, last) = memory.families.of(child);
         let since = memory
             .attempts
             .look(key, |known| known.child.as_ref().map(|(since, _)| since.elapsed()));
-        after_job(child, &family, last.as_deref(), since.unwrap_or_default()).or(gone)
+        after_job(child, &family, last.as_deref(), since.unwrap_or_default())
+            .or(gone.map(ChildState::Ended))
     }
 
     /// Another controller creates the pods of a Job. So nothing proves that none will come.

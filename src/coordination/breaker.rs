@@ -31,7 +31,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::model::observation::{ChildState, End, Reached};
+use crate::model::observation::{End, Reached};
 
 /// The number of slices in the window.
 const SLICES: u64 = 60;
@@ -66,16 +66,12 @@ impl CallEnd {
     /// have been sent. `status`: the status code, if an answer came. A 4xx shows that the service
     /// is reachable, even if its outcome is unknown (408).
     #[must_use]
-    pub fn of(end: &ChildState, may_have_left: bool, status: Option<u16>) -> Self {
+    pub fn of(end: &End, may_have_left: bool, status: Option<u16>) -> Self {
         match end {
-            ChildState::Ended(End::Unknown { .. }) if matches!(status, Some(400..=499)) => {
-                Self::Answered
-            }
-            ChildState::Ended(End::Answered(answer)) if answer.status >= 500 => Self::Unknown,
-            ChildState::Ended(End::Succeeded(_)) | ChildState::Ended(End::Answered(_)) => {
-                Self::Answered
-            }
-            ChildState::Ended(End::Failed(failure)) => match failure.reached {
+            End::Unknown { .. } if matches!(status, Some(400..=499)) => Self::Answered,
+            End::Answered(answer) if answer.status >= 500 => Self::Unknown,
+            End::Succeeded(_) | End::Answered(_) => Self::Answered,
+            End::Failed(failure) => match failure.reached {
                 Reached::Door
                 | Reached::Work
                 | Reached::Accepted
@@ -83,16 +79,8 @@ impl CallEnd {
                 | Reached::Settled => Self::Answered,
                 Reached::Nothing => Self::NotSent,
             },
-            ChildState::Ended(End::Unknown { .. }) if may_have_left => Self::Unknown,
-            ChildState::Ended(End::Unknown { .. })
-            | ChildState::Absent(_)
-            | ChildState::Active { .. }
-            | ChildState::Object { .. }
-            | ChildState::Saga(_)
-            | ChildState::Standing { .. }
-            | ChildState::Refused { .. }
-            | ChildState::Elsewhere { .. }
-            | ChildState::Ended(End::CalledOff { .. }) => Self::NotSent,
+            End::Unknown { .. } if may_have_left => Self::Unknown,
+            End::Unknown { .. } | End::CalledOff { .. } => Self::NotSent,
         }
     }
 }

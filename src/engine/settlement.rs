@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::Outcome,
-    model::observation::{ChildState, End, Failure, Reached},
+    model::observation::{End, Failure, Reached},
 };
 
 /// Returns a permanent failure: no retry follows automatically.
@@ -110,26 +110,16 @@ impl Settlement {
             ..Self::succeeded()
         }
     }
+}
 
-    /// Returns the meaning of the end of a child that has no outputs.
-    pub(crate) fn of_end(end: ChildState) -> Self {
+impl From<End> for Settlement {
+    /// Returns the meaning of the end of a child whose outputs nobody reads.
+    fn from(end: End) -> Self {
         match end {
-            ChildState::Ended(End::Failed(failure)) => Self::failed(failure),
-            ChildState::Ended(End::Unknown { message, retry_after }) => {
-                Self::unknown(message, retry_after)
-            }
-            ChildState::Ended(End::CalledOff { message }) => {
-                Self { called_off: true, ..Self::unknown(message, None) }
-            }
-            ChildState::Ended(End::Succeeded(_))
-            | ChildState::Ended(End::Answered(_))
-            | ChildState::Absent(_)
-            | ChildState::Active { .. }
-            | ChildState::Object { .. }
-            | ChildState::Saga(_)
-            | ChildState::Standing { .. }
-            | ChildState::Refused { .. }
-            | ChildState::Elsewhere { .. } => Self::succeeded(),
+            End::Failed(failure) => Self::failed(failure),
+            End::Unknown { message, retry_after } => Self::unknown(message, retry_after),
+            End::CalledOff { message } => Self { called_off: true, ..Self::unknown(message, None) },
+            End::Succeeded(_) | End::Answered(_) => Self::succeeded(),
         }
     }
 }

@@ -62,9 +62,9 @@ pub fn just_created(uid: &str, age: Duration) -> Option<ChildState> {
 /// Returns the failure of an attempt whose name is taken by an object of another owner. The
 /// operator neither adopts nor changes that object.
 #[must_use]
-pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> ChildState {
+pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> End {
     let (kind, name) = (K::kind(&()), found.meta().name.as_deref().unwrap_or_default());
-    ChildState::Ended(End::Failed(Failure {
+    End::Failed(Failure {
         reached: Reached::Nothing,
         last: true,
         exit_code: None,
@@ -74,7 +74,7 @@ pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> ChildState {
             "NameConflict: the {kind} {name} exists and is not of this attempt; delete it, then \
              retry the step"
         ),
-    }))
+    })
 }
 
 /// Returns the outcome of a child that was created after an earlier child of the same attempt
@@ -83,10 +83,9 @@ pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> ChildState {
 pub fn after_another(state: ChildState, kind: &str) -> ChildState {
     match state {
         ChildState::Ended(End::Failed(Failure { message, retry_after, .. })) => {
-            ChildState::Ended(End::Unknown {
-                message: format!("an earlier {kind} of this attempt vanished, and then: {message}"),
-                retry_after,
-            })
+            let message =
+                format!("an earlier {kind} of this attempt vanished, and then: {message}");
+            ChildState::Ended(End::Unknown { message, retry_after })
         }
         ChildState::Absent(_)
         | ChildState::Active { .. }
@@ -95,10 +94,7 @@ pub fn after_another(state: ChildState, kind: &str) -> ChildState {
         | ChildState::Standing { .. }
         | ChildState::Refused { .. }
         | ChildState::Elsewhere { .. }
-        | ChildState::Ended(End::CalledOff { .. })
-        | ChildState::Ended(End::Succeeded(_))
-        | ChildState::Ended(End::Answered(_))
-        | ChildState::Ended(End::Unknown { .. }) => state,
+        | ChildState::Ended(_) => state,
     }
 }
 
@@ -107,18 +103,18 @@ pub fn after_another(state: ChildState, kind: &str) -> ChildState {
 /// that the watch delivered. If `gone` is a success, the success stays, even if the child was
 /// deleted later.
 #[must_use]
-pub fn unless_done(live: ChildState, gone: Option<ChildState>) -> ChildState {
-    gone.filter(|gone| matches!(gone, ChildState::Ended(End::Succeeded(_)))).unwrap_or(live)
+pub fn unless_done(live: ChildState, gone: Option<End>) -> ChildState {
+    gone.filter(|gone| matches!(gone, End::Succeeded(_))).map_or(live, ChildState::Ended)
 }
 
 /// Returns the outcome of a child that may run forever because its node does not answer. `stuck`:
 /// the message that follows from the child's own instants. `deleting_for`: how long the waiting
 /// process has known that the child is terminating; `None` if the child is not terminating.
 #[must_use]
-pub fn given_up(stuck: Option<String>, deleting_for: Option<Duration>) -> Option<ChildState> {
+pub fn given_up(stuck: Option<String>, deleting_for: Option<Duration>) -> Option<End> {
     stuck
         .filter(|_| is_late(deleting_for))
-        .map(|message| ChildState::Ended(End::Unknown { message, retry_after: None }))
+        .map(|message| End::Unknown { message, retry_after: None })
 }
 
 /// Returns whether a child has been terminating for at least [`STUCK_SINCE`].
@@ -160,5 +156,5 @@ pub fn after_job(
             trouble: None,
         });
     }
-    last.and_then(|last| job::state::gone(last, family))
+    last.and_then(|last| job::state::gone(last, family)).map(ChildState::Ended)
 }

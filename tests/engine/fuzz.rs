@@ -244,7 +244,7 @@ fn no_last_words_of_a_pod_harm() {
     };
     cases(25_000, make, |case| {
         let pod: Pod = serde_json::from_value(case.clone()).unwrap();
-        for state in [pod::state::state(&pod, Duration::ZERO), pod::state::gone(&pod)] {
+        for state in [pod::state::state(&pod, Duration::ZERO), pod::state::gone(&pod).into()] {
             match state {
                 ChildState::Ended(End::Succeeded(outputs)) => {
                     drop(serde_json::to_string(&outputs).unwrap())

@@ -5,7 +5,7 @@ use crate::{
         cluster::refusal::Trouble,
         memory::{attempt::AttemptKey, attempts::Attempts, remembered::never_begun},
     },
-    model::observation::{ChildState, End},
+    model::observation::End,
 };
 
 /// What was noted.
@@ -23,7 +23,7 @@ pub(super) fn note(attempts: &Attempts, key: &AttemptKey, refused: Trouble) -> N
         Trouble::Final(_, message) => {
             let unanswered = attempts.look(key, |known| known.unanswered);
             let end = if unanswered {
-                ChildState::Ended(End::Unknown { message, retry_after: None })
+                End::Unknown { message, retry_after: None }
             } else {
                 never_begun(message, true)
             };

@@ -28,7 +28,10 @@ use crate::{
             connection::Cluster, error::chain, impersonate::Account, namespace::is_terminating,
             sagas::may_still_begin,
         },
-        http::sent::{Permit, Sent},
+        http::{
+            outcome::CallOutcome,
+            sent::{Permit, Sent},
+        },
         limits::slots::Slot,
         memory::{
             attempt::{AttemptKey, Departure, never_sent},
@@ -39,7 +42,7 @@ use crate::{
     },
     coordination::{breaker::CallEnd, fence::leaves_unread},
     model::{
-        observation::{ChildState, End, Failure, Reached},
+        observation::{End, Failure, Reached},
         saga::Identity,
     },
     objects::http::{self, request::HttpRequest},
@@ -114,25 +117,13 @@ pub(crate) fn begin(
 const LOGGED: usize = 400;
 
 /// Returns the outcome and the message of an end, for the log.
-fn told(end: &ChildState) -> (&'static str, String) {
+fn told(end: &End) -> (&'static str, String) {
     let (outcome, message) = match end {
-        ChildState::Ended(End::Succeeded(_)) | ChildState::Ended(End::Answered(_)) => {
-            (Outcome::Succeeded.as_str(), "")
-        }
-        ChildState::Ended(End::Failed(failure)) => {
-            (Outcome::Failed.as_str(), failure.message.as_str())
-        }
-        ChildState::Ended(End::Unknown { message, .. })
-        | ChildState::Ended(End::CalledOff { message }) => {
+        End::Succeeded(_) | End::Answered(_) => (Outcome::Succeeded.as_str(), ""),
+        End::Failed(failure) => (Outcome::Failed.as_str(), failure.message.as_str()),
+        End::Unknown { message, .. } | End::CalledOff { message } => {
             (Outcome::Unknown.as_str(), message.as_str())
         }
-        ChildState::Refused { message, .. } => ("Refused", message.as_str()),
-        ChildState::Active { .. }
-        | ChildState::Object { .. }
-        | ChildState::Saga(_)
-        | ChildState::Standing { .. }
-        | ChildState::Elsewhere { .. }
-        | ChildState::Absent(_) => ("", ""),
     };
     (outcome, bounded_line(message, LOGGED))
 }
@@ -159,23 +150,24 @@ impl Journey {
     async fn fly(mut self, identity: Identity) {
         let in_flight = self.metrics.http_call();
         let slot = self.slot.take();
-        let end = AssertUnwindSafe(self.call(&identity)).catch_unwind().await;
+        let called = AssertUnwindSafe(self.call(&identity)).catch_unwind().await;
         drop(in_flight);
-        let end = end.unwrap_or_else(|_| {
+        let outcome = called.unwrap_or_else(|_| {
             let message = "the call panicked".into();
-            Some(ChildState::Ended(End::Unknown { message, retry_after: None }))
+            Some(CallOutcome::Ended(End::Unknown { message, retry_after: None }))
         });
-        if let (Some(call), Some(end)) = (slot.as_ref().and_then(Slot::call), &end) {
-            call.ended(CallEnd::of(end, self.sent.may_have_left(), self.sent.status()));
-        }
-        match end {
+        match outcome {
             // The attempt is not active any more, so there is nothing to note.
             None => self.memory.attempts.landed(&self.key),
-            Some(ChildState::Refused { message, .. }) => {
+            Some(CallOutcome::Refused { message, retry_in: _ }) => {
                 self.memory.attempts.refused(&self.key, message);
                 self.memory.attempts.landed(&self.key);
             }
-            Some(end) => {
+            Some(CallOutcome::Ended(end)) => {
+                if let Some(call) = slot.as_ref().and_then(Slot::call) {
+                    let (left, status) = (self.sent.may_have_left(), self.sent.status());
+                    call.ended(CallEnd::of(&end, left, status));
+                }
                 let (outcome, message) = told(&end);
                 tracing::info!(outcome, message, "the request ended");
                 self.memory.attempts.ended(&self.key, end);
@@ -188,33 +180,34 @@ impl Journey {
     }
 
     /// Sends the HTTP request and returns its end; `None` if the attempt is not active any more.
-    async fn call(&self, identity: &Identity) -> Option<ChildState> {
+    async fn call(&self, identity: &Identity) -> Option<CallOutcome> {
         let account = Account { namespace: &identity.namespace, name: &self.account };
         let unwanted = Arc::new(AtomicBool::new(false));
         let permit = self.permit(Arc::clone(&unwanted));
-        let state = self
+        let outcome = self
             .outbound
             .caller
             .call(&self.request, account, self.time_limit, now(), &self.sent, permit)
             .await;
         if !self.sent.may_have_left() && !self.outbound.own.holds(&self.executor) {
-            return Some(never_sent());
+            return Some(CallOutcome::Ended(never_sent()));
         }
         if unwanted.load(Ordering::Acquire) {
             return None;
         }
-        Some(self.at_last(identity, state).await)
+        Some(match outcome {
+            CallOutcome::Ended(end) => CallOutcome::Ended(self.at_last(identity, end).await),
+            refused @ CallOutcome::Refused { .. } => refused,
+        })
     }
 
     /// Returns the same end, made permanent if all of this holds: nothing was sent, the saga is
     /// being deleted, the HTTP request needs something in the saga's namespace, and the namespace
     /// is terminating.
-    async fn at_last(&self, identity: &Identity, state: ChildState) -> ChildState {
-        let ChildState::Ended(End::Failed(
-            failure @ Failure { reached: Reached::Nothing, last: false, .. },
-        )) = state
+    async fn at_last(&self, identity: &Identity, end: End) -> End {
+        let End::Failed(failure @ Failure { reached: Reached::Nothing, last: false, .. }) = end
         else {
-            return state;
+            return end;
         };
         let namespace = identity.namespace.as_str();
         // If a namespace is terminating, its sagas are deleted first.
@@ -233,7 +226,7 @@ impl Journey {
         } else {
             failure.message
         };
-        ChildState::Ended(End::Failed(Failure { last: goes, message, ..failure }))
+        End::Failed(Failure { last: goes, message, ..failure })
     }
 
     /// Returns the permit, which decides whether the HTTP request may leave. It may leave only

@@ -14,7 +14,7 @@ use tower::util::AndThenLayer;
 
 use super::{
     headers::{Headers, of_answer},
-    outcome::{MAX_CAUSE, broken, cannot_be_sent, cause, failed, overdue},
+    outcome::{CallOutcome, MAX_CAUSE, broken, cannot_be_sent, cause, failed, overdue},
     redact::Hider,
     resolve::{Names, Target},
     sent::{Permit, Sent},
@@ -29,7 +29,7 @@ use crate::{
         http::{headers, resolve},
     },
     egress::policy::Reach,
-    model::observation::{Answer, ChildState, End},
+    model::observation::{Answer, End},
     objects::http::{request::HttpRequest, verdict::wait},
     text::bounded_line,
 };
@@ -95,7 +95,7 @@ impl HttpCaller {
         now: Timestamp,
         sent: &Sent,
         permit: Permit,
-    ) -> ChildState {
+    ) -> CallOutcome {
         let begun = Instant::now();
         let Ok(answer) =
             timeout(time_limit, self.send(request, account, time_limit, sent, permit)).await
@@ -123,7 +123,7 @@ impl HttpCaller {
             (of_answer(&headers, hider), hider.body(&String::from_utf8_lossy(&body)))
         };
         let (headers, (body, text)) = self.hide(secrets, hidden).await;
-        ChildState::Ended(End::Answered(Arc::new(Answer {
+        CallOutcome::Ended(End::Answered(Arc::new(Answer {
             status,
             headers,
             body,
@@ -173,7 +173,7 @@ impl HttpCaller {
         time_limit: Duration,
         sent: &Sent,
         permit: Permit,
-    ) -> Result<(Response, Vec<SecretValue>), ChildState> {
+    ) -> Result<(Response, Vec<SecretValue>), CallOutcome> {
         let target = resolve::target(&request.url, &self.reach, &self.names).await?;
         let Headers { map, secrets } = headers::headers(request, account, &self.secrets).await?;
         let tls = tls::settings(&target, request, account, &self.secrets, &self.tls).await?;

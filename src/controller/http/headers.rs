@@ -4,14 +4,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
-use super::{outcome::failed, redact::Hider};
+use super::{
+    outcome::{CallOutcome, failed},
+    redact::Hider,
+};
 use crate::{
     api::SecretKey,
     controller::cluster::{
         impersonate::Account,
         secrets::{SecretError, SecretReader, SecretValue},
     },
-    model::observation::ChildState,
     objects::http::request::{HttpHeaderValue, HttpRequest},
 };
 
@@ -63,7 +65,7 @@ pub(super) async fn headers(
     request: &HttpRequest,
     account: Account<'_>,
     reader: &SecretReader,
-) -> Result<Headers, ChildState> {
+) -> Result<Headers, CallOutcome> {
     let (mut map, mut secrets) = (HeaderMap::new(), Vec::new());
     if let Some(content_type) = request.content_type {
         map.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -92,7 +94,7 @@ pub(super) async fn headers(
     Ok(Headers { map, secrets })
 }
 
-fn literal(name: &str, value: &str) -> Result<HeaderValue, ChildState> {
+fn literal(name: &str, value: &str) -> Result<HeaderValue, CallOutcome> {
     HeaderValue::try_from(value).map_err(|_| {
         failed(
             true,
@@ -107,7 +109,7 @@ fn from_secret(
     header: &str,
     key: &SecretKey,
     secret: &SecretValue,
-) -> Result<HeaderValue, ChildState> {
+) -> Result<HeaderValue, CallOutcome> {
     let refused = |why: &str| {
         let SecretKey { name, key } = key;
         failed(
@@ -132,7 +134,7 @@ fn from_secret(
     Ok(value)
 }
 
-pub(super) fn unreadable(error: &SecretError) -> ChildState {
+pub(super) fn unreadable(error: &SecretError) -> CallOutcome {
     let message = error.to_string();
     match error {
         SecretError::NoObject { .. } | SecretError::NoKey { .. } => failed(false, message),
@@ -140,10 +142,8 @@ pub(super) fn unreadable(error: &SecretError) -> ChildState {
         | SecretError::NotImpersonated { .. }
         | SecretError::BadName { .. } => failed(true, message),
         SecretError::Passing { retry_after, .. } => {
-            // The memory of the attempt fills in how long the intent has been known.
-            let (retry_in, known_for) =
-                (retry_after.unwrap_or(RETRY_IN).min(MAX_RETRY_IN), Duration::ZERO);
-            ChildState::Refused { message, retry_in, known_for }
+            let retry_in = retry_after.unwrap_or(RETRY_IN).min(MAX_RETRY_IN);
+            CallOutcome::Refused { message, retry_in }
         }
     }
 }
@@ -240,7 +240,7 @@ mod tests {
             ),
         ] {
             let state = headers(&request, ACCOUNT, &payments().0).await.unwrap_err();
-            let ChildState::Ended(End::Failed(Failure {
+            let CallOutcome::Ended(End::Failed(Failure {
                 reached: Reached::Nothing,
                 last: true,
                 message,
@@ -257,7 +257,7 @@ mod tests {
     }
 
     /// Returns the outcome of building the headers with a Secret of this length.
-    async fn of_length(bytes: usize) -> Result<Headers, ChildState> {
+    async fn of_length(bytes: usize) -> Result<Headers, CallOutcome> {
         let value =
             base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "s".repeat(bytes));
         let (reader, _) = reader(200, &json!({"kind": "Secret", "data": {"token": value}}));
@@ -268,7 +268,7 @@ mod tests {
     async fn a_secret_that_is_too_long_is_refused_unseen() {
         assert_eq!(of_length(8 * 1024).await.unwrap().map["x-key"].len(), 8 * 1024);
         let state = of_length(8 * 1024 + 1).await.unwrap_err();
-        let ChildState::Ended(End::Failed(Failure {
+        let CallOutcome::Ended(End::Failed(Failure {
             reached: Reached::Nothing,
             last: true,
             message,
@@ -301,7 +301,7 @@ mod tests {
         assert!(
             matches!(
                 missing,
-                ChildState::Ended(End::Failed(Failure {
+                CallOutcome::Ended(End::Failed(Failure {
                     reached: Reached::Nothing,
                     last: false,
                     ..
@@ -312,7 +312,7 @@ mod tests {
         assert!(
             matches!(
                 forbidden,
-                ChildState::Ended(End::Failed(Failure {
+                CallOutcome::Ended(End::Failed(Failure {
                     reached: Reached::Nothing,
                     last: true,
                     ..
@@ -323,7 +323,7 @@ mod tests {
         assert!(
             matches!(
                 passing,
-                ChildState::Refused { retry_in, .. } if *retry_in == Duration::from_mins(1)
+                CallOutcome::Refused { retry_in, .. } if *retry_in == Duration::from_mins(1)
             ),
             "{passing:?}"
         );

@@ -3,15 +3,29 @@
 use std::{error::Error, time::Duration};
 
 use super::sent::Sent;
-use crate::model::observation::{ChildState, End, Failure, Reached};
+use crate::model::observation::{End, Failure, Reached};
 
 /// The most characters of an error that a message shows.
 pub(crate) const MAX_CAUSE: usize = 200;
 
+/// What came of an HTTP request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallOutcome {
+    /// The HTTP request ended.
+    Ended(End),
+    /// The HTTP request was not sent, because something that it needs could not be read just now.
+    Refused {
+        /// Why, in one line.
+        message: String,
+        /// After how long the request is tried again.
+        retry_in: Duration,
+    },
+}
+
 /// Returns a failure of an HTTP request that was not sent. If `last` is set, the failure is
 /// permanent.
-pub(crate) fn failed(last: bool, message: String) -> ChildState {
-    ChildState::Ended(End::Failed(Failure {
+pub(crate) fn failed(last: bool, message: String) -> CallOutcome {
+    CallOutcome::Ended(End::Failed(Failure {
         reached: Reached::Nothing,
         last,
         exit_code: None,
@@ -21,11 +35,11 @@ pub(crate) fn failed(last: bool, message: String) -> ChildState {
     }))
 }
 
-pub(crate) fn unknown(message: String) -> ChildState {
-    ChildState::Ended(End::Unknown { message, retry_after: None })
+pub(crate) fn unknown(message: String) -> CallOutcome {
+    CallOutcome::Ended(End::Unknown { message, retry_after: None })
 }
 
-pub(crate) fn overdue(time_limit: Duration, sent: &Sent) -> ChildState {
+pub(crate) fn overdue(time_limit: Duration, sent: &Sent) -> CallOutcome {
     if sent.may_have_left() {
         unknown(format!("no answer within {time_limit:?}"))
     } else {
@@ -33,12 +47,12 @@ pub(crate) fn overdue(time_limit: Duration, sent: &Sent) -> ChildState {
     }
 }
 
-pub(crate) fn cannot_be_sent(cause: &str) -> ChildState {
+pub(crate) fn cannot_be_sent(cause: &str) -> CallOutcome {
     failed(true, format!("the request cannot be sent: {cause}"))
 }
 
 /// Returns the outcome of an HTTP request that got no answer.
-pub(crate) fn broken(error: &reqwest::Error, host: &str, sent: &Sent, cause: &str) -> ChildState {
+pub(crate) fn broken(error: &reqwest::Error, host: &str, sent: &Sent, cause: &str) -> CallOutcome {
     if sent.may_have_left() {
         unknown(format!("the connection to {host} broke before an answer came: {cause}"))
     } else if error.is_builder() {

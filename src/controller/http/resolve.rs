@@ -19,13 +19,12 @@ use reqwest::{
 
 use url::Host;
 
-use super::outcome::failed;
+use super::outcome::{CallOutcome, failed};
 use crate::{
     egress::{
         address::AddressPolicy,
         policy::{Reach, is_name},
     },
-    model::observation::ChildState,
     text::bounded_line,
 };
 
@@ -73,7 +72,7 @@ impl Resolve for Pinned {
 }
 
 /// Checks the host of `url`, resolves the host and checks each of its addresses.
-pub(super) async fn target(url: &str, reach: &Reach, names: &Names) -> Result<Target, ChildState> {
+pub(super) async fn target(url: &str, reach: &Reach, names: &Names) -> Result<Target, CallOutcome> {
     let Parsed { url, host, port } = parse(url)?;
     let shown = bounded_line(&format!("{host}:{port}"), MAX_SHOWN);
     reach
@@ -99,7 +98,7 @@ struct Parsed {
     port: u16,
 }
 
-fn parse(url: &str) -> Result<Parsed, ChildState> {
+fn parse(url: &str) -> Result<Parsed, CallOutcome> {
     let wrong = |what: &str| {
         failed(true, format!("the url {what}: write http:// or https://, a host and a path"))
     };
@@ -126,7 +125,7 @@ fn parse(url: &str) -> Result<Parsed, ChildState> {
     Ok(Parsed { url, host, port })
 }
 
-fn check(host: &str, addresses: &[SocketAddr], policy: &AddressPolicy) -> Result<(), ChildState> {
+fn check(host: &str, addresses: &[SocketAddr], policy: &AddressPolicy) -> Result<(), CallOutcome> {
     if addresses.is_empty() {
         return Err(failed(false, format!("the host of {host} has no address")));
     }
@@ -150,9 +149,9 @@ mod tests {
     use crate::model::observation::End;
     use crate::model::observation::{Failure, Reached};
 
-    fn message(state: ChildState, last: bool) -> String {
+    fn message(state: CallOutcome, last: bool) -> String {
         match state {
-            ChildState::Ended(End::Failed(Failure {
+            CallOutcome::Ended(End::Failed(Failure {
                 reached: Reached::Nothing,
                 last: is,
                 message,

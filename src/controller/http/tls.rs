@@ -12,14 +12,17 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use super::{headers::unreadable, outcome::failed, resolve::Target};
+use super::{
+    headers::unreadable,
+    outcome::{CallOutcome, failed},
+    resolve::Target,
+};
 use crate::{
     api::{CaSource, ConfigMapKey, HttpTls, SecretKey},
     controller::cluster::{
         impersonate::Account,
         secrets::{Kind, SecretReader},
     },
-    model::observation::ChildState,
     objects::http::request::HttpRequest,
 };
 
@@ -31,7 +34,7 @@ pub(super) async fn settings(
     account: Account<'_>,
     reader: &SecretReader,
     common: &ClientConfig,
-) -> Result<ClientConfig, ChildState> {
+) -> Result<ClientConfig, CallOutcome> {
     let Some(HttpTls { ca }) = &request.tls else { return Ok(common.clone()) };
     if target.url.scheme() != "https" {
         return Err(failed(

@@ -14,7 +14,7 @@ use crate::{
     controller::{http::sent::Sent, limits::reservation::Call, queue::SagaRef},
     model::{
         command::Demand,
-        observation::{ChildState, End, Failure, Reached, Unheard},
+        observation::{End, Failure, Reached, Unheard},
     },
 };
 
@@ -41,7 +41,7 @@ pub struct Known {
     /// The demands that the child saga could not be sent at the last try.
     pub unheard: Vec<Unheard>,
     /// The end of the attempt by the last copy of a child that the watch calls gone.
-    pub gone: Option<ChildState>,
+    pub gone: Option<End>,
     /// When this process first saw that the child is terminating.
     pub deleting_since: Option<Instant>,
     /// When this process first saw that the child ended by a signal while another container of the
@@ -51,9 +51,9 @@ pub struct Known {
     /// passed.
     pub overdue: Option<String>,
     /// The end of the attempt, if this process knows it and the status does not show it yet.
-    pub end: Option<ChildState>,
+    pub end: Option<End>,
     /// The end and the refusal that were known when this process stopped leading.
-    pub(super) aside: Option<(Option<ChildState>, Option<Refusal>)>,
+    pub(super) aside: Option<(Option<End>, Option<Refusal>)>,
     /// The intent that this process was about to write.
     pub(super) intent: Option<Intent>,
     /// Whether the attempt is an HTTP request that was started.
@@ -91,7 +91,7 @@ pub struct Departure {
 
 impl Flight {
     /// Aborts the HTTP request and returns its end: `end` if the request may have happened.
-    pub(super) fn abort(self, end: ChildState) -> ChildState {
+    pub(super) fn abort(self, end: End) -> End {
         let Self { task, departure: Departure { sent, saga: _, call: _ }, since: _ } = self;
         // The request is forbidden first, because a request that is not forbidden may be sent until
         // the task has ended.
@@ -104,16 +104,16 @@ impl Flight {
 /// Returns the end of an HTTP request that this process was to send and never did. It costs no
 /// attempt.
 #[must_use]
-pub fn never_sent() -> ChildState {
+pub fn never_sent() -> End {
     let message = "the request was called off before anything of it was sent".into();
-    ChildState::Ended(End::Failed(Failure {
+    End::Failed(Failure {
         reached: Reached::Nothing,
         last: false,
         exit_code: None,
         disrupted: true,
         retry_after: None,
         message,
-    }))
+    })
 }
 
 /// Returns the end of an HTTP request that this process was to send, and that is neither under way
@@ -121,14 +121,14 @@ pub fn never_sent() -> ChildState {
 /// written, nothing was sent. A request that this process has forgotten was settled once: then the
 /// status is an old one, for example from a restored backup.
 #[must_use]
-pub fn called_off(known: &Known) -> ChildState {
+pub fn called_off(known: &Known) -> End {
     if known.is_intended_here() {
         return never_sent();
     }
     let message =
         "it may have been sent: the operator that was to send it does not know of it any more"
             .into();
-    ChildState::Ended(End::Unknown { message, retry_after: None })
+    End::Unknown { message, retry_after: None }
 }
 
 /// A temporary refusal.
@@ -196,11 +196,9 @@ impl Known {
     /// Returns the end of the attempt, as this process knows it. `there`: whether something of the
     /// attempt exists. If something exists although this process could begin nothing, another
     /// replica began it, and the refusal is forgotten.
-    pub fn end(&mut self, there: bool) -> Option<ChildState> {
-        let nothing = matches!(
-            &self.end,
-            Some(ChildState::Ended(End::Failed(Failure { reached: Reached::Nothing, .. })))
-        );
+    pub fn end(&mut self, there: bool) -> Option<End> {
+        let nothing =
+            matches!(&self.end, Some(End::Failed(Failure { reached: Reached::Nothing, .. })));
         if there && nothing && !self.request && self.child.is_none() {
             self.forget_verdict();
         }

@@ -19,7 +19,7 @@ use super::attempt::{AttemptKey, Departure, Flight, Intent, KEPT, Known, Refusal
 use crate::{
     api::names::AttemptId,
     controller::{limits::reservation::Call, queue::SagaRef},
-    model::observation::{ChildState, End},
+    model::observation::End,
 };
 
 /// The first wait after a refused creation. The wait doubles up to [`LAST_WAIT`].
@@ -47,7 +47,7 @@ impl Table {
         for known in self.sagas.values_mut().flat_map(HashMap::values_mut) {
             let Some(flight) = known.flight.take() else { continue };
             aborted.push(flight.departure.saga.clone());
-            let end = flight.abort(ChildState::Ended(End::CalledOff { message: why.into() }));
+            let end = flight.abort(End::CalledOff { message: why.into() });
             known.end.get_or_insert(end);
         }
         aborted
@@ -97,7 +97,7 @@ impl Attempts {
     }
 
     /// Notes the end of an attempt.
-    pub fn ended(&self, key: &AttemptKey, end: ChildState) {
+    pub fn ended(&self, key: &AttemptKey, end: End) {
         self.look(key, |known| {
             known.flight = None;
             known.end.get_or_insert(end);
@@ -117,7 +117,7 @@ impl Attempts {
 
     /// Notes the end that the last copy of a deleted child shows, if the attempt is known here and
     /// has had no other child since.
-    pub fn child_gone(&self, (saga, attempt): &AttemptKey, child: &str, end: ChildState) {
+    pub fn child_gone(&self, (saga, attempt): &AttemptKey, child: &str, end: End) {
         let mut table = self.lock();
         let known = table.sagas.get_mut(saga).and_then(|attempts| attempts.get_mut(attempt));
         if let Some(known) =
@@ -134,7 +134,7 @@ impl Attempts {
 
     /// Notes the end of a deleted child whose metadata no longer names its attempt. The child is
     /// found by its UID, if it was ever seen.
-    pub fn orphan_gone(&self, child: &str, end: ChildState) {
+    pub fn orphan_gone(&self, child: &str, end: End) {
         let mut table = self.lock();
         let is_of = |known: &&mut Known| known.child.as_ref().is_some_and(|(_, uid)| uid == child);
         if let Some(known) = table.sagas.values_mut().flat_map(HashMap::values_mut).find(is_of) {
@@ -163,12 +163,11 @@ impl Attempts {
 
     /// Ends an HTTP request that is past its time limit. Returns its end and its part in the
     /// circuit breaker of its host.
-    pub fn abort(&self, key: &AttemptKey, why: &str) -> Option<(Call, ChildState)> {
+    pub fn abort(&self, key: &AttemptKey, why: &str) -> Option<(Call, End)> {
         self.look(key, |known| {
             let flight = known.flight.take()?;
             let call = flight.departure.call.clone();
-            let end = flight
-                .abort(ChildState::Ended(End::Unknown { message: why.into(), retry_after: None }));
+            let end = flight.abort(End::Unknown { message: why.into(), retry_after: None });
             Some((call?, known.end.get_or_insert(end).clone()))
         })
     }

@@ -18,8 +18,7 @@ use crate::{
 pub(crate) fn with_reason(known: &Known, mut state: ChildState, cancelled: bool) -> ChildState {
     if let (
         Some(detail),
-        ChildState::Ended(End::Failed(Failure { message, .. }))
-        | ChildState::Ended(End::Unknown { message, .. }),
+        ChildState::Ended(End::Failed(Failure { message, .. }) | End::Unknown { message, .. }),
     ) = (&known.overdue, &mut state)
     {
         let why = if cancelled {
@@ -34,15 +33,15 @@ pub(crate) fn with_reason(known: &Known, mut state: ChildState, cancelled: bool)
 
 /// Returns the end of an attempt of which nothing was begun. `last`: whether the failure is
 /// permanent.
-pub(crate) fn never_begun(message: String, last: bool) -> ChildState {
-    ChildState::Ended(End::Failed(Failure {
+pub(crate) fn never_begun(message: String, last: bool) -> End {
+    End::Failed(Failure {
         reached: Reached::Nothing,
         last,
         exit_code: None,
         disrupted: false,
         retry_after: None,
         message,
-    }))
+    })
 }
 
 /// Returns the state of a child whose state cannot be observed just now.

@@ -64,7 +64,7 @@ impl Kin<'_> {
         active: &ActiveAttempt,
     ) -> Result<(ChildState, Option<Duration>), Error> {
         if let Some(end) = self.known(|known| known.end(active.child_uid.is_some())) {
-            return Ok((end, None));
+            return Ok((end.into(), None));
         }
         let waits = |known: &mut Known| backing_off(known).map(|waits| (waits, Some(WATCH_LAG)));
         // If every creation was definitely refused, the child does not exist and is not read. If

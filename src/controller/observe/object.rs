@@ -73,7 +73,7 @@ impl Attempt<'_> {
         // prove that anything was done.
         let there = matches!(work, Work::Apply(_)) && active.child_uid.is_some();
         if let Some(end) = self.known(|known| known.end(there)) {
-            return (end, None);
+            return (end.into(), None);
         }
         let poll = self.poll();
         let refused = self.known(|known| {
@@ -125,12 +125,12 @@ impl Attempt<'_> {
                 let written = writes
                     .is_some_and(|active| self.known(|known| may_be_applied(known, active, now())));
                 let end = if written {
-                    ChildState::Ended(End::Unknown { message, retry_after: None })
+                    End::Unknown { message, retry_after: None }
                 } else {
                     never_begun(message, true)
                 };
                 self.sources.memory.attempts.ended(self.key, end.clone());
-                end
+                end.into()
             }
             Trouble::NoKind(_, message) => self.unserved(writes, message),
             Trouble::Passes(message) | Trouble::Lost(message) => not_now(message),
@@ -188,7 +188,7 @@ impl Attempt<'_> {
                 }
                 // No deletion is sent before the status names the UID.
                 Err(Trouble::Final(_, message)) if active.child_uid.is_none() => {
-                    return never_begun(message, true);
+                    return never_begun(message, true).into();
                 }
                 Err(Trouble::Final(_, message)) => {
                     return ChildState::Ended(End::Unknown { message, retry_after: None });

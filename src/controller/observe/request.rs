@@ -34,7 +34,7 @@ pub(super) fn request(
         return sources.outbound.others.state(sender, who, first_read, timeout);
     }
     sources.memory.attempts.look(key, |known| match (&known.end, known.in_flight()) {
-        (Some(end), _) => end.clone(),
+        (Some(end), _) => end.clone().into(),
         (None, Some(since)) => ChildState::Active {
             uid: None,
             age: since.elapsed(),
@@ -45,7 +45,7 @@ pub(super) fn request(
         // is sent: this process lost that executor, or begins nothing more, or does not remember
         // that it wrote the intent.
         (None, None) if was_ours || !sources.lifecycle.leads() || !known.is_intended_here() => {
-            called_off(known)
+            called_off(known).into()
         }
         (None, None) => remembered(known).unwrap_or_else(|| absent(known, false)),
     })

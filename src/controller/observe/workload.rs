@@ -61,7 +61,7 @@ async fn child<K: Child>(
     let there = attempt.child_uid.is_some()
         || cached.as_ref().is_some_and(|found| is_ours(found.as_ref(), &key.0, &key.1));
     if let Some(end) = sources.memory.attempts.look(key, |known| known.end(there)) {
-        return Ok((end, None));
+        return Ok((end.into(), None));
     }
     let child = sources
         .memory
@@ -121,7 +121,7 @@ async fn after_live<K: Child>(
     key: &AttemptKey,
     attempt: &ActiveAttempt,
     child: Option<&str>,
-    gone: Option<ChildState>,
+    gone: Option<End>,
     live: Option<K>,
 ) -> Result<(ChildState, Option<Duration>), Error> {
     let gone = match &live {
@@ -148,12 +148,12 @@ async fn after_live<K: Child>(
         }
     };
     Ok(match (live, gone) {
-        (_, Some(active @ ChildState::Active { .. })) => (active, Some(WATCH_LAG)),
-        (_, Some(gone)) => {
-            sources.memory.attempts.ended(key, gone.clone());
-            (gone, None)
+        (_, Some(ChildState::Ended(end))) => {
+            sources.memory.attempts.ended(key, end.clone());
+            (end.into(), None)
         }
-        (Some(found), None) if child.is_none() => (name_conflict(&found), None),
+        (_, Some(active)) => (active, Some(WATCH_LAG)),
+        (Some(found), None) if child.is_none() => (name_conflict(&found).into(), None),
         (Some(_) | None, None) => {
             (sources.memory.attempts.look(key, |known| absent(known, known.child.is_some())), None)
         }
@@ -174,13 +174,13 @@ async fn seen<K: Child>(
         .attempts
         .look(key, |known| known.child.as_ref().map(|(_, child)| child.clone()));
     if !is_child(found, (&key.0, &key.1), [known.as_deref(), attempt.child_uid.as_deref()]) {
-        return Ok((name_conflict(found), None));
+        return Ok((name_conflict(found).into(), None));
     }
     sources.memory.attempts.child_seen(key, found.meta().uid.as_deref().unwrap_or_default());
     let (deleting, stuck) = found.deletion(&sources.memory.families);
     let deleting_for = deleting.then(|| deleting_for(sources, key));
     if let Some(end) = given_up(stuck, deleting_for) {
-        return Ok((end, None));
+        return Ok((end.into(), None));
     }
     let age = sources.memory.attempts.look(key, |known| {
         known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed())
@@ -192,7 +192,7 @@ async fn seen<K: Child>(
     if is_late(deleting_for)
         && let Some(end) = found.kept(sources.cluster, &sources.memory.families).await?
     {
-        return Ok((end, None));
+        return Ok((end.into(), None));
     }
     let held_up = found.held_up(&sources.memory.families);
     let held_up_for = held_up.as_ref().map(|_| {
@@ -203,7 +203,7 @@ async fn seen<K: Child>(
     });
     let polls = deleting || held_up.is_some();
     match held_up.zip(held_up_for) {
-        Some(((end, after), since)) if since >= after => Ok((end, None)),
+        Some(((end, after), since)) if since >= after => Ok((end.into(), None)),
         Some(_) | None => Ok((state, polls.then_some(DELETION_POLL))),
     }
 }
@@ -226,7 +226,7 @@ fn out_of_sight<K: Child>(
     namespace: &str,
     key: &AttemptKey,
     child: Option<&str>,
-    gone: Option<ChildState>,
+    gone: Option<End>,
 ) -> (ChildState, Option<Duration>) {
     // If the watch of Pods is barred, the remembered state of a Job's pods may be out of date.
     let old = |told: &ChildState| {
@@ -234,11 +234,11 @@ fn out_of_sight<K: Child>(
             && sources.cluster.barred.is(namespace, Watched::Pod)
     };
     match (K::after(sources.memory, key, child, gone).filter(|told| !old(told)), child) {
-        (Some(active @ ChildState::Active { .. }), _) => (active, Some(WATCH_LAG)),
-        (Some(end), _) => {
+        (Some(ChildState::Ended(end)), _) => {
             sources.memory.attempts.ended(key, end.clone());
-            (end, None)
+            (end.into(), None)
         }
+        (Some(active), _) => (active, Some(WATCH_LAG)),
         (None, None) if sources.memory.attempts.look(key, |known| known.is_refused()) => {
             (sources.memory.attempts.look(key, |known| absent(known, false)), None)
         }

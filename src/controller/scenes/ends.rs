@@ -3,12 +3,12 @@
 use super::*;
 use crate::{
     controller::effects::{end, performance::Next},
-    model::observation::{ChildState, End, Failure, Reached},
+    model::observation::{End, Failure, Reached},
 };
 
 /// Stops the attempt, whose pod is `pod`. Returns the next step, the end that this process noted,
 /// and the preconditions of each deletion.
-async fn stopped(scene: &Scene, pod: &Value) -> (Next, Option<ChildState>, Vec<Value>) {
+async fn stopped(scene: &Scene, pod: &Value) -> (Next, Option<End>, Vec<Value>) {
     let saga = saga(&by_pod(), &under_way(&json!({})));
     scene.server.holds(SAGA, saga.clone());
     scene.server.holds(&pod_path(), pod.clone());
@@ -27,13 +27,7 @@ async fn stopped(scene: &Scene, pod: &Value) -> (Next, Option<ChildState>, Vec<V
 async fn a_pod_without_a_node_is_deleted_under_the_version_that_shows_none_and_never_started() {
     let (next, end, deleted) = stopped(&Scene::new(), &ships()).await;
     assert_eq!(deleted, [json!({"uid": "p", "resourceVersion": "70"})]);
-    assert!(
-        matches!(
-            end,
-            Some(ChildState::Ended(End::Failed(Failure { reached: Reached::Nothing, .. })))
-        ),
-        "{end:?}"
-    );
+    assert!(matches!(end, Some(End::Failed(Failure { reached: Reached::Nothing, .. }))), "{end:?}");
     assert_eq!(next, Next::AtOnce);
 }
 

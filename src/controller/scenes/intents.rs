@@ -36,7 +36,7 @@ async fn told(intended: bool) -> ChildState {
 
 #[tokio::test]
 async fn a_request_was_never_sent_only_where_it_was_known_here_before_its_intent_was_written() {
-    assert_eq!(told(true).await, never_sent());
+    assert_eq!(told(true).await, never_sent().into());
     let forgotten = told(false).await;
     assert!(
         matches!(forgotten, ChildState::Ended(End::Unknown { .. })),

@@ -28,7 +28,7 @@ async fn without_its_secret(namespace: &Value, deleted: bool, secret: bool) -> (
     }
     let end = flown(&mut scene, &saga, &executor, Duration::ZERO).await;
     lease.abort();
-    let Some(ChildState::Ended(End::Failed(failure))) = end else { panic!("{end:?}") };
+    let Some(End::Failed(failure)) = end else { panic!("{end:?}") };
     assert_eq!(failure.reached, Reached::Nothing);
     (failure.last, failure.message)
 }

@@ -13,7 +13,7 @@ use crate::{
         effects::request::{self, Flight},
         memory::attempt::never_sent,
     },
-    model::observation::{ChildState, End},
+    model::observation::End,
 };
 
 /// Returns a process that may call this machine, the action that calls a service on this machine,
@@ -45,7 +45,7 @@ pub(super) async fn flown(
     saga: &Value,
     executor: &str,
     late: Duration,
-) -> Option<ChildState> {
+) -> Option<End> {
     let (stored, valid) = (stored(saga), valid(saga));
     let Work::Http(action) = &valid.steps[0].action.work else { unreachable!() };
     let fresh_since = Instant::now().checked_sub(late).unwrap();
@@ -83,17 +83,11 @@ async fn a_request_that_is_late_leaves_only_where_a_live_read_shows_its_attempt(
     assert_eq!(*calls.lock().unwrap(), 0);
     scene.server.holds(SAGA, saga.clone());
     let end = flown(&mut scene, &saga, &executor, late).await;
-    assert!(
-        matches!(&end, Some(ChildState::Ended(End::Answered(answer))) if answer.status == 204),
-        "{end:?}"
-    );
+    assert!(matches!(&end, Some(End::Answered(answer)) if answer.status == 204), "{end:?}");
     assert_eq!(*calls.lock().unwrap(), 1);
     scene.server.holds_no_more(SAGA);
     scene.context.memory.attempts.look(&key(), |known| known.end = None);
     let end = flown(&mut scene, &saga, &executor, Duration::ZERO).await;
-    assert!(
-        matches!(end, Some(ChildState::Ended(End::Answered(_)))),
-        "what is fresh reads nothing: {end:?}"
-    );
+    assert!(matches!(end, Some(End::Answered(_))), "what is fresh reads nothing: {end:?}");
     lease.abort();
 }

@@ -24,7 +24,7 @@ use crate::{
         memory::memories::Memory,
         queue::{Queue, SagaRef},
     },
-    model::observation::{ChildState, End},
+    model::observation::End,
     objects::{attempt, job, pod},
 };
 
@@ -95,7 +95,7 @@ fn note_pod(memory: &Memory, event: &Event<Pod>, listed: &mut Vec<Pod>) {
 }
 
 /// Notes the end of a deleted child. A child that no longer names its attempt is found by its UID.
-fn child_gone(memory: &Memory, child: &impl Resource, end: ChildState) {
+fn child_gone(memory: &Memory, child: &impl Resource, end: End) {
     let uid = child.meta().uid.as_deref().unwrap_or_default();
     match attempt::attempt_of(child) {
         Some(key) => memory.attempts.child_gone(&key, uid, end),
@@ -125,10 +125,7 @@ pub(super) fn job_stream(
                 child_gone(
                     &listeners.memory,
                     job,
-                    ChildState::Ended(End::Unknown {
-                        message: "its Job was deleted".into(),
-                        retry_after: None,
-                    }),
+                    End::Unknown { message: "its Job was deleted".into(), retry_after: None },
                 );
             }
             Ok(event) => {

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use super::{
-    answer,
+    answer, exit_code,
     outputs::{self, with_outputs},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     engine::{planner::state::Pass, settlement::Settlement},
     expression::{scope::Scope, template::Template},
     model::{
-        observation::{Answer, ChildState, End, Failure, Reached},
+        observation::{Answer, End, Failure, Reached},
         saga::{Operation, Rule, ValidStep},
     },
     objects::http::verdict::{not_expected, said},
@@ -54,7 +54,7 @@ pub(crate) fn judge_answer(
         },
     };
     if !success {
-        return Settlement::of_end(not_expected(answer, direction, uncertain));
+        return not_expected(answer, direction, uncertain).into();
     }
     let read_body =
         |outputs: &Template| outputs.fields().iter().any(|field| field.expression.reads().body);
@@ -154,32 +154,26 @@ fn broke_off(answer: &Answer) -> Settlement {
     Settlement::unknown(message, answer.retry_after)
 }
 
-/// Returns the outcome of a child that succeeded or was answered, or `None` for any other state.
+/// Returns the outcome of an attempt whose child ended.
 pub(crate) fn judge_end(
     pass: &Pass<'_>,
     step: &ValidStep,
     status: &StepStatus,
     direction: Direction,
-    end: &ChildState,
-) -> Option<Settlement> {
+    end: &End,
+) -> Settlement {
     match end {
-        ChildState::Ended(End::Succeeded(outputs)) => Some(with_outputs(
-            pass,
-            direction,
-            outputs.clone().map_or(Ok(None), |map| Ok(Some(map))),
-        )),
-        ChildState::Ended(End::Answered(answer)) => {
-            Some(answer::judge_answer(pass, step, status, direction, answer))
+        End::Succeeded(outputs) => {
+            with_outputs(pass, direction, outputs.clone().map_or(Ok(None), |map| Ok(Some(map))))
         }
-        ChildState::Absent(_)
-        | ChildState::Active { .. }
-        | ChildState::Object { .. }
-        | ChildState::Saga(_)
-        | ChildState::Standing { .. }
-        | ChildState::Refused { .. }
-        | ChildState::Elsewhere { .. }
-        | ChildState::Ended(End::CalledOff { .. })
-        | ChildState::Ended(End::Failed(_))
-        | ChildState::Ended(End::Unknown { .. }) => None,
+        End::Answered(answer) => answer::judge_answer(pass, step, status, direction, answer),
+        End::Failed(failure) => {
+            let failure = failure.clone();
+            Settlement::failed(match step.operation(direction) {
+                Some(operation) => exit_code::judge_exit(operation, failure),
+                None => failure,
+            })
+        }
+        End::Unknown { .. } | End::CalledOff { .. } => end.clone().into(),
     }
 }

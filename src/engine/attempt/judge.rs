@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use super::{
     answer,
     child_saga::{self, Kin},
-    exit_code,
     object::{self, Sight, gave_up},
     progress, wait,
 };
@@ -26,10 +25,10 @@ use crate::{
     engine::{
         planner::{deadline, state::Pass},
         rules,
-        settlement::{STOP_POLL, Settlement, Verdict, failed, never_begun, unknown},
+        settlement::{STOP_POLL, Verdict, failed, never_begun, unknown},
     },
     model::{
-        observation::{Absence, ChildState, End, Reached, Trouble},
+        observation::{Absence, ChildState, Reached, Trouble},
         saga::{Operation, ValidStep, Work},
     },
     text::clip,
@@ -95,17 +94,9 @@ pub(crate) fn judge(
         return verdict;
     }
     match pass.seen.children.get(id) {
-        Some(
-            end @ (ChildState::Ended(End::Succeeded(_)) | ChildState::Ended(End::Answered(_))),
-        ) => answer::judge_end(pass, step, status, id.direction, end)
-            .map_or(Verdict::Wait, Verdict::Settled),
-        Some(ChildState::Ended(End::Failed(failure))) => {
-            Settlement::failed(exit_code::judge_exit(operation, failure.clone())).into()
+        Some(ChildState::Ended(end)) => {
+            answer::judge_end(pass, step, status, id.direction, end).into()
         }
-        Some(
-            end @ (ChildState::Ended(End::Unknown { .. })
-            | ChildState::Ended(End::CalledOff { .. })),
-        ) => Settlement::of_end(end.clone()).into(),
         Some(ChildState::Elsewhere { look_again_in }) => {
             pass.wake_at(later(pass.seen.now, *look_again_in));
             rules::request_of_another_executor()

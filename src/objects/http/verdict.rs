@@ -26,7 +26,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::Direction,
-    model::observation::{Answer, ChildState, End, Failure, Reached},
+    model::observation::{Answer, End, Failure, Reached},
     objects::rules,
     text::bounded_line,
 };
@@ -42,7 +42,7 @@ const GONE: &str = "a no, since a gateway says the same: where it means that not
 /// Returns the outcome of an answer that does not count as a success. `uncertain`: whether an
 /// earlier attempt in this direction is uncertain.
 #[must_use]
-pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> ChildState {
+pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> End {
     let Answer { status, retry_after, text, .. } = answer;
     let said = |why: &str| {
         if why.is_empty() {
@@ -52,17 +52,16 @@ pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> C
         }
     };
     let failed = |reached, last, retry_after, why| {
-        ChildState::Ended(End::Failed(Failure {
+        End::Failed(Failure {
             reached,
             last,
             exit_code: None,
             disrupted: false,
             retry_after,
             message: said(why),
-        }))
+        })
     };
-    let unknown =
-        |why| ChildState::Ended(End::Unknown { message: said(why), retry_after: *retry_after });
+    let unknown = |why| End::Unknown { message: said(why), retry_after: *retry_after };
     match status {
         200..=299 => failed(Reached::Accepted, true, None, "not what expect asks for"),
         425 | 429 => failed(Reached::Door, false, *retry_after, ""),
@@ -80,9 +79,9 @@ pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> C
 /// Returns the outcome of an answer to the first attempt of an action.
 #[cfg(test)]
 #[must_use]
-pub fn verdict(answer: &Answer) -> ChildState {
+pub fn verdict(answer: &Answer) -> End {
     if answer.is_good() {
-        ChildState::Ended(End::Succeeded(None))
+        End::Succeeded(None)
     } else {
         not_expected(answer, Direction::Action, false)
     }
@@ -160,11 +159,9 @@ mod tests {
     /// Returns the verdict as (outcome, reached, permanent).
     fn shape(status: u16) -> (&'static str, Option<Reached>, bool) {
         match verdict(&answer(status, None, "")) {
-            ChildState::Ended(End::Succeeded(_)) => ("Succeeded", None, false),
-            ChildState::Ended(End::Failed(failure)) => {
-                ("Failed", Some(failure.reached), failure.last)
-            }
-            ChildState::Ended(End::Unknown { .. }) => ("Unknown", None, false),
+            End::Succeeded(_) => ("Succeeded", None, false),
+            End::Failed(failure) => ("Failed", Some(failure.reached), failure.last),
+            End::Unknown { .. } => ("Unknown", None, false),
             other => panic!("{status} is {other:?}"),
         }
     }
@@ -186,15 +183,14 @@ mod tests {
 
     fn text(status: u16, body: &str) -> String {
         match verdict(&answer(status, None, body)) {
-            ChildState::Ended(End::Failed(Failure { message, .. }))
-            | ChildState::Ended(End::Unknown { message, .. }) => message,
+            End::Failed(Failure { message, .. }) | End::Unknown { message, .. } => message,
             other => panic!("{status} is {other:?}"),
         }
     }
 
     fn judged(status: u16, direction: Direction, uncertain: bool) -> Failure {
         match not_expected(&answer(status, Some("7"), ""), direction, uncertain) {
-            ChildState::Ended(End::Failed(failure)) => failure,
+            End::Failed(failure) => failure,
             other => panic!("{status} is {other:?}"),
         }
     }
@@ -211,7 +207,7 @@ mod tests {
     fn a_conflict_tells_nothing_while_an_earlier_attempt_may_be_under_way() {
         for direction in [Direction::Action, Direction::Compensation] {
             match not_expected(&answer(409, Some("7"), "in progress"), direction, true) {
-                ChildState::Ended(End::Unknown { message, retry_after }) => {
+                End::Unknown { message, retry_after } => {
                     let says = "the other side answered 409 Conflict: in progress (an earlier \
                         attempt may still be under way)";
                     assert_eq!(
@@ -288,8 +284,8 @@ mod tests {
 
     fn asked(status: u16, retry_after: &str) -> Option<Duration> {
         match verdict(&answer(status, Some(retry_after), "")) {
-            ChildState::Ended(End::Failed(failure)) => failure.retry_after,
-            ChildState::Ended(End::Unknown { retry_after, .. }) => retry_after,
+            End::Failed(failure) => failure.retry_after,
+            End::Unknown { retry_after, .. } => retry_after,
             other => panic!("{status} is {other:?}"),
         }
     }

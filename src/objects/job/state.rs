@@ -81,23 +81,24 @@ impl Family {
 }
 
 fn has_ended(pod: &Pod) -> bool {
-    !matches!(pod::state::state(pod, Duration::ZERO), ChildState::Active { .. })
+    pod::state::end(pod).is_some()
 }
 
 /// Returns the state of a Job that exists or was just seen. `age` is how long this process has
 /// known the Job; it is only passed on.
 #[must_use]
 pub fn state(job: &Job, family: &Family, age: Duration) -> ChildState {
-    end(job, family).unwrap_or_else(|| {
-        let (detail, trouble) = detail(job, family);
-        ChildState::Active { uid: job.metadata.uid.clone(), age, detail, trouble }
-    })
+    if let Some(end) = end(job, family) {
+        return ChildState::Ended(end);
+    }
+    let (detail, trouble) = detail(job, family);
+    ChildState::Active { uid: job.metadata.uid.clone(), age, detail, trouble }
 }
 
 /// Returns the outcome of a Job that is gone, by its last copy. Returns `None` while a pod of the
 /// Job may still run.
 #[must_use]
-pub fn gone(last: &Job, family: &Family) -> Option<ChildState> {
+pub fn gone(last: &Job, family: &Family) -> Option<End> {
     if runs(family) {
         return None;
     }
@@ -105,8 +106,12 @@ pub fn gone(last: &Job, family: &Family) -> Option<ChildState> {
     Some(match (verdict(last).map(|(verdict, _)| verdict), ends.as_slice()) {
         (Some(Verdict::Done), _) => done(last, family),
         (Some(Verdict::Failed), _) if !told_to_end(last) => failed(last, family),
-        (_, [PodEnd { state, .. }]) if is_single(last) && all_known(last, family) => state.clone(),
-        _ if has_all(last, family) => ChildState::Ended(End::Succeeded(outputs(last, family))),
+        (_, [PodEnd { state: ChildState::Ended(end), .. }])
+            if is_single(last) && all_known(last, family) =>
+        {
+            end.clone()
+        }
+        _ if has_all(last, family) => End::Succeeded(outputs(last, family)),
         _ if never_started(last, family) => {
             nothing(&ends, "was deleted before a pod of it started".into())
         }
@@ -164,7 +169,7 @@ pub fn succeeded(job: &Job) -> bool {
 }
 
 /// Returns the outcome of the attempt, if it has ended.
-fn end(job: &Job, family: &Family) -> Option<ChildState> {
+fn end(job: &Job, family: &Family) -> Option<End> {
     match verdict(job) {
         Some((_, finished)) if !finished && runs(family) => None,
         Some((Verdict::Done, _)) if told_to_end(job) && runs(family) => None,
@@ -178,9 +183,8 @@ fn end(job: &Job, family: &Family) -> Option<ChildState> {
 }
 
 /// Returns the outcome of the only pod that the Job ever had, if the pod has ended.
-fn of_single(family: &Family) -> Option<ChildState> {
-    Some(pod::state::state(only_pod(family)?, Duration::ZERO))
-        .filter(|state| !matches!(state, ChildState::Active { .. }))
+fn of_single(family: &Family) -> Option<End> {
+    pod::state::end(only_pod(family)?)
 }
 
 /// Returns the only pod that the Job ever had, unless the pod is terminating.
@@ -194,16 +198,16 @@ fn only_pod(family: &Family) -> Option<&Pod> {
 /// running. The duration is described at
 /// [`pod::state::held_up`](crate::objects::pod::state::held_up).
 #[must_use]
-pub fn held_up(job: &Job, family: &Family) -> Option<(ChildState, Duration)> {
+pub fn held_up(job: &Job, family: &Family) -> Option<(End, Duration)> {
     let awaited =
         verdict(job).is_none() && is_single(job) && !is_suspended(job) && !is_deleted(job);
     only_pod(family).filter(|_| awaited).and_then(pod::state::held_up)
 }
 
 /// Returns the outcome of a Job that reports success.
-fn done(job: &Job, family: &Family) -> ChildState {
+fn done(job: &Job, family: &Family) -> End {
     if rules::is_done(told_to_end(job), has_all(job, family)) {
-        return ChildState::Ended(End::Succeeded(outputs(job, family)));
+        return End::Succeeded(outputs(job, family));
     }
     unknown(
         &ends(family),
@@ -234,7 +238,7 @@ struct PodEnd<'a> {
 
 /// Returns the state of every pod, the oldest first. Running pods are `Active`.
 fn ends(family: &Family) -> Vec<PodEnd<'_>> {
-    let gone = family.gone.iter().map(|pod| PodEnd { pod, state: pod::state::gone(pod) });
+    let gone = family.gone.iter().map(|pod| PodEnd { pod, state: pod::state::gone(pod).into() });
     let there =
         family.pods.iter().map(|pod| PodEnd { pod, state: pod::state::state(pod, Duration::ZERO) });
     let mut ends: Vec<_> = gone.chain(there).collect();
@@ -247,7 +251,7 @@ fn ends(family: &Family) -> Vec<PodEnd<'_>> {
 
 /// Returns the outcome of a Job that failed. The newest pod that failed on its own gives the
 /// message and the exit code.
-fn failed(job: &Job, family: &Family) -> ChildState {
+fn failed(job: &Job, family: &Family) -> End {
     let ends = ends(family);
     let says_no = |end: &&PodEnd<'_>| {
         matches!(
@@ -274,7 +278,7 @@ fn failed(job: &Job, family: &Family) -> ChildState {
         } else {
             Reached::Work
         };
-        return ChildState::Ended(End::Failed(Failure { reached, message, ..failure.clone() }));
+        return End::Failed(Failure { reached, message, ..failure.clone() });
     }
     let why = verdict_of(job)
         .and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
@@ -283,7 +287,7 @@ fn failed(job: &Job, family: &Family) -> ChildState {
 }
 
 /// Returns the failure of a Job of which no pod ever started.
-fn nothing(ends: &[PodEnd<'_>], why: String) -> ChildState {
+fn nothing(ends: &[PodEnd<'_>], why: String) -> End {
     let of = |end: &PodEnd<'_>| {
         if let ChildState::Ended(End::Failed(failure)) = &end.state {
             Some(failure.clone())
@@ -295,18 +299,18 @@ fn nothing(ends: &[PodEnd<'_>], why: String) -> ChildState {
         !ends.is_empty() && ends.iter().all(|end| of(end).is_some_and(|failure| failure.disrupted));
     let message = ends.iter().rev().find_map(of).map_or(why, |failure| failure.message);
     let reached = Reached::Nothing;
-    ChildState::Ended(End::Failed(Failure {
+    End::Failed(Failure {
         reached,
         last: false,
         exit_code: None,
         disrupted,
         retry_after: None,
         message: one_line(&message),
-    }))
+    })
 }
 
 /// Returns the unknown outcome of a Job of which a pod may have done its work.
-fn unknown(ends: &[PodEnd<'_>], why: String) -> ChildState {
+fn unknown(ends: &[PodEnd<'_>], why: String) -> End {
     let of = |end: &PodEnd<'_>| {
         if let ChildState::Ended(End::Unknown { message, .. }) = &end.state {
             Some(message.clone())
@@ -315,7 +319,7 @@ fn unknown(ends: &[PodEnd<'_>], why: String) -> ChildState {
         }
     };
     let said = ends.iter().rev().find_map(of);
-    ChildState::Ended(End::Unknown { message: one_line(&said.unwrap_or(why)), retry_after: None })
+    End::Unknown { message: one_line(&said.unwrap_or(why)), retry_after: None }
 }
 
 /// Returns whether it is certain that no pod of the Job ever started.

@@ -61,17 +61,18 @@ const HELD_UP_AFTER: Duration = Duration::from_secs(30);
 /// known the Pod; it is only passed on.
 #[must_use]
 pub fn state(pod: &Pod, age: Duration) -> ChildState {
-    end(pod).unwrap_or_else(|| {
-        let (detail, trouble) = detail(pod);
-        ChildState::Active { uid: pod.metadata.uid.clone(), age, detail, trouble }
-    })
+    if let Some(end) = end(pod) {
+        return ChildState::Ended(end);
+    }
+    let (detail, trouble) = detail(pod);
+    ChildState::Active { uid: pod.metadata.uid.clone(), age, detail, trouble }
 }
 
 /// Returns the outcome of a Pod that is gone. `last` must be the copy that the deletion event
 /// delivered, which holds the last status of the Pod. An earlier copy proves nothing about a Pod
 /// that had not ended: the Pod may have been bound to a node since.
 #[must_use]
-pub fn gone(last: &Pod) -> ChildState {
+pub fn gone(last: &Pod) -> End {
     match end(last) {
         Some(end) => end,
         None if never_bound(last) && !may_have_started(last) => nothing(last),
@@ -98,11 +99,9 @@ pub fn stuck(pod: &Pod, now: Timestamp) -> Option<String> {
 }
 
 /// Returns the outcome of the attempt, if it has ended.
-fn end(pod: &Pod) -> Option<ChildState> {
+pub fn end(pod: &Pod) -> Option<End> {
     match phase(pod).as_str() {
-        "Succeeded" if zero_means_done(pod) => {
-            Some(ChildState::Ended(End::Succeeded(exit(pod).and_then(handed_on))))
-        }
+        "Succeeded" if zero_means_done(pod) => Some(End::Succeeded(exit(pod).and_then(handed_on))),
         "Succeeded" => Some(told_and_done(pod)),
         "Failed" => Some(end_of_failed(pod)),
         // The API server binds no terminating Pod to a node. A finalizer keeps this Pod.
@@ -112,7 +111,7 @@ fn end(pod: &Pod) -> Option<ChildState> {
 }
 
 /// Returns the outcome of a Pod in the phase `Failed`.
-fn end_of_failed(pod: &Pod) -> ChildState {
+fn end_of_failed(pod: &Pod) -> End {
     if never_started(pod) {
         return nothing(pod);
     }
@@ -131,7 +130,7 @@ fn end_of_failed(pod: &Pod) -> ChildState {
 }
 
 /// Returns the failure of an init container of a template, if the init container failed on its own.
-fn end_of_init(pod: &Pod) -> Option<ChildState> {
+fn end_of_init(pod: &Pod) -> Option<End> {
     let (name, exit) = pod::init::failed(pod)
         .filter(|(_, exit)| !step_may_have_started(pod) && !from_outside(pod, exit))?;
     let reason =
@@ -140,12 +139,12 @@ fn end_of_init(pod: &Pod) -> Option<ChildState> {
         &format!("init container {}: exit code {}{reason}", one_line(name), exit.exit_code),
         said(exit),
     );
-    Some(ChildState::Ended(End::Failed(failure(Reached::Answer, message))))
+    Some(End::Failed(failure(Reached::Answer, message)))
 }
 
 /// Returns the unknown outcome of a Pod whose container exited with 0 after the Pod was told to
 /// stop.
-fn told_and_done(pod: &Pod) -> ChildState {
+fn told_and_done(pod: &Pod) -> End {
     const WHAT: &str = "was ended with exit code 0 and may have done its work (finishesOnSigterm: \
         true would say that it has)";
     unknown(with_cause(WHAT, pod))
@@ -155,11 +154,11 @@ fn told_and_done(pod: &Pod) -> ChildState {
 /// Any other exit code counts only while another container keeps the Pod running and nothing is
 /// known to end the Pod. The exit code of a signal does not count: it may be the first sign of an
 /// eviction.
-fn end_before_phase(pod: &Pod) -> Option<ChildState> {
+fn end_before_phase(pod: &Pod) -> Option<End> {
     let exit = exit(pod)?;
     let own = own_exit(pod);
     if own.is_some_and(|own| own.exit_code == 0) {
-        return Some(ChildState::Ended(End::Succeeded(own.and_then(handed_on))));
+        return Some(End::Succeeded(own.and_then(handed_on)));
     }
     if by_signal(exit) || !other_runs(pod) || deleting(pod) || from_outside(pod, exit) {
         return None;
@@ -172,7 +171,7 @@ fn end_before_phase(pod: &Pod) -> Option<ChildState> {
 /// all its containers the same grace period. If the other container still runs after that time, the
 /// signal did not come from outside.
 #[must_use]
-pub fn held_up(pod: &Pod) -> Option<(ChildState, Duration)> {
+pub fn held_up(pod: &Pod) -> Option<(End, Duration)> {
     let own = own_exit(pod)
         .filter(|own| by_signal(own) && !deleting(pod) && other_runs(pod) && end(pod).is_none())?;
     let grace = pod
@@ -212,34 +211,31 @@ fn said(exit: &ContainerStateTerminated) -> Option<&str> {
 }
 
 /// Returns the outcome that the container's own exit code gives.
-fn answer(exit: &ContainerStateTerminated) -> ChildState {
+fn answer(exit: &ContainerStateTerminated) -> End {
     if exit.exit_code == 0 {
-        return ChildState::Ended(End::Succeeded(handed_on(exit)));
+        return End::Succeeded(handed_on(exit));
     }
     let reason =
         line(exit.reason.as_ref()).map(|reason| format!(" ({reason})")).unwrap_or_default();
     let message = ending_in(&format!("exit code {}{reason}", exit.exit_code), said(exit));
-    ChildState::Ended(End::Failed(Failure {
-        exit_code: Some(exit.exit_code),
-        ..failure(Reached::Answer, message)
-    }))
+    End::Failed(Failure { exit_code: Some(exit.exit_code), ..failure(Reached::Answer, message) })
 }
 
 /// Returns the failure of a Pod in which no container started.
-fn nothing(pod: &Pod) -> ChildState {
+fn nothing(pod: &Pod) -> End {
     let what = if never_bound(pod) { "was bound to no node" } else { "no container started" };
-    ChildState::Ended(End::Failed(Failure {
+    End::Failed(Failure {
         disrupted: disrupted(pod),
         ..failure(Reached::Nothing, with_cause(what, pod))
-    }))
+    })
 }
 
 const fn failure(reached: Reached, message: String) -> Failure {
     Failure { reached, last: false, exit_code: None, disrupted: false, retry_after: None, message }
 }
 
-const fn unknown(message: String) -> ChildState {
-    ChildState::Ended(End::Unknown { message, retry_after: None })
+const fn unknown(message: String) -> End {
+    End::Unknown { message, retry_after: None }
 }
 
 /// Returns the end of the container if its own program ended it.

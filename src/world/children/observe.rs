@@ -10,7 +10,7 @@ use super::values;
 use crate::{
     api::{ActiveAttempt, names::AttemptId},
     clock::{between, later},
-    model::observation::{Absence, ChildState},
+    model::observation::{Absence, ChildState, End},
     objects::{
         child::{
             DELETION_POLL, WATCH_LAG, after_another, after_job, given_up, is_child, is_late,
@@ -70,7 +70,7 @@ impl Found {
         }
     }
 
-    fn name_conflict(&self) -> ChildState {
+    fn name_conflict(&self) -> End {
         match self {
             Self::Pod(pod) => name_conflict(pod.as_ref()),
             Self::Job(job) => name_conflict(job.as_ref()),
@@ -138,7 +138,7 @@ fn determine(
     let (end, gone) =
         (replica.cache.note(attempt).end.clone(), replica.cache.note(attempt).gone.clone());
     if let Some(end) = end {
-        return Some((end, None));
+        return Some((end.into(), None));
     }
     let child = known.child.map(|(_, number)| pod_uid(number)).or_else(|| active.child_uid.clone());
     let another = |found: &Found| child.as_deref().is_some_and(|child| found.uid() != Some(child));
@@ -167,19 +167,19 @@ fn determine(
         Some(_) | None if query::runs_a_job(world, attempt) => match &child {
             Some(child) => {
                 rest(world, number, child);
-                after_going(world, number, attempt, child).or(gone)
+                after_going(world, number, attempt, child).or(gone.map(ChildState::Ended))
             }
-            None => gone,
+            None => gone.map(ChildState::Ended),
         },
-        Some(_) | None => gone,
+        Some(_) | None => gone.map(ChildState::Ended),
     };
     Some(match (live, gone) {
-        (_, Some(active @ ChildState::Active { .. })) => (active, Some(WATCH_LAG)),
-        (_, Some(gone)) => {
-            world.replicas.get_mut(number)?.cache.note(attempt).end = Some(gone.clone());
-            (gone, None)
+        (_, Some(ChildState::Ended(end))) => {
+            world.replicas.get_mut(number)?.cache.note(attempt).end = Some(end.clone());
+            (end.into(), None)
         }
-        (Some(found), None) if child.is_none() => (found.name_conflict(), None),
+        (_, Some(active)) => (active, Some(WATCH_LAG)),
+        (Some(found), None) if child.is_none() => (found.name_conflict().into(), None),
         (Some(_) | None, None) => (absent(&known, now), None),
     })
 }
@@ -198,7 +198,7 @@ fn seen(
     let known = replica.memory_of(attempt, now);
     let own = known.child.map(|(_, number)| pod_uid(number));
     if !found.is_child(&saga, &id, [own.as_deref(), active.child_uid.as_deref()]) {
-        return Some((found.name_conflict(), None));
+        return Some((found.name_conflict().into(), None));
     }
     known.refused = None;
     let (since, _) = *known.child.get_or_insert((now, found.uid().and_then(pod_number)?));
@@ -211,7 +211,7 @@ fn seen(
     let note = world.replicas.get_mut(number)?.cache.note(attempt);
     let deleting_for = deleting.then(|| between(*note.deleting_since.get_or_insert(now), now));
     if let Some(end) = given_up(stuck, deleting_for) {
-        return Some((end, None));
+        return Some((end.into(), None));
     }
     let state = state(world, found, &family, age);
     if !matches!(state, ChildState::Active { .. }) {
@@ -222,7 +222,7 @@ fn seen(
         && only_kept(job, &family)
         && let Some(end) = job::state::gone(job, &with_live_pods(world, found, family))
     {
-        return Some((end, None));
+        return Some((end.into(), None));
     }
     Some((state, deleting.then_some(DELETION_POLL)))
 }

@@ -13,7 +13,7 @@ use super::{
     values,
 };
 use crate::{
-    model::observation::{ChildState, End},
+    model::observation::End,
     objects::{attempt::attempt_of, pod},
     world::state::{
         attempt::AttemptRef,
@@ -25,7 +25,7 @@ use crate::{
 
 /// Records how a deleted child ended, by its last copy. The end is recorded if the replica knows
 /// this child, or if the replica knows no child of the attempt and the copy names the attempt.
-fn child_gone(replica: &mut Replica, child: &impl Resource, attempt: AttemptRef, end: ChildState) {
+fn child_gone(replica: &mut Replica, child: &impl Resource, attempt: AttemptRef, end: End) {
     let Some(known) = replica.memory.iter().find(|known| known.attempt == attempt) else {
         // A replica remembers nothing of an attempt that it never reconciled.
         return replica.cache.proofs.retain(|proof| *proof != attempt);
@@ -82,12 +82,7 @@ fn show_to(world: &mut World, replica: usize, number: u32, before: Option<&Store
     }
     if let Some(job) = gone_job {
         let message = "its Job was deleted".into();
-        child_gone(
-            replica,
-            job.as_ref(),
-            attempt,
-            ChildState::Ended(End::Unknown { message, retry_after: None }),
-        );
+        child_gone(replica, job.as_ref(), attempt, End::Unknown { message, retry_after: None });
     }
     replica.triggered |= news_of_pod || news_of_job;
 }

@@ -8,7 +8,7 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use super::hash::StateHash;
 use crate::{
     clock::between,
-    model::observation::{ChildState, End, Failure},
+    model::observation::{End, Failure},
     objects::child::{STUCK_SINCE, WATCH_LAG},
     world::state::{
         cache::{ChildCache, Note},
@@ -233,15 +233,15 @@ fn job_into(world: &World, hash: &mut StateHash<'_>, job: &Job) {
 }
 
 /// Writes which end is recorded. Texts do not count.
-fn end_into(hash: &mut StateHash<'_>, told: Option<&ChildState>) {
+fn end_into(hash: &mut StateHash<'_>, told: Option<&End>) {
     match told {
         None => hash.put(0),
-        Some(ChildState::Ended(End::Succeeded(_))) => hash.put(1),
-        Some(ChildState::Ended(End::Unknown { .. })) => hash.put(2),
-        Some(ChildState::Ended(End::Failed(Failure { reached, exit_code, .. }))) => {
+        Some(End::Succeeded(_)) => hash.put(1),
+        Some(End::Unknown { .. }) => hash.put(2),
+        Some(End::Failed(Failure { reached, exit_code, .. })) => {
             hash.put(3 + *reached as u64);
             hash.number(exit_code.map_or(-1, Into::into));
         }
-        Some(_) => hash.put(99),
+        Some(End::Answered(_) | End::CalledOff { .. }) => hash.put(99),
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
 use super::attempt::AttemptRef;
-use crate::{model::observation::ChildState, objects::job::pods::JobPods};
+use crate::{model::observation::End, objects::job::pods::JobPods};
 
 /// What one replica was shown, and remembers.
 #[derive(Clone, Debug, Default)]
@@ -27,11 +27,11 @@ pub(in crate::world) struct ChildCache {
 pub(in crate::world) struct Note {
     pub(in crate::world) attempt: AttemptRef,
     /// How the child ended, by its last copy, if the watch reported its deletion.
-    pub(in crate::world) gone: Option<ChildState>,
+    pub(in crate::world) gone: Option<End>,
     /// When the replica first knew that the child is terminating.
     pub(in crate::world) deleting_since: Option<Timestamp>,
     /// How the child ended, if only this replica knows.
-    pub(in crate::world) end: Option<ChildState>,
+    pub(in crate::world) end: Option<End>,
 }
 
 impl ChildCache {

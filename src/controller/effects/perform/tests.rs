@@ -93,7 +93,7 @@ fn each_notice_is_an_event_of_its_own_that_the_api_server_takes() {
 /// An attempt to create a Pod right after a status write, against an API server that gives these
 /// answers, one after the other. How often it is tried, the methods that were asked for, the last
 /// word, and how the attempt ended for this process.
-async fn tried(age: Duration, answers: &[u16]) -> (Vec<Method>, Next, Option<ChildState>) {
+async fn tried(age: Duration, answers: &[u16]) -> (Vec<Method>, Next, Option<End>) {
     let (context, asked, last) = tried_as(&json!({"pod": {"image": "charge"}}), age, answers).await;
     (asked, last, context.memory.attempts.look(&key(), |known| known.end.clone()))
 }
@@ -177,16 +177,10 @@ async fn a_creation_whose_answer_may_be_lost_does_not_leave_late_however_fresh_i
 #[tokio::test]
 async fn a_final_refusal_says_nothing_of_an_earlier_creation_that_was_answered_to_nobody() {
     let (_, _, end) = tried(Duration::ZERO, &[422]).await;
-    assert!(
-        matches!(
-            end,
-            Some(ChildState::Ended(End::Failed(Failure { reached: Reached::Nothing, .. })))
-        ),
-        "{end:?}"
-    );
+    assert!(matches!(end, Some(End::Failed(Failure { reached: Reached::Nothing, .. }))), "{end:?}");
     let (asked, _, end) = tried(Duration::ZERO, &[504, 422]).await;
     assert!(
-        asked.len() == 2 && matches!(end, Some(ChildState::Ended(End::Unknown { .. }))),
+        asked.len() == 2 && matches!(end, Some(End::Unknown { .. })),
         "the first one may have made it: {end:?}"
     );
 }

@@ -169,7 +169,7 @@ async fn call(
     caller: &HttpCaller,
     request: &HttpRequest,
     time_limit: Duration,
-) -> (ChildState, Sent) {
+) -> (CallOutcome, Sent) {
     let sent = Sent::default();
     let state = caller
         .call(
@@ -182,14 +182,23 @@ async fn call(
         )
         .await;
     // As the engine judges an answer where the step asks for nothing else.
-    let judged =
-        if let ChildState::Ended(End::Answered(answer)) = &state { verdict(answer) } else { state };
+    let judged = if let CallOutcome::Ended(End::Answered(answer)) = &state {
+        CallOutcome::Ended(verdict(answer))
+    } else {
+        state
+    };
     (judged, sent)
+}
+
+/// Returns the end of a call that was not refused.
+fn end(outcome: &CallOutcome) -> End {
+    let CallOutcome::Ended(end) = outcome else { panic!("{outcome:?}") };
+    end.clone()
 }
 
 /// Calls with longer and longer limits until one was long enough to get the request out on this
 /// machine.
-async fn call_until_sent(request: &HttpRequest) -> ChildState {
+async fn call_until_sent(request: &HttpRequest) -> CallOutcome {
     for limit in [50, 500, 5_000, 50_000].map(Duration::from_millis) {
         let (state, sent) = call(&caller(), request, limit).await;
         if sent.may_have_left() {
@@ -201,9 +210,9 @@ async fn call_until_sent(request: &HttpRequest) -> ChildState {
 }
 
 /// `last` and the message of a failure before anything was sent.
-fn nothing_reached(state: &ChildState) -> (bool, &str) {
+fn nothing_reached(state: &CallOutcome) -> (bool, &str) {
     match state {
-        ChildState::Ended(End::Failed(Failure {
+        CallOutcome::Ended(End::Failed(Failure {
             reached: Reached::Nothing,
             last,
             message,
@@ -213,9 +222,9 @@ fn nothing_reached(state: &ChildState) -> (bool, &str) {
     }
 }
 
-fn unknown_message(state: &ChildState) -> &str {
+fn unknown_message(state: &CallOutcome) -> &str {
     match state {
-        ChildState::Ended(End::Unknown { message, .. }) => message,
+        CallOutcome::Ended(End::Unknown { message, .. }) => message,
         other => panic!("{other:?}"),
     }
 }
@@ -232,7 +241,7 @@ async fn a_request_arrives_as_it_was_built_and_its_answer_counts() {
     })
     .await;
     let (state, sent) = call(&caller(), &with_secret(post(other.url())), LONG).await;
-    assert_eq!(state, ChildState::Ended(End::Succeeded(None)));
+    assert_eq!(state, CallOutcome::Ended(End::Succeeded(None)));
     assert!(sent.may_have_left());
     let request = requests.recv().await.unwrap();
     let (head, body) = request.split_once("\r\n\r\n").unwrap();

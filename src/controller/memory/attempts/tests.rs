@@ -9,8 +9,8 @@ fn key(uid: &str, number: i64) -> AttemptKey {
     (uid.into(), AttemptId { step: "charge".into(), direction: Direction::Action, number })
 }
 
-fn unknown() -> ChildState {
-    ChildState::Ended(End::Unknown { message: "lost".into(), retry_after: None })
+fn unknown() -> End {
+    End::Unknown { message: "lost".into(), retry_after: None }
 }
 
 /// A request that never ends by itself.
@@ -18,18 +18,18 @@ fn endless() -> AbortHandle {
     tokio::spawn(std::future::pending::<()>()).abort_handle()
 }
 
-fn end(attempts: &Attempts, key: &AttemptKey) -> Option<ChildState> {
+fn end(attempts: &Attempts, key: &AttemptKey) -> Option<End> {
     attempts.look(key, |known| known.end.clone())
 }
 
 #[test]
 fn a_request_that_ended_is_not_forgotten_because_the_list_of_sagas_is_older_than_its_saga() {
     let attempts = Attempts::default();
-    attempts.ended(&key("new", 1), ChildState::Ended(End::Succeeded(None)));
+    attempts.ended(&key("new", 1), End::Succeeded(None));
     attempts.forget(|_| false);
     assert_eq!(
         end(&attempts, &key("new", 1)),
-        Some(ChildState::Ended(End::Succeeded(None))),
+        Some(End::Succeeded(None)),
         "it would be sent again"
     );
 }
@@ -63,7 +63,7 @@ async fn what_was_sent_before_the_end_of_the_process_is_unknown_and_nothing_is_s
     );
     assert_eq!(attempts.abort_all().len(), 2);
     assert!(
-        matches!(end(&attempts, &key("a", 1)), Some(ChildState::Ended(End::CalledOff { .. }))),
+        matches!(end(&attempts, &key("a", 1)), Some(End::CalledOff { .. })),
         "it would count as never sent, or cost an attempt"
     );
     assert_eq!(end(&attempts, &key("a", 2)), Some(never_sent()));
@@ -76,16 +76,16 @@ async fn what_was_sent_before_the_end_of_the_process_is_unknown_and_nothing_is_s
 }
 
 /// The end of an attempt of which nothing could be begun.
-fn refused() -> ChildState {
+fn refused() -> End {
     let message = "forbidden".into();
-    ChildState::Ended(End::Failed(Failure {
+    End::Failed(Failure {
         reached: Reached::Nothing,
         last: true,
         exit_code: None,
         disrupted: false,
         retry_after: None,
         message,
-    }))
+    })
 }
 
 #[tokio::test]

@@ -210,11 +210,7 @@ async fn what_the_watch_saw_to_be_done_stays_so_although_it_lost_its_label_and_i
         matches!(scene.look(Some("p")).await.unwrap(), ChildState::Ended(End::Unknown { .. })),
         "it may have ended because it was told to"
     );
-    scene
-        .context
-        .memory
-        .attempts
-        .look(&scene.key, |known| known.gone = Some(ChildState::Ended(End::Succeeded(None))));
+    scene.context.memory.attempts.look(&scene.key, |known| known.gone = Some(End::Succeeded(None)));
     assert_eq!(scene.look(Some("p")).await.unwrap(), ChildState::Ended(End::Succeeded(None)));
 }
 

@@ -64,11 +64,7 @@ fn answers_are_told_from_what_nobody_knows_and_from_what_never_left() {
         retry_after: None,
     };
     let of = |status| {
-        CallEnd::of(
-            &ChildState::Ended(End::Answered(std::sync::Arc::new(answer(status)))),
-            true,
-            Some(status),
-        )
+        CallEnd::of(&End::Answered(std::sync::Arc::new(answer(status))), true, Some(status))
     };
     for status in 200..500 {
         assert_eq!(of(status), CallEnd::Answered, "{status}");
@@ -84,11 +80,8 @@ fn answers_are_told_from_what_nobody_knows_and_from_what_never_left() {
         retry_after: None,
         message: String::new(),
     };
-    assert_eq!(
-        CallEnd::of(&ChildState::Ended(End::Failed(unreached)), false, None),
-        CallEnd::NotSent
-    );
-    let lost = ChildState::Ended(End::Unknown { message: String::new(), retry_after: None });
+    assert_eq!(CallEnd::of(&End::Failed(unreached), false, None), CallEnd::NotSent);
+    let lost = End::Unknown { message: String::new(), retry_after: None };
     assert_eq!(
         (CallEnd::of(&lost, true, None), CallEnd::of(&lost, false, None)),
         (CallEnd::Unknown, CallEnd::NotSent)

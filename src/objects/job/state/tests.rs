@@ -153,9 +153,9 @@ fn seen(job: Value, family: Family) -> String {
 /// How a Job ended that is gone, by its last copy, the same of what is kept of it and of its pods.
 fn ended(last: Value, family: Family) -> Option<String> {
     let last = read(last);
-    let end = gone(&last, &family).as_ref().map(told);
+    let end = gone(&last, &family).map(|end| told(&end.into()));
     let (small, kept) = stripped(last, family);
-    assert_eq!(gone(&small, &kept).as_ref().map(told), end, "stripped");
+    assert_eq!(gone(&small, &kept).map(|end| told(&end.into())), end, "stripped");
     end
 }
 

@@ -212,7 +212,7 @@ fn an_end_by_a_signal_that_another_container_holds_up_is_taken_once_an_end_from_
         held_up(&whole)
     };
     let (end, after) = of(held(137)).unwrap();
-    assert!(fits(&end, &Answer("exit code 137 (Error)")), "{end:?}");
+    assert!(fits(&end.clone().into(), &Answer("exit code 137 (Error)")), "{end:?}");
     assert_eq!(after, Duration::from_mins(1), "its grace of 30 s, and as much again");
     let mut patient = held(143);
     patient["spec"]["terminationGracePeriodSeconds"] = json!(600);

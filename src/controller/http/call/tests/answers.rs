@@ -7,7 +7,7 @@ async fn a_definite_no_is_told_with_its_reason() {
     let other =
         Other::answering("HTTP/1.1 409 Conflict\r\ncontent-length: 13\r\n\r\ncard declined").await;
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
-    let ChildState::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
+    let CallOutcome::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
     assert_eq!((failure.reached, failure.last), (Reached::Answer, true));
     assert_eq!(failure.message, "the other side answered 409 Conflict: card declined");
 }
@@ -22,7 +22,7 @@ async fn a_service_that_is_down_asks_for_patience() {
     let message = "the other side answered 503 Service Unavailable".into();
     assert_eq!(
         state,
-        ChildState::Ended(End::Unknown { message, retry_after: Some(Duration::from_mins(2)) })
+        CallOutcome::Ended(End::Unknown { message, retry_after: Some(Duration::from_mins(2)) })
     );
     assert_eq!(other.connections().await, 1, "nobody tries again by himself");
 }
@@ -32,7 +32,7 @@ async fn a_date_to_wait_for_counts_from_the_answer() {
     let answer = "HTTP/1.1 429 Too Many Requests\r\nretry-after: Sun, 01 Mar 2026 12:00:30 \
         GMT\r\ncontent-length: 0\r\n\r\n";
     let (state, _) = call(&caller(), &post(Other::answering(answer).await.url()), LONG).await;
-    let ChildState::Ended(End::Failed(Failure {
+    let CallOutcome::Ended(End::Failed(Failure {
         reached: Reached::Door,
         last: false,
         retry_after: Some(wait),
@@ -57,13 +57,17 @@ async fn to_a_circuit_any_4xx_is_an_answer_and_what_was_never_sent_is_nothing() 
         let other =
             Other::answering(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await;
         let (state, sent) = call(&caller(), &post(other.url()), LONG).await;
-        assert_eq!(CallEnd::of(&state, sent.may_have_left(), sent.status()), expected, "{state:?}");
+        assert_eq!(
+            CallEnd::of(&end(&state), sent.may_have_left(), sent.status()),
+            expected,
+            "{state:?}"
+        );
     }
     // Nobody listens there any more.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (state, sent) = call(&caller(), &post(format!("http://{address}/")), LONG).await;
     assert_eq!(
-        CallEnd::of(&state, sent.may_have_left(), sent.status()),
+        CallEnd::of(&end(&state), sent.may_have_left(), sent.status()),
         CallEnd::NotSent,
         "{state:?}"
     );
@@ -85,7 +89,7 @@ async fn a_redirect_is_not_followed() {
         ))
         .await;
         let (state, _) = call(&caller(), &post(first.url()), LONG).await;
-        let ChildState::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
+        let CallOutcome::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
         assert_eq!((failure.reached, failure.last), (Reached::Answer, true));
         assert!(failure.message.contains("redirects are not followed"), "{}", failure.message);
     }
@@ -100,6 +104,6 @@ async fn hints_before_the_answer_are_passed_over() {
     .await;
     assert_eq!(
         call(&caller(), &post(other.url()), LONG).await.0,
-        ChildState::Ended(End::Succeeded(None))
+        CallOutcome::Ended(End::Succeeded(None))
     );
 }

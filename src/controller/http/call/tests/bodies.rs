@@ -19,7 +19,7 @@ async fn a_body_without_end_is_cut() {
     })
     .await;
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
-    let ChildState::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
+    let CallOutcome::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
     assert_eq!(
         failure.message,
         format!("the other side answered 409 Conflict: {}…", "x".repeat(255))
@@ -56,12 +56,12 @@ async fn once_the_status_came_a_broken_body_changes_nothing() {
     let done = Other::answering("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await;
     assert_eq!(
         call(&caller(), &post(done.url()), LONG).await.0,
-        ChildState::Ended(End::Succeeded(None))
+        CallOutcome::Ended(End::Succeeded(None))
     );
     let declined =
         Other::answering("HTTP/1.1 409 Conflict\r\ncontent-length: 100\r\n\r\nhalf").await;
     let (state, _) = call(&caller(), &post(declined.url()), LONG).await;
-    let ChildState::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
+    let CallOutcome::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
     assert_eq!(failure.message, "the other side answered 409 Conflict: half");
 }
 
@@ -83,14 +83,14 @@ async fn a_body_that_outlasts_the_limit_changes_nothing() {
     for limit in [100, 1_000, 10_000].map(Duration::from_millis) {
         let (state, _) = call(&caller(), &post(other.url()), limit).await;
         // On a slow machine the status may come after a short limit: a longer one is tried.
-        if state == ChildState::Ended(End::Succeeded(None)) {
+        if state == CallOutcome::Ended(End::Succeeded(None)) {
             return assert!(tells.try_recv().is_ok());
         }
         assert!(
             matches!(
                 state,
-                ChildState::Ended(End::Unknown { .. })
-                    | ChildState::Ended(End::Failed(Failure { reached: Reached::Nothing, .. }))
+                CallOutcome::Ended(End::Unknown { .. })
+                    | CallOutcome::Ended(End::Failed(Failure { reached: Reached::Nothing, .. }))
             ),
             "{state:?}"
         );

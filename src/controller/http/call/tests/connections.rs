@@ -22,7 +22,7 @@ async fn every_attempt_has_its_own_connection() {
     for _ in 0..3 {
         assert_eq!(
             call(&caller, &post(other.url()), LONG).await.0,
-            ChildState::Ended(End::Succeeded(None))
+            CallOutcome::Ended(End::Succeeded(None))
         );
     }
     assert_eq!(other.connections().await, 3);

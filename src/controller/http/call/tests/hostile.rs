@@ -236,7 +236,7 @@ async fn what_is_allowed_is_reached_in_every_spelling() {
         let url = format!("http://{host}:{}/", witness.address.port());
         assert_eq!(
             call(&caller, &post(url), LONG).await.0,
-            ChildState::Ended(End::Succeeded(None)),
+            CallOutcome::Ended(End::Succeeded(None)),
             "{host:?}"
         );
     }

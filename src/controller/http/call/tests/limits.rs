@@ -62,13 +62,13 @@ async fn a_body_of_a_byte_now_and_then_ends_at_the_limit_and_the_status_counts()
         for limit in [1, 10, 50].map(Duration::from_secs) {
             let (state, _) = call(&caller(), &request, limit).await;
             // On a slow machine the status may come after a short limit: a longer one is tried.
-            if state == ChildState::Ended(End::Succeeded(None)) {
+            if state == CallOutcome::Ended(End::Succeeded(None)) {
                 return;
             }
             assert!(
                 !matches!(
                     state,
-                    ChildState::Ended(End::Failed(Failure { reached: Reached::Answer, .. }))
+                    CallOutcome::Ended(End::Failed(Failure { reached: Reached::Answer, .. }))
                 ),
                 "{head:?}: {state:?}"
             );
@@ -112,7 +112,7 @@ async fn endless_bytes_end_at_a_limit_of_their_own() {
         let (state, _) = call(&caller(), &post(endless(head, more, None).await.url()), LONG).await;
         assert!(begun.elapsed() < LONG, "{head:?} was only ended by the time limit");
         assert_eq!(
-            state == ChildState::Ended(End::Succeeded(None)),
+            state == CallOutcome::Ended(End::Succeeded(None)),
             succeeds,
             "{head:?}: {state:?}"
         );
@@ -128,7 +128,7 @@ async fn an_answer_may_have_a_hundred_headers() {
     };
     let (state, _) =
         call(&caller(), &post(Other::answering(with(MAX_HEADERS - 1)).await.url()), LONG).await;
-    assert_eq!(state, ChildState::Ended(End::Succeeded(None)));
+    assert_eq!(state, CallOutcome::Ended(End::Succeeded(None)));
     let (state, _) =
         call(&caller(), &post(Other::answering(with(MAX_HEADERS)).await.url()), LONG).await;
     unknown_message(&state);
@@ -145,8 +145,8 @@ async fn what_is_kept_of_an_answer_is_short() {
             body.len()
         ))
         .await;
-        let (ChildState::Ended(End::Failed(Failure { message, .. }))
-        | ChildState::Ended(End::Unknown { message, .. })) =
+        let (CallOutcome::Ended(End::Failed(Failure { message, .. }))
+        | CallOutcome::Ended(End::Unknown { message, .. })) =
             call(&caller(), &post(other.url()), LONG).await.0
         else {
             panic!("{status} failed")
@@ -172,7 +172,7 @@ async fn a_packed_answer_is_not_unpacked() {
     })
     .await;
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
-    let ChildState::Ended(End::Failed(Failure { message, .. })) = state else {
+    let CallOutcome::Ended(End::Failed(Failure { message, .. })) = state else {
         panic!("{state:?}")
     };
     assert!(

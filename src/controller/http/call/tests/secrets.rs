@@ -23,7 +23,7 @@ async fn an_answer_that_repeats_the_secret_does_not_publish_it() {
     let echo = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\nunknown token s3cret-t0ken";
     let (state, _) =
         call(&caller(), &with_secret(post(Other::answering(echo).await.url())), LONG).await;
-    let ChildState::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
+    let CallOutcome::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
     assert_eq!(failure.message, "the other side answered 400 Bad Request: unknown token [hidden]");
 }
 
@@ -51,11 +51,9 @@ async fn echoed(value: &str, status: u16, echo: &str) -> (serde_json::Value, Str
             granted(),
         )
         .await;
-    let ChildState::Ended(End::Answered(answer)) = state else { panic!("{state:?}") };
+    let CallOutcome::Ended(End::Answered(answer)) = state else { panic!("{state:?}") };
     let shown = format!("{answer:?}");
-    let ChildState::Ended(End::Failed(failure)) = verdict(&answer) else {
-        panic!("{status} failed")
-    };
+    let End::Failed(failure) = verdict(&answer) else { panic!("{status} failed") };
     assert!(
         !shown.contains("t0ken") && !shown.contains("123456") && !shown.contains("u00e4"),
         "{shown}"

@@ -125,7 +125,7 @@ async fn the_authority_of_a_config_map_is_trusted() {
     for attempt in 1..=2 {
         assert_eq!(
             call(&caller, &server.request(Some(config_map())), LONG).await.0,
-            ChildState::Ended(End::Succeeded(None))
+            CallOutcome::Ended(End::Succeeded(None))
         );
         assert_eq!(
             (server.requests(), seen.lock().unwrap().len()),
@@ -147,7 +147,7 @@ async fn the_authority_of_a_secret_is_trusted() {
     let ca = CaSource { secret_key_ref: Some(wanted("token")), ..CaSource::default() };
     assert_eq!(
         call(&caller, &server.request(Some(ca)), LONG).await.0,
-        ChildState::Ended(End::Succeeded(None))
+        CallOutcome::Ended(End::Succeeded(None))
     );
     assert_eq!(seen.lock().unwrap()[0].uri(), "/api/v1/namespaces/shop/secrets/payments");
 }
@@ -231,7 +231,7 @@ async fn only_the_named_authority_is_trusted_and_only_where_it_is_named() {
     ] {
         let before = server.requests();
         let (state, _) = call(&caller, &server.request(ca), LONG).await;
-        assert_eq!(state == ChildState::Ended(End::Succeeded(None)), trusted, "{state:?}");
+        assert_eq!(state == CallOutcome::Ended(End::Succeeded(None)), trusted, "{state:?}");
         assert_eq!(server.requests() - before, usize::from(trusted));
     }
 }

@@ -50,7 +50,7 @@ async fn what_the_watch_brought_of_a_pod_is_all_there_is_once_the_namespace_goes
         "while the namespace lives, the Pod may be there without its label: {error}"
     );
     scene.namespace_is_deleted();
-    assert_eq!(scene.look(Some("p")).await.unwrap(), end);
+    assert_eq!(scene.look(Some("p")).await.unwrap(), end.into());
 }
 
 #[tokio::test]

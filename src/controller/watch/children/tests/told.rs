@@ -67,7 +67,7 @@ async fn told_of(
     items: Vec<serde_json::Value>,
     events: Vec<serde_json::Value>,
     news: usize,
-) -> (Vec<String>, Option<ChildState>) {
+) -> (Vec<String>, Option<End>) {
     let client = with_news(items, events);
     let (context, mut announced) = fixture::context(client.clone(), None);
     let attempt = crate::api::names::AttemptId {
@@ -104,10 +104,7 @@ async fn every_event_of_a_child_that_lost_its_owner_wakes_its_saga_and_its_uid_t
         event("DELETED", without_owner(of_attempt("Succeeded"))),
     ];
     let (told, end) = told_of(vec![without_owner(owned)], events, 3).await;
-    assert_eq!(
-        (told, end),
-        (vec!["order".to_owned(); 3], Some(ChildState::Ended(End::Succeeded(None))))
-    );
+    assert_eq!((told, end), (vec!["order".to_owned(); 3], Some(End::Succeeded(None))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,10 +117,7 @@ async fn a_pod_that_was_seen_to_succeed_has_although_its_last_version_is_deleted
         3,
     )
     .await;
-    assert_eq!(end, Some(ChildState::Ended(End::Succeeded(None))));
+    assert_eq!(end, Some(End::Succeeded(None)));
     let (_, end) = told_of(vec![of_attempt("Running")], vec![gone], 2).await;
-    assert!(
-        matches!(end, Some(ChildState::Ended(End::Unknown { .. }))),
-        "nobody saw it end before: {end:?}"
-    );
+    assert!(matches!(end, Some(End::Unknown { .. })), "nobody saw it end before: {end:?}");
 }

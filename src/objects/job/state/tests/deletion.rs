@@ -89,7 +89,7 @@ fn a_job_that_was_seen_to_finish_stays_so_whoever_deletes_or_suspends_it_later()
         } else {
             "Answer Some(3): exit code 3 (Error): no"
         };
-        assert_eq!(gone(&after, &pods()).as_ref().map(told).as_deref(), Some(expected));
+        assert_eq!(gone(&after, &pods()).map(|end| told(&end.into())).as_deref(), Some(expected));
     }
 }
 
@@ -134,7 +134,7 @@ fn a_job_that_is_being_deleted_only_succeeds() {
         "succeeded: null"
     );
     assert_eq!(
-        told(&gone(&read(deleted(job(&[]))), &family(&[exited(0, 3, "no")], &[])).unwrap()),
+        told(&gone(&read(deleted(job(&[]))), &family(&[exited(0, 3, "no")], &[])).unwrap().into()),
         "Answer Some(3): exit code 3 (Error): no"
     );
 }

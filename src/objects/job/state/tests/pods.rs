@@ -61,7 +61,7 @@ fn the_end_by_a_signal_of_the_only_pod_is_held_up_by_what_runs_beside_it() {
         pod
     };
     let held = |job: Value, pods: &[Value]| {
-        held_up(&read(job), &family(pods, &[])).map(|(end, _)| told(&end))
+        held_up(&read(job), &family(pods, &[])).map(|(end, _)| told(&end.into()))
     };
     assert!(
         seen(job(&[]), family(&[crashed()], &[])).starts_with("active: has exited with code 139")

@@ -42,13 +42,14 @@ fn a_pod_that_was_seen_to_succeed_stays_so_whatever_tells_it_to_go_later() {
         }
         keep_success(&mut after, Some(&before));
         assert!(
-            fits(&state(&after, Duration::ZERO), &Succeeded) && fits(&gone(&after), &Succeeded),
+            fits(&state(&after, Duration::ZERO), &Succeeded)
+                && fits(&gone(&after).into(), &Succeeded),
             "{after:?}"
         );
         // The next version is told by the one that is kept.
         let mut next = kept(read(deleted_after(-3, fails(error(143)))));
         keep_success(&mut next, Some(&after));
-        assert!(fits(&gone(&next), &Succeeded), "{next:?}");
+        assert!(fits(&gone(&next).into(), &Succeeded), "{next:?}");
     }
 }
 
@@ -72,7 +73,7 @@ fn a_pod_that_is_gone_is_judged_by_its_last_status() {
         (fails(error(3)), Answer("exit code 3")),
     ];
     for (value, expect) in cases {
-        let state = gone(&read(value.clone()));
+        let state = gone(&read(value.clone())).into();
         assert!(fits(&state, &expect), "{value}: {state:?}, not {expect:?}");
     }
 }

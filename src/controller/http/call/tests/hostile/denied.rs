@@ -32,7 +32,7 @@ async fn a_host_that_is_denied_is_not_even_looked_up() {
     assert_eq!(names.asked(), 0);
     assert_eq!(
         call(&caller, &post(format!("http://stock.shop.svc:{port}/")), LONG).await.0,
-        ChildState::Ended(End::Succeeded(None))
+        CallOutcome::Ended(End::Succeeded(None))
     );
     assert_eq!(witness.connections().await, 1);
 }

@@ -40,7 +40,7 @@ async fn a_name_is_asked_for_once_and_only_that_answer_is_connected_to() {
     let url = format!("http://rebound.example:{port}/");
     assert_eq!(
         call(&caller, &post(url.clone()), LONG).await.0,
-        ChildState::Ended(End::Succeeded(None))
+        CallOutcome::Ended(End::Succeeded(None))
     );
     assert_eq!(names.asked(), 1);
     let message = refusal(&caller, &url).await;
@@ -92,7 +92,7 @@ async fn no_answer_sends_the_caller_elsewhere() {
             .await;
             asked += 1;
             assert_eq!(
-                state == ChildState::Ended(End::Succeeded(None)),
+                state == CallOutcome::Ended(End::Succeeded(None)),
                 status.starts_with('2'),
                 "{state:?}"
             );
