@@ -1,8 +1,9 @@
 //! Mutants of the operator: each one breaks one rule, to show that the tests notice.
 //!
 //! # Guarantees
-//! The Cargo feature `twins` is in no release. Without the feature no rule can be broken:
-//! [`broken`] returns `false` and costs nothing.
+//! The Cargo feature `twins` is in no release. Without the feature no rule can be broken: this file
+//! then holds only the names of the mutants, for the tests. A rule stands in `rules/kept.rs` of its
+//! room, and its mutant in `rules/mutants.rs` beside, which only the feature builds.
 
 /// Creates the enum, the list of all mutants and their names from one table.
 macro_rules! twins {
@@ -186,15 +187,10 @@ impl Twin {
         [Self::TwoSeconds, Self::OwnWrites, Self::Adopt, Self::Executor, Self::Key, Self::Tenure];
 }
 
-/// Returns whether the rule is broken in this process.
-#[cfg(not(feature = "twins"))]
-#[must_use]
-pub const fn broken(_: Twin) -> bool {
-    false
-}
-
 #[cfg(feature = "twins")]
-pub use self::switched::{broken, switch_off};
+pub(crate) use self::switched::broken;
+#[cfg(feature = "twins")]
+pub use self::switched::switch_off;
 
 #[cfg(feature = "twins")]
 mod switched {
@@ -206,7 +202,7 @@ mod switched {
 
     /// Returns whether the rule is broken in this process.
     #[must_use]
-    pub fn broken(twin: Twin) -> bool {
+    pub(crate) fn broken(twin: Twin) -> bool {
         OFF.get() == Some(&twin)
     }
 

@@ -8,4 +8,5 @@
 
 mod definition;
 mod layers;
+mod mutants;
 mod purity;
