@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use saga_operator::mutants::Twin;
 use syn::{File, Item, Signature, spanned::Spanned};
 
@@ -92,7 +92,7 @@ fn rules_are_compared_by_their_types() {
         types("pub fn a<'k>(\n b: Option<&'k str>,\n c: [u8; 2],\n) -> bool { true }")
     );
     assert_ne!(rule, types("pub fn a<'k>(b: Option<&'k str>, c: [u8; 3]) -> bool { true }"));
-    assert_eq!(types("fn private() {}"), []);
+    assert!(types("fn private() {}").is_empty());
 }
 
 /// Returns whether a line of code mentions a mutant.
@@ -140,16 +140,16 @@ fn functions(text: &str) -> BTreeMap<String, String> {
 /// Returns the types of a signature as text without spaces. The patterns of the arguments are no
 /// part of it.
 fn types(signature: &Signature) -> String {
-    let text = |part: &dyn Spanned| part.span().source_text().unwrap_or_default();
+    let text = |span: Span| span.source_text().unwrap_or_default();
     let inputs: Vec<_> = signature
         .inputs
         .iter()
         .filter_map(|input| match input {
-            syn::FnArg::Typed(input) => Some(text(&input.ty)),
+            syn::FnArg::Typed(input) => Some(text(input.ty.span())),
             syn::FnArg::Receiver(_) => None,
         })
         .collect();
-    let (generics, output) = (text(&signature.generics), text(&signature.output));
+    let (generics, output) = (text(signature.generics.span()), text(signature.output.span()));
     let types = format!("{generics}({}){output}", inputs.join(","));
     types.split_whitespace().collect::<String>().replace(",)", ")")
 }
