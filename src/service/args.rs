@@ -186,6 +186,9 @@ pub struct RunConfig {
 impl RunArgs {
     /// Checks the arguments against each other and fills in what depends on the process:
     /// `stderr_is_terminal` chooses the format of the log if none is given.
+    ///
+    /// # Errors
+    /// Returns a sentence that names the argument that is wrong.
     pub fn validate(self, stderr_is_terminal: bool) -> Result<RunConfig, String> {
         let Self {
             reach,

@@ -53,10 +53,10 @@ pub fn apply(before: &World, next: &WorldMove) -> Option<Successor> {
             children::watch::list(world, replica);
         }
         WorldMove::End { attempt, ending } => {
-            remote::end(world, attempt, ending, events, violations)?
+            remote::end(world, attempt, ending, events, violations)?;
         }
         WorldMove::Child(child_move) => {
-            children::moves::apply(world, child_move, events, violations)?
+            children::moves::apply(world, child_move, events, violations)?;
         }
         WorldMove::User(user_move) => {
             user::apply(world, user_move)?;

@@ -247,7 +247,7 @@ fn no_last_words_of_a_pod_harm() {
         for state in [pod::state::state(&pod, Duration::ZERO), pod::state::gone(&pod).into()] {
             match state {
                 ChildState::Ended(End::Succeeded(outputs)) => {
-                    drop(serde_json::to_string(&outputs).unwrap())
+                    drop(serde_json::to_string(&outputs).unwrap());
                 }
                 ChildState::Ended(End::Failed(failure)) => one_line(&failure.message),
                 ChildState::Ended(End::Unknown { message, .. })

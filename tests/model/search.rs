@@ -72,16 +72,9 @@ pub fn search(shape: &Shape, most: usize) -> Found {
         world::expand(&world, &mut |next, step| {
             if !step.violations.is_empty() {
                 if found.violations.len() < most {
-                    found
-                        .properties
-                        .extend(step.violations.iter().map(|violation| violation.property));
-                    found.violations.push(story(
-                        shape,
-                        &nodes,
-                        number,
-                        Some(next),
-                        &step.violations,
-                    ));
+                    let all = &step.violations;
+                    found.properties.extend(all.iter().map(|violation| violation.property));
+                    found.violations.push(story(shape, &nodes, number, Some(next), all));
                 }
                 return;
             }

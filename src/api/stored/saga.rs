@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for StoredSaga {
         let spec_hash = spec
             .as_ref()
             .map_or_else(|sentence| spec_hash(&json!({ "steps": sentence })), spec_hash);
-        strangers.spec = spec.as_ref().map(|spec| strangers_of_spec(spec)).unwrap_or_default();
+        strangers.spec = spec.as_ref().map(strangers_of_spec).unwrap_or_default();
         let mut remains = SagaStatus::default();
         let status = match status {
             Ok(Value::Null) => Ok(SagaStatus::default()),

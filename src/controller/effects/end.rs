@@ -25,10 +25,7 @@ use crate::{
         workload::Child,
     },
     coordination::breaker::CallEnd,
-    model::{
-        observation::{ChildState, End},
-        saga::Work,
-    },
+    model::{observation::ChildState, saga::Work},
     objects::child::is_child,
 };
 
@@ -103,15 +100,11 @@ async fn stop_child<K: Child>(
         match found.state(performance.cluster, &performance.memory.families, Duration::ZERO).await?
         {
             ChildState::Active { detail, .. } => detail,
-            ChildState::Ended(End::Succeeded(_))
-            | ChildState::Ended(End::Answered(_))
+            ChildState::Ended(_)
             | ChildState::Object { .. }
             | ChildState::Saga(_)
             | ChildState::Standing { .. }
-            | ChildState::Ended(End::Failed(_))
-            | ChildState::Ended(End::Unknown { .. })
             | ChildState::Elsewhere { .. }
-            | ChildState::Ended(End::CalledOff { .. })
             | ChildState::Refused { .. }
             | ChildState::Absent(_) => return Ok(Next::Later),
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{requests::flown, *};
-use crate::model::observation::{ChildState, End, Reached};
+use crate::model::observation::{End, Reached};
 
 /// Returns how an HTTP request ends that cannot be sent: whether the failure is permanent, and its
 /// message. `namespace`: the metadata of the saga's namespace. `deleted`: whether the saga is being

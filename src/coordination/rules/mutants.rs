@@ -21,8 +21,10 @@ pub(crate) fn is_created_in_time(intended: Duration, known: Duration) -> bool {
 }
 
 pub(crate) fn is_performed_in_time(intended: Duration, known: Duration) -> bool {
-    // The rule checks again what was decided, by the rule of the decision.
-    broken(Twin::LeavesLate) || is_created_in_time(intended, known)
+    // A process whose decision breaks the rule "create in time" performs what it decided.
+    broken(Twin::LeavesLate)
+        || is_created_in_time(intended, known)
+        || kept::is_performed_in_time(intended, known)
 }
 
 pub(crate) fn is_past_creation(at_least: Duration, known: Duration) -> bool {

@@ -75,7 +75,7 @@ pub(super) fn intent(
     });
     match attempt.direction {
         Direction::Action => {
-            forward(before, new, attempt, step, status.retry_requested, violations)
+            forward(before, new, attempt, step, status.retry_requested, violations);
         }
         Direction::Compensation => backward(world, saga, old, new, attempt, violations),
     }

@@ -247,13 +247,11 @@ fn said(state: &ChildState) -> &str {
     match state {
         ChildState::Active { detail, .. } => detail,
         ChildState::Ended(End::Failed(failure)) => &failure.message,
-        ChildState::Ended(End::Unknown { message, .. })
-        | ChildState::Ended(End::CalledOff { message }) => message,
+        ChildState::Ended(End::Unknown { message, .. } | End::CalledOff { message }) => message,
         ChildState::Absent(_)
         | ChildState::Elsewhere { .. }
         | ChildState::Refused { .. }
-        | ChildState::Ended(End::Succeeded(_))
-        | ChildState::Ended(End::Answered(_))
+        | ChildState::Ended(End::Succeeded(_) | End::Answered(_))
         | ChildState::Object { .. }
         | ChildState::Saga(_)
         | ChildState::Standing { .. } => "",

@@ -89,8 +89,9 @@ async fn a_body_that_outlasts_the_limit_changes_nothing() {
         assert!(
             matches!(
                 state,
-                CallOutcome::Ended(End::Unknown { .. })
-                    | CallOutcome::Ended(End::Failed(Failure { reached: Reached::Nothing, .. }))
+                CallOutcome::Ended(
+                    End::Unknown { .. } | End::Failed(Failure { reached: Reached::Nothing, .. })
+                )
             ),
             "{state:?}"
         );

@@ -126,8 +126,5 @@ async fn the_pods_of_a_job_that_failed_are_not_waited_for_once_the_namespace_goe
         .state(&scene.context.cluster, &scene.context.memory.families, Duration::ZERO)
         .await
         .unwrap();
-    assert!(
-        matches!(state, ChildState::Ended(End::Failed(_)) | ChildState::Ended(End::Unknown { .. })),
-        "{state:?}"
-    );
+    assert!(matches!(state, ChildState::Ended(End::Failed(_) | End::Unknown { .. })), "{state:?}");
 }
