@@ -9,6 +9,7 @@ pub mod applied;
 pub mod attempt;
 pub mod child;
 pub mod child_saga;
+#[cfg(feature = "operator")] // only the controller publishes events
 pub mod event;
 #[cfg(test)]
 mod fixture;

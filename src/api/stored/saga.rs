@@ -154,10 +154,12 @@ impl Resource for StoredSaga {
     }
 }
 
+#[cfg(feature = "operator")]
 pub(crate) fn name(saga: &StoredSaga) -> &str {
     saga.metadata.name.as_deref().unwrap_or_default()
 }
 
+#[cfg(feature = "operator")]
 pub(crate) fn namespace(saga: &StoredSaga) -> &str {
     saga.metadata.namespace.as_deref().unwrap_or_default()
 }
