@@ -140,7 +140,8 @@ fn told(what: &str, tried: &Tried, started: Instant) -> usize {
     violations
 }
 
-/// Runs the sweeps. Returns the number of runs that violated a property or ended in the wrong state.
+/// Runs the sweeps. Returns the number of runs that violated a property or ended in the wrong
+/// state.
 fn swept() -> usize {
     let (started, sweeps::Swept { sagas, runs, violations }) = (Instant::now(), sweeps::run());
     println!(

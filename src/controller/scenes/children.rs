@@ -43,8 +43,11 @@ async fn a_pod_counts_as_stuck_by_the_time_that_this_process_waited_and_not_by_a
         .look(&key(), |known| known.deleting_since = Instant::now().checked_sub(STUCK_SINCE));
     let stuck = seen(&scene, &saga).await;
     assert!(
-        matches!(&stuck, ChildState::Ended(End::Unknown { message, .. }) if message.contains("may still run \
-            on n")),
+        matches!(
+            &stuck,
+            ChildState::Ended(End::Unknown { message, .. })
+                if message.contains("may still run on n")
+        ),
         "{stuck:?}"
     );
 }

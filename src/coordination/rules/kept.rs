@@ -70,8 +70,8 @@ pub(crate) fn set_by(unset: Timestamp, shown: Timestamp) -> (Duration, Duration)
 }
 
 /// Rule "executor": the outcome of an HTTP request that another executor had to send is recorded as
-/// Unknown only when that executor is gone, or when the time limit of the HTTP request and 30 s have
-/// passed since this process first read the intent. Returns how long, from `now` on, the HTTP
+/// Unknown only when that executor is gone, or when the time limit of the HTTP request and 30 s
+/// have passed since this process first read the intent. Returns how long, from `now` on, the HTTP
 /// request may still be under way if its end is unknown.
 #[must_use]
 pub(crate) fn may_last(first_read: Instant, timeout: Duration, now: Instant) -> Duration {

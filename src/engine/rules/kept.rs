@@ -52,7 +52,8 @@ pub(in crate::engine) fn is_due(instant: Option<&MicroTime>, now: Timestamp) -> 
     instant.is_none_or(|instant| instant.0 <= now)
 }
 
-/// Rule "slots": at most `maxParallel` steps are under way at once. Returns how many more may begin.
+/// Rule "slots": at most `maxParallel` steps are under way at once. Returns how many more may
+/// begin.
 pub(in crate::engine) fn free_slots(max_parallel: usize, taken: usize) -> usize {
     max_parallel.saturating_sub(taken)
 }

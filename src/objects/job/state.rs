@@ -177,14 +177,9 @@ fn end(job: &Job, family: &Family) -> Option<End> {
         // The Job is terminating, so its pods are told to stop. How they end then is no answer.
         _ if is_deleted(job) => None,
         Some((Verdict::Failed, _)) => Some(failed(job, family)),
-        None if is_single(job) && !is_suspended(job) => of_single(family),
+        None if is_single(job) && !is_suspended(job) => only_pod(family).and_then(pod::state::end),
         None => None,
     }
-}
-
-/// Returns the outcome of the only pod that the Job ever had, if the pod has ended.
-fn of_single(family: &Family) -> Option<End> {
-    pod::state::end(only_pod(family)?)
 }
 
 /// Returns the only pod that the Job ever had, unless the pod is terminating.

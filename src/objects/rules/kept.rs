@@ -19,30 +19,31 @@ pub(crate) fn is_known(found: Option<&str>, known: [Option<&str>; 2]) -> bool {
     found.is_some() && known.contains(&found)
 }
 
-/// Rule "kept job": a Job that was deleted has ended when none of its pods runs, even if a finalizer
-/// keeps the Job. `runs`: whether a pod of the Job may still run.
+/// Rule "kept job": a Job that was deleted has ended when none of its pods runs, even if a
+/// finalizer keeps the Job. `runs`: whether a pod of the Job may still run.
 #[must_use]
 pub(crate) fn ends_although_kept(deleted: bool, runs: bool) -> bool {
     deleted && !runs
 }
 
-/// Rule "job counts": a Job that was told to end before it completed has succeeded only if enough of
-/// its pods succeeded before they were told to stop. The Job also counts pods that exit with 0
+/// Rule "job counts": a Job that was told to end before it completed has succeeded only if enough
+/// of its pods succeeded before they were told to stop. The Job also counts pods that exit with 0
 /// because they were told to stop.
 #[must_use]
 pub(crate) fn is_done(told_to_end: bool, has_all: bool) -> bool {
     !told_to_end || has_all
 }
 
-/// Rule "orphan": a pod that its Job released belongs to the Job that its label names. `label`: that
-/// label. Returns the UID of the Job.
+/// Rule "orphan": a pod that its Job released belongs to the Job that its label names. `label`:
+/// that label. Returns the UID of the Job.
 #[must_use]
 pub(crate) fn released_by(label: Option<&String>) -> Option<&str> {
     label.map(String::as_str)
 }
 
 /// Rule "zero": exit code 0 means that the work is done only if the container ended before its Pod
-/// was told to stop. `finishes`: the author of the step declares that exit code 0 always means that.
+/// was told to stop. `finishes`: the author of the step declares that exit code 0 always means
+/// that.
 #[must_use]
 pub(crate) fn zero_means_done(told_to_go: bool, finishes: bool, ended_before: bool) -> bool {
     !told_to_go || finishes || ended_before

@@ -1,4 +1,5 @@
-//! The rules of [`kept`] with their mutants: a rule that this process breaks gives the wrong answer.
+//! The rules of [`kept`] with their mutants: a rule that this process breaks gives the wrong
+//! answer.
 
 use kube::Resource;
 

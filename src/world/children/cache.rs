@@ -29,8 +29,8 @@ fn is_watched<K: Resource>(object: &K) -> bool {
         .is_some_and(|manager| manager == MANAGER)
 }
 
-/// Forgets what no replica needs any more. `existing`: the children that exist. `wanted`: whether an
-/// attempt is under way. `known`: whether the UID of a child is known.
+/// Forgets what no replica needs any more. `existing`: the children that exist. `wanted`: whether
+/// an attempt is under way. `known`: whether the UID of a child is known.
 fn keep_only(
     cache: &mut ChildCache,
     existing: &[StoredChild],

@@ -146,7 +146,10 @@ async fn what_one_process_was_refused_and_another_one_created_goes_on() {
     scene.context.memory.attempts.ended(&scene.key, never_begun("forbidden".into(), true));
     let refused = scene.look(None).await.unwrap();
     assert!(
-        matches!(&refused, ChildState::Ended(End::Failed(failure)) if failure.reached == Reached::Nothing),
+        matches!(
+            &refused,
+            ChildState::Ended(End::Failed(failure)) if failure.reached == Reached::Nothing
+        ),
         "{refused:?}"
     );
     scene.answers(scene.path(), 200, scene.pod("p", "Running"));

@@ -145,8 +145,8 @@ async fn what_is_kept_of_an_answer_is_short() {
             body.len()
         ))
         .await;
-        let CallOutcome::Ended(End::Failed(Failure { message, .. }) | End::Unknown { message, .. }) =
-            call(&caller(), &post(other.url()), LONG).await.0
+        let (End::Failed(Failure { message, .. }) | End::Unknown { message, .. }) =
+            end(&call(&caller(), &post(other.url()), LONG).await.0)
         else {
             panic!("{status} failed")
         };

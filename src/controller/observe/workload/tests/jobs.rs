@@ -118,7 +118,10 @@ async fn a_pod_that_only_the_watch_still_shows_is_waited_for_until_the_watch_bri
     writer.apply_watcher_event(&kube::runtime::watcher::Event::Delete(waiting));
     let end = scene.look_at::<Job>(Some("j")).await.unwrap();
     assert!(
-        matches!(&end, ChildState::Ended(End::Failed(failure)) if failure.reached == Reached::Nothing),
+        matches!(
+            &end,
+            ChildState::Ended(End::Failed(failure)) if failure.reached == Reached::Nothing
+        ),
         "{end:?}"
     );
 }

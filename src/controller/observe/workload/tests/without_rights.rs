@@ -75,8 +75,11 @@ async fn a_pod_of_which_nothing_was_brought_is_unknown_once_the_namespace_had_th
     scene.waits();
     let unknown = scene.look(Some("p")).await.unwrap();
     assert!(
-        matches!(&unknown, ChildState::Ended(End::Unknown { message, .. }) if message.contains("it may still \
-            run")),
+        matches!(
+            &unknown,
+            ChildState::Ended(End::Unknown { message, .. })
+                if message.contains("it may still run")
+        ),
         "{unknown:?}"
     );
 }
