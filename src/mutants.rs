@@ -6,30 +6,30 @@
 //! room, and its mutant in `rules/mutants.rs` beside, which only the feature builds.
 
 /// Creates the enum, the list of all mutants and their names from one table.
-macro_rules! twins {
-    ($($(#[$doc:meta])* $twin:ident $name:literal,)+) => {
+macro_rules! mutants {
+    ($($(#[$doc:meta])* $mutant:ident $name:literal,)+) => {
         /// A rule that can be broken.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Twin {
-            $($(#[$doc])* $twin,)+
+        pub enum Mutant {
+            $($(#[$doc])* $mutant,)+
         }
 
-        impl Twin {
+        impl Mutant {
             /// Every mutant.
-            pub const ALL: &'static [Self] = &[$(Self::$twin),+];
+            pub const ALL: &'static [Self] = &[$(Self::$mutant),+];
 
             /// Returns the name of the mutant that the tests use.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
-                    $(Self::$twin => $name,)+
+                    $(Self::$mutant => $name,)+
                 }
             }
         }
     };
 }
 
-twins! {
+mutants! {
     /// Rule "live read" does not hold: a late effect is performed without a live read.
     TwoSeconds "two-seconds",
     /// Rule "own writes" does not hold: a plan is made from a copy older than an own write.
@@ -180,7 +180,7 @@ twins! {
     JobKept "job-kept",
 }
 
-impl Twin {
+impl Mutant {
     /// The rules that guard the way from the engine to the cluster. A real API server can show that
     /// they are broken.
     pub const GUARDS: [Self; 6] =
@@ -196,19 +196,19 @@ pub use self::switched::switch_off;
 mod switched {
     use std::sync::OnceLock;
 
-    use super::Twin;
+    use super::Mutant;
 
-    static OFF: OnceLock<Twin> = OnceLock::new();
+    static OFF: OnceLock<Mutant> = OnceLock::new();
 
     /// Returns whether the rule is broken in this process.
     #[must_use]
-    pub(crate) fn broken(twin: Twin) -> bool {
-        OFF.get() == Some(&twin)
+    pub(crate) fn broken(mutant: Mutant) -> bool {
+        OFF.get() == Some(&mutant)
     }
 
     /// Breaks one rule for the rest of this process. Only the first call has an effect.
-    pub fn switch_off(twin: Twin) {
+    pub fn switch_off(mutant: Mutant) {
         // With two mutants in one process, a failing test would prove nothing about either.
-        let _ = OFF.set(twin);
+        let _ = OFF.set(mutant);
     }
 }

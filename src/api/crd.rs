@@ -14,7 +14,7 @@ const MAX_WORD: usize = 63;
 
 /// Why the definition could not be written. A test excludes both errors.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum CrdError {
     /// The types generate no valid CustomResourceDefinition.
     #[error("the types generate no valid CustomResourceDefinition: {0}")]
     Definition(#[from] serde_json::Error),
@@ -52,7 +52,7 @@ pub fn definition() -> Result<CustomResourceDefinition, serde_json::Error> {
 ///
 /// # Errors
 /// If the definition is not valid or has no YAML form, which a test excludes.
-pub fn yaml() -> Result<String, Error> {
+pub fn yaml() -> Result<String, CrdError> {
     let mut crd = serde_json::to_value(definition()?)?;
     whole_numbers(&mut crd);
     Ok(format!("{HEADER}{}", serde_saphyr::to_string(&crd)?))

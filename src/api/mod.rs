@@ -37,7 +37,7 @@ pub use self::{
     env::{ConfigMapKey, SecretKey},
     phase::{Direction, Outcome, SagaPhase, StepPhase},
     policy::{Backoff, BackoffType, RetryPolicy},
-    request::{Asked, HANDLED, MAX_OUTPUTS, RequestAction, Wish, Word},
+    request::{HANDLED, MAX_OUTPUTS, ManualOutcome, RequestAction, RequestBody, UserRequest},
     saga::{
         Compensation, Defaults, DeletionPolicy, OnFailure, PrecheckPolicy, Saga, SagaSpec, Step,
     },
@@ -45,7 +45,7 @@ pub use self::{
         ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, KeysFrom, Pause, RequestRecord,
         RequestResult, SagaStatus, StepStatus,
     },
-    stored::{Part, StoredSaga, Strangers, read_status, what_remains, with_strangers},
+    stored::{Decoded, StoredSaga, Strangers, read_status, salvage, with_strangers},
     tls::{CaSource, HttpTls},
 };
 

@@ -134,17 +134,17 @@ impl fmt::Display for RequestAction {
 
 /// An annotation that makes a request, as written on the saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct UserRequest {
     /// What is asked for.
     pub action: RequestAction,
     /// The value of the annotation.
     pub value: String,
     /// Whether the value is held by something that would set it again: the configuration last
     /// applied by `kubectl apply`, or a field manager that uses server-side apply.
-    pub held_in_git: bool,
+    pub reapplied: bool,
 }
 
-impl Asked {
+impl UserRequest {
     /// Returns whether the value asks for nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -161,7 +161,7 @@ impl Asked {
     ///
     /// # Errors
     /// A sentence that says what is wrong and what to write instead.
-    pub fn wish(&self) -> Result<Wish, String> {
+    pub fn body(&self) -> Result<RequestBody, String> {
         let (body, _) = self.split();
         if self.action.takes_reason() {
             // What was meant as a declaration must not be carried out as a command.
@@ -170,18 +170,18 @@ impl Asked {
                     reason, such as @2026-11-24: the customer called";
                 return Err(says.into());
             }
-            return Ok(Wish::Saga(body.trim().to_owned()));
+            return Ok(RequestBody::Saga(body.trim().to_owned()));
         }
         match (self.action, body.split_once('=')) {
-            (RequestAction::Retry, _) if body.trim() == "*" => Ok(Wish::EveryStep),
+            (RequestAction::Retry, _) if body.trim() == "*" => Ok(RequestBody::EveryStep),
             (RequestAction::Skip, Some((name, outputs))) => {
                 with_outputs(RequestAction::Skip, name, outputs)
-                    .map(|(name, outputs)| Wish::StepWithOutputs(name, outputs))
+                    .map(|(name, outputs)| RequestBody::StepWithOutputs(name, outputs))
             }
             (RequestAction::Settle, word) => {
-                settled(word).map(|(name, word)| Wish::Settled(name, word))
+                settled(word).map(|(name, word)| RequestBody::Settled(name, word))
             }
-            (_, _) => steps(self.action, body).map(Wish::Steps),
+            (_, _) => steps(self.action, body).map(RequestBody::Steps),
         }
     }
 
@@ -205,7 +205,7 @@ impl Asked {
     /// the annotation is left in place.
     #[must_use]
     pub fn is_left(&self) -> bool {
-        self.held_in_git && self.token().is_none()
+        self.reapplied && self.token().is_none()
     }
 
     /// Returns a 64-bit hash of the whole value of an annotation that was left in place.
@@ -238,7 +238,7 @@ impl Asked {
 
 /// What a value asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum RequestBody {
     /// These steps, each once, in the order of the text.
     Steps(Vec<String>),
     /// Every step to which the request applies.
@@ -246,14 +246,14 @@ pub enum Wish {
     /// This step, with the outputs that the step would have had.
     StepWithOutputs(String, Map<String, Value>),
     /// The outcome of this step's attempt, which only a user can find out.
-    Settled(String, Word),
+    Settled(String, ManualOutcome),
     /// The whole saga, for this reason.
     Saga(String),
 }
 
 /// The outcome that a user names for an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum ManualOutcome {
     /// Nothing was done, and nothing will be.
     Failed,
     /// The work was done, with these outputs.
@@ -261,7 +261,7 @@ pub enum Word {
 }
 
 /// Parses one step and its outcome: `charge=Failed`, `charge=Succeeded={"id":7}`.
-fn settled(word: Option<(&str, &str)>) -> Result<(String, Word), String> {
+fn settled(word: Option<(&str, &str)>) -> Result<(String, ManualOutcome), String> {
     const EXAMPLE: &str = "write saga.dev/settle=charge=Failed where nothing was done and nothing \
         will be, or saga.dev/settle=charge=Succeeded, with the outputs that it would have had, if \
         any: charge=Succeeded={\"id\":7}";
@@ -274,11 +274,11 @@ fn settled(word: Option<(&str, &str)>) -> Result<(String, Word), String> {
     let name = steps(RequestAction::Settle, name)?.concat();
     match word.trim().split_once('=').map_or((word, None), |(word, outputs)| (word, Some(outputs)))
     {
-        (word, None) if word.trim() == "Failed" => Ok((name, Word::Failed)),
-        (word, None) if word.trim() == "Succeeded" => Ok((name, Word::Succeeded(None))),
+        (word, None) if word.trim() == "Failed" => Ok((name, ManualOutcome::Failed)),
+        (word, None) if word.trim() == "Succeeded" => Ok((name, ManualOutcome::Succeeded(None))),
         (word, Some(outputs)) if word.trim() == "Succeeded" => {
             let (name, outputs) = with_outputs(RequestAction::Settle, &name, outputs)?;
-            Ok((name, Word::Succeeded(Some(outputs))))
+            Ok((name, ManualOutcome::Succeeded(Some(outputs))))
         }
         (_, _) => Err(format!("a step is settled as Failed or as Succeeded: {EXAMPLE}")),
     }
@@ -371,26 +371,26 @@ mod tests {
 
     use super::*;
 
-    fn asked(action: RequestAction, value: &str) -> Asked {
-        Asked { action, value: value.into(), held_in_git: false }
+    fn asked(action: RequestAction, value: &str) -> UserRequest {
+        UserRequest { action, value: value.into(), reapplied: false }
     }
 
-    fn retry(value: &str) -> Asked {
+    fn retry(value: &str) -> UserRequest {
         asked(RequestAction::Retry, value)
     }
 
     #[test]
     fn steps_are_named_one_by_one_or_all_at_once() {
-        assert_eq!(retry("ship").wish(), Ok(Wish::Steps(vec!["ship".into()])));
+        assert_eq!(retry("ship").body(), Ok(RequestBody::Steps(vec!["ship".into()])));
         assert_eq!(
-            retry(" ship, charge-card,ship ").wish(),
-            Ok(Wish::Steps(vec!["ship".into(), "charge-card".into()]))
+            retry(" ship, charge-card,ship ").body(),
+            Ok(RequestBody::Steps(vec!["ship".into(), "charge-card".into()]))
         );
-        assert_eq!(retry("*").wish(), Ok(Wish::EveryStep));
-        assert_eq!(retry("*@v2").wish(), Ok(Wish::EveryStep));
+        assert_eq!(retry("*").body(), Ok(RequestBody::EveryStep));
+        assert_eq!(retry("*@v2").body(), Ok(RequestBody::EveryStep));
         assert_eq!(
-            asked(RequestAction::Skip, "ship@v2").wish(),
-            Ok(Wish::Steps(vec!["ship".into()]))
+            asked(RequestAction::Skip, "ship@v2").body(),
+            Ok(RequestBody::Steps(vec!["ship".into()]))
         );
     }
 
@@ -431,7 +431,7 @@ mod tests {
             (RequestAction::Settle, "ship,bill=Failed", "one step is settled at a time"),
             (RequestAction::Settle, "*=Failed", "name the steps"),
         ] {
-            let said = asked(action, value).wish().expect_err(value);
+            let said = asked(action, value).body().expect_err(value);
             assert!(said.contains(says), "{value}: {said}");
         }
     }
@@ -443,14 +443,14 @@ mod tests {
         let compensate = |value| asked(RequestAction::Compensate, value);
         assert_eq!(compensate("@t1: the customer called").token(), Some("t1"));
         assert_eq!(
-            compensate("@t1: the customer called").wish(),
-            Ok(Wish::Saga("the customer called".into()))
+            compensate("@t1: the customer called").body(),
+            Ok(RequestBody::Saga("the customer called".into()))
         );
-        assert_eq!(compensate("@t1").wish(), Ok(Wish::Saga(String::new())));
+        assert_eq!(compensate("@t1").body(), Ok(RequestBody::Saga(String::new())));
         assert_eq!(compensate("mail me@t1").token(), None);
         assert!(
             compensate("@two words: no")
-                .wish()
+                .body()
                 .is_err_and(|said| said.contains("@TOKEN: the reason"))
         );
     }
@@ -461,11 +461,14 @@ mod tests {
         let outputs = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap();
         let mail = r#"{"mail":"a@b.c","of":"x=y,z"}"#;
         let with_outputs = skip(&format!("ship={mail}"));
-        assert_eq!(with_outputs.wish(), Ok(Wish::StepWithOutputs("ship".into(), outputs(mail))));
+        assert_eq!(
+            with_outputs.body(),
+            Ok(RequestBody::StepWithOutputs("ship".into(), outputs(mail)))
+        );
         let declared = skip(r#"ship={"a":1}@t1"#);
         assert_eq!(
-            (declared.token(), declared.wish()),
-            (Some("t1"), Ok(Wish::StepWithOutputs("ship".into(), outputs(r#"{"a":1}"#))))
+            (declared.token(), declared.body()),
+            (Some("t1"), Ok(RequestBody::StepWithOutputs("ship".into(), outputs(r#"{"a":1}"#))))
         );
     }
 
@@ -475,20 +478,23 @@ mod tests {
         let outputs =
             serde_json::from_str::<Map<String, Value>>(r#"{"mail":"a@b.c","of":"x=y"}"#).unwrap();
         for (value, word) in [
-            ("ship=Failed", Word::Failed),
-            (" ship = Succeeded ", Word::Succeeded(None)),
-            (r#"ship=Succeeded={"mail":"a@b.c","of":"x=y"}"#, Word::Succeeded(Some(outputs))),
+            ("ship=Failed", ManualOutcome::Failed),
+            (" ship = Succeeded ", ManualOutcome::Succeeded(None)),
+            (
+                r#"ship=Succeeded={"mail":"a@b.c","of":"x=y"}"#,
+                ManualOutcome::Succeeded(Some(outputs)),
+            ),
         ] {
             assert_eq!(
-                (settle(value).token(), settle(value).wish()),
-                (None, Ok(Wish::Settled("ship".into(), word))),
+                (settle(value).token(), settle(value).body()),
+                (None, Ok(RequestBody::Settled("ship".into(), word))),
                 "{value}"
             );
         }
         let declared = settle("ship=Failed@t1");
         assert_eq!(
-            (declared.token(), declared.wish()),
-            (Some("t1"), Ok(Wish::Settled("ship".into(), Word::Failed)))
+            (declared.token(), declared.body()),
+            (Some("t1"), Ok(RequestBody::Settled("ship".into(), ManualOutcome::Failed)))
         );
     }
 
@@ -514,14 +520,14 @@ mod tests {
         #[test]
         fn any_text_is_read(value in any::<String>(), pick in 0..RequestAction::ALL.len()) {
             let asked = asked(RequestAction::ALL[pick], &value);
-            match asked.wish() {
-                Ok(Wish::Steps(steps)) => {
+            match asked.body() {
+                Ok(RequestBody::Steps(steps)) => {
                     prop_assert!(!steps.is_empty() && steps.iter().all(|step| is_dns_label(step)));
                 }
-                Ok(Wish::StepWithOutputs(step, _) | Wish::Settled(step, _)) => {
+                Ok(RequestBody::StepWithOutputs(step, _) | RequestBody::Settled(step, _)) => {
                     prop_assert!(is_dns_label(&step));
                 }
-                Ok(Wish::EveryStep | Wish::Saga(_)) => {}
+                Ok(RequestBody::EveryStep | RequestBody::Saga(_)) => {}
                 Err(sentence) => prop_assert!(!sentence.is_empty() && sentence.len() < 500),
             }
             prop_assert_eq!(asked.token().is_some(), asked.token_hashes().is_some());

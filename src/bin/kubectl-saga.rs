@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use saga_operator::plugin::{args::Cli, shell};
+use saga_operator::plugin::{args::PluginCli, shell};
 
 fn main() -> ExitCode {
-    shell::run(&Cli::parse())
+    shell::run(&PluginCli::parse())
 }

@@ -34,9 +34,9 @@ fn main() -> ExitCode {
 }
 
 /// The exit code of the process, and the error message.
-type Failure = (ExitCode, String);
+type ExitFailure = (ExitCode, String);
 
-fn print_crd() -> Result<ExitCode, Failure> {
+fn print_crd() -> Result<ExitCode, ExitFailure> {
     let failure =
         |error: String| (ExitCode::FAILURE, format!("cannot print the definition: {error}"));
     let yaml = crd::yaml().map_err(|error| failure(error.to_string()))?;
@@ -47,7 +47,7 @@ fn print_crd() -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run(arguments: RunArgs) -> Result<ExitCode, Failure> {
+fn run(arguments: RunArgs) -> Result<ExitCode, ExitFailure> {
     let usage = |sentence| (ExitCode::from(USAGE), sentence);
     let config = arguments.validate(std::io::stderr().is_terminal()).map_err(usage)?;
     telemetry::init(config.log_format, &config.log_level).map_err(usage)?;

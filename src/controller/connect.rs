@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     coordination::election::{self, Candidate},
-    egress::policy::Reach,
+    egress::policy::EgressPolicy,
     service::{
         args::RunConfig,
         client::{self, Network},
@@ -118,13 +118,14 @@ where
 fn show(context: &Arc<Context>) {
     // The metrics hold a weak reference, because the context holds the metrics.
     let shown = Arc::downgrade(context);
-    context.metrics.circuits().show(move || {
+    context.metrics.circuits().set(move || {
         shown.upgrade().map(|context| context.outbound.circuits.reports()).unwrap_or_default()
     });
     let counted = Arc::downgrade(context);
-    context.metrics.sagas().show(move || {
-        counted.upgrade().map(|context| context.cluster.census()).unwrap_or_default()
-    });
+    context
+        .metrics
+        .sagas()
+        .set(move || counted.upgrade().map(|context| context.cluster.census()).unwrap_or_default());
 }
 
 /// Returns the name of the machine. In a Pod it is the Pod's name.
@@ -140,11 +141,11 @@ fn caller(
 ) -> Result<HttpCaller, String> {
     let tls =
         tls::tls_config().map_err(|error| format!("cannot set up TLS for HTTP steps: {error}"))?;
-    Ok(HttpCaller::new(reach(config, api_server), tls, SecretReader::new(client.clone())))
+    Ok(HttpCaller::new(egress(config, api_server), tls, SecretReader::new(client.clone())))
 }
 
-fn reach(config: &RunConfig, api_server: Vec<IpAddr>) -> Reach {
-    Reach::new(config.reach.clone(), api_server).operator_at(config.pod_ips.iter().copied())
+fn egress(config: &RunConfig, api_server: Vec<IpAddr>) -> EgressPolicy {
+    EgressPolicy::new(config.egress.clone(), api_server).operator_at(config.pod_ips.iter().copied())
 }
 
 /// Returns the addresses of the API server, which no step may call: as configured, and as Pods see
@@ -187,12 +188,13 @@ mod tests {
             .unwrap()
             .command;
         let Command::Run(arguments) = command else { panic!("not `run`") };
-        let reach = reach(&arguments.validate(false).unwrap(), vec!["10.96.0.1".parse().unwrap()]);
+        let egress =
+            egress(&arguments.validate(false).unwrap(), vec!["10.96.0.1".parse().unwrap()]);
         for (address, reached) in
             [("10.244.1.7", false), ("fd00::7", false), ("10.96.0.1", false), ("10.244.1.8", true)]
         {
             assert_eq!(
-                reach.addresses.check(address.parse().unwrap()).is_ok(),
+                egress.addresses.check(address.parse().unwrap()).is_ok(),
                 reached,
                 "{address}"
             );

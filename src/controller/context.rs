@@ -93,7 +93,7 @@ impl Context {
         Listeners {
             memory: Arc::clone(&self.memory),
             queue: self.queue.clone(),
-            barred: Arc::clone(&self.cluster.barred),
+            watch_health: Arc::clone(&self.cluster.watch_health),
             metrics: Arc::clone(&self.metrics),
         }
     }
@@ -129,7 +129,7 @@ pub(super) mod fixture {
             queue::WatchQueue,
         },
         coordination::breaker::Settings,
-        egress::policy::{Reach, ReachRules},
+        egress::policy::{EgressPolicy, EgressRules},
         model::saga::ValidSaga,
     };
 
@@ -139,7 +139,7 @@ pub(super) mod fixture {
         circuits: Option<Settings>,
     ) -> (Arc<Context>, mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>) {
         let caller = HttpCaller::new(
-            Reach::new(ReachRules::default(), []),
+            EgressPolicy::new(EgressRules::default(), []),
             tls_config().unwrap(),
             SecretReader::new(client.clone()),
         );

@@ -48,7 +48,7 @@ pub(crate) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
             .flat_map(Store::state)
             .filter_map(|job| job.metadata.uid.clone())
             .collect();
-        memory.families.forget(|uid| jobs.contains(uid));
+        memory.job_pods.forget(|uid| jobs.contains(uid));
     }
 }
 
@@ -57,9 +57,9 @@ mod tests {
     use kube::{Client, client::Body};
     use tokio::sync::watch;
 
-    use super::super::{context::fixture, run::tend, watch::sync::Filling};
+    use super::super::{context::fixture, run::tend, watch::sync::CacheSync};
     use super::*;
-    use crate::{coordination::election::Warmth, service::admin::Health};
+    use crate::{coordination::election::CacheState, service::admin::Probes};
 
     #[tokio::test(start_paused = true)]
     async fn what_is_over_is_forgotten_although_one_namespace_cannot_be_listed() {
@@ -68,13 +68,13 @@ mod tests {
         });
         let (context, _announced) = fixture::context(Client::new(nobody, "default"), None);
         let ((_sagas, sagas), (_pods, pods)) = (watch::channel(false), watch::channel(false));
-        let never = Filling { namespace: Some("shop".into()), sagas, pods };
+        let never = CacheSync { namespace: Some("shop".into()), sagas, pods };
         context.memory.failures.count("a saga that went");
-        let (warms, health) = (watch::Sender::new(Warmth::Cold), Health::default());
-        tokio::time::timeout(2 * EVERY, tend(&context, &[never], &[], &warms, &health))
+        let (warms, probes) = (watch::Sender::new(CacheState::Cold), Probes::default());
+        tokio::time::timeout(2 * EVERY, tend(&context, &[never], &[], &warms, &probes))
             .await
             .unwrap_err();
-        assert_eq!(*warms.borrow(), Warmth::Cold);
+        assert_eq!(*warms.borrow(), CacheState::Cold);
         assert_eq!(context.memory.failures.count("a saga that went"), 0);
     }
 }

@@ -22,7 +22,7 @@ pub enum Role {
 pub struct Lifecycle {
     draining: AtomicBool,
     leading: AtomicBool,
-    beginning: AtomicUsize,
+    permits: AtomicUsize,
 }
 
 impl Default for Lifecycle {
@@ -31,7 +31,7 @@ impl Default for Lifecycle {
         Self {
             draining: AtomicBool::new(false),
             leading: AtomicBool::new(true),
-            beginning: AtomicUsize::new(0),
+            permits: AtomicUsize::new(0),
         }
     }
 }
@@ -47,8 +47,8 @@ impl Lifecycle {
     /// true only while no other replica leads.
     pub fn turn(&self, role: Role, attempts: &Attempts, metrics: &Metrics) {
         match role {
-            Role::Standby => attempts.set_verdicts_aside(),
-            Role::LeaderAgain => attempts.take_verdicts_up(),
+            Role::Standby => attempts.suspend_verdicts(),
+            Role::LeaderAgain => attempts.resume_verdicts(),
             Role::LeaderAfterOthers => attempts.forget_verdicts(),
         }
         let leads = role != Role::Standby;
@@ -65,18 +65,18 @@ impl Lifecycle {
     /// Returns a guard if this process may decide something new. The process does not end before
     /// the guard is dropped: if an intent is being written, its HTTP request must not be lost.
     #[must_use]
-    pub fn may_begin(&self) -> Option<StartPermit<'_>> {
+    pub fn start_permit(&self) -> Option<StartPermit<'_>> {
         // The counter is raised before the flag is read. So either this function sees the drain, or
         // the drain sees this guard. (The end of a leadership does not wait for guards.)
-        self.beginning.fetch_add(1, Ordering::SeqCst);
-        let permit = StartPermit(&self.beginning);
+        self.permits.fetch_add(1, Ordering::SeqCst);
+        let permit = StartPermit(&self.permits);
         (self.leads() && !self.draining.load(Ordering::SeqCst)).then_some(permit)
     }
 
     /// Returns whether decisions from before the drain are still being carried out.
     #[must_use]
-    pub fn is_beginning(&self) -> bool {
-        self.beginning.load(Ordering::SeqCst) > 0
+    pub fn has_permits(&self) -> bool {
+        self.permits.load(Ordering::SeqCst) > 0
     }
 }
 

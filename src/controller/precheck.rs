@@ -21,13 +21,13 @@ use tokio::time::timeout;
 use super::{
     cluster::{
         connection::Cluster,
-        impersonate::{Account, Target, target},
-        refusal::{ErrorClass, Refused, Trouble, classify},
+        impersonate::{Account, ObjectTarget, target},
+        refusal::{ApiRefusal, ErrorClass, Refused, classify},
         secrets::{SecretError, SecretReader},
     },
     evaluations::{Evaluations, Weight},
-    memory::prechecks::{Mend, Prechecks, Verdict},
-    workload::Child,
+    memory::prechecks::{FixedBy, PrecheckVerdict, Prechecks},
+    workload::Workload,
 };
 use crate::{
     api::{HttpAction, Saga, SagaAction, StoredSaga, names::child_name, status::Keys},
@@ -89,7 +89,7 @@ pub(super) async fn precheck(
     let probes: Vec<(String, Probe)> =
         probes.into_iter().map(|probe| (of(&probe), probe)).collect();
     let different: BTreeMap<String, Probe> = probes.iter().cloned().collect();
-    let verdicts: BTreeMap<String, Verdict> = stream::iter(different)
+    let verdicts: BTreeMap<String, PrecheckVerdict> = stream::iter(different)
         .map(|(hash, probe)| async move {
             let verdict = tried(tools, &hash, &probe, anew).await;
             (hash, verdict)
@@ -105,26 +105,26 @@ pub(super) async fn precheck(
 /// operations that could not be tried.
 fn judged(
     probes: &[(String, Probe)],
-    verdicts: &BTreeMap<String, Verdict>,
+    verdicts: &BTreeMap<String, PrecheckVerdict>,
     unchecked: Vec<String>,
 ) -> Precheck {
     let mut precheck = Precheck { refused: Vec::new(), unchecked };
     for (hash, probe) in probes {
-        match verdicts.get(hash).map(|verdict| verdict.after(probe.may_come)) {
-            Some(Verdict::Refused(_, message)) => {
+        match verdicts.get(hash).map(|verdict| verdict.after(probe.may_provide)) {
+            Some(PrecheckVerdict::Refused(_, message)) => {
                 precheck.refused.push(Fault::new(&probe.path, message));
             }
-            Some(Verdict::Unchecked(message)) => {
+            Some(PrecheckVerdict::Unchecked(message)) => {
                 precheck.unchecked.push(format!("{} ({message})", probe.path));
             }
-            Some(Verdict::Fine) | None => {}
+            Some(PrecheckVerdict::Fine) | None => {}
         }
     }
     precheck
 }
 
 /// Returns the verdict on one operation. `anew`: ignore the remembered verdict.
-async fn tried(tools: Tools<'_>, hash: &str, probe: &Probe, anew: bool) -> Verdict {
+async fn tried(tools: Tools<'_>, hash: &str, probe: &Probe, anew: bool) -> PrecheckVerdict {
     let Probe { saga, work, .. } = probe;
     if let Some(known) = tools.prechecks.known(hash).filter(|_| !anew) {
         return known;
@@ -139,13 +139,13 @@ async fn tried(tools: Tools<'_>, hash: &str, probe: &Probe, anew: bool) -> Verdi
             // Kubernetes checks the pods of a Job only when it creates them, and reports a refusal
             // only in events. So a pod is tried in addition to the Job.
             Work::Job(action) => match job::build::job(saga, &probe.identity(), action, LONGEST) {
-                Err(message) => Verdict::Refused(Mend::Nothing, message),
+                Err(message) => PrecheckVerdict::Refused(FixedBy::Nothing, message),
                 Ok(job) => {
                     match (
                         try_child(tools.cluster, Ok(job.clone())).await,
                         job::build::trial_pod(&job),
                     ) {
-                        (Verdict::Fine, Some(pod)) => {
+                        (PrecheckVerdict::Fine, Some(pod)) => {
                             try_child::<Pod>(tools.cluster, Ok(pod)).await
                         }
                         (verdict, _) => verdict,
@@ -156,9 +156,9 @@ async fn tried(tools: Tools<'_>, hash: &str, probe: &Probe, anew: bool) -> Verdi
                 let tried = tools
                     .cluster
                     .objects
-                    .apply(Target::applied(account, action), action, "", true)
+                    .apply(ObjectTarget::applied(account, action), action, "", true)
                     .await;
-                tried.map_or_else(of_trouble, |_| Verdict::Fine)
+                tried.map_or_else(of_refusal, |_| PrecheckVerdict::Fine)
             }
             Work::Http(action) => try_secrets(tools.secrets, account, action).await,
             Work::Saga(action) => try_saga(tools.cluster, probe, action).await,
@@ -166,46 +166,48 @@ async fn tried(tools: Tools<'_>, hash: &str, probe: &Probe, anew: bool) -> Verdi
             | Work::Until(_)
             | Work::UndoSaga
             | Work::Approval(_)
-            | Work::Wait(_) => Verdict::Fine,
+            | Work::Wait(_) => PrecheckVerdict::Fine,
         }
     };
-    let verdict = timeout(LONGEST, trial)
-        .await
-        .unwrap_or_else(|_| Verdict::Unchecked("the API server did not answer in time".into()));
+    let verdict = timeout(LONGEST, trial).await.unwrap_or_else(|_| {
+        PrecheckVerdict::Unchecked("the API server did not answer in time".into())
+    });
     tools.prechecks.remember(hash.to_owned(), verdict.clone());
     verdict
 }
 
-fn of_trouble(trouble: Trouble) -> Verdict {
+fn of_refusal(trouble: ApiRefusal) -> PrecheckVerdict {
     match trouble {
-        Trouble::Final(_, message) if message.contains("does not support dry run") => {
-            Verdict::Unchecked(message)
+        ApiRefusal::Final(_, message) if message.contains("does not support dry run") => {
+            PrecheckVerdict::Unchecked(message)
         }
-        Trouble::Final(
+        ApiRefusal::Final(
             Refused::Malformed | Refused::Forbidden | Refused::NotImpersonated,
             message,
-        ) => Verdict::Refused(Mend::Objects, message),
-        Trouble::Final(Refused::Nowhere, message) => Verdict::Refused(Mend::Places, message),
+        ) => PrecheckVerdict::Refused(FixedBy::Objects, message),
+        ApiRefusal::Final(Refused::Nowhere, message) => {
+            PrecheckVerdict::Refused(FixedBy::Places, message)
+        }
         // For example, a conflict over fields that another manager may have given up by then.
-        Trouble::Final(Refused::Otherwise, message)
-        | Trouble::NoKind(_, message)
-        | Trouble::Passes(message)
-        | Trouble::Lost(message) => Verdict::Unchecked(message),
+        ApiRefusal::Final(Refused::Otherwise, message)
+        | ApiRefusal::NoKind(_, message)
+        | ApiRefusal::Passes(message)
+        | ApiRefusal::Lost(message) => PrecheckVerdict::Unchecked(message),
     }
 }
 
-async fn try_child<K: Child>(cluster: &Cluster, built: Result<K, String>) -> Verdict {
+async fn try_child<K: Workload>(cluster: &Cluster, built: Result<K, String>) -> PrecheckVerdict {
     let child = match built {
         Ok(child) => child,
-        Err(message) => return Verdict::Refused(Mend::Nothing, message),
+        Err(message) => return PrecheckVerdict::Refused(FixedBy::Nothing, message),
     };
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
     match K::api(cluster, child.meta().namespace.as_deref().unwrap_or_default())
         .create(&parameters, &child)
         .await
     {
-        Ok(_) => Verdict::Fine,
-        Err(kube::Error::Api(status)) if status.code == 409 => Verdict::Fine,
+        Ok(_) => PrecheckVerdict::Fine,
+        Err(kube::Error::Api(status)) if status.code == 409 => PrecheckVerdict::Fine,
         Err(kube::Error::Api(status)) => {
             let said = bounded_line(&status.message, MAX_REASON);
             let dry_runs = !status.message.contains("does not support dry run");
@@ -213,40 +215,44 @@ async fn try_child<K: Child>(cluster: &Cluster, built: Result<K, String>) -> Ver
                 ErrorClass::Permanent(Refused::Forbidden | Refused::NotImpersonated)
                     if dry_runs =>
                 {
-                    Verdict::Refused(Mend::Objects, said)
+                    PrecheckVerdict::Refused(FixedBy::Objects, said)
                 }
                 ErrorClass::Permanent(Refused::Malformed) if dry_runs => {
-                    Verdict::Refused(Mend::Nothing, said)
+                    PrecheckVerdict::Refused(FixedBy::Nothing, said)
                 }
                 ErrorClass::Permanent(_)
                 | ErrorClass::Exists
                 | ErrorClass::Conflict
                 | ErrorClass::Passing
-                | ErrorClass::Lost => Verdict::Unchecked(said),
+                | ErrorClass::Lost => PrecheckVerdict::Unchecked(said),
             }
         }
-        Err(_) => Verdict::Unchecked("the API server did not answer".into()),
+        Err(_) => PrecheckVerdict::Unchecked("the API server did not answer".into()),
     }
 }
 
 /// Dry-runs the create of the child saga under the account that will create it.
-async fn try_saga(cluster: &Cluster, probe: &Probe, action: &SagaAction) -> Verdict {
+async fn try_saga(cluster: &Cluster, probe: &Probe, action: &SagaAction) -> PrecheckVerdict {
     let (saga, identity) = (probe.saga.as_ref(), probe.identity());
     let (child, api_version) =
         (child_saga(saga, &identity, action, false, &Keys::new()), Saga::api_version(&()));
     let name = child_name(&saga.name, &saga.uid, &identity.attempt);
     let tried = cluster.objects.create(target(saga, &name, &api_version), &child, true).await;
-    tried.map_or_else(of_trouble, |_| Verdict::Fine)
+    tried.map_or_else(of_refusal, |_| PrecheckVerdict::Fine)
 }
 
-async fn try_secrets(secrets: &SecretReader, account: Account<'_>, action: &HttpAction) -> Verdict {
+async fn try_secrets(
+    secrets: &SecretReader,
+    account: Account<'_>,
+    action: &HttpAction,
+) -> PrecheckVerdict {
     for source in action.headers.iter().flatten().filter_map(|header| header.value_from.as_ref()) {
         let verdict = of_secret(secrets.read(account, &source.secret_key_ref).await.map(drop));
-        if verdict != Verdict::Fine {
+        if verdict != PrecheckVerdict::Fine {
             return verdict;
         }
     }
-    let Some(tls) = &action.tls else { return Verdict::Fine };
+    let Some(tls) = &action.tls else { return PrecheckVerdict::Fine };
     let read = match (&tls.ca.secret_key_ref, &tls.ca.config_map_key_ref) {
         (Some(key), _) => secrets.read(account, key).await.map(drop),
         (None, Some(key)) => secrets.read_config_map(account, key).await.map(drop),
@@ -255,18 +261,18 @@ async fn try_secrets(secrets: &SecretReader, account: Account<'_>, action: &Http
     of_secret(read)
 }
 
-fn of_secret(read: Result<(), SecretError>) -> Verdict {
-    let Err(error) = read else { return Verdict::Fine };
+fn of_secret(read: Result<(), SecretError>) -> PrecheckVerdict {
+    let Err(error) = read else { return PrecheckVerdict::Fine };
     let message = error.to_string();
     match error {
-        SecretError::Passing { .. } => Verdict::Unchecked(message),
+        SecretError::Passing { .. } => PrecheckVerdict::Unchecked(message),
         SecretError::NoObject { .. } | SecretError::NoKey { .. } => {
-            Verdict::Refused(Mend::Secrets, message)
+            PrecheckVerdict::Refused(FixedBy::Secrets, message)
         }
         SecretError::Forbidden { .. } | SecretError::NotImpersonated { .. } => {
-            Verdict::Refused(Mend::Objects, message)
+            PrecheckVerdict::Refused(FixedBy::Objects, message)
         }
-        SecretError::BadName { .. } => Verdict::Refused(Mend::Nothing, message),
+        SecretError::BadName { .. } => PrecheckVerdict::Refused(FixedBy::Nothing, message),
     }
 }
 

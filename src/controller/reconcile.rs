@@ -32,7 +32,7 @@ use super::{
     cluster::{
         error::{Error, chain},
         namespace::NAMESPACE_POLL,
-        watch_health::Watched,
+        watch_health::WatchedKind,
     },
     context::Context,
     effects::{
@@ -50,7 +50,7 @@ use crate::{
         stored::{name, namespace},
     },
     clock::{between, later},
-    model::{input::Seen, saga::ValidSaga},
+    model::{input::PlanInput, saga::ValidSaga},
     service::metrics::ReconcileResult,
 };
 
@@ -106,7 +106,7 @@ async fn look(cached: &StoredSaga, context: &Context) -> Result<(Action, Reconci
     let uid = cached.metadata.uid.as_deref().unwrap_or_default();
     let version = cached.metadata.resource_version.as_deref().unwrap_or_default();
     // A barred watch may still show the state from before a deletion.
-    let barred = context.cluster.barred.is(namespace(cached), Watched::Saga);
+    let barred = context.cluster.watch_health.is(namespace(cached), WatchedKind::Saga);
     match context.memory.writes.judge(uid, version) {
         Freshness::Fresh if !barred => decide(cached, context).await,
         Freshness::Stale { since } if since < LAG && !barred => {
@@ -153,10 +153,10 @@ async fn decide(
         return Ok((Action::requeue(prechecks::BELIEVED_AFTER), ReconcileResult::Unchanged));
     };
     let (at, planned) = (now(), Instant::now());
-    let beginning = context.lifecycle.may_begin();
+    let permit = context.lifecycle.start_permit();
     let served = context.cluster.definition.served();
-    let seen = Seen {
-        draining: beginning.is_none() || executor.is_none(),
+    let seen = PlanInput {
+        draining: permit.is_none() || executor.is_none(),
         ..seen_here(stored, context, &gathered, served.as_deref(), executor.as_deref(), at)
     };
     let heavy = saga.as_ref().is_ok_and(ValidSaga::has_expressions);
@@ -183,13 +183,13 @@ async fn decide(
     };
     let next = perform::perform(&performance, recorded).await?;
     // All effects that may begin have begun.
-    drop(beginning);
+    drop(permit);
     let result = if changes { ReconcileResult::Changed } else { ReconcileResult::Unchanged };
-    Ok((looked_at_again(next, wake), result))
+    Ok((requeue_after(next, wake), result))
 }
 
 /// Returns when the saga is requeued after its effects were performed.
-fn looked_at_again(next: Next, wake: Option<Timestamp>) -> Action {
+fn requeue_after(next: Next, wake: Option<Timestamp>) -> Action {
     match (next, wake) {
         (Next::AtOnce, _) => Action::requeue(Duration::ZERO),
         (Next::Later, Some(wake)) => Action::requeue(between(now(), wake)),

@@ -97,7 +97,10 @@ pub async fn record(
         written_at = Some(sent);
         version = next;
         if reworded {
-            recorder.memory.versions.reworded(saga.metadata.uid.as_deref().unwrap_or_default());
+            recorder
+                .memory
+                .versions
+                .note_rewording(saga.metadata.uid.as_deref().unwrap_or_default());
         }
     }
     let mut unfinished = None;

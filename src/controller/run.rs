@@ -19,13 +19,13 @@ use super::{
     gc::janitor,
     lease::{leader, old_leases::delete_old_leases},
     lifecycle::until_true,
-    watch::sync::{Filling, fill},
+    watch::sync::{CacheSync, fill},
 };
 use crate::{
     api::StoredSaga,
-    coordination::election::Warmth,
+    coordination::election::CacheState,
     service::{
-        admin::{Admin, Health},
+        admin::{Admin, Probes},
         args::RunConfig,
         client::Network,
         metrics::Metrics,
@@ -67,16 +67,16 @@ where
 {
     let shutdown =
         Shutdown::on_signals().map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let (metrics, health) = (Metrics::new(env!("CARGO_PKG_VERSION")), Health::default());
+    let (metrics, probes) = (Metrics::new(env!("CARGO_PKG_VERSION")), Probes::default());
     let admin =
-        Admin::bind(config.metrics_addr, config.health_addr, Arc::clone(&metrics), health.clone())
+        Admin::bind(config.metrics_addr, config.health_addr, Arc::clone(&metrics), probes.clone())
             .await?;
     let Connected { context, watches, candidacy } = connect(&config, metrics, layer).await?;
     let ((stop, stopped), (resign, resigned)) =
         (tokio::sync::watch::channel(false), tokio::sync::watch::channel(false));
-    let (sagas, fillings): (Vec<_>, Vec<_>) =
-        watches.iter().map(|watch| (watch.sagas(), watch.filling())).unzip();
-    let (warms, warmth) = tokio::sync::watch::channel(Warmth::Cold);
+    let (sagas, cache_syncs): (Vec<_>, Vec<_>) =
+        watches.iter().map(|watch| (watch.sagas(), watch.cache_sync())).unzip();
+    let (warms, cache_state) = tokio::sync::watch::channel(CacheState::Cold);
     let controllers = futures::future::join_all(
         watches.into_iter().map(|watch| drive(watch, Arc::clone(&context), stopped.clone())),
     );
@@ -88,11 +88,11 @@ where
     // renewal.
     let mut keeper = tokio::spawn(keep_lease(Arc::clone(&context)));
     let mut leader =
-        tokio::spawn(leader::run(candidacy, context.process(), warmth, until_true(resigned)));
+        tokio::spawn(leader::run(candidacy, context.process(), cache_state, until_true(resigned)));
     let admin = tokio::spawn(admin.serve(until_true(stopped.clone())));
     let draining = async {
         shutdown.requested().await;
-        health.draining();
+        probes.draining();
         context.lifecycle.drain();
         // Another replica may take over at once, while HTTP requests end here. If the receiver is
         // gone, the election has ended already.
@@ -105,7 +105,7 @@ where
     tokio::select! {
         _ = controllers => {}
         () = draining => tracing::warn!("some reconciles did not end in time"),
-        () = tend(&context, &fillings, &sagas, &warms, &health) => {}
+        () = tend(&context, &cache_syncs, &sagas, &warms, &probes) => {}
         _ = &mut keeper => tracing::error!("the executor's Lease is renewed no more"),
         () = unless_asked(&mut leader, &shutdown) => tracing::error!("nobody stands for \
             leadership any more"),
@@ -153,15 +153,15 @@ async fn first_looks(context: &Context) {
 /// other namespaces. Never returns.
 pub(crate) async fn tend(
     context: &Context,
-    fillings: &[Filling],
+    cache_syncs: &[CacheSync],
     sagas: &[Store<StoredSaga>],
-    warms: &Sender<Warmth>,
-    health: &Health,
+    warms: &Sender<CacheState>,
+    probes: &Probes,
 ) {
     let ready = async {
-        fill(fillings, &context.cluster.barred, warms).await;
+        fill(cache_syncs, &context.cluster.watch_health, warms).await;
         context.outbound.own.first().await;
-        health.ready();
+        probes.ready();
         tracing::info!("the caches are filled, and requests may be sent");
     };
     futures::future::join(ready, janitor(context, sagas)).await;
@@ -206,7 +206,7 @@ async fn drain(context: &Context, limit: Duration) {
         "told to stop: nothing new begins, requests may end"
     );
     // The order matters: once nothing begins any more, all HTTP requests are known.
-    while (context.lifecycle.is_beginning() || context.memory.attempts.unrecorded_requests() > 0)
+    while (context.lifecycle.has_permits() || context.memory.attempts.unrecorded_requests() > 0)
         && begun.elapsed() < limit
     {
         time::sleep(DRAIN_POLL).await;

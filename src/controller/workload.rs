@@ -12,16 +12,16 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     clock::now,
     cluster::{
-        connection::Cluster, error::Error, namespace::is_terminating, watch_health::Watched,
+        connection::Cluster, error::Error, namespace::is_terminating, watch_health::WatchedKind,
     },
-    memory::{attempt::AttemptKey, job_pods::Families, memories::Memory},
+    memory::{attempt::AttemptKey, job_pods::JobPodMemory, memories::Memory},
 };
 use crate::{
     api::names::{AttemptId, child_name, job_name},
     model::observation::{ChildState, End},
     objects::{
-        child::{after_job, job_goes, only_kept},
-        job::{self, fields::made_by, state::Family},
+        child::{after_job, job_is_terminating, only_kept},
+        job::{self, fields::made_by, state::KnownPods},
         pod::{self, fields::CONTROLLER_UID},
     },
 };
@@ -30,7 +30,7 @@ use crate::{
 const MOST_PODS: u32 = 500;
 
 /// A kind of child that the operator creates itself.
-pub(crate) trait Child:
+pub(crate) trait Workload:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug
@@ -44,7 +44,7 @@ pub(crate) trait Child:
     const CREATE: &'static str;
     const DELETE: &'static str;
     /// The watch that shows this kind.
-    const WATCHED: Watched;
+    const WATCHED: WatchedKind;
 
     /// Returns the name of an attempt's child.
     fn name_of(saga: &str, uid: &str, attempt: &AttemptId) -> String;
@@ -56,29 +56,29 @@ pub(crate) trait Child:
     async fn state(
         &self,
         cluster: &Cluster,
-        families: &Families,
+        memory: &JobPodMemory,
         age: Duration,
     ) -> Result<ChildState, Error>;
 
     /// Returns whether a part of the child is terminating. If its end is more than 60 s overdue,
     /// also says what may still run.
-    fn deletion(&self, families: &Families) -> (bool, Option<String>);
+    fn deletion(&self, memory: &JobPodMemory) -> (bool, Option<String>);
 
     /// Returns the end of a child that was deleted long ago and is still kept, if no part of it
     /// runs.
-    async fn kept(&self, cluster: &Cluster, families: &Families) -> Result<Option<End>, Error>;
+    async fn kept(&self, cluster: &Cluster, memory: &JobPodMemory) -> Result<Option<End>, Error>;
 
     /// Returns whether a part of the child runs that the child's deletion does not end.
-    fn runs_on(&self, families: &Families) -> bool;
+    fn runs_on(&self, memory: &JobPodMemory) -> bool;
 
     /// Returns the end of a child whose own container ended by a signal, if another container of
     /// the child still runs. The duration says how long the operator waits for the other container.
-    fn held_up(&self, families: &Families) -> Option<(End, Duration)>;
+    fn held_up(&self, memory: &JobPodMemory) -> Option<(End, Duration)>;
 
     /// Reads the remaining pods live, after a live read did not find the child. `child`: its UID.
     async fn rest(
         cluster: &Cluster,
-        families: &Families,
+        memory: &JobPodMemory,
         namespace: &str,
         child: &str,
     ) -> Result<Vec<Arc<Pod>>, Error>;
@@ -101,7 +101,7 @@ pub(crate) trait Child:
     fn succeeded(&self) -> bool;
 
     /// Notes that this process just created the child.
-    fn born(&self, families: &Families);
+    fn born(&self, memory: &JobPodMemory);
 
     /// Returns the API of this kind.
     fn api(cluster: &Cluster, namespace: &str) -> Api<Self> {
@@ -114,11 +114,11 @@ pub(crate) trait Child:
     }
 }
 
-impl Child for Pod {
+impl Workload for Pod {
     const READ: &'static str = "read a Pod";
     const CREATE: &'static str = "create a Pod";
     const DELETE: &'static str = "delete a Pod";
-    const WATCHED: Watched = Watched::Pod;
+    const WATCHED: WatchedKind = WatchedKind::Pod;
 
     fn name_of(saga: &str, uid: &str, attempt: &AttemptId) -> String {
         child_name(saga, uid, attempt)
@@ -128,28 +128,33 @@ impl Child for Pod {
         cluster.cached_pod(namespace, name)
     }
 
-    async fn state(&self, _: &Cluster, _: &Families, age: Duration) -> Result<ChildState, Error> {
+    async fn state(
+        &self,
+        _: &Cluster,
+        _: &JobPodMemory,
+        age: Duration,
+    ) -> Result<ChildState, Error> {
         Ok(pod::state::state(self, age))
     }
 
-    fn deletion(&self, _: &Families) -> (bool, Option<String>) {
+    fn deletion(&self, _: &JobPodMemory) -> (bool, Option<String>) {
         (self.metadata.deletion_timestamp.is_some(), pod::state::stuck(self, now()))
     }
 
-    async fn kept(&self, _: &Cluster, _: &Families) -> Result<Option<End>, Error> {
+    async fn kept(&self, _: &Cluster, _: &JobPodMemory) -> Result<Option<End>, Error> {
         // If a Pod is kept after it has ended, the end does not change.
         Ok(None)
     }
 
-    fn runs_on(&self, _: &Families) -> bool {
+    fn runs_on(&self, _: &JobPodMemory) -> bool {
         false
     }
 
-    fn held_up(&self, _: &Families) -> Option<(End, Duration)> {
+    fn held_up(&self, _: &JobPodMemory) -> Option<(End, Duration)> {
         pod::state::held_up(self)
     }
 
-    async fn rest(_: &Cluster, _: &Families, _: &str, _: &str) -> Result<Vec<Arc<Pod>>, Error> {
+    async fn rest(_: &Cluster, _: &JobPodMemory, _: &str, _: &str) -> Result<Vec<Arc<Pod>>, Error> {
         Ok(Vec::new())
     }
 
@@ -165,14 +170,14 @@ impl Child for Pod {
         self.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded")
     }
 
-    fn born(&self, _: &Families) {}
+    fn born(&self, _: &JobPodMemory) {}
 }
 
-impl Child for Job {
+impl Workload for Job {
     const READ: &'static str = "read a Job";
     const CREATE: &'static str = "create a Job";
     const DELETE: &'static str = "delete a Job";
-    const WATCHED: Watched = Watched::Job;
+    const WATCHED: WatchedKind = WatchedKind::Job;
 
     fn name_of(saga: &str, uid: &str, attempt: &AttemptId) -> String {
         job_name(saga, uid, attempt)
@@ -185,58 +190,58 @@ impl Child for Job {
     async fn state(
         &self,
         cluster: &Cluster,
-        families: &Families,
+        memory: &JobPodMemory,
         age: Duration,
     ) -> Result<ChildState, Error> {
-        let mut family = family(self, families);
-        if job::state::wants_pods(self, &family) {
-            family = with_live_pods(self, cluster, families).await?;
+        let mut job_pods = job_pods(self, memory);
+        if job::state::wants_pods(self, &job_pods) {
+            job_pods = with_live_pods(self, cluster, memory).await?;
         }
-        Ok(job::state::state(self, &family, age))
+        Ok(job::state::state(self, &job_pods, age))
     }
 
-    fn deletion(&self, families: &Families) -> (bool, Option<String>) {
-        let family = family(self, families);
-        (job_goes(self, &family), job::state::stuck(Some(self), &family, now()))
+    fn deletion(&self, memory: &JobPodMemory) -> (bool, Option<String>) {
+        let job_pods = job_pods(self, memory);
+        (job_is_terminating(self, &job_pods), job::state::stuck(Some(self), &job_pods, now()))
     }
 
     /// No controller creates pods for this Job any more. So the Job has ended when its existing
     /// pods have ended.
-    async fn kept(&self, cluster: &Cluster, families: &Families) -> Result<Option<End>, Error> {
-        let family = family(self, families);
-        if !only_kept(self, &family) {
+    async fn kept(&self, cluster: &Cluster, memory: &JobPodMemory) -> Result<Option<End>, Error> {
+        let job_pods = job_pods(self, memory);
+        if !only_kept(self, &job_pods) {
             return Ok(None);
         }
-        Ok(job::state::gone(self, &with_live_pods(self, cluster, families).await?))
+        Ok(job::state::gone(self, &with_live_pods(self, cluster, memory).await?))
     }
 
     /// If a finalizer keeps a Job, nobody ends its pods, unless the Job is deleted in the
     /// foreground.
-    fn runs_on(&self, families: &Families) -> bool {
-        job::state::runs_on(&family(self, families))
+    fn runs_on(&self, memory: &JobPodMemory) -> bool {
+        job::state::runs_on(&job_pods(self, memory))
     }
 
-    fn held_up(&self, families: &Families) -> Option<(End, Duration)> {
-        job::state::held_up(self, &family(self, families))
+    fn held_up(&self, memory: &JobPodMemory) -> Option<(End, Duration)> {
+        job::state::held_up(self, &job_pods(self, memory))
     }
 
     async fn rest(
         cluster: &Cluster,
-        families: &Families,
+        memory: &JobPodMemory,
         namespace: &str,
         child: &str,
     ) -> Result<Vec<Arc<Pod>>, Error> {
         let listed = live_pods(cluster, namespace, child).await?;
         // The family is read after the list, because the watch may have delivered an end during the
         // list.
-        let (mut family, _) = families.of(child);
+        let (mut job_pods, _) = memory.of(child);
         // The states that the watch showed earlier may never be updated: if a Job is deleted
         // without its pods, the pods lose their reference to the Job.
         if let Some((pods, more)) = listed {
-            family = as_listed(cluster, namespace, family, pods, more);
-            families.correct(child, &family);
+            job_pods = as_listed(cluster, namespace, job_pods, pods, more);
+            memory.correct(child, &job_pods);
         }
-        Ok(family.pods)
+        Ok(job_pods.pods)
     }
 
     /// The pods of a Job may outlive the Job. The attempt has ended when they have ended.
@@ -247,11 +252,11 @@ impl Child for Job {
         gone: Option<End>,
     ) -> Option<ChildState> {
         let Some(child) = child else { return gone.map(ChildState::Ended) };
-        let (family, last) = memory.families.of(child);
+        let (job_pods, last) = memory.job_pods.of(child);
         let since = memory
             .attempts
             .look(key, |known| known.child.as_ref().map(|(since, _)| since.elapsed()));
-        after_job(child, &family, last.as_deref(), since.unwrap_or_default())
+        after_job(child, &job_pods, last.as_deref(), since.unwrap_or_default())
             .or(gone.map(ChildState::Ended))
     }
 
@@ -264,13 +269,13 @@ impl Child for Job {
         job::state::succeeded(self)
     }
 
-    fn born(&self, families: &Families) {
-        families.born(self.metadata.uid.as_deref().unwrap_or_default());
+    fn born(&self, memory: &JobPodMemory) {
+        memory.born(self.metadata.uid.as_deref().unwrap_or_default());
     }
 }
 
-fn family(job: &Job, families: &Families) -> Family {
-    families.of(job.metadata.uid.as_deref().unwrap_or_default()).0
+fn job_pods(job: &Job, memory: &JobPodMemory) -> KnownPods {
+    memory.of(job.metadata.uid.as_deref().unwrap_or_default()).0
 }
 
 /// Returns the pods of a Job with those that a live read shows. The cache of Pods may be older than
@@ -278,18 +283,18 @@ fn family(job: &Job, families: &Families) -> Family {
 async fn with_live_pods(
     job: &Job,
     cluster: &Cluster,
-    families: &Families,
-) -> Result<Family, Error> {
+    memory: &JobPodMemory,
+) -> Result<KnownPods, Error> {
     let (uid, namespace) =
         (job.metadata.uid.as_deref().unwrap_or_default(), job.namespace().unwrap_or_default());
     let listed = live_pods(cluster, &namespace, uid).await?;
     // The family is read after the list, because the watch may have delivered an end during the
     // list.
-    let family = family(job, families);
+    let job_pods = job_pods(job, memory);
     Ok(match listed {
-        Some((pods, more)) => as_listed(cluster, &namespace, family, pods, more),
+        Some((pods, more)) => as_listed(cluster, &namespace, job_pods, pods, more),
         // Nothing more can be read: the family holds only the pods that were seen.
-        None => Family { lost: true, ..family },
+        None => KnownPods { lost: true, ..job_pods },
     })
 }
 
@@ -299,25 +304,25 @@ async fn with_live_pods(
 fn as_listed(
     cluster: &Cluster,
     namespace: &str,
-    family: Family,
+    job_pods: KnownPods,
     mut listed: Vec<Pod>,
     more: bool,
-) -> Family {
+) -> KnownPods {
     let is_same = |pod: &Pod, other: &Pod| pod.metadata.uid == other.metadata.uid;
-    let barred = cluster.barred.is(namespace, Watched::Pod);
+    let barred = cluster.watch_health.is(namespace, WatchedKind::Pod);
     let watched = |pod: &Pod| {
         !barred
             && cluster
                 .cached_pod(namespace, &pod.name_any())
                 .is_some_and(|cached| is_same(pod, &cached))
     };
-    let awaited: Vec<_> = family
+    let awaited: Vec<_> = job_pods
         .pods
         .iter()
         .filter(|pod| !listed.iter().any(|there| is_same(pod, there)) && watched(pod))
         .collect();
     listed.extend(awaited.into_iter().map(|pod| Pod::clone(pod)));
-    family.as_listed(listed, more)
+    job_pods.as_listed(listed, more)
 }
 
 /// Reads the pods of the Job with this UID live, and returns them with whether there are more.

@@ -72,7 +72,7 @@ impl CallEnd {
             End::Answered(answer) if answer.status >= 500 => Self::Unknown,
             End::Succeeded(_) | End::Answered(_) => Self::Answered,
             End::Failed(failure) => match failure.reached {
-                Reached::Door
+                Reached::Rejected
                 | Reached::Work
                 | Reached::Accepted
                 | Reached::Answer
@@ -87,7 +87,7 @@ impl CallEnd {
 
 /// The state of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum BreakerState {
     /// Every call is admitted.
     Closed,
     /// No call is admitted.
@@ -119,7 +119,7 @@ impl Ticket {
 
 /// Why no call is admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum BreakerRefusal {
     /// The breaker is open until this instant.
     Open(Instant),
     /// The probe is under way.
@@ -138,7 +138,7 @@ struct Slice {
 #[derive(Clone, Debug)]
 pub struct Circuit {
     settings: Settings,
-    state: State,
+    state: BreakerState,
     /// Increases with every change of the state. A ticket names the term in which it was issued.
     term: u64,
     /// The instant of the last change of the state.
@@ -157,7 +157,7 @@ impl Circuit {
     pub const fn new(settings: Settings, now: Instant) -> Self {
         Self {
             settings,
-            state: State::Closed,
+            state: BreakerState::Closed,
             term: 0,
             turned: now,
             origin: now,
@@ -167,11 +167,11 @@ impl Circuit {
     }
 
     /// Returns the state at `now`. An open breaker whose time has passed becomes half-open.
-    pub fn look(&mut self, now: Instant) -> State {
-        if let State::Open { until } = self.state
+    pub fn look(&mut self, now: Instant) -> BreakerState {
+        if let BreakerState::Open { until } = self.state
             && now >= until
         {
-            self.turn(State::HalfOpen { probing: false }, until);
+            self.turn(BreakerState::HalfOpen { probing: false }, until);
         }
         self.state
     }
@@ -180,13 +180,13 @@ impl Circuit {
     ///
     /// # Errors
     /// The reason, if no call is admitted.
-    pub fn admit(&mut self, now: Instant) -> Result<Ticket, Refusal> {
+    pub fn admit(&mut self, now: Instant) -> Result<Ticket, BreakerRefusal> {
         match self.look(now) {
-            State::Closed => Ok(self.ticket(false)),
-            State::Open { until } => Err(Refusal::Open(until)),
-            State::HalfOpen { probing: true } => Err(Refusal::Probing),
-            State::HalfOpen { probing: false } => {
-                self.state = State::HalfOpen { probing: true };
+            BreakerState::Closed => Ok(self.ticket(false)),
+            BreakerState::Open { until } => Err(BreakerRefusal::Open(until)),
+            BreakerState::HalfOpen { probing: true } => Err(BreakerRefusal::Probing),
+            BreakerState::HalfOpen { probing: false } => {
+                self.state = BreakerState::HalfOpen { probing: true };
                 Ok(self.ticket(true))
             }
         }
@@ -207,15 +207,17 @@ impl Circuit {
             return;
         }
         match (state, probe, end) {
-            (State::Closed, _, CallEnd::Answered | CallEnd::Unknown) => self.count(end, now),
-            (State::HalfOpen { .. }, true, CallEnd::Answered) => self.turn(State::Closed, now),
-            (State::HalfOpen { .. }, true, CallEnd::Unknown) => self.open(now),
-            (State::HalfOpen { .. }, true, CallEnd::NotSent) => {
-                self.state = State::HalfOpen { probing: false }
+            (BreakerState::Closed, _, CallEnd::Answered | CallEnd::Unknown) => self.count(end, now),
+            (BreakerState::HalfOpen { .. }, true, CallEnd::Answered) => {
+                self.turn(BreakerState::Closed, now)
             }
-            (State::Closed, _, CallEnd::NotSent)
-            | (State::HalfOpen { .. }, false, _)
-            | (State::Open { .. }, _, _) => {}
+            (BreakerState::HalfOpen { .. }, true, CallEnd::Unknown) => self.open(now),
+            (BreakerState::HalfOpen { .. }, true, CallEnd::NotSent) => {
+                self.state = BreakerState::HalfOpen { probing: false }
+            }
+            (BreakerState::Closed, _, CallEnd::NotSent)
+            | (BreakerState::HalfOpen { .. }, false, _)
+            | (BreakerState::Open { .. }, _, _) => {}
         }
     }
 
@@ -233,14 +235,17 @@ impl Circuit {
     /// opened.
     #[must_use]
     pub fn reported(&self, now: Instant) -> (u32, u32) {
-        if self.state == State::Closed { self.counted(now) } else { self.opened_at }
+        if self.state == BreakerState::Closed { self.counted(now) } else { self.opened_at }
     }
 
     /// Returns whether the breaker can be forgotten. It can be forgotten if it has been closed, or
     /// half-open without a probe, for the length of the window, and has no calls in the window.
     #[must_use]
     pub fn is_idle(&mut self, now: Instant) -> bool {
-        let used = matches!(self.look(now), State::Open { .. } | State::HalfOpen { probing: true });
+        let used = matches!(
+            self.look(now),
+            BreakerState::Open { .. } | BreakerState::HalfOpen { probing: true }
+        );
         !used
             && now.saturating_duration_since(self.turned) >= self.settings.window
             && self.counted(now).0 == 0
@@ -250,7 +255,7 @@ impl Circuit {
         Ticket { term: self.term, probe }
     }
 
-    fn turn(&mut self, to: State, now: Instant) {
+    fn turn(&mut self, to: BreakerState, now: Instant) {
         self.state = to;
         self.turned = now;
         self.term = self.term.saturating_add(1);
@@ -258,7 +263,7 @@ impl Circuit {
     }
 
     fn open(&mut self, now: Instant) {
-        self.turn(State::Open { until: now + self.settings.open }, now);
+        self.turn(BreakerState::Open { until: now + self.settings.open }, now);
     }
 
     fn count(&mut self, end: CallEnd, now: Instant) {

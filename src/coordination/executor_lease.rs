@@ -3,15 +3,15 @@
 //!
 //! An executor is an id under which one process sends HTTP requests. Each executor has a Lease. The
 //! process of the executor uses a [`Tenure`] to decide whether it may still send. Every other
-//! process uses a [`Vigil`] to decide whether the executor is gone.
+//! process uses a [`LeaseWatch`] to decide whether the executor is gone.
 //!
 //! # Guarantees
-//! - While a vigil reports that an executor is gone, no tenure of the executor holds, and none will
-//!   ever hold again. This is so however late an answer arrives, and however long either process
-//!   was frozen. Each process uses only its own monotonic clock. Each process is cautious by the
-//!   duration of a call. A renewal counts from the instant at which it was sent. A sighting counts
-//!   from the instant at which its answer came. A term ends only when a read that was sent after
-//!   the end of the term still shows the same.
+//! - While a watch of a Lease reports that an executor is gone, no tenure of the executor holds,
+//!   and none will ever hold again. This is so however late an answer arrives, and however long
+//!   either process was frozen. Each process uses only its own monotonic clock. Each process is
+//!   cautious by the duration of a call. A renewal counts from the instant at which it was sent. An
+//!   observation counts from the instant at which its answer came. A term ends only when a read
+//!   that was sent after the end of the term still shows the same.
 //! - The term is the constant below, never the value in the Lease, because the content of the Lease
 //!   is input.
 //!
@@ -90,7 +90,7 @@ impl Tenure {
 
 /// What a live read of an executor's Lease showed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Sighting {
+pub enum LeaseState {
     /// The Lease has a holder. The text changes with every write of the Lease, and so with every
     /// renewal.
     Held(String),
@@ -102,22 +102,22 @@ pub enum Sighting {
 
 /// The state of another process's executor: whether the executor is gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Vigil {
-    /// The last sighting, and since when it has been the same.
-    last: Option<(Sighting, Instant)>,
+pub struct LeaseWatch {
+    /// The last state, and since when it has been the same.
+    last: Option<(LeaseState, Instant)>,
     gone: bool,
 }
 
-impl Vigil {
+impl LeaseWatch {
     /// Records the result of a read that was sent at `asked` and answered at `answered`. A read
     /// that failed says nothing and is not passed to this function.
-    pub fn saw(&mut self, sighting: Sighting, asked: Instant, answered: Instant) {
-        self.gone |= sighting == Sighting::Released;
+    pub fn saw(&mut self, state: LeaseState, asked: Instant, answered: Instant) {
+        self.gone |= state == LeaseState::Released;
         match &self.last {
-            Some((last, since)) if *last == sighting => {
+            Some((last, since)) if *last == state => {
                 self.gone |= asked.saturating_duration_since(*since) >= TERM;
             }
-            Some(_) | None => self.last = Some((sighting, answered)),
+            Some(_) | None => self.last = Some((state, answered)),
         }
     }
 

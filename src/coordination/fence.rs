@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::rules;
-pub(crate) use super::rules::{CREATED_WITHIN, FRESH, is_past_creation, leaves_unread};
+pub(crate) use super::rules::{CREATED_WITHIN, FRESH, is_fresh, is_past_creation};
 use crate::{clock::later, model::skew::Skew};
 
 /// What this process's clocks showed when it compared them with the API server's clock.
@@ -85,7 +85,7 @@ impl Age {
 
 /// How a copy compares with the newest known version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Freshness {
+pub enum VersionOrder {
     /// The copy has that version, or a newer one.
     Fresh,
     /// The copy is older.
@@ -97,12 +97,12 @@ pub enum Freshness {
 /// Compares a copy by its resourceVersion with the newest one that this process wrote or used for a
 /// decision. The resourceVersions of Kubernetes are decimal numbers that grow (KEP-5504).
 #[must_use]
-pub fn freshness(known: Option<&str>, copy: &str) -> Freshness {
-    let Some(known) = rules::newer_than_copy(known, copy) else { return Freshness::Fresh };
+pub fn freshness(known: Option<&str>, copy: &str) -> VersionOrder {
+    let Some(known) = rules::newer_than_copy(known, copy) else { return VersionOrder::Fresh };
     match (copy.parse::<u128>(), known.parse::<u128>()) {
-        (Ok(copy), Ok(known)) if copy > known => Freshness::Fresh,
-        (Ok(_), Ok(_)) => Freshness::Older,
-        (Err(_), _) | (_, Err(_)) => Freshness::Incomparable,
+        (Ok(copy), Ok(known)) if copy > known => VersionOrder::Fresh,
+        (Ok(_), Ok(_)) => VersionOrder::Older,
+        (Err(_), _) | (_, Err(_)) => VersionOrder::Incomparable,
     }
 }
 

@@ -134,7 +134,7 @@ pub fn is_name(host: &str) -> bool {
 
 /// What the administrator allows and denies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReachRules {
+pub struct EgressRules {
     /// `--http-allow-cidrs`: networks whose addresses are allowed although they are refused by
     /// default. No bits are set beyond a prefix, and no IPv4 network is written as IPv6.
     pub allow_cidrs: Vec<IpNet>,
@@ -148,7 +148,7 @@ pub struct ReachRules {
     pub deny_hosts: Vec<HostPattern>,
 }
 
-impl ReachRules {
+impl EgressRules {
     /// Checks that each rule can have an effect.
     ///
     /// # Errors
@@ -208,19 +208,19 @@ impl std::error::Error for DeniedHost {}
 
 /// The hosts and addresses that an HTTP request may reach.
 #[derive(Clone, Debug, Default)]
-pub struct Reach {
+pub struct EgressPolicy {
     allow_hosts: Vec<HostPattern>,
     deny_hosts: Vec<HostPattern>,
     /// The rules for addresses: rows 3 to 6 of the table above.
     pub addresses: AddressPolicy,
 }
 
-impl Reach {
+impl EgressPolicy {
     /// Creates the policy that `rules` describe. `api_server` holds the addresses of the API
     /// server.
     #[must_use]
-    pub fn new(rules: ReachRules, api_server: impl IntoIterator<Item = IpAddr>) -> Self {
-        let ReachRules { allow_cidrs, deny_cidrs, allow_hosts, deny_hosts } = rules;
+    pub fn new(rules: EgressRules, api_server: impl IntoIterator<Item = IpAddr>) -> Self {
+        let EgressRules { allow_cidrs, deny_cidrs, allow_hosts, deny_hosts } = rules;
         Self {
             allow_hosts,
             deny_hosts,

@@ -14,7 +14,7 @@ use super::{
     planner::{
         capacity,
         doubt::with_hint,
-        state::{Pass, Standing, is_active},
+        state::{Planner, SagaCourse, is_active},
         transition::StepEvent,
         undo_set::{in_undo_set, is_undoing, is_undone},
     },
@@ -26,28 +26,30 @@ use crate::{
 };
 
 /// Undoes as much as possible now.
-pub(crate) fn undo(pass: &mut Pass<'_>) -> Standing {
-    compensate::end_retries(pass);
-    wait::withdraw_waits(pass);
-    let set = pass.steps_where(in_undo_set);
-    if !pass.seen.draining && !pass.is_paused() {
-        start_compensations(pass, set);
+pub(crate) fn undo(planner: &mut Planner<'_>) -> SagaCourse {
+    compensate::end_retries(planner);
+    wait::withdraw_waits(planner);
+    let set = planner.steps_where(in_undo_set);
+    if !planner.input.draining && !planner.is_paused() {
+        start_compensations(planner, set);
     }
-    undo_standing(pass, set)
+    undo_course(planner, set)
 }
 
-fn start_compensations(pass: &mut Pass<'_>, set: StepSet) {
+fn start_compensations(planner: &mut Planner<'_>, set: StepSet) {
     // This comes first, so that a step that must not begin takes no slot.
-    begin::fail_what_may_not_begin(pass, StepPhase::Compensating, Direction::Compensation);
+    begin::fail_what_may_not_begin(planner, StepPhase::Compensating, Direction::Compensation);
     let undone =
-        pass.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
+        planner.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
     let mut free = Vec::new();
-    for (place, (step, status)) in pass.saga.steps.iter().zip(&pass.status.steps).enumerate() {
+    for (place, (step, status)) in planner.saga.steps.iter().zip(&planner.status.steps).enumerate()
+    {
         let waits = match status.phase {
             // The undo set decides which of these steps are undone.
             StepPhase::Completed | StepPhase::Failed | StepPhase::Skipped => true,
             StepPhase::Compensating => {
-                !is_active(status) && rules::is_due(status.next_attempt_at.as_ref(), pass.seen.now)
+                !is_active(status)
+                    && rules::is_due(status.next_attempt_at.as_ref(), planner.input.now)
             }
             StepPhase::Pending
             | StepPhase::Running
@@ -57,7 +59,7 @@ fn start_compensations(pass: &mut Pass<'_>, set: StepSet) {
             | StepPhase::CompensationFailed
             | StepPhase::CompensationSkipped => false,
         };
-        let dependants = pass.graph.dependants(place).and(set);
+        let dependants = planner.graph.dependants(place).and(set);
         let free_now = rules::dependants_are_undone(dependants, undone);
         if waits && set.contains(place) && !is_undone(step, status) && free_now {
             let settled =
@@ -67,82 +69,84 @@ fn start_compensations(pass: &mut Pass<'_>, set: StepSet) {
         }
     }
     free.sort_unstable();
-    let mut slots = capacity::slots(pass);
+    let mut slots = capacity::slots(planner);
     let mut chosen = Vec::new();
     for (((_, place), kept), step) in
-        free.into_iter().filter_map(|free| Some((free, pass.saga.steps.get(free.0.1)?)))
+        free.into_iter().filter_map(|free| Some((free, planner.saga.steps.get(free.0.1)?)))
     {
         let taken = if kept { slots.take_kept() } else { slots.take_new() };
         if taken
-            && !capacity::waits_for_room(pass, step, Direction::Compensation, &mut slots, !kept)
+            && !capacity::waits_for_host(planner, step, Direction::Compensation, &mut slots, !kept)
         {
             chosen.push(place);
         }
     }
-    capacity::forget_overtaken(pass, &slots);
+    capacity::forget_overtaken(planner, &slots);
     let chosen = StepSet::of(chosen);
-    pass.each_step(|pass, place, step, status| {
+    planner.each_step(|planner, place, step, status| {
         if chosen.contains(place) {
-            begin::begin(pass, place, step, status, Direction::Compensation);
+            begin::begin(planner, place, step, status, Direction::Compensation);
         }
     });
 }
 
 /// Stops everything that is active. After that the saga goes neither forward nor back.
-pub(crate) fn cancel(pass: &mut Pass<'_>) -> Standing {
-    if !rules::may_be_cancelled(pass.with_children()) {
-        return Standing::Cancelling { undoing: is_undoing(pass) };
+pub(crate) fn cancel(planner: &mut Planner<'_>) -> SagaCourse {
+    if !rules::may_be_cancelled(planner.with_children()) {
+        return SagaCourse::Cancelling { undoing: is_undoing(planner) };
     }
-    compensate::end_retries(pass);
-    wait::withdraw_waits(pass);
-    pass.each_step(|pass, _, _, status| {
+    compensate::end_retries(planner);
+    wait::withdraw_waits(planner);
+    planner.each_step(|planner, _, _, status| {
         if status.phase == StepPhase::Compensating {
             status.next_attempt_at = None;
-            pass.move_step(status, StepEvent::UndoFailed);
+            planner.move_step(status, StepEvent::UndoFailed);
         }
     });
-    Standing::Cancelled
+    SagaCourse::Cancelled
 }
 
-fn undo_standing(pass: &mut Pass<'_>, set: StepSet) -> Standing {
+fn undo_course(planner: &mut Planner<'_>, set: StepSet) -> SagaCourse {
     let undone =
-        pass.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
+        planner.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
     if set.is_subset(undone) {
-        return Standing::Undone;
+        return SagaCourse::Undone;
     }
-    let failed = pass.steps_where(|_, status| status.phase == StepPhase::CompensationFailed);
-    let open = pass.saga.steps.iter().zip(&pass.status.steps).enumerate().any(
+    let failed = planner.steps_where(|_, status| status.phase == StepPhase::CompensationFailed);
+    let open = planner.saga.steps.iter().zip(&planner.status.steps).enumerate().any(
         |(place, (step, status))| {
             let settled = is_undone(step, status) || status.phase == StepPhase::CompensationFailed;
-            set.contains(place) && !settled && pass.graph.dependants(place).and(failed).is_empty()
+            set.contains(place)
+                && !settled
+                && planner.graph.dependants(place).and(failed).is_empty()
         },
     );
-    if !open && pass.with_children().is_empty() {
-        return Standing::UndoFailed;
+    if !open && planner.with_children().is_empty() {
+        return SagaCourse::UndoFailed;
     }
-    let next = pass
+    let next = planner
         .status
         .steps
         .iter()
         .filter(|status| status.phase == StepPhase::Compensating && !is_active(status));
     let instants = next.filter_map(|status| status.next_attempt_at.as_ref()).map(|next| next.0);
-    let next = rules::next_retry_of_undo(instants, pass.seen.now);
-    if let Some(next) = next.filter(|_| !pass.is_paused()) {
-        pass.wake_at(next);
+    let next = rules::next_retry_of_undo(instants, planner.input.now);
+    if let Some(next) = next.filter(|_| !planner.is_paused()) {
+        planner.wake_at(next);
     }
-    Standing::Undoing
+    SagaCourse::Undoing
 }
 
 /// Turns the saga back: a step that waited for a retry fails permanently.
-pub(crate) fn end_retries(pass: &mut Pass<'_>) {
-    pass.each_step(|pass, _, _, status| {
+pub(crate) fn end_retries(planner: &mut Planner<'_>) {
+    planner.each_step(|planner, _, _, status| {
         if status.phase == StepPhase::Retrying {
             status.next_attempt_at = None;
             status.retry_requested = false;
-            status.completed_at = Some(MicroTime(pass.seen.now));
+            status.completed_at = Some(MicroTime(planner.input.now));
             status.message =
                 status.message.take().map(|message| with_hint(&message, status, Direction::Action));
-            pass.move_step(status, StepEvent::FailForGood);
+            planner.move_step(status, StepEvent::FailForGood);
         }
     });
 }

@@ -6,7 +6,7 @@ use super::{
     planner::{
         capacity, deadline,
         pivot::past_pivot,
-        state::{Pass, Standing, is_active},
+        state::{Planner, SagaCourse, is_active},
         transition::StepEvent,
     },
     rules,
@@ -17,33 +17,35 @@ use crate::{
 };
 
 /// Goes forward as far as possible now.
-pub(super) fn forward(pass: &mut Pass<'_>) -> Standing {
-    drop_undo_past_pivot(pass);
-    if may_start(pass) {
+pub(super) fn forward(planner: &mut Planner<'_>) -> SagaCourse {
+    drop_undo_past_pivot(planner);
+    if may_start(planner) {
         // This comes first, because nothing begins after a step failed.
-        begin::fail_what_may_not_begin(pass, StepPhase::Retrying, Direction::Action);
+        begin::fail_what_may_not_begin(planner, StepPhase::Retrying, Direction::Action);
     }
-    if may_start(pass) && prepare(pass) {
-        start_runnable(pass);
+    if may_start(planner) && prepare(planner) {
+        start_runnable(planner);
     }
-    standing(pass)
+    course(planner)
 }
 
-fn may_start(pass: &Pass<'_>) -> bool {
-    !pass.seen.draining && !pass.is_paused() && !must_turn_back(pass)
+fn may_start(planner: &Planner<'_>) -> bool {
+    !planner.input.draining && !planner.is_paused() && !must_turn_back(planner)
 }
 
 /// Returns whether the saga turns back whatever its steps do.
-fn must_turn_back(pass: &Pass<'_>) -> bool {
-    rules::turns_back(pass.seen.deleting, pass.status.compensation_requested.as_deref())
+fn must_turn_back(planner: &Planner<'_>) -> bool {
+    rules::turns_back(planner.input.deleting, planner.status.compensation_requested.as_deref())
 }
 
 /// Drops a request for the undo if the pivot was passed while active attempts settled. After the
 /// pivot the undo cannot be requested any more.
-fn drop_undo_past_pivot(pass: &mut Pass<'_>) {
-    if pass.status.compensation_requested.is_some() && !pass.steps_where(past_pivot).is_empty() {
-        pass.status.compensation_requested = None;
-        pass.publish(
+fn drop_undo_past_pivot(planner: &mut Planner<'_>) {
+    if planner.status.compensation_requested.is_some()
+        && !planner.steps_where(past_pivot).is_empty()
+    {
+        planner.status.compensation_requested = None;
+        planner.publish(
             true,
             "PivotPassed",
             "the saga is not undone, although that was asked for: its pivot was passed \
@@ -52,65 +54,65 @@ fn drop_undo_past_pivot(pass: &mut Pass<'_>) {
     }
 }
 
-fn standing(pass: &mut Pass<'_>) -> Standing {
-    let (failed, must_turn_back) = (pass.has_failure(), must_turn_back(pass));
-    let done = rules::are_done(pass.status.steps.iter().map(|status| status.phase));
+fn course(planner: &mut Planner<'_>) -> SagaCourse {
+    let (failed, must_turn_back) = (planner.has_failure(), must_turn_back(planner));
+    let done = rules::are_done(planner.status.steps.iter().map(|status| status.phase));
     // If the saga is deleted or must turn back, the step that settled last is undone as well,
     // unless the pivot is passed.
-    if done && (!must_turn_back || !pass.steps_where(past_pivot).is_empty()) {
-        return Standing::Done;
+    if done && (!must_turn_back || !planner.steps_where(past_pivot).is_empty()) {
+        return SagaCourse::Done;
     }
     if !must_turn_back {
-        wake_for_retries(pass, failed);
+        wake_for_retries(planner, failed);
     }
-    deadline::wake_for_timeout(pass);
+    deadline::wake_for_timeout(planner);
     if !failed && !must_turn_back {
-        return Standing::Forward;
+        return SagaCourse::Forward;
     }
     let retried =
         |status: &StepStatus| status.phase == StepPhase::Retrying && status.retry_requested;
-    let goes_on = !must_turn_back && pass.status.steps.iter().any(retried);
-    if goes_on || !rules::may_turn_back(pass.with_children()) {
-        return Standing::Settling;
+    let goes_on = !must_turn_back && planner.status.steps.iter().any(retried);
+    if goes_on || !rules::may_turn_back(planner.with_children()) {
+        return SagaCourse::Settling;
     }
-    let turn_back = must_turn_back || pass.saga.on_failure == OnFailure::Compensate;
-    let past_pivot = !pass.steps_where(past_pivot).is_empty();
+    let turn_back = must_turn_back || planner.saga.on_failure == OnFailure::Compensate;
+    let past_pivot = !planner.steps_where(past_pivot).is_empty();
     match (turn_back, past_pivot) {
-        (true, false) => Standing::Undoing,
-        (true, true) => Standing::Held { past_pivot: true },
-        (false, _) => Standing::Held { past_pivot: false },
+        (true, false) => SagaCourse::Undoing,
+        (true, true) => SagaCourse::Held { past_pivot: true },
+        (false, _) => SagaCourse::Held { past_pivot: false },
     }
 }
 
 /// Skips the steps that are not wanted, and fails the steps that cannot begin, as far as there are
 /// slots. Returns whether all steps can begin: after a step failed, nothing begins.
-fn prepare(pass: &mut Pass<'_>) -> bool {
-    if !pass.saga.has_expressions() {
+fn prepare(planner: &mut Planner<'_>) -> bool {
+    if !planner.saga.has_expressions() {
         return true;
     }
-    let (failed, mut slots, mut all_can) = (pass.has_failure(), capacity::slots(pass), true);
-    pass.each_step(|pass, place, step, status| {
-        let done = pass.steps_where(|_, status| status.phase.is_done());
+    let (failed, mut slots, mut all_can) = (planner.has_failure(), capacity::slots(planner), true);
+    planner.each_step(|planner, place, step, status| {
+        let done = planner.steps_where(|_, status| status.phase.is_done());
         let ready = status.phase == StepPhase::Pending
             && rules::starts_new_steps(failed)
-            && rules::dependencies_are_done(pass.graph.depends_on(place), done);
+            && rules::dependencies_are_done(planner.graph.depends_on(place), done);
         let again = status.phase == StepPhase::Retrying
             && rules::may_go_on(failed, status)
             && !is_active(status)
-            && rules::is_due(status.next_attempt_at.as_ref(), pass.seen.now);
+            && rules::is_due(status.next_attempt_at.as_ref(), planner.input.now);
         if !((ready && slots.has_free(true)) || (again && slots.take_kept())) {
             return;
         }
         // A retried step that never began is evaluated again, too.
         let first = status.action.as_ref().is_none_or(|record| record.attempt == 0);
-        let wanted = if first { forward::is_wanted(pass, step, status) } else { Ok(true) };
+        let wanted = if first { forward::is_wanted(planner, step, status) } else { Ok(true) };
         match wanted.map(|wanted| {
-            wanted.then(|| pass.resolve(&step.action, status, Direction::Action).map(drop))
+            wanted.then(|| planner.resolve(&step.action, status, Direction::Action).map(drop))
         }) {
-            Ok(None) => forward::leave_out(pass, status),
+            Ok(None) => forward::leave_out(planner, status),
             Ok(Some(Ok(()))) => _ = ready && slots.take_new(),
             Ok(Some(Err(why))) | Err(why) => {
-                begin::cannot_begin(pass, status, Direction::Action, &why);
+                begin::cannot_begin(planner, status, Direction::Action, &why);
                 all_can = false;
             }
         }
@@ -119,19 +121,19 @@ fn prepare(pass: &mut Pass<'_>) -> bool {
 }
 
 /// Begins attempts in list order until every slot is taken.
-fn start_runnable(pass: &mut Pass<'_>) {
-    let done = pass.steps_where(|_, status| status.phase.is_done());
-    let (failed, mut slots) = (pass.has_failure(), capacity::slots(pass));
-    pass.each_step(|pass, place, step, status| {
+fn start_runnable(planner: &mut Planner<'_>) {
+    let done = planner.steps_where(|_, status| status.phase.is_done());
+    let (failed, mut slots) = (planner.has_failure(), capacity::slots(planner));
+    planner.each_step(|planner, place, step, status| {
         let begins = match status.phase {
             StepPhase::Pending => {
                 rules::starts_new_steps(failed)
-                    && rules::dependencies_are_done(pass.graph.depends_on(place), done)
+                    && rules::dependencies_are_done(planner.graph.depends_on(place), done)
                     && slots.take_new()
             }
             StepPhase::Retrying => {
                 rules::may_go_on(failed, status)
-                    && rules::is_due(status.next_attempt_at.as_ref(), pass.seen.now)
+                    && rules::is_due(status.next_attempt_at.as_ref(), planner.input.now)
                     && slots.take_kept()
             }
             StepPhase::Running
@@ -145,22 +147,22 @@ fn start_runnable(pass: &mut Pass<'_>) {
             | StepPhase::CompensationSkipped => false,
         };
         if begins
-            && !capacity::waits_for_room(
-                pass,
+            && !capacity::waits_for_host(
+                planner,
                 step,
                 Direction::Action,
                 &mut slots,
                 status.phase == StepPhase::Pending,
             )
         {
-            begin::begin(pass, place, step, status, Direction::Action);
+            begin::begin(planner, place, step, status, Direction::Action);
         }
     });
-    capacity::forget_overtaken(pass, &slots);
+    capacity::forget_overtaken(planner, &slots);
 }
 
-fn wake_for_retries(pass: &mut Pass<'_>, failed: bool) {
-    if pass.is_paused() {
+fn wake_for_retries(planner: &mut Planner<'_>, failed: bool) {
+    if planner.is_paused() {
         return;
     }
     let waits = |status: &&StepStatus| {
@@ -168,10 +170,10 @@ fn wake_for_retries(pass: &mut Pass<'_>, failed: bool) {
             && !is_active(status)
             && rules::may_go_on(failed, status)
     };
-    let retrying = pass.status.steps.iter().filter(waits);
+    let retrying = planner.status.steps.iter().filter(waits);
     let instants = retrying.filter_map(|status| status.next_attempt_at.as_ref()).map(|next| next.0);
-    if let Some(next) = rules::next_retry(instants, pass.seen.now) {
-        pass.wake_at(next);
+    if let Some(next) = rules::next_retry(instants, planner.input.now) {
+        planner.wake_at(next);
     }
 }
 
@@ -180,19 +182,20 @@ fn wake_for_retries(pass: &mut Pass<'_>, failed: bool) {
 /// # Errors
 /// One line: the step's `when` cannot be evaluated.
 pub(crate) fn is_wanted(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     step: &ValidStep,
     status: &StepStatus,
 ) -> Result<bool, String> {
     let Some(when) = &step.when else { return Ok(true) };
-    when.holds(&pass.values().scope(status, None, None)).map_err(|error| format!("when: {error}"))
+    when.holds(&planner.values().scope(status, None, None))
+        .map_err(|error| format!("when: {error}"))
 }
 
 /// Skips a step that is not wanted.
-pub(crate) fn leave_out(pass: &mut Pass<'_>, status: &mut StepStatus) {
-    pass.move_step(status, StepEvent::Skip);
+pub(crate) fn leave_out(planner: &mut Planner<'_>, status: &mut StepStatus) {
+    planner.move_step(status, StepEvent::Skip);
     status.unwanted = true;
     status.message = Some("not wanted: its when is false".into());
     status.completed_at =
-        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(pass.seen.now));
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(planner.input.now));
 }

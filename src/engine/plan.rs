@@ -14,12 +14,12 @@ use super::{
     planner::{
         deadline,
         pivot::past_return,
-        state::{Pass, Standing},
+        state::{Planner, SagaCourse},
         throttle,
         undo_set::{self, is_in_effect},
     },
     report::{
-        blocked::{self, Hold},
+        blocked::{self, Blocked},
         summary,
     },
     request::{handle, inbox},
@@ -29,13 +29,14 @@ use super::{
 };
 use crate::{
     api::{
-        Asked, DeletionPolicy, Part, RELEASE, RequestAction, RequestResult, SagaPhase, SagaStatus,
+        Decoded, DeletionPolicy, RELEASE, RequestAction, RequestResult, SagaPhase, SagaStatus,
+        UserRequest,
         status::{self, active_attempts, is_terminal},
     },
     clock::later,
     fault::Fault,
     model::{
-        input::Seen,
+        input::PlanInput,
         plan::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
         saga::ValidSaga,
         versions::Versions,
@@ -53,35 +54,37 @@ const DEFINITION_AGAIN: std::time::Duration = std::time::Duration::from_secs(30)
 const WORDS_AGAIN: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Decides what happens now.
-pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
-    if seen.deleting && !seen.finalizer {
+pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, input: &PlanInput<'_>) -> Plan {
+    if input.deleting && !input.finalizer {
         return Plan::nothing();
     }
-    if rules::is_of_another_version(seen.versions.words) {
-        return versions::leave_alone(seen);
+    if rules::is_of_another_version(input.versions.words) {
+        return versions::leave_alone(input);
     }
-    if let Some(plan) = deleted(saga.as_ref().ok(), seen) {
+    if let Some(plan) = deleted(saga.as_ref().ok(), input) {
         return plan;
     }
-    let status = match seen.status {
+    let status = match input.status {
         Ok(status) => status,
-        Err(sentence) => return held(seen.remains, &Hold::Status(vec![sentence.clone()]), seen),
+        Err(sentence) => {
+            return held(input.salvaged, &Blocked::Status(vec![sentence.clone()]), input);
+        }
     };
-    if status.spec_hash.as_ref().is_some_and(|pinned| pinned != seen.spec_hash)
+    if status.spec_hash.as_ref().is_some_and(|pinned| pinned != input.spec_hash)
         && !is_terminal(status)
     {
-        return held(status, &Hold::SpecChanged, seen);
+        return held(status, &Blocked::SpecChanged, input);
     }
-    if !seen.versions.spec.is_empty() {
+    if !input.versions.spec.is_empty() {
         if is_terminal(status) {
             return ended(
                 None,
                 status,
-                seen,
-                refuse_all(status, seen, "the spec is one of another version: ask its operator"),
+                input,
+                refuse_all(status, input, "the spec is one of another version: ask its operator"),
             );
         }
-        return held(status, &Hold::UnknownField(seen.versions.spec.to_vec()), seen);
+        return held(status, &Blocked::UnknownField(input.versions.spec.to_vec()), input);
     }
     let saga = match saga {
         Ok(saga) => saga,
@@ -89,41 +92,41 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
             return ended(
                 None,
                 status,
-                seen,
-                refuse_all(status, seen, "the spec is not valid: mend it first"),
+                input,
+                refuse_all(status, input, "the spec is not valid: mend it first"),
             );
         }
-        Err(faults) => return held(status, &Hold::Spec(faults.clone()), seen),
+        Err(faults) => return held(status, &Blocked::Spec(faults.clone()), input),
     };
     let violations = invariants::check(saga, status);
     if !violations.is_empty() {
-        return held(status, &Hold::Status(violations), seen);
+        return held(status, &Blocked::Status(violations), input);
     }
     // A refused saga can be cancelled, because nothing of it ran.
-    let refused = versions::refused(status, seen)
-        .filter(|_| !inbox::asks_to_cancel(seen.asked, seen.handled, status));
-    if let Some(hold) = refused {
-        return held(status, &hold, seen);
+    let refused = versions::refused(status, input)
+        .filter(|_| !inbox::asks_to_cancel(input.asked, input.handled, status));
+    if let Some(block) = refused {
+        return held(status, &block, input);
     }
     // This comes after the checks above: a changed spec or a status that contradicts itself must
     // not decide that nothing is undone.
-    if seen.deleting && past_return(saga, status) && !is_terminal(status) {
-        return let_go_or(Some(saga), seen, "the pivot is passed, nothing can be undone");
+    if input.deleting && past_return(saga, status) && !is_terminal(status) {
+        return let_go_or(Some(saga), input, "the pivot is passed, nothing can be undone");
     }
-    run(saga, status, seen)
+    run(saga, status, input)
 }
 
 /// Returns the event for a deleted saga that is released without being undone.
-fn abandoned(saga: Option<&ValidSaga>, seen: &Seen<'_>, why: &str) -> Notice {
+fn abandoned(saga: Option<&ValidSaga>, input: &PlanInput<'_>, why: &str) -> Notice {
     let steps =
-        seen.status.as_ref().map(|status| in_effect(saga, status).join(", ")).unwrap_or_default();
+        input.status.as_ref().map(|status| in_effect(saga, status).join(", ")).unwrap_or_default();
     let steps = if steps.is_empty() { "nothing that is known of".into() } else { steps };
     let message = format!("{why}: the saga goes as it is; still in effect: {steps}");
     Notice { warning: true, reason: "Abandoned", message }
 }
 
 /// Returns whether nothing happens to a saga until a user acts.
-fn stands_still(status: &Part<SagaStatus>) -> bool {
+fn waits_for_user(status: &Decoded<SagaStatus>) -> bool {
     let Ok(status) = status else { return true };
     status.phase == Some(SagaPhase::CompensationFailed) || blocked::is_held(status)
 }
@@ -144,59 +147,59 @@ fn in_effect(saga: Option<&ValidSaga>, status: &SagaStatus) -> Vec<String> {
 }
 
 /// Refuses every new request for the same reason.
-fn refuse_all(status: &SagaStatus, seen: &Seen<'_>, why: &str) -> Answered {
-    answer_all(status, seen, |_| (RequestResult::Refused, why.to_owned()))
+fn refuse_all(status: &SagaStatus, input: &PlanInput<'_>, why: &str) -> Answered {
+    answer_all(status, input, |_| (RequestResult::Refused, why.to_owned()))
 }
 
 /// Answers every new request and does nothing else.
 fn answer_all(
     status: &SagaStatus,
-    seen: &Seen<'_>,
-    answer: impl Fn(&Asked) -> inbox::Answer,
+    input: &PlanInput<'_>,
+    answer: impl Fn(&UserRequest) -> inbox::RequestAnswer,
 ) -> Answered {
     let mut new = status.clone();
-    let answer = |_: &mut SagaStatus, asked: &Asked| answer(asked);
+    let answer = |_: &mut SagaStatus, asked: &UserRequest| answer(asked);
     let (effects, requests) =
-        inbox::sort(seen.asked, seen.handled, status).answer(seen, &mut new, answer);
+        inbox::sort(input.asked, input.handled, status).answer(input, &mut new, answer);
     (new, effects, Tally { requests, ..Tally::default() })
 }
 
 /// Returns the plan that releases a deleted saga without another step; `None` if the saga is not
 /// released now. It is released if there is nothing to undo, if its policy is Abandon, or if its
 /// namespace is terminating and the saga waits for a user. With the policy Abandon, its unfinished
-/// children first receive their demands.
-fn deleted(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> {
-    if !seen.deleting {
+/// children first receive their commands.
+fn deleted(saga: Option<&ValidSaga>, input: &PlanInput<'_>) -> Option<Plan> {
+    if !input.deleting {
         return None;
     }
-    if rules::is_released(nothing_to_undo(seen), stays_for_parent(seen)) {
+    if rules::is_released(nothing_to_undo(input), stays_for_parent(input)) {
         return Some(release(None));
     }
-    if seen.deletion_policy == DeletionPolicy::Abandon {
-        return Some(let_go_or(saga, seen, "deletionPolicy is Abandon"));
+    if input.deletion_policy == DeletionPolicy::Abandon {
+        return Some(let_go_or(saga, input, "deletionPolicy is Abandon"));
     }
     let why = "its namespace is being deleted, where nothing more can be undone";
-    (seen.terminating && stands_still(seen.status))
-        .then(|| release(Some(abandoned(saga, seen, why))))
+    (input.terminating && waits_for_user(input.status))
+        .then(|| release(Some(abandoned(saga, input, why))))
 }
 
-/// Releases a saga without undoing it, after its children received their demands.
-fn let_go_or(saga: Option<&ValidSaga>, seen: &Seen<'_>, why: &str) -> Plan {
-    terminal::let_go(saga, seen).unwrap_or_else(|| release(Some(abandoned(saga, seen, why))))
+/// Releases a saga without undoing it, after its children received their commands.
+fn let_go_or(saga: Option<&ValidSaga>, input: &PlanInput<'_>, why: &str) -> Plan {
+    terminal::let_go(saga, input).unwrap_or_else(|| release(Some(abandoned(saga, input, why))))
 }
 
 /// Makes the plan for a saga that cannot continue until a user corrects it: one write that says so,
 /// and nothing started.
-fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
-    let new = summary::held(status, hold, seen);
+fn held(status: &SagaStatus, block: &Blocked, input: &PlanInput<'_>) -> Plan {
+    let new = summary::held(status, block, input);
     // A status that cannot be read keeps no records. Requests wait until the status is restored.
-    let readable = !matches!(hold, Hold::Status(_));
+    let readable = !matches!(block, Blocked::Status(_));
     let (new, mut answered, tally) = if readable {
         let why =
-            format!("the saga is held ({}), as its message says: mend that first", hold.reason());
-        let refused = hold.is_refusal();
+            format!("the saga is held ({}), as its message says: mend that first", block.reason());
+        let refused = block.is_refusal();
         let (with_records, effects, tally) =
-            answer_all(status, seen, |asked| match (refused, inbox::is_to_check_again(asked)) {
+            answer_all(status, input, |asked| match (refused, inbox::is_to_check_again(asked)) {
                 (true, true) => (
                     RequestResult::Accepted,
                     "the saga was tried again, and is still refused, as its message says".into(),
@@ -219,12 +222,12 @@ fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
         (new, Vec::new(), Tally::default())
     };
     let mut effects = Vec::new();
-    if status::stalled_reason(status) != Some(hold.reason()) {
+    if status::stalled_reason(status) != Some(block.reason()) {
         let message = new.message.clone().unwrap_or_default();
-        effects.push(Effect::Publish(Notice { warning: true, reason: hold.reason(), message }));
+        effects.push(Effect::Publish(Notice { warning: true, reason: block.reason(), message }));
     }
-    let write = match seen.status {
-        Ok(old) if !seen.versions.differs(old, &new) => None,
+    let write = match input.status {
+        Ok(old) if !input.versions.differs(old, &new) => None,
         Ok(_) => Some(StatusWrite::Whole(Box::new(new))),
         Err(_) if (&status.message, &status.conditions) == (&new.message, &new.conditions) => None,
         Err(_) => Some(StatusWrite::Verdict(Box::new(new))),
@@ -233,99 +236,106 @@ fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
         effects.clear();
     }
     effects.append(&mut answered);
-    let wake = match hold {
-        Hold::Refused(_) => Some(later(seen.now, RECHECK)),
-        Hold::DefinitionTooOld(_) => Some(later(seen.now, DEFINITION_AGAIN)),
-        Hold::Spec(_) | Hold::UnknownField(_) | Hold::SpecChanged | Hold::Status(_) => None,
+    let wake = match block {
+        Blocked::Refused(_) => Some(later(input.now, RECHECK)),
+        Blocked::DefinitionTooOld(_) => Some(later(input.now, DEFINITION_AGAIN)),
+        Blocked::Spec(_) | Blocked::UnknownField(_) | Blocked::SpecChanged | Blocked::Status(_) => {
+            None
+        }
     };
     Plan::new(write, Finalizer::Keep, wake, tally, effects)
 }
 
-fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
-    let mut pass = Pass::new(saga, seen, status);
+fn run(saga: &ValidSaga, status: &SagaStatus, input: &PlanInput<'_>) -> Plan {
+    let mut planner = Planner::new(saga, input, status);
     if is_terminal(status) {
-        handle::answer_requests(&mut pass);
+        handle::answer_requests(&mut planner);
         let reopened = status.phase == Some(SagaPhase::Completed)
-            && pass.status.compensation_requested.is_some();
+            && planner.status.compensation_requested.is_some();
         if !reopened {
-            return ended(Some(saga), status, seen, (pass.status, pass.effects, pass.tally));
+            return ended(
+                Some(saga),
+                status,
+                input,
+                (planner.status, planner.effects, planner.tally),
+            );
         }
-        return go_on(pass, status, true);
+        return go_on(planner, status, true);
     }
-    if pass.status.spec_hash.is_none() {
-        pass.status.spec_hash = Some(seen.spec_hash.to_owned());
-        pass.status.accepted_by = Some(RELEASE.to_owned());
-        pass.status.started_at = Some(MicroTime(seen.now));
-        pass.status.timeout_started_at = saga.timeout.map(|_| MicroTime(seen.now));
+    if planner.status.spec_hash.is_none() {
+        planner.status.spec_hash = Some(input.spec_hash.to_owned());
+        planner.status.accepted_by = Some(RELEASE.to_owned());
+        planner.status.started_at = Some(MicroTime(input.now));
+        planner.status.timeout_started_at = saga.timeout.map(|_| MicroTime(input.now));
     }
     let was_held = status.phase == Some(SagaPhase::Failed);
-    if !pass.is_paused() && !was_held {
-        deadline::resume_clock(&mut pass);
+    if !planner.is_paused() && !was_held {
+        deadline::resume_clock(&mut planner);
     }
-    advance::settle_all(&mut pass);
-    deadline::enforce_timeout(&mut pass);
-    if handle::answer_requests(&mut pass) && !pass.is_paused() {
+    advance::settle_all(&mut planner);
+    deadline::enforce_timeout(&mut planner);
+    if handle::answer_requests(&mut planner) && !planner.is_paused() {
         // A saga that waited for a user continues.
-        deadline::resume_clock(&mut pass);
+        deadline::resume_clock(&mut planner);
     }
-    if status.cancel_requested.is_none() && pass.status.cancel_requested.is_some() {
+    if status.cancel_requested.is_none() && planner.status.cancel_requested.is_some() {
         // Attempts that were about to begin do not begin, and active attempts are stopped at once.
-        pass.effects.retain(|effect| !matches!(effect, Effect::Begin { .. }));
-        advance::settle_all(&mut pass);
+        planner.effects.retain(|effect| !matches!(effect, Effect::Begin { .. }));
+        advance::settle_all(&mut planner);
     }
-    go_on(pass, status, false)
+    go_on(planner, status, false)
 }
 
 /// Continues from what settled and what was requested to what begins. `reopened`: the saga had
 /// ended.
-fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
-    let seen = pass.seen;
-    let cancelled = pass.status.cancel_requested.is_some();
-    let mut standing = match rules::course(cancelled, undo_set::is_undoing(&pass)) {
-        Course::Stop => compensate::cancel(&mut pass),
-        Course::Back => Standing::Undoing,
-        Course::Forward => forward::forward(&mut pass),
+fn go_on(mut planner: Planner<'_>, status: &SagaStatus, reopened: bool) -> Plan {
+    let input = planner.input;
+    let cancelled = planner.status.cancel_requested.is_some();
+    let mut course = match rules::course(cancelled, undo_set::is_undoing(&planner)) {
+        Course::Stop => compensate::cancel(&mut planner),
+        Course::Back => SagaCourse::Undoing,
+        Course::Forward => forward::forward(&mut planner),
     };
-    if standing == Standing::Undoing {
-        standing = compensate::undo(&mut pass);
+    if course == SagaCourse::Undoing {
+        course = compensate::undo(&mut planner);
     }
-    if standing == Standing::Done {
-        outputs::hand_on(&mut pass);
+    if course == SagaCourse::Done {
+        outputs::hand_on(&mut planner);
     }
-    deadline::set_clock(&mut pass, standing);
-    throttle::tell_of_circuits(&mut pass);
-    summary::summarise(&mut pass, standing);
-    if let Some(illegal) = pass.illegal {
-        return held(status, &Hold::Status(vec![illegal.to_string()]), seen);
+    deadline::set_clock(&mut planner, course);
+    throttle::report_breakers(&mut planner);
+    summary::summarise(&mut planner, course);
+    if let Some(illegal) = planner.illegal {
+        return held(status, &Blocked::Status(vec![illegal.to_string()]), input);
     }
     // This includes the intent of a step that only waits: once the step is done, its compensation
     // must be carried out.
     let known: BTreeSet<_> = active_attempts(status).map(|(id, _)| id).collect();
-    let intends = active_attempts(&pass.status).any(|(id, _)| !known.contains(&id));
+    let intends = active_attempts(&planner.status).any(|(id, _)| !known.contains(&id));
     let first_intent =
-        intends || pass.effects.iter().any(|effect| matches!(effect, Effect::Begin { .. }));
-    let ends = is_terminal(&pass.status);
+        intends || planner.effects.iter().any(|effect| matches!(effect, Effect::Begin { .. }));
+    let ends = is_terminal(&planner.status);
     let finalizer = if ends {
-        rules::finalizer_of_ended(seen)
+        rules::finalizer_of_ended(input)
     } else {
-        let needed = (first_intent || reopened) && !seen.deleting;
-        rules::finalizer_of_unfinished(seen.finalizer, needed)
+        let needed = (first_intent || reopened) && !input.deleting;
+        rules::finalizer_of_unfinished(input.finalizer, needed)
     };
-    let Pass { status: new, mut effects, mut wake, mut tally, .. } = pass;
+    let Planner { status: new, mut effects, mut wake, mut tally, .. } = planner;
     #[cfg(feature = "next")]
     let new = crate::api::next::written(new);
     tally.entered = new.phase.filter(|phase| status.phase != Some(*phase));
-    let differs = seen.versions.differs(status, &new);
+    let differs = input.versions.differs(status, &new);
     if !differs && new != *status {
         Versions::without_record(&mut effects, |attempt| known.contains(attempt));
         tally = Tally::default();
     }
     let in_words = differs && says_the_same(status, &new);
-    if in_words && seen.versions.words_wait {
-        wake = wake.into_iter().chain([later(seen.now, WORDS_AGAIN)]).min();
+    if in_words && input.versions.rewording_waits {
+        wake = wake.into_iter().chain([later(input.now, WORDS_AGAIN)]).min();
     }
-    let answered = SagaStatus { observed_generation: Some(seen.generation), ..new };
-    let left = in_words && (seen.draining || seen.versions.words_wait);
+    let answered = SagaStatus { observed_generation: Some(input.generation), ..new };
+    let left = in_words && (input.draining || input.versions.rewording_waits);
     let write = (differs && !left).then(|| StatusWrite::Whole(Box::new(answered)));
     Plan::new(write, finalizer, wake, tally, effects)
 }

@@ -18,7 +18,7 @@ use crate::{
     },
     expression::{reads::Variable, template::Template},
     model::{
-        input::MayCome,
+        input::MayProvide,
         saga::{Identity, Operation, ValidSaga, Work},
         values::Values,
     },
@@ -45,7 +45,7 @@ pub struct Probe {
     /// What is done.
     pub work: Work,
     /// What earlier steps may create or change.
-    pub may_come: MayCome,
+    pub may_provide: MayProvide,
 }
 
 impl Probe {
@@ -67,33 +67,33 @@ impl Probe {
 /// Returns the operations of a saga that can be tried, and the paths of those that cannot.
 #[must_use]
 pub fn probes(saga: &ValidSaga) -> (Vec<Probe>, Vec<String>) {
-    let mut search = Search::default();
+    let mut search = ProbeSearch::default();
     search.look(
         &Arc::new(saga.clone()),
-        &At { path: "spec", params_known: true, may_come: MayCome::default() },
+        &ProbeSite { path: "spec", params_known: true, may_provide: MayProvide::default() },
     );
     (search.probes, search.unchecked)
 }
 
 #[derive(Default)]
-struct Search {
+struct ProbeSearch {
     probes: Vec<Probe>,
     unchecked: Vec<String>,
 }
 
 /// The position of a saga in the search.
-struct At<'a> {
+struct ProbeSite<'a> {
     /// The path of its spec.
     path: &'a str,
     /// Whether its params are known before anything runs.
     params_known: bool,
-    /// The same as [`Probe::may_come`].
-    may_come: MayCome,
+    /// The same as [`Probe::may_provide`].
+    may_provide: MayProvide,
 }
 
-impl Search {
-    fn look(&mut self, saga: &Arc<ValidSaga>, at: &At<'_>) {
-        let mut may_come = at.may_come;
+impl ProbeSearch {
+    fn look(&mut self, saga: &Arc<ValidSaga>, at: &ProbeSite<'_>) {
+        let mut may_provide = at.may_provide;
         // No outputs of any step are known.
         let values = Values { saga, steps: &[] };
         for (place, step) in saga.steps.iter().enumerate() {
@@ -115,7 +115,7 @@ impl Search {
                     Ok(work) if known => {
                         let (saga, step, work) =
                             (Arc::clone(saga), step.name.clone(), work.into_owned());
-                        let probe = Probe { path, saga, step, direction, work, may_come };
+                        let probe = Probe { path, saga, step, direction, work, may_provide };
                         self.probes.push(probe.clone());
                         self.inside(&probe, true);
                     }
@@ -123,13 +123,16 @@ impl Search {
                         self.unchecked.push(path.clone());
                         let (saga, step, work) =
                             (Arc::clone(saga), step.name.clone(), operation.work.clone());
-                        self.inside(&Probe { path, saga, step, direction, work, may_come }, false);
+                        self.inside(
+                            &Probe { path, saga, step, direction, work, may_provide },
+                            false,
+                        );
                     }
                 }
             }
             let child =
                 if let Work::Saga(action) = &step.action.work { Some(&action.spec) } else { None };
-            may_come = may_come.with(MayCome::after(step.action.kind(), child));
+            may_provide = may_provide.with(MayProvide::after(step.action.kind(), child));
         }
     }
 
@@ -139,7 +142,10 @@ impl Search {
         // A child that is not valid was refused with its parent.
         let Some(child) = child_of(probe, action, params_known) else { return };
         let path = format!("{}.spec", probe.path);
-        self.look(&Arc::new(child), &At { path: &path, params_known, may_come: probe.may_come });
+        self.look(
+            &Arc::new(child),
+            &ProbeSite { path: &path, params_known, may_provide: probe.may_provide },
+        );
     }
 }
 
@@ -191,11 +197,11 @@ mod tests {
     use super::*;
     use crate::{model::saga::SagaName, validate::saga::validate};
 
-    fn paths(spec: Value) -> (Vec<(String, MayCome)>, Vec<String>) {
+    fn paths(spec: Value) -> (Vec<(String, MayProvide)>, Vec<String>) {
         let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
         let saga = validate(&who, &serde_json::from_value(spec).unwrap()).unwrap();
         let (probes, unchecked) = probes(&saga);
-        (probes.into_iter().map(|probe| (probe.path, probe.may_come)).collect(), unchecked)
+        (probes.into_iter().map(|probe| (probe.path, probe.may_provide)).collect(), unchecked)
     }
 
     #[test]
@@ -251,8 +257,8 @@ mod tests {
         let (before, after): (Vec<_>, Vec<_>) =
             tried.iter().partition(|(path, _)| path.starts_with("spec.steps[1].saga"));
         assert!(
-            before.iter().all(|(_, may_come)| !may_come.objects)
-                && after.iter().all(|(_, may_come)| may_come.objects),
+            before.iter().all(|(_, may_provide)| !may_provide.objects)
+                && after.iter().all(|(_, may_provide)| may_provide.objects),
             "{tried:?}"
         );
     }
@@ -317,7 +323,7 @@ mod tests {
         ]});
         let (tried, unchecked) = paths(spec);
         let of = |path: &str, objects, secrets, places| {
-            (format!("spec.steps[{path}"), MayCome { objects, secrets, places })
+            (format!("spec.steps[{path}"), MayProvide { objects, secrets, places })
         };
         assert_eq!(
             tried,
@@ -369,7 +375,7 @@ mod tests {
             let last = tried.last().unwrap();
             assert_eq!(
                 last,
-                &("spec.steps[1].pod".to_owned(), MayCome { objects, secrets, places }),
+                &("spec.steps[1].pod".to_owned(), MayProvide { objects, secrets, places }),
                 "{first}"
             );
         }

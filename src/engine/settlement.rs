@@ -13,7 +13,7 @@ use crate::{
 pub(crate) fn failed(reached: Reached, message: String) -> Settlement {
     Settlement::failed(Failure {
         reached,
-        last: true,
+        permanent: true,
         exit_code: None,
         disrupted: false,
         retry_after: None,
@@ -42,11 +42,11 @@ pub(crate) fn unknown(message: impl Into<String>) -> Verdict {
     Settlement::unknown(message, None).into()
 }
 
-pub(crate) fn never_begun(message: impl Into<String>) -> Verdict {
+pub(crate) fn not_started(message: impl Into<String>) -> Verdict {
     let message = message.into();
     Settlement::failed(Failure {
         reached: Reached::Nothing,
-        last: false,
+        permanent: false,
         exit_code: None,
         disrupted: false,
         retry_after: None,
@@ -62,7 +62,7 @@ pub(crate) struct Settlement {
     pub(crate) retry_after: Option<Duration>,
     pub(crate) message: Option<String>,
     /// Whether no retry follows automatically.
-    pub(crate) last: bool,
+    pub(crate) permanent: bool,
     /// Whether this process called the attempt off, for a reason of its own, after the attempt may
     /// have been sent.
     pub(crate) called_off: bool,
@@ -77,7 +77,7 @@ impl Settlement {
             failure: None,
             retry_after: None,
             message: None,
-            last: false,
+            permanent: false,
             called_off: false,
             outputs: None,
         }
@@ -95,18 +95,18 @@ impl Settlement {
     /// Returns a permanent Unknown: the work may have been done, and a retry would not show whether
     /// it was.
     pub(crate) fn unknown_for_good(message: impl Into<String>) -> Self {
-        Self { last: true, ..Self::unknown(message, None) }
+        Self { permanent: true, ..Self::unknown(message, None) }
     }
 
     pub(crate) fn failed(failure: Failure) -> Self {
-        let (retry_after, message, last) =
-            (failure.retry_after, Some(failure.message.clone()), failure.last);
+        let (retry_after, message, permanent) =
+            (failure.retry_after, Some(failure.message.clone()), failure.permanent);
         Self {
             outcome: Outcome::Failed,
             failure: Some(failure),
             retry_after,
             message,
-            last,
+            permanent,
             ..Self::succeeded()
         }
     }

@@ -15,8 +15,8 @@ use crate::{
     api::{DeletionPolicy, SagaPhase, SagaStatus, names::AttemptId, status::is_terminal},
     clock::later,
     model::{
-        command::Demand,
-        input::Seen,
+        command::ChildCommand,
+        input::PlanInput,
         observation::ChildState,
         plan::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
         saga::{ValidSaga, Work},
@@ -36,8 +36,8 @@ const FOR_PARENT: Duration = Duration::from_secs(30);
 
 /// Returns whether a saga never began anything, or has ended. A status without steps proves nothing
 /// once the saga was accepted.
-pub(crate) fn nothing_to_undo(seen: &Seen<'_>) -> bool {
-    seen.status.as_ref().is_ok_and(|status| {
+pub(crate) fn nothing_to_undo(input: &PlanInput<'_>) -> bool {
+    input.status.as_ref().is_ok_and(|status| {
         let lost = status.steps.is_empty() && status.spec_hash.is_some();
         is_terminal(status) || (!lost && status.steps.iter().all(|step| step.action.is_none()))
     })
@@ -46,9 +46,9 @@ pub(crate) fn nothing_to_undo(seen: &Seen<'_>) -> bool {
 /// Returns whether a deleted saga that ended is kept because its parent reads how it ended and may
 /// have to undo it. A garbage collector that deletes in the foreground deletes children before
 /// their parent.
-pub(crate) fn stays_for_parent(seen: &Seen<'_>) -> bool {
-    let ended = seen.status.as_ref().is_ok_and(is_terminal);
-    seen.parent_holds && ended && seen.deletion_policy != DeletionPolicy::Abandon
+pub(crate) fn stays_for_parent(input: &PlanInput<'_>) -> bool {
+    let ended = input.status.as_ref().is_ok_and(is_terminal);
+    input.parent_holds && ended && input.deletion_policy != DeletionPolicy::Abandon
 }
 
 /// Makes the plan for an ended saga: requests are answered, its finalizer is removed, later its
@@ -56,56 +56,56 @@ pub(crate) fn stays_for_parent(seen: &Seen<'_>) -> bool {
 pub(crate) fn ended(
     saga: Option<&ValidSaga>,
     status: &SagaStatus,
-    seen: &Seen<'_>,
+    input: &PlanInput<'_>,
     (answered, mut effects, tally): Answered,
 ) -> Plan {
-    let new = of_the_present_spec(answered, seen);
+    let new = of_the_present_spec(answered, input);
     let mut wake =
-        stays_for_parent(seen).then(|| later(seen.now, FOR_PARENT)).filter(|_| seen.deleting);
+        stays_for_parent(input).then(|| later(input.now, FOR_PARENT)).filter(|_| input.deleting);
     let after =
         |wait| status.completed_at.as_ref().map(|MicroTime(completed)| later(*completed, wait));
-    if let Some(due) = after(KEPT_CHILDREN).filter(|_| seen.leftovers) {
-        if due <= seen.now {
+    if let Some(due) = after(KEPT_CHILDREN).filter(|_| input.leftovers) {
+        if due <= input.now {
             effects.push(Effect::Sweep);
         } else {
             wake = wake.into_iter().chain([due]).min();
         }
     }
-    let ttl = saga.and_then(|saga| saga.ttl).filter(|_| !seen.deleting);
+    let ttl = saga.and_then(|saga| saga.ttl).filter(|_| !input.deleting);
     if let Some(due) = ttl.and_then(|ttl| after(ttl.max(KEPT_LEAST))) {
         // The saga is deleted only after its own writes and after its parent. Each of these changes
         // enqueues the saga.
-        let writes = seen.versions.differs(status, &new)
-            || seen.finalizer
-            || seen.parent_holds
+        let writes = input.versions.differs(status, &new)
+            || input.finalizer
+            || input.parent_holds
             || effects.iter().any(|effect| matches!(effect, Effect::TakeAway { .. }));
-        if due > seen.now {
+        if due > input.now {
             wake = wake.into_iter().chain([due]).min();
         } else if !writes {
             effects.push(Effect::Delete);
         }
     }
     let write =
-        rules::is_written(&seen.versions, status, &new).then(|| StatusWrite::Whole(Box::new(new)));
-    Plan::new(write, rules::finalizer_of_ended(seen), wake, tally, effects)
+        rules::is_written(&input.versions, status, &new).then(|| StatusWrite::Whole(Box::new(new)));
+    Plan::new(write, rules::finalizer_of_ended(input), wake, tally, effects)
 }
 
 /// Returns the status of an ended saga for the present spec. Only answers to requests are written,
 /// and that a changed spec was read, because a user who changed the spec in Git waits for this.
-fn of_the_present_spec(mut status: SagaStatus, seen: &Seen<'_>) -> SagaStatus {
-    status.observed_generation = Some(seen.generation);
+fn of_the_present_spec(mut status: SagaStatus, input: &PlanInput<'_>) -> SagaStatus {
+    status.observed_generation = Some(input.generation);
     for condition in &mut status.conditions {
-        condition.observed_generation = Some(seen.generation);
+        condition.observed_generation = Some(input.generation);
     }
     status
 }
 
-/// Returns a plan that sends the remaining demands to the unfinished children of a deleted saga
-/// that is released without being undone. The demands set the deletion policy Abandon, so that the
+/// Returns a plan that sends the remaining commands to the unfinished children of a deleted saga
+/// that is released without being undone. The commands set the deletion policy Abandon, so that the
 /// children are not undone when they are deleted with their parent. Returns `None` if every child
-/// has received its demand or cannot receive it.
-pub(crate) fn let_go(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> {
-    let (saga, status) = (saga?, seen.status.as_ref().ok()?);
+/// has received its command or cannot receive it.
+pub(crate) fn let_go(saga: Option<&ValidSaga>, input: &PlanInput<'_>) -> Option<Plan> {
+    let (saga, status) = (saga?, input.status.as_ref().ok()?);
     let untold = |(id, child): (&AttemptId, &ChildState)| {
         let ChildState::Saga(child) = child else { return None };
         let ended = child.phase.is_some_and(SagaPhase::is_terminal);
@@ -113,19 +113,23 @@ pub(crate) fn let_go(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> 
         let undoes = matches!(step.operation(id.direction)?.work, Work::UndoSaga);
         let known = status.steps.iter().find(|known| known.name == id.step)?;
         let made_by = if undoes { made_by(known) } else { id.clone() };
-        let demand =
-            Demand::Follow { suspend: child.suspended, deletion_policy: DeletionPolicy::Abandon };
-        let refused =
-            child.unheard.iter().any(|unheard| unheard.refused && unheard.demand == demand);
+        let command = ChildCommand::Follow {
+            suspend: child.suspended,
+            deletion_policy: DeletionPolicy::Abandon,
+        };
+        let refused = child
+            .undelivered
+            .iter()
+            .any(|undelivered| undelivered.refused && undelivered.command == command);
         let told = ended || child.deletion_policy == DeletionPolicy::Abandon || refused;
-        (!told).then(|| Effect::Ask { attempt: id.clone(), child: made_by, demand })
+        (!told).then(|| Effect::Ask { attempt: id.clone(), child: made_by, command })
     };
-    let effects: Vec<_> = seen.children.iter().filter_map(untold).collect();
+    let effects: Vec<_> = input.children.iter().filter_map(untold).collect();
     (!effects.is_empty()).then(|| {
         Plan::new(
             None,
             Finalizer::Keep,
-            Some(later(seen.now, STOP_POLL)),
+            Some(later(input.now, STOP_POLL)),
             Tally::default(),
             effects,
         )

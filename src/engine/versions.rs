@@ -6,32 +6,32 @@
 //! drops a field when a status is written, the missing field does not count as a difference, so no
 //! saga is written again and again.
 
-use super::{report::blocked::Hold, terminal::release};
+use super::{report::blocked::Blocked, terminal::release};
 use crate::{
     api::{DeletionPolicy, SagaStatus},
     model::{
-        input::Seen,
+        input::PlanInput,
         plan::{Effect, Finalizer, Notice, Plan, Tally},
         versions::Served,
     },
 };
 
 /// Returns why a saga is not accepted although its spec is valid.
-pub(super) fn refused(status: &SagaStatus, seen: &Seen<'_>) -> Option<Hold> {
-    if status.spec_hash.is_some() || seen.deleting {
+pub(super) fn refused(status: &SagaStatus, input: &PlanInput<'_>) -> Option<Blocked> {
+    if status.spec_hash.is_some() || input.deleting {
         return None;
     }
-    let needed = seen.versions.served.map(Served::needed).unwrap_or_default();
+    let needed = input.versions.served.map(Served::needed).unwrap_or_default();
     if !needed.is_empty() {
-        return Some(Hold::DefinitionTooOld(needed));
+        return Some(Blocked::DefinitionTooOld(needed));
     }
-    (!seen.precheck.refused.is_empty()).then(|| Hold::Refused(seen.precheck.refused.clone()))
+    (!input.precheck.refused.is_empty()).then(|| Blocked::Refused(input.precheck.refused.clone()))
 }
 
 /// Makes the plan for a saga whose status holds values of another version. The status cannot be
 /// read, and nothing is written. If the saga is deleted with the policy Abandon, it is released.
-pub(super) fn leave_alone(seen: &Seen<'_>) -> Plan {
-    if seen.deleting && seen.deletion_policy == DeletionPolicy::Abandon {
+pub(super) fn leave_alone(input: &PlanInput<'_>) -> Plan {
+    if input.deleting && input.deletion_policy == DeletionPolicy::Abandon {
         let message = "deletionPolicy is Abandon: the saga goes as it is; what is still in effect \
             stands in a status of another version";
         return release(Some(Notice {
@@ -44,10 +44,10 @@ pub(super) fn leave_alone(seen: &Seen<'_>) -> Plan {
         format!(
             "{}: words of another version, so that this operator leaves the saga to one of that \
              version; nothing is done or written until then",
-            seen.versions.words.join(", ")
+            input.versions.words.join(", ")
         )
     };
-    let told = seen.versions.words_are_news.then(|| {
+    let told = input.versions.words_are_news.then(|| {
         Effect::Publish(Notice { warning: true, reason: "UnknownWord", message: message() })
     });
     Plan::new(None, Finalizer::Keep, None, Tally::default(), told.into_iter().collect())

@@ -28,14 +28,14 @@ pub(crate) const COMPUTED: &str = "…";
 
 /// The step whose outputs are searched for.
 #[derive(Clone, Copy)]
-pub(crate) enum Of<'a> {
+pub(crate) enum GuardSubject<'a> {
     /// The step's own outputs, as its compensation reads them.
     Own,
     /// The outputs of another step.
     Step(&'a str),
 }
 
-impl Of<'_> {
+impl GuardSubject<'_> {
     fn is_outputs(self, expr: &IdedExpr) -> bool {
         match self {
             Self::Own => is_variable(expr, Variable::Outputs),
@@ -60,7 +60,11 @@ impl Of<'_> {
 }
 
 /// Returns the fields that are read without a guard. `when` is the condition that held before.
-pub(crate) fn unasked(expr: &IdedExpr, of: Of<'_>, when: Option<&IdedExpr>) -> BTreeSet<String> {
+pub(crate) fn unguarded(
+    expr: &IdedExpr,
+    of: GuardSubject<'_>,
+    when: Option<&IdedExpr>,
+) -> BTreeSet<String> {
     let mut search = Search { of, found: BTreeSet::new() };
     let facts = when.map(|when| search.follows(when, true)).unwrap_or_default();
     search.visit(expr, &facts);
@@ -104,7 +108,7 @@ impl Facts {
 }
 
 struct Search<'a> {
-    of: Of<'a>,
+    of: GuardSubject<'a>,
     found: BTreeSet<String>,
 }
 
@@ -230,12 +234,12 @@ mod tests {
 
     use super::super::program::Expression;
 
-    fn unasked(text: &str) -> Vec<String> {
-        Expression::parse(text).unwrap().outputs_read_unasked()
+    fn unguarded(text: &str) -> Vec<String> {
+        Expression::parse(text).unwrap().unguarded_outputs()
     }
 
-    fn unasked_of(step: &str, text: &str) -> Vec<String> {
-        Expression::parse(text).unwrap().outputs_of_read_unasked(step, None)
+    fn unguarded_of(step: &str, text: &str) -> Vec<String> {
+        Expression::parse(text).unwrap().unguarded_outputs_of(step, None)
     }
 
     #[test]
@@ -252,7 +256,7 @@ mod tests {
             "1.5 * steps.b.outputs.a",
             "[1].map(x, x + steps.b.outputs.a)",
         ] {
-            assert_eq!(unasked_of("b", text), ["a"], "{text}");
+            assert_eq!(unguarded_of("b", text), ["a"], "{text}");
         }
         for text in [
             "steps.b.outputs",
@@ -267,17 +271,14 @@ mod tests {
             "steps.b.phase == 'Completed' ? steps.b.outputs.a : ''",
             "steps.b.phase != 'Completed' || steps.b.outputs.a == 1.0",
         ] {
-            assert_eq!(unasked_of("b", text), [""; 0], "{text}");
+            assert_eq!(unguarded_of("b", text), [""; 0], "{text}");
         }
-        assert_eq!(unasked_of("b", "steps.b.outputs[params.x]"), [""; 0], "it may be any");
+        assert_eq!(unguarded_of("b", "steps.b.outputs[params.x]"), [""; 0], "it may be any");
         let (read, when) = (
             "steps.b.outputs.a + steps.b.outputs.c",
             Expression::parse("has(steps.b.outputs.a) && params.x").unwrap(),
         );
-        assert_eq!(
-            Expression::parse(read).unwrap().outputs_of_read_unasked("b", Some(&when)),
-            ["c"]
-        );
+        assert_eq!(Expression::parse(read).unwrap().unguarded_outputs_of("b", Some(&when)), ["c"]);
     }
 
     #[test]
@@ -304,9 +305,9 @@ mod tests {
             "outputs.a.filter(x, x > 1)",
             "[1].map(x, outputs.a)",
         ] {
-            assert_eq!(unasked(text), ["a"], "{text}");
+            assert_eq!(unguarded(text), ["a"], "{text}");
         }
-        assert_eq!(unasked("outputs.a + outputs.b + outputs[params.c]"), ["a", "b", "…"]);
+        assert_eq!(unguarded("outputs.a + outputs.b + outputs[params.c]"), ["a", "b", "…"]);
     }
 
     #[test]
@@ -340,7 +341,7 @@ mod tests {
             "'outputs.a'",
         ] {
             match Expression::parse(text) {
-                Ok(expression) => assert_eq!(expression.outputs_read_unasked(), [""; 0], "{text}"),
+                Ok(expression) => assert_eq!(expression.unguarded_outputs(), [""; 0], "{text}"),
                 Err(error) => assert!(text.contains('?') && error.contains("CEL"), "{error}"),
             }
         }

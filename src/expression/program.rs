@@ -38,9 +38,9 @@ const KEPT_TEXT: usize = 80;
 
 /// A parsed expression. Cheap to clone.
 #[derive(Clone)]
-pub struct Expression(Arc<Parsed>);
+pub struct Expression(Arc<ParsedExpression>);
 
-struct Parsed {
+struct ParsedExpression {
     text: String,
     tree: IdedExpr,
     reads: Reads,
@@ -88,7 +88,11 @@ impl Expression {
             said(text, &format!("is no CEL expression: {first}"))
         })?;
         let reads = check::reads(&tree).map_err(|error| said(text, &error))?;
-        Ok(Self(Arc::new(Parsed { text: text.to_owned(), tree: strict::strict(tree), reads })))
+        Ok(Self(Arc::new(ParsedExpression {
+            text: text.to_owned(),
+            tree: strict::strict(tree),
+            reads,
+        })))
     }
 
     /// Returns the text of the expression as it is written.
@@ -117,18 +121,22 @@ impl Expression {
     /// Returns the fields of `outputs` that the expression reads without a check that they exist. A
     /// field whose name is computed is returned as `…`.
     #[must_use]
-    pub fn outputs_read_unasked(&self) -> Vec<String> {
-        with_stack(|| guarded::unasked(&self.0.tree, guarded::Of::Own, None)).into_iter().collect()
+    pub fn unguarded_outputs(&self) -> Vec<String> {
+        with_stack(|| guarded::unguarded(&self.0.tree, guarded::GuardSubject::Own, None))
+            .into_iter()
+            .collect()
     }
 
     /// Returns the names of the fields that the expression reads of another step's outputs without
     /// a check that they exist. `when` is the condition under which the expression is evaluated at
     /// all. Fields whose names are computed are left out.
     #[must_use]
-    pub fn outputs_of_read_unasked(&self, step: &str, when: Option<&Self>) -> Vec<String> {
+    pub fn unguarded_outputs_of(&self, step: &str, when: Option<&Self>) -> Vec<String> {
         let when = when.map(|when| &when.0.tree);
-        let unasked = with_stack(|| guarded::unasked(&self.0.tree, guarded::Of::Step(step), when));
-        unasked.into_iter().filter(|field| field != guarded::COMPUTED).collect()
+        let unguarded = with_stack(|| {
+            guarded::unguarded(&self.0.tree, guarded::GuardSubject::Step(step), when)
+        });
+        unguarded.into_iter().filter(|field| field != guarded::COMPUTED).collect()
     }
 
     /// Evaluates the expression.
@@ -151,12 +159,12 @@ impl Expression {
     }
 
     fn value(&self, scope: &Scope<'_>, work: &mut u64) -> Result<Value, String> {
-        let Parsed { tree, reads, .. } = self.0.as_ref();
+        let ParsedExpression { tree, reads, .. } = self.0.as_ref();
         let variables = scope.variables(reads);
         *work = work.saturating_add(cost::afford(tree, &variables)?.work);
         let mut context = Context::default().with_all();
-        functions::mend(&mut context);
-        numbers::mend(&mut context);
+        functions::register(&mut context);
+        numbers::register(&mut context);
         for (name, value) in &variables {
             context.add_variable_from_value(*name, value.to_cel());
         }
@@ -173,7 +181,7 @@ impl Expression {
     /// # Errors
     /// The same as [`Self::evaluate`] if the expression would be too much work.
     pub fn most(&self, scope: &Scope<'_>) -> Result<u64, String> {
-        let Parsed { text, tree, reads } = self.0.as_ref();
+        let ParsedExpression { text, tree, reads } = self.0.as_ref();
         let cost = with_stack(|| cost::afford(tree, &scope.variables(reads)));
         cost.map(|cost| cost.bytes).map_err(|error| said(text, &error))
     }
@@ -183,7 +191,7 @@ impl Expression {
     /// work is never evaluated: the result is then the work of finding that out.
     #[must_use]
     pub fn work(&self, scope: &Scope<'_>) -> u64 {
-        let Parsed { tree, reads, .. } = self.0.as_ref();
+        let ParsedExpression { tree, reads, .. } = self.0.as_ref();
         let variables = scope.variables(reads);
         with_stack(|| cost::afford(tree, &variables))
             .map_or_else(|_| cost::least(&variables), |cost| cost.work)

@@ -76,7 +76,9 @@ impl<'a> Scope<'a> {
             }
             Variable::Steps => {
                 let read = self.steps.iter().filter(|step| reads.steps.contains(&step.name));
-                made(Value::Object(read.map(|step| (step.name.clone(), told(step))).collect()))
+                made(Value::Object(
+                    read.map(|step| (step.name.clone(), readable_status(step))).collect(),
+                ))
             }
             Variable::Outputs => self.outputs.map(Given::Fields).or_else(|| made(json!({}))),
             Variable::Action => self
@@ -99,6 +101,6 @@ impl<'a> Scope<'a> {
 }
 
 /// Returns the part of a step's status that an expression may read.
-fn told(step: &StepStatus) -> Value {
+fn readable_status(step: &StepStatus) -> Value {
     json!({"phase": step.phase.as_str(), "outputs": step.outputs.clone().unwrap_or_default()})
 }

@@ -13,8 +13,8 @@ mod url;
 use serde_json::{Map, Value};
 
 use self::{
-    budget::{Fixed, MAX_RESULT, Room},
-    node::{Form, Leaf, Node, Part},
+    budget::{EvalBudget, MAX_RESULT, TrustedFields},
+    node::{Form, Leaf, TemplateNode, TextPart},
     parser::Reader,
 };
 use super::{convert::kind, program::Expression, scope::Scope};
@@ -24,9 +24,9 @@ use crate::fault::Fault;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Template {
     path: String,
-    node: Node,
+    node: TemplateNode,
     /// The fields that an object from a service may not bring into the value.
-    fixed: Fixed,
+    trusted: TrustedFields,
 }
 
 /// An expression with the path of its leaf in the template.
@@ -69,15 +69,15 @@ impl Template {
         form: &dyn Fn(&str, &str) -> Form,
         faults: &mut Vec<Fault>,
     ) -> Self {
-        let node = Node::Fields(Reader::new(form, faults).fields(fields, path)).folded();
-        Self { path: path.to_owned(), node, fixed: Fixed::default() }
+        let node = TemplateNode::Fields(Reader::new(form, faults).fields(fields, path)).folded();
+        Self { path: path.to_owned(), node, trusted: TrustedFields::default() }
     }
 
     /// Refuses objects with these fields in the result of an expression that reads anything but
     /// `params` and `saga`.
     #[must_use]
-    pub fn without(self, fixed: Fixed) -> Self {
-        Self { fixed, ..self }
+    pub fn without(self, trusted: TrustedFields) -> Self {
+        Self { trusted, ..self }
     }
 
     /// Returns the value without the leaves that hold expressions.
@@ -90,17 +90,22 @@ impl Template {
     #[must_use]
     pub const fn literal(&self) -> Option<&Value> {
         match &self.node {
-            Node::Literal(value) => Some(value),
-            Node::Whole(..) | Node::Text(..) | Node::List(_) | Node::Fields(_) => None,
+            TemplateNode::Literal(value) => Some(value),
+            TemplateNode::Whole(..)
+            | TemplateNode::Text(..)
+            | TemplateNode::List(_)
+            | TemplateNode::Fields(_) => None,
         }
     }
 
     /// Returns the names of the fields of the outermost object.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let (fields, literal) = match &self.node {
-            Node::Fields(fields) => (fields.as_slice(), None),
-            Node::Literal(literal) => ([].as_slice(), literal.as_object()),
-            Node::Whole(..) | Node::Text(..) | Node::List(_) => ([].as_slice(), None),
+            TemplateNode::Fields(fields) => (fields.as_slice(), None),
+            TemplateNode::Literal(literal) => ([].as_slice(), literal.as_object()),
+            TemplateNode::Whole(..) | TemplateNode::Text(..) | TemplateNode::List(_) => {
+                ([].as_slice(), None)
+            }
         };
         fields
             .iter()
@@ -121,37 +126,37 @@ impl Template {
     /// # Errors
     /// Returns one line that begins with the path of the leaf and the expression.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
-        let mut room = Room::new(self.fixed);
-        evaluate(&self.node, scope, &mut room).map_err(|error| match error {
+        let mut budget = EvalBudget::new(self.trusted);
+        evaluate(&self.node, scope, &mut budget).map_err(|error| match error {
             Some(error) => error,
             None => format!("{}: comes to more than {MAX_RESULT} bytes: hand on less", self.path),
         })
     }
 }
 
-fn gather<'a>(node: &'a Node, fields: &mut Vec<Field<'a>>) {
+fn gather<'a>(node: &'a TemplateNode, fields: &mut Vec<Field<'a>>) {
     match node {
-        Node::Literal(_) => {}
-        Node::Whole(Leaf { path, keys }, expression) => {
+        TemplateNode::Literal(_) => {}
+        TemplateNode::Whole(Leaf { path, keys }, expression) => {
             fields.push(Field { path, keys, expression });
         }
-        Node::Text(Leaf { path, keys }, _, parts) => {
+        TemplateNode::Text(Leaf { path, keys }, _, parts) => {
             fields.extend(parts.iter().filter_map(|part| match part {
-                Part::Expression(expression) => Some(Field { path, keys, expression }),
-                Part::Text(_) => None,
+                TextPart::Expression(expression) => Some(Field { path, keys, expression }),
+                TextPart::Text(_) => None,
             }));
         }
-        Node::List(items) => items.iter().for_each(|item| gather(item, fields)),
-        Node::Fields(named) => named.iter().for_each(|(_, node)| gather(node, fields)),
+        TemplateNode::List(items) => items.iter().for_each(|item| gather(item, fields)),
+        TemplateNode::Fields(named) => named.iter().for_each(|(_, node)| gather(node, fields)),
     }
 }
 
-fn skeleton(node: &Node) -> Option<Value> {
+fn skeleton(node: &TemplateNode) -> Option<Value> {
     match node {
-        Node::Literal(value) => Some(value.clone()),
-        Node::Whole(..) | Node::Text(..) => None,
-        Node::List(items) => Some(items.iter().filter_map(skeleton).collect()),
-        Node::Fields(fields) => Some(Value::Object(
+        TemplateNode::Literal(value) => Some(value.clone()),
+        TemplateNode::Whole(..) | TemplateNode::Text(..) => None,
+        TemplateNode::List(items) => Some(items.iter().filter_map(skeleton).collect()),
+        TemplateNode::Fields(fields) => Some(Value::Object(
             fields
                 .iter()
                 .filter_map(|(name, node)| Some((name.clone(), skeleton(node)?)))
@@ -161,20 +166,27 @@ fn skeleton(node: &Node) -> Option<Value> {
 }
 
 /// Evaluates one node. `Err(None)` means that the result is too large.
-fn evaluate(node: &Node, scope: &Scope<'_>, room: &mut Room) -> Result<Value, Option<String>> {
+fn evaluate(
+    node: &TemplateNode,
+    scope: &Scope<'_>,
+    budget: &mut EvalBudget,
+) -> Result<Value, Option<String>> {
     match node {
-        Node::Literal(value) => Ok(value.clone()),
-        Node::Whole(leaf, expression) => {
-            let value = room.value(&leaf.path, expression, scope)?;
-            room.admit(leaf, expression, &value)?;
-            room.take(value.to_string().len())?;
+        TemplateNode::Literal(value) => Ok(value.clone()),
+        TemplateNode::Whole(leaf, expression) => {
+            let value = budget.value(&leaf.path, expression, scope)?;
+            budget.admit(leaf, expression, &value)?;
+            budget.take(value.to_string().len())?;
             Ok(value)
         }
-        Node::Text(leaf, form, parts) => text(&leaf.path, *form, parts, scope, room),
-        Node::List(items) => items.iter().map(|item| evaluate(item, scope, room)).collect(),
-        Node::Fields(fields) => {
-            let field =
-                |(name, node): &(String, Node)| Ok((name.clone(), evaluate(node, scope, room)?));
+        TemplateNode::Text(leaf, form, parts) => text(&leaf.path, *form, parts, scope, budget),
+        TemplateNode::List(items) => {
+            items.iter().map(|item| evaluate(item, scope, budget)).collect()
+        }
+        TemplateNode::Fields(fields) => {
+            let field = |(name, node): &(String, TemplateNode)| {
+                Ok((name.clone(), evaluate(node, scope, budget)?))
+            };
             fields.iter().map(field).collect::<Result<_, _>>().map(Value::Object)
         }
     }
@@ -183,20 +195,20 @@ fn evaluate(node: &Node, scope: &Scope<'_>, room: &mut Room) -> Result<Value, Op
 fn text(
     path: &str,
     form: Form,
-    parts: &[Part],
+    parts: &[TextPart],
     scope: &Scope<'_>,
-    room: &mut Room,
+    budget: &mut EvalBudget,
 ) -> Result<Value, Option<String>> {
     let (mut text, mut given) = (String::new(), Vec::new());
     for part in parts {
         match part {
-            Part::Text(literal) => text.push_str(literal),
-            Part::Expression(expression) => {
-                let value = room.value(path, expression, scope)?;
+            TextPart::Text(literal) => text.push_str(literal),
+            TextPart::Expression(expression) => {
+                let value = budget.value(path, expression, scope)?;
                 let told = as_text(&value)
                     .map_err(|error| Some(format!("{path}: {expression:?}: {error}")))?;
                 let told = if form == Form::Url { url::escaped(&told) } else { told };
-                room.take(told.len())?;
+                budget.take(told.len())?;
                 let begin = text.len();
                 text.push_str(&told);
                 given.push((begin..text.len(), expression));

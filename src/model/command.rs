@@ -2,10 +2,10 @@
 
 use crate::api::DeletionPolicy;
 
-/// A demand to a child saga. A demand can be sent any number of times: it is stored on the child
+/// A command to a child saga. A command can be sent any number of times: it is stored on the child
 /// until it is changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Demand {
+pub enum ChildCommand {
     /// To take over `spec.suspend` and `spec.deletionPolicy` from its parent.
     Follow {
         /// Whether the child starts nothing new.

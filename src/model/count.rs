@@ -27,7 +27,7 @@ const REASONS: [&str; 13] = [
 pub fn counted_as(saga: &StoredSaga) -> (&'static str, &'static str) {
     match &saga.status {
         Ok(status) => (status.phase.unwrap_or(SagaPhase::Pending).as_str(), ready_reason(status)),
-        Err(_) => ("Unknown", ready_reason(&saga.remains)),
+        Err(_) => ("Unknown", ready_reason(&saga.salvaged)),
     }
 }
 

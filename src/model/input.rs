@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{observation::Observed, origin::Origin, skew::Skew, versions::Versions};
+use super::{observation::Observations, origin::Origin, skew::Skew, versions::Versions};
 use crate::{
-    api::{Asked, DeletionPolicy, Part, SagaStatus, status::Keys},
+    api::{Decoded, DeletionPolicy, SagaStatus, UserRequest, status::Keys},
     fault::Fault,
 };
 
 /// What a breaker that is not closed admits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gate {
+pub struct BreakerAllowance {
     /// How many HTTP requests may begin now: 1 if the breaker is half-open and its probe has not
     /// begun, else 0.
     pub left: usize,
@@ -27,7 +27,7 @@ pub struct Gate {
     clippy::struct_excessive_bools,
     reason = "facts that are seen one by one, in any combination"
 )]
-pub struct Seen<'a> {
+pub struct PlanInput<'a> {
     /// `metadata.generation`.
     pub generation: i64,
     /// Whether the saga is terminating.
@@ -45,11 +45,11 @@ pub struct Seen<'a> {
     /// The spec's policy for deletion. It is known even if the rest of the spec is not valid.
     pub deletion_policy: DeletionPolicy,
     /// The stored status, or why it cannot be read.
-    pub status: &'a Part<SagaStatus>,
+    pub status: &'a Decoded<SagaStatus>,
     /// The message and the conditions of a status that cannot be read.
-    pub remains: &'a SagaStatus,
+    pub salvaged: &'a SagaStatus,
     /// The requests of users by annotation, in the order in which they are handled.
-    pub asked: &'a [Asked],
+    pub asked: &'a [UserRequest],
     /// The highest number of a plain request whose annotation was handled and removed; 0 if no
     /// number is known.
     pub handled: i64,
@@ -58,7 +58,7 @@ pub struct Seen<'a> {
     pub keys_from: &'a Keys,
     /// The children of the active attempts. If a deleted saga is released without being undone,
     /// also the children that belong to no active attempt, by the attempts that created them.
-    pub children: &'a Observed,
+    pub children: &'a Observations,
     /// Whether succeeded Pods of the saga still exist.
     pub leftovers: bool,
     /// The result of the precheck of a saga that is not accepted yet.
@@ -72,10 +72,10 @@ pub struct Seen<'a> {
     pub skew: Skew,
     /// How many HTTP requests may begin now, by host and port. A host that is not listed has no
     /// limit.
-    pub room: &'a BTreeMap<String, usize>,
+    pub host_capacity: &'a BTreeMap<String, usize>,
     /// The breakers that are not closed, and what they admit. An origin that is not listed has a
     /// closed breaker.
-    pub circuits: &'a BTreeMap<Origin, Gate>,
+    pub circuits: &'a BTreeMap<Origin, BreakerAllowance>,
     /// What another version of the operator or of the CustomResourceDefinition (CRD) wrote or
     /// lacks.
     pub versions: Versions<'a>,
@@ -89,7 +89,7 @@ pub struct Seen<'a> {
 /// What earlier steps may create or change. A thing that is missing now may exist when a later step
 /// begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MayCome {
+pub struct MayProvide {
     /// Objects may be written. A write may change permissions, and whether the API server refuses
     /// other objects.
     pub objects: bool,
@@ -100,7 +100,7 @@ pub struct MayCome {
     pub places: bool,
 }
 
-impl MayCome {
+impl MayProvide {
     /// Returns what a step may create. `kind` is the kind of its action. `child` is the spec of its
     /// child saga.
     pub(crate) fn after(kind: &str, child: Option<&Value>) -> Self {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::command::Demand;
+use super::command::ChildCommand;
 use crate::api::{DeletionPolicy, SagaPhase, names::AttemptId};
 
 /// The observed state of an attempt's child.
@@ -22,7 +22,7 @@ pub enum ChildState {
         /// What the child waits for or does, in one line.
         detail: String,
         /// What keeps the child from continuing, if the cause is known to lie outside the child.
-        trouble: Option<Trouble>,
+        trouble: Option<PodTrouble>,
     },
     /// The API server refused to create the child for a temporary reason: too many requests, or an
     /// exceeded quota. The refusal uses up no attempt.
@@ -98,7 +98,7 @@ impl From<End> for ChildState {
 
 /// What keeps a Pod from starting or continuing. A user or time resolves it, not the Pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum PodTrouble {
     /// An image cannot be pulled.
     Image,
     /// A container cannot be created as described, for example because a Secret is missing.
@@ -109,7 +109,7 @@ pub enum Trouble {
     Node,
 }
 
-impl Trouble {
+impl PodTrouble {
     /// Returns the name that the status uses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -158,18 +158,18 @@ pub struct ChildSaga {
     pub compensate_asked: Option<String>,
     /// The token of the newest compensate request that the child refused, and the reason.
     pub refused: Option<(String, String)>,
-    /// The demands that could not be sent at the last try.
-    pub unheard: Vec<Unheard>,
+    /// The commands that could not be sent at the last try.
+    pub undelivered: Vec<Undelivered>,
 }
 
-/// A demand that could not be sent to a child saga.
+/// A command that could not be sent to a child saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unheard {
-    /// The demand.
-    pub demand: Demand,
+pub struct Undelivered {
+    /// The command.
+    pub command: ChildCommand,
     /// The reason, in one line.
     pub why: String,
-    /// Whether the demand was refused for a reason that does not pass without a change.
+    /// Whether the command was refused for a reason that does not pass without a change.
     pub refused: bool,
 }
 
@@ -222,7 +222,7 @@ pub struct Failure {
     /// How far the attempt came.
     pub reached: Reached,
     /// Whether the failure is permanent: no retry follows, whatever the policy says.
-    pub last: bool,
+    pub permanent: bool,
     /// The code with which a container ended without being stopped, 1 to 255; `None` if no
     /// container reported a failure.
     pub exit_code: Option<i32>,
@@ -242,7 +242,7 @@ pub enum Reached {
     Nothing,
     /// The service refused the HTTP request without reading it (401, 403, 407, 425, 429). The key
     /// is kept.
-    Door,
+    Rejected,
     /// A program ran, and its exit code does not say whether its work was done. The key is kept:
     /// the next attempt continues the same work.
     Work,
@@ -260,4 +260,4 @@ pub enum Reached {
 
 /// All observations of a saga's active attempts at one instant, and of the children that a deleted
 /// saga leaves behind.
-pub type Observed = BTreeMap<AttemptId, ChildState>;
+pub type Observations = BTreeMap<AttemptId, ChildState>;

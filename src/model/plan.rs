@@ -9,7 +9,7 @@ use std::{marker::PhantomData, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    command::Demand,
+    command::ChildCommand,
     saga::{Identity, Work},
 };
 use crate::api::{
@@ -106,17 +106,17 @@ pub enum Effect {
         /// The UID of the object to delete, as the status names it; `None` if nothing is deleted.
         uid: Option<String>,
     },
-    /// Send a demand to the child saga of an active attempt, as the saga's ServiceAccount. A
+    /// Send a command to the child saga of an active attempt, as the saga's ServiceAccount. A
     /// deleted saga that is released also sends one to the children that it leaves behind.
     Ask {
-        /// The attempt for which the demand is sent: the active attempt, or, if none belongs to the
-        /// child, the attempt that created the child.
+        /// The attempt for which the command is sent: the active attempt, or, if none belongs to
+        /// the child, the attempt that created the child.
         attempt: AttemptId,
         /// The attempt that created the child. It differs from `attempt` if the child is being
         /// undone.
         child: AttemptId,
-        /// The demand.
-        demand: Demand,
+        /// The command.
+        command: ChildCommand,
     },
     /// End an attempt that is past its time limit: delete the Pod or the Job, or abort the HTTP
     /// request.

@@ -56,14 +56,14 @@ impl Skew {
 
     /// Returns the most by which the clock is ahead, in seconds, as an intent states it.
     #[must_use]
-    pub fn told_ahead(self) -> i64 {
-        told(self.ahead)
+    pub fn stated_ahead(self) -> i64 {
+        stated_seconds(self.ahead)
     }
 
     /// Returns the most by which the clock is behind, in seconds, as an intent states it.
     #[must_use]
-    pub fn told_behind(self) -> i64 {
-        told(self.behind)
+    pub fn stated_behind(self) -> i64 {
+        stated_seconds(self.behind)
     }
 
     /// Returns the earliest instant, by this process's clock, at which an intent may have been
@@ -90,7 +90,7 @@ impl Skew {
 }
 
 /// Returns the clock error as an intent states it, in whole seconds. Errors up to 2 s become 0.
-pub(crate) fn told(apart: Duration) -> i64 {
+pub(crate) fn stated_seconds(apart: Duration) -> i64 {
     if apart <= UNTOLD {
         0
     } else {

@@ -35,7 +35,7 @@ pub struct Versions<'a> {
     pub served: Option<&'a Served>,
     /// Whether another process has just rewritten the message texts in its own wording. Then this
     /// process does not rewrite them for now.
-    pub words_wait: bool,
+    pub rewording_waits: bool,
 }
 
 impl<'a> Versions<'a> {

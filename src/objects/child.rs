@@ -17,7 +17,7 @@ use kube::Resource;
 
 pub(crate) use super::rules::is_ours;
 use super::{
-    job::{self, fields::is_deleted, state::Family},
+    job::{self, fields::is_deleted, state::KnownPods},
     rules,
 };
 use crate::{
@@ -66,7 +66,7 @@ pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> End {
     let (kind, name) = (K::kind(&()), found.meta().name.as_deref().unwrap_or_default());
     End::Failed(Failure {
         reached: Reached::Nothing,
-        last: true,
+        permanent: true,
         exit_code: None,
         disrupted: false,
         retry_after: None,
@@ -125,16 +125,16 @@ pub fn is_late(deleting_for: Option<Duration>) -> bool {
 
 /// Returns whether a Job or one of its pods is terminating.
 #[must_use]
-pub fn job_goes(job: &Job, family: &Family) -> bool {
-    is_deleted(job) || family.pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_some())
+pub fn job_is_terminating(job: &Job, job_pods: &KnownPods) -> bool {
+    is_deleted(job) || job_pods.pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_some())
 }
 
 /// Returns whether a Job was deleted and none of its pods runs. If such a Job still exists after
 /// [`STUCK_SINCE`], a finalizer keeps it. Its outcome is then the outcome of a Job that is
 /// [gone](job::state::gone), by a live read of its pods.
 #[must_use]
-pub fn only_kept(job: &Job, family: &Family) -> bool {
-    rules::ends_although_kept(is_deleted(job), job::state::runs(family))
+pub fn only_kept(job: &Job, job_pods: &KnownPods) -> bool {
+    rules::ends_although_kept(is_deleted(job), job::state::runs(job_pods))
 }
 
 /// Returns the state of a Job that a live read did not find. `child`: the UID of the Job. `last`:
@@ -143,11 +143,11 @@ pub fn only_kept(job: &Job, family: &Family) -> bool {
 #[must_use]
 pub fn after_job(
     child: &str,
-    family: &Family,
+    job_pods: &KnownPods,
     last: Option<&Job>,
     age: Duration,
 ) -> Option<ChildState> {
-    if job::state::runs(family) {
+    if job::state::runs(job_pods) {
         let detail = "its Job is gone; the end of its pods is awaited".into();
         return Some(ChildState::Active {
             uid: Some(child.to_owned()),
@@ -156,5 +156,5 @@ pub fn after_job(
             trouble: None,
         });
     }
-    last.and_then(|last| job::state::gone(last, family)).map(ChildState::Ended)
+    last.and_then(|last| job::state::gone(last, job_pods)).map(ChildState::Ended)
 }

@@ -11,7 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use serde_json::{Map, Value};
 
 use crate::{
-    api::{Asked, Direction, GROUP, GoDuration, RequestAction, names::is_dns_label},
+    api::{Direction, GROUP, GoDuration, RequestAction, UserRequest, names::is_dns_label},
     world::UserAction,
 };
 
@@ -23,15 +23,15 @@ use crate::{
     version,
     about = "Shows what a saga would do, without a cluster"
 )]
-pub struct Cli {
+pub struct PluginCli {
     /// The subcommand.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: PluginCommand,
 }
 
 /// The subcommands of `kubectl saga`.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum PluginCommand {
     /// Show what would run, wait, fail and be undone, without a cluster: the operator's own engine
     /// runs in a simulated world
     Simulate(SimulateArgs),
@@ -48,12 +48,12 @@ pub struct SimulateArgs {
     /// request is not sent again after such a failure; a pod or a job is retried by its retry
     /// policy. STEP/compensation names the step's compensation
     #[arg(long, value_name = "STEP[:N]", value_parser = attempts, action = ArgAction::Append)]
-    pub fail: Vec<Attempts>,
+    pub fail: Vec<FirstAttempts>,
 
     /// Let the outcome of the first N attempts stay unknown although they did their work, or of all
     /// attempts without N
     #[arg(long, value_name = "STEP[:N]", value_parser = attempts, action = ArgAction::Append)]
-    pub unknown: Vec<Attempts>,
+    pub unknown: Vec<FirstAttempts>,
 
     /// The outputs of the step when it is done, as a JSON object; by default, the name of each
     /// output is its value
@@ -62,24 +62,24 @@ pub struct SimulateArgs {
 
     /// How long an attempt of the step takes; by default 1s
     #[arg(long, value_name = "STEP=DURATION", value_parser = takes, action = ArgAction::Append)]
-    pub takes: Vec<(Target, Duration)>,
+    pub takes: Vec<(StepTarget, Duration)>,
 
     /// A request of a user, and its time: '5s retry=ship', '0s pause=because', '1m delete', '0s
     /// suspend', '1m unsuspend'
     #[arg(long, value_name = "AT REQUEST", value_parser = request, action = ArgAction::Append)]
-    pub request: Vec<Request>,
+    pub request: Vec<ScheduledRequest>,
 }
 
 /// The action or the compensation of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct StepTarget {
     /// The step's name.
     pub step: String,
     /// The action or the compensation.
     pub direction: Direction,
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for StepTarget {
     /// Writes the target as on the command line: `ship`, `ship/compensation`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.direction {
@@ -91,23 +91,23 @@ impl fmt::Display for Target {
 
 /// The first attempts of an action or a compensation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempts {
+pub struct FirstAttempts {
     /// The action or the compensation that the attempts belong to.
-    pub target: Target,
+    pub target: StepTarget,
     /// The number of attempts, at least 1. `None`: all.
     pub first: Option<i64>,
 }
 
 /// What a user does, and how long after the creation of the saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct ScheduledRequest {
     /// The time after the creation of the saga.
     pub at: Duration,
     /// What the user does.
     pub action: UserAction,
 }
 
-fn target(text: &str) -> Result<Target, String> {
+fn target(text: &str) -> Result<StepTarget, String> {
     let (step, direction) = match text.split_once('/') {
         None => (text, Direction::Action),
         Some((step, direction)) if direction == Direction::Compensation.as_str() => {
@@ -123,15 +123,15 @@ fn target(text: &str) -> Result<Target, String> {
     if !is_dns_label(step) {
         return Err(format!("`{step}` is no step's name: write one such as ship"));
     }
-    Ok(Target { step: step.to_owned(), direction })
+    Ok(StepTarget { step: step.to_owned(), direction })
 }
 
-fn attempts(text: &str) -> Result<Attempts, String> {
+fn attempts(text: &str) -> Result<FirstAttempts, String> {
     let Some((name, first)) = text.split_once(':') else {
-        return Ok(Attempts { target: target(text)?, first: None });
+        return Ok(FirstAttempts { target: target(text)?, first: None });
     };
     match first.parse() {
-        Ok(first) if first > 0 => Ok(Attempts { target: target(name)?, first: Some(first) }),
+        Ok(first) if first > 0 => Ok(FirstAttempts { target: target(name)?, first: Some(first) }),
         Ok(_) | Err(_) => Err(format!(
             "`{first}` is no number of attempts: write {name}:2 for the first two, or {name} for \
              all"
@@ -139,7 +139,7 @@ fn attempts(text: &str) -> Result<Attempts, String> {
     }
 }
 
-fn takes(text: &str) -> Result<(Target, Duration), String> {
+fn takes(text: &str) -> Result<(StepTarget, Duration), String> {
     let (name, duration) = text
         .split_once('=')
         .ok_or("write a step and how long an attempt of it takes, such as ship=10s")?;
@@ -151,7 +151,7 @@ fn outputs(text: &str) -> Result<(String, Map<String, Value>), String> {
         "write a step and the JSON object that it hands on, such as ship={\"tracking\": \"T-1\"}";
     let (name, json) = text.split_once('=').ok_or(example)?;
     let outputs = serde_json::from_str(json).map_err(|error| format!("{error}: {example}"))?;
-    let Target { step, direction: Direction::Action } = target(name)? else {
+    let StepTarget { step, direction: Direction::Action } = target(name)? else {
         return Err(format!("a compensation hands nothing on: {example}"));
     };
     Ok((step, outputs))
@@ -166,10 +166,10 @@ fn span(text: &str) -> Result<Duration, String> {
     Ok(duration.positive().unwrap_or_default())
 }
 
-fn request(text: &str) -> Result<Request, String> {
+fn request(text: &str) -> Result<ScheduledRequest, String> {
     let example = "write when and what, such as '5s retry=ship' or '1m delete'";
     let (at, what) = text.trim().split_once(char::is_whitespace).ok_or(example)?;
-    Ok(Request { at: span(at)?, action: action(what.trim())? })
+    Ok(ScheduledRequest { at: span(at)?, action: action(what.trim())? })
 }
 
 fn action(text: &str) -> Result<UserAction, String> {
@@ -188,7 +188,7 @@ fn action(text: &str) -> Result<UserAction, String> {
              delete, suspend, unsuspend"
         ));
     };
-    let asked = Asked { action, value: value.to_owned(), held_in_git: false };
+    let asked = UserRequest { action, value: value.to_owned(), reapplied: false };
     if asked.is_empty() {
         let value = if action.takes_reason() { "because" } else { "ship" };
         return Err(format!(
@@ -205,13 +205,13 @@ mod tests {
     #[test]
     fn the_definition_of_the_command_line_holds() {
         use clap::CommandFactory;
-        Cli::command().debug_assert();
+        PluginCli::command().debug_assert();
     }
 
     #[test]
     fn attempts_are_those_of_an_action_or_a_compensation() {
         let of = |step: &str, direction, first| {
-            Ok(Attempts { target: Target { step: step.into(), direction }, first })
+            Ok(FirstAttempts { target: StepTarget { step: step.into(), direction }, first })
         };
         assert_eq!(attempts("ship"), of("ship", Direction::Action, None));
         assert_eq!(attempts("ship:2"), of("ship", Direction::Action, Some(2)));
@@ -255,24 +255,24 @@ mod tests {
 
     #[test]
     fn a_request_is_an_annotation_or_a_change_of_the_saga() {
-        let retry = UserAction::Annotate(Asked {
+        let retry = UserAction::Annotate(UserRequest {
             action: RequestAction::Retry,
             value: "ship".into(),
-            held_in_git: false,
+            reapplied: false,
         });
         for text in ["5s retry=ship", "5s saga.dev/retry=ship"] {
             assert_eq!(
                 request(text),
-                Ok(Request { at: Duration::from_secs(5), action: retry.clone() })
+                Ok(ScheduledRequest { at: Duration::from_secs(5), action: retry.clone() })
             );
         }
         assert_eq!(
             request("0s delete"),
-            Ok(Request { at: Duration::ZERO, action: UserAction::Delete })
+            Ok(ScheduledRequest { at: Duration::ZERO, action: UserAction::Delete })
         );
         assert_eq!(
             request("1m unsuspend"),
-            Ok(Request { at: Duration::from_mins(1), action: UserAction::Suspend(false) })
+            Ok(ScheduledRequest { at: Duration::from_mins(1), action: UserAction::Suspend(false) })
         );
     }
 }

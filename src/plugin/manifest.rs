@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::fields;
 use crate::{
-    api::{Asked, GROUP, Saga, StoredSaga, VERSION},
+    api::{GROUP, Saga, StoredSaga, UserRequest, VERSION},
     fault::Fault,
     model::saga::{SagaName, ValidSaga},
     validate::saga::validate_stored,
@@ -25,7 +25,7 @@ pub(super) struct Manifest {
     /// The saga.
     pub(super) saga: ValidSaga,
     /// The requests in the annotations of the saga.
-    pub(super) asked: Vec<Asked>,
+    pub(super) asked: Vec<UserRequest>,
     /// Whether the document has a status. The status is ignored: the API server also ignores it
     /// when a saga is created.
     pub(super) has_status: bool,
@@ -89,7 +89,7 @@ fn manifest(document: &Value) -> Result<Manifest, Vec<Fault>> {
     let saga = validate_stored(&who, &stored.spec).map_err(|found| faults.extend(found)).ok();
     // The annotations of a file are written again at each apply.
     let asked =
-        stored.asked.into_iter().map(|asked| Asked { held_in_git: true, ..asked }).collect();
+        stored.asked.into_iter().map(|asked| UserRequest { reapplied: true, ..asked }).collect();
     let has_status = document.get("status").is_some_and(|status| !status.is_null());
     match saga {
         Some(saga) if faults.is_empty() => Ok(Manifest { saga, asked, has_status }),

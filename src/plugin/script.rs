@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::args::{Attempts, Request, SimulateArgs, Target};
+use super::args::{FirstAttempts, ScheduledRequest, SimulateArgs, StepTarget};
 use crate::{
     api::Direction,
     model::saga::{ValidSaga, ValidStep},
@@ -21,11 +21,11 @@ const TAKES: Duration = Duration::from_secs(1);
 /// What happens, for all sagas of the file.
 #[derive(Clone, Debug)]
 pub(super) struct Script {
-    fail: Vec<Attempts>,
-    unknown: Vec<Attempts>,
+    fail: Vec<FirstAttempts>,
+    unknown: Vec<FirstAttempts>,
     outputs: BTreeMap<String, Map<String, Value>>,
-    takes: Vec<(Target, Duration)>,
-    requests: Vec<Request>,
+    takes: Vec<(StepTarget, Duration)>,
+    requests: Vec<ScheduledRequest>,
 }
 
 impl Script {
@@ -42,7 +42,7 @@ impl Script {
                 .into_iter()
                 .flat_map(|(flag, list)| list.iter().map(move |of| (flag, &of.target)))
         };
-        let hands_on = |(step, _): &(String, Map<String, Value>)| Target {
+        let hands_on = |(step, _): &(String, Map<String, Value>)| StepTarget {
             step: step.clone(),
             direction: Direction::Action,
         };
@@ -67,7 +67,7 @@ impl Script {
 
     /// Returns how an attempt ends.
     pub(super) fn ending(&self, step: &str, direction: Direction, number: i64) -> AttemptEnd {
-        let covers = |list: &[Attempts]| {
+        let covers = |list: &[FirstAttempts]| {
             let found = list.iter().find(|of| is(&of.target, step, direction));
             found.is_some_and(|of| of.first.is_none_or(|first| number <= first))
         };
@@ -92,16 +92,16 @@ impl Script {
     }
 
     /// Returns the requests of the user, the earliest first.
-    pub(super) fn requests(&self) -> &[Request] {
+    pub(super) fn requests(&self) -> &[ScheduledRequest] {
         &self.requests
     }
 }
 
-fn is(target: &Target, step: &str, direction: Direction) -> bool {
+fn is(target: &StepTarget, step: &str, direction: Direction) -> bool {
     target.step == step && target.direction == direction
 }
 
-fn once(targets: &[&Target], flags: &str) -> Result<(), String> {
+fn once(targets: &[&StepTarget], flags: &str) -> Result<(), String> {
     let twice = targets
         .iter()
         .enumerate()
@@ -111,7 +111,7 @@ fn once(targets: &[&Target], flags: &str) -> Result<(), String> {
     })
 }
 
-fn check(target: &Target, sagas: &[&ValidSaga]) -> Result<(), String> {
+fn check(target: &StepTarget, sagas: &[&ValidSaga]) -> Result<(), String> {
     let all = || sagas.iter().flat_map(|saga| &saga.steps);
     let mut named = all().filter(|step| step.name == target.step).peekable();
     if named.peek().is_none() {

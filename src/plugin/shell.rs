@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    args::{Cli, Command, SimulateArgs},
+    args::{PluginCli, PluginCommand, SimulateArgs},
     manifest,
     report::report,
     script::Script,
@@ -26,18 +26,18 @@ use crate::validate::warnings::warnings;
 const USAGE: u8 = 2;
 
 /// Why the command failed, one sentence per line, and the exit code of the process.
-struct Failure {
+struct CommandFailure {
     code: ExitCode,
     sentences: Vec<String>,
 }
 
 /// Runs the command of the command line.
 #[must_use]
-pub fn run(cli: &Cli) -> ExitCode {
-    let Command::Simulate(arguments) = &cli.command;
+pub fn run(cli: &PluginCli) -> ExitCode {
+    let PluginCommand::Simulate(arguments) = &cli.command;
     let done = simulate(arguments).and_then(|text| print(&text));
     done.map_or_else(
-        |Failure { code, sentences }| {
+        |CommandFailure { code, sentences }| {
             for sentence in sentences {
                 eprintln!("error: {sentence}");
             }
@@ -47,15 +47,16 @@ pub fn run(cli: &Cli) -> ExitCode {
     )
 }
 
-fn simulate(arguments: &SimulateArgs) -> Result<String, Failure> {
+fn simulate(arguments: &SimulateArgs) -> Result<String, CommandFailure> {
     let (name, text) = read(&arguments.filename)?;
-    let invalid = |faults: Vec<String>| Failure {
+    let invalid = |faults: Vec<String>| CommandFailure {
         code: ExitCode::FAILURE,
         sentences: faults.into_iter().map(|fault| format!("{name}: {fault}")).collect(),
     };
     let manifests = manifest::read(&text).map_err(invalid)?;
     let sagas: Vec<_> = manifests.iter().map(|manifest| &manifest.saga).collect();
-    let usage = |sentence| Failure { code: ExitCode::from(USAGE), sentences: vec![sentence] };
+    let usage =
+        |sentence| CommandFailure { code: ExitCode::from(USAGE), sentences: vec![sentence] };
     let script = Script::new(arguments, &sagas).map_err(usage)?;
     let origin = Instant::now();
     let reports = manifests.iter().map(|manifest| {
@@ -75,14 +76,14 @@ fn simulate(arguments: &SimulateArgs) -> Result<String, Failure> {
 }
 
 /// Returns the name of the file for use in messages, and the text of the file.
-fn read(file: &Path) -> Result<(String, String), Failure> {
+fn read(file: &Path) -> Result<(String, String), CommandFailure> {
     let (name, text) = if file == Path::new("-") {
         let mut text = String::new();
         ("standard input".to_owned(), io::stdin().lock().read_to_string(&mut text).map(|_| text))
     } else {
         (file.display().to_string(), std::fs::read_to_string(file))
     };
-    let failure = |error: io::Error| Failure {
+    let failure = |error: io::Error| CommandFailure {
         code: ExitCode::FAILURE,
         sentences: vec![format!("cannot read {name}: {error}")],
     };
@@ -90,10 +91,10 @@ fn read(file: &Path) -> Result<(String, String), Failure> {
     Ok((name, text))
 }
 
-fn print(text: &str) -> Result<(), Failure> {
+fn print(text: &str) -> Result<(), CommandFailure> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         // If the reader closed the pipe early, the reader has seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandFailure {
             code: ExitCode::FAILURE,
             sentences: vec![format!("cannot write the report: {error}")],
         }),

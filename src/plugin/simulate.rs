@@ -15,10 +15,10 @@ use std::{collections::VecDeque, time::Instant};
 use jiff::Timestamp;
 
 use super::{
-    args::Request,
+    args::ScheduledRequest,
     manifest::Manifest,
     script::Script,
-    timeline::{self, Line, PERSON, Told},
+    timeline::{self, Line, LineText, PERSON},
 };
 use crate::{
     api::{SagaPhase, SagaStatus},
@@ -101,7 +101,7 @@ struct Simulation<'a> {
     saga: &'a ValidSaga,
     script: &'a Script,
     /// The requests that the user has not made yet.
-    requests: VecDeque<&'a Request>,
+    requests: VecDeque<&'a ScheduledRequest>,
     ends: Vec<Due>,
     lines: Vec<Line>,
     attempts: usize,
@@ -218,7 +218,7 @@ impl Simulation<'_> {
                 | Event::TookAway
                 | Event::Gone => {}
             }
-            if let Some(told) = timeline::told(event, self.saga) {
+            if let Some(told) = timeline::event_line(event, self.saga) {
                 self.tell(told);
             }
         }
@@ -261,7 +261,7 @@ impl Simulation<'_> {
         }
     }
 
-    fn tell(&mut self, (about, what): Told) {
+    fn tell(&mut self, (about, what): LineText) {
         self.lines.push(Line { at: between(self.began, self.world.now()), about, what });
     }
 

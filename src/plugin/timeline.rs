@@ -32,7 +32,7 @@ pub(super) struct Line {
 }
 
 /// The first column and the text of a line, without the instant.
-pub(super) type Told = (String, String);
+pub(super) type LineText = (String, String);
 
 /// Formats an instant as the time since the start of the run: `+1m05.250s`.
 pub(super) fn clock(since: Duration) -> String {
@@ -46,7 +46,7 @@ pub(super) fn clock(since: Duration) -> String {
 
 /// Returns the line for an event of the world. Returns `None` if the status shows the event or if a
 /// user does not notice it.
-pub(super) fn told(event: &Event, saga: &ValidSaga) -> Option<Told> {
+pub(super) fn event_line(event: &Event, saga: &ValidSaga) -> Option<LineText> {
     match event {
         Event::Began { attempt, .. } => {
             let step = saga.steps.get(attempt.place)?;
@@ -79,7 +79,7 @@ pub(super) fn told(event: &Event, saga: &ValidSaga) -> Option<Told> {
     }
 }
 
-fn about_attempt(step: &ValidStep, attempt: AttemptRef, what: &str) -> Told {
+fn about_attempt(step: &ValidStep, attempt: AttemptRef, what: &str) -> LineText {
     (step.name.clone(), format!("{}attempt {} {what}", of(attempt.direction), attempt.number))
 }
 
@@ -132,7 +132,7 @@ pub(super) fn changes(
     before: &SagaStatus,
     after: &SagaStatus,
     began: Timestamp,
-) -> Vec<Told> {
+) -> Vec<LineText> {
     let newest = before.requests.last().map_or(0, |record| record.number);
     let answers = after.requests.iter().filter(|record| record.number > newest).map(answer);
     let steps = saga.steps.iter().filter_map(|step| {
@@ -146,7 +146,7 @@ pub(super) fn changes(
     answers.chain(steps).chain(phase.map(|phase| (SAGA.into(), phase.as_str().into()))).collect()
 }
 
-fn answer(record: &RequestRecord) -> Told {
+fn answer(record: &RequestRecord) -> LineText {
     let RequestRecord { action, value, result, message, .. } = record;
     (SAGA.into(), format!("request {action}={value} {}: {message}", result.as_str()))
 }

@@ -38,7 +38,7 @@ use tokio::{
 };
 
 use super::{
-    circuits::CircuitBoard,
+    circuits::CircuitSource,
     metrics::{CONTENT_TYPE, Metrics},
 };
 
@@ -65,18 +65,18 @@ enum Readiness {
 
 /// The state that the probes report. Clones share one state.
 #[derive(Clone, Debug)]
-pub struct Health {
+pub struct Probes {
     readiness: Arc<watch::Sender<Readiness>>,
     fatal: Arc<OnceLock<String>>,
 }
 
-impl Default for Health {
+impl Default for Probes {
     fn default() -> Self {
         Self { readiness: Arc::new(watch::Sender::new(Readiness::Starting)), fatal: Arc::default() }
     }
 }
 
-impl Health {
+impl Probes {
     /// Reports that the caches are filled and that the process can work. From now on, `/readyz`
     /// answers 200, unless the process is draining.
     pub fn ready(&self) {
@@ -138,7 +138,7 @@ impl Admin {
         metrics_addr: Option<SocketAddr>,
         health_addr: Option<SocketAddr>,
         metrics: Arc<Metrics>,
-        health: Health,
+        probes: Probes,
     ) -> Result<Self, String> {
         let mut servers = Vec::new();
         if let Some(address) = metrics_addr {
@@ -150,7 +150,7 @@ impl Admin {
         if let Some(address) = health_addr {
             servers.push((
                 bind("--health-addr", address).await?,
-                health_router(health, metrics.circuits().clone()),
+                health_router(probes, metrics.circuits().clone()),
             ));
         }
         Ok(Self { servers })
@@ -197,12 +197,12 @@ fn metrics_router(metrics: Arc<Metrics>) -> Router {
     Router::new().route("/metrics", get(answer))
 }
 
-fn health_router(health: Health, circuits: CircuitBoard) -> Router {
-    let other = health.clone();
+fn health_router(probes: Probes, circuits: CircuitSource) -> Router {
+    let other = probes.clone();
     Router::new()
-        .route("/healthz", get(async move || health.healthz()))
+        .route("/healthz", get(async move || probes.healthz()))
         .route("/readyz", get(async move || other.readyz()))
-        .route("/health/circuits", get(async move || Json(circuits.told())))
+        .route("/health/circuits", get(async move || Json(circuits.read())))
 }
 
 async fn serve(mut listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
@@ -284,15 +284,15 @@ mod tests {
 
     #[tokio::test]
     async fn probes_follow_the_life_of_the_process() {
-        let health = Health::default();
-        let admin = Admin::bind(ANY, ANY, Metrics::new("1.2.3"), health.clone()).await.unwrap();
+        let probes = Probes::default();
+        let admin = Admin::bind(ANY, ANY, Metrics::new("1.2.3"), probes.clone()).await.unwrap();
         let addresses = admin.addresses().unwrap();
-        let (metrics, probes) = (addresses[0], addresses[1]);
+        let (metrics, target) = (addresses[0], addresses[1]);
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(admin.serve(stopped.map(|_| ())));
 
-        assert!(ask(probes, "/healthz").await.starts_with("HTTP/1.1 200"));
-        let starting = ask(probes, "/readyz").await;
+        assert!(ask(target, "/healthz").await.starts_with("HTTP/1.1 200"));
+        let starting = ask(target, "/readyz").await;
         assert!(
             starting.starts_with("HTTP/1.1 503")
                 && starting.ends_with(
@@ -300,25 +300,25 @@ mod tests {
                 ),
             "{starting}"
         );
-        let circuits = ask(probes, "/health/circuits").await;
+        let circuits = ask(target, "/health/circuits").await;
         assert!(
             circuits.starts_with("HTTP/1.1 200") && circuits.ends_with("\r\n\r\n[]"),
             "{circuits}"
         );
         assert!(circuits.contains("content-type: application/json"), "{circuits}");
-        health.ready();
-        assert!(ask(probes, "/readyz").await.starts_with("HTTP/1.1 200"));
-        health.draining();
-        health.ready();
-        let draining = ask(probes, "/readyz").await;
+        probes.ready();
+        assert!(ask(target, "/readyz").await.starts_with("HTTP/1.1 200"));
+        probes.draining();
+        probes.ready();
+        let draining = ask(target, "/readyz").await;
         assert!(
             draining.starts_with("HTTP/1.1 503") && draining.ends_with("the process is stopping\n"),
             "{draining}"
         );
-        assert!(ask(probes, "/healthz").await.starts_with("HTTP/1.1 200"), "draining is healthy");
-        health.fatal("the watch of sagas ended");
-        health.fatal("later");
-        let fatal = ask(probes, "/healthz").await;
+        assert!(ask(target, "/healthz").await.starts_with("HTTP/1.1 200"), "draining is healthy");
+        probes.fatal("the watch of sagas ended");
+        probes.fatal("later");
+        let fatal = ask(target, "/healthz").await;
         assert!(
             fatal.starts_with("HTTP/1.1 503")
                 && fatal.ends_with("\r\n\r\nthe watch of sagas ended\n"),
@@ -338,7 +338,7 @@ mod tests {
             "each address serves its own paths only"
         );
 
-        let mut idle = TcpStream::connect(probes).await.unwrap();
+        let mut idle = TcpStream::connect(target).await.unwrap();
         idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
         assert_ne!(idle.read(&mut [0; 1024]).await.unwrap(), 0);
         stop.send(()).unwrap();
@@ -346,13 +346,13 @@ mod tests {
             .await
             .expect("idle connections are not waited for")
             .unwrap();
-        TcpStream::connect(probes).await.unwrap_err();
+        TcpStream::connect(target).await.unwrap_err();
     }
 
     #[tokio::test]
     async fn the_list_of_circuits_is_what_their_source_tells() {
         let metrics = Metrics::new("1.2.3");
-        metrics.circuits().show(|| {
+        metrics.circuits().set(|| {
             let until = Some("2026-03-01T12:00:30Z".parse().unwrap());
             let (namespace, scheme, host) =
                 ("shop".into(), "https".into(), "stock.shop.svc".into());
@@ -367,7 +367,7 @@ mod tests {
                 until,
             }]
         });
-        let admin = Admin::bind(None, ANY, metrics, Health::default()).await.unwrap();
+        let admin = Admin::bind(None, ANY, metrics, Probes::default()).await.unwrap();
         let address = admin.addresses().unwrap()[0];
         let server = tokio::spawn(admin.serve(std::future::pending()));
         let told = ask(address, "/health/circuits").await;
@@ -387,7 +387,7 @@ mod tests {
     async fn an_address_in_use_is_named_with_its_argument() {
         let holder = TcpListener::bind(ANY.unwrap()).await.unwrap();
         let address = holder.local_addr().unwrap();
-        let error = Admin::bind(None, Some(address), Metrics::new("1.2.3"), Health::default())
+        let error = Admin::bind(None, Some(address), Metrics::new("1.2.3"), Probes::default())
             .await
             .unwrap_err();
         assert!(
@@ -403,7 +403,7 @@ mod tests {
     #[tokio::test]
     async fn switched_off_both_serve_nothing_and_still_end() {
         let admin =
-            Admin::bind(None, None, Metrics::new("1.2.3"), Health::default()).await.unwrap();
+            Admin::bind(None, None, Metrics::new("1.2.3"), Probes::default()).await.unwrap();
         assert_eq!(admin.addresses().unwrap(), []);
         admin.serve(std::future::ready(())).await;
     }
@@ -416,7 +416,7 @@ mod tests {
             let begun = Instant::now();
             let serving = tokio::spawn(connection(
                 server,
-                health_router(Health::default(), CircuitBoard::default()),
+                health_router(Probes::default(), CircuitSource::default()),
                 closed,
             ));
             client.write_all(head.as_bytes()).await.unwrap();
@@ -436,7 +436,7 @@ mod tests {
         let begun = Instant::now();
         let serving = tokio::spawn(connection(
             server,
-            health_router(Health::default(), CircuitBoard::default()),
+            health_router(Probes::default(), CircuitSource::default()),
             closed,
         ));
         client.write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
@@ -454,7 +454,7 @@ mod tests {
         let (_closing, closed) = watch::channel(());
         let serving = tokio::spawn(connection(
             server,
-            health_router(Health::default(), CircuitBoard::default()),
+            health_router(Probes::default(), CircuitSource::default()),
             closed,
         ));
         let head = format!(

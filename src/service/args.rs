@@ -7,7 +7,7 @@
 //! `--http-circuit-calls=0` switches off.
 
 mod circuits;
-mod reach;
+mod egress;
 mod value;
 
 use std::{
@@ -20,11 +20,11 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use self::{
     circuits::CircuitArgs,
-    reach::ReachArgs,
+    egress::EgressArgs,
     value::{List, duration, list},
 };
 use super::telemetry::{self, LogFormat};
-use crate::egress::policy::ReachRules;
+use crate::egress::policy::EgressRules;
 
 pub use self::circuits::CircuitConfig;
 
@@ -59,7 +59,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     #[command(flatten)]
-    reach: ReachArgs,
+    egress: EgressArgs,
 
     #[command(flatten)]
     http_circuits: CircuitArgs,
@@ -156,8 +156,8 @@ pub struct RunArgs {
 /// The configuration of `saga-operator run`, with every value checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunConfig {
-    /// What HTTP steps may reach. [`ReachRules::check`] accepts it.
-    pub reach: ReachRules,
+    /// What HTTP steps may reach. [`EgressRules::check`] accepts it.
+    pub egress: EgressRules,
     /// The addresses of the operator itself, which HTTP steps may not reach.
     pub pod_ips: Vec<IpAddr>,
     /// When HTTP circuit breakers open, and for how long; `None` = never.
@@ -191,7 +191,7 @@ impl RunArgs {
     /// Returns a sentence that names the argument that is wrong.
     pub fn validate(self, stderr_is_terminal: bool) -> Result<RunConfig, String> {
         let Self {
-            reach,
+            egress,
             http_circuits,
             pod_ips,
             metrics_addr: Listen(metrics_addr),
@@ -203,8 +203,8 @@ impl RunArgs {
             log_format,
             log_level,
         } = self;
-        if let (Some(metrics), Some(health)) = (metrics_addr, health_addr)
-            && metrics == health
+        if let (Some(metrics), Some(probes)) = (metrics_addr, health_addr)
+            && metrics == probes
             && metrics.port() != 0
         {
             return Err(format!(
@@ -213,7 +213,7 @@ impl RunArgs {
             ));
         }
         Ok(RunConfig {
-            reach: reach.validate()?,
+            egress: egress.validate()?,
             pod_ips: pod_ips.into_iter().flat_map(|List(items)| items).collect(),
             http_circuits: http_circuits.config(),
             metrics_addr,

@@ -15,7 +15,7 @@ use prometheus_client::{
 };
 use serde::{Serialize, Serializer};
 
-use super::board::Board;
+use super::source::Source;
 
 /// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,11 +81,11 @@ pub struct CircuitReport {
 }
 
 /// Shows the tracked breakers.
-pub type CircuitBoard = Board<Vec<CircuitReport>>;
+pub type CircuitSource = Source<Vec<CircuitReport>>;
 
-impl Collector for CircuitBoard {
+impl Collector for CircuitSource {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let circuits = self.told();
+        let circuits = self.read();
         if circuits.is_empty() {
             return Ok(());
         }
@@ -143,7 +143,7 @@ mod tests {
         );
         metrics
             .circuits()
-            .show(move || source.lock().unwrap_or_else(PoisonError::into_inner).clone());
+            .set(move || source.lock().unwrap_or_else(PoisonError::into_inner).clone());
         *tracked.lock().unwrap() =
             CircuitState::ALL.map(|state| circuit(state.as_str(), state)).to_vec();
         let text = metrics.text().unwrap();

@@ -3,7 +3,7 @@
 //! # Guarantees
 //! No label holds the name of an object or any other text that users choose. Each label value is a
 //! `&'static str`, so the words in this program limit the number of series. The only exception is
-//! [`CircuitBoard`], whose source limits the number of series.
+//! [`CircuitSource`], whose source limits the number of series.
 
 use std::{
     fmt,
@@ -12,8 +12,8 @@ use std::{
 };
 
 use super::{
-    circuits::{CircuitBoard, CircuitState},
-    sagas::SagaBoard,
+    circuits::{CircuitSource, CircuitState},
+    sagas::SagaSource,
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -67,46 +67,46 @@ impl ReconcileResult {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct RequestLabels {
     action: &'static str,
     result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Phase {
+struct PhaseLabels {
     phase: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Settled {
+struct AttemptLabels {
     action: &'static str,
     direction: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Retried {
+struct RetryLabels {
     action: &'static str,
     direction: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ended {
+struct ResultLabels {
     result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Turned {
+struct TransitionLabels {
     to: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Watched {
+struct WatchLabels {
     kind: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Build {
+struct BuildLabels {
     version: &'static str,
 }
 
@@ -118,18 +118,18 @@ type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    ended: Family<Phase, Counter>,
-    sagas: SagaBoard,
-    step_duration: Durations<Settled>,
-    step_retries: Family<Retried, Counter>,
-    requests: Family<Answered, Counter>,
-    reconciles: Family<Ended, Counter>,
+    ended: Family<PhaseLabels, Counter>,
+    sagas: SagaSource,
+    step_duration: Durations<AttemptLabels>,
+    step_retries: Family<RetryLabels, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    reconciles: Family<ResultLabels, Counter>,
     reconcile_duration: Histogram,
-    watch_errors: Family<Watched, Counter>,
+    watch_errors: Family<WatchLabels, Counter>,
     http_calls: Gauge<u64, AtomicU64>,
-    circuits: CircuitBoard,
-    circuit_transitions: Family<Turned, Counter>,
-    status_writes: Family<Ended, Counter>,
+    circuits: CircuitSource,
+    circuit_transitions: Family<TransitionLabels, Counter>,
+    status_writes: Family<ResultLabels, Counter>,
     unknown_words: Counter,
     leads: Gauge<u64, AtomicU64>,
 }
@@ -141,7 +141,7 @@ impl Metrics {
         let metrics = Self {
             registry: Registry::default(),
             ended: Family::default(),
-            sagas: SagaBoard::default(),
+            sagas: SagaSource::default(),
             step_duration: Family::new_with_constructor(|| Histogram::new(ATTEMPT_BUCKETS)),
             step_retries: Family::default(),
             requests: Family::default(),
@@ -149,7 +149,7 @@ impl Metrics {
             reconcile_duration: Histogram::new(RECONCILE_BUCKETS),
             watch_errors: Family::default(),
             http_calls: Gauge::default(),
-            circuits: CircuitBoard::default(),
+            circuits: CircuitSource::default(),
             circuit_transitions: Family::default(),
             status_writes: Family::default(),
             unknown_words: Counter::default(),
@@ -158,10 +158,10 @@ impl Metrics {
         // All series exist from the beginning. If a series began with its first event, `rate` would
         // not count this event.
         for result in ReconcileResult::ALL {
-            drop(metrics.reconciles.get_or_create(&Ended { result: result.as_str() }));
+            drop(metrics.reconciles.get_or_create(&ResultLabels { result: result.as_str() }));
         }
         for to in CircuitState::ALL {
-            drop(metrics.circuit_transitions.get_or_create(&Turned { to: to.as_str() }));
+            drop(metrics.circuit_transitions.get_or_create(&TransitionLabels { to: to.as_str() }));
         }
         Arc::new(metrics.registered(version))
     }
@@ -190,7 +190,7 @@ impl Metrics {
         registry.register(
             "saga_build",
             "The version of the operator",
-            Info::new(Build { version }),
+            Info::new(BuildLabels { version }),
         );
         registry.register(
             "saga",
@@ -229,7 +229,7 @@ impl Metrics {
 
     /// Counts a saga that entered `phase`: the saga ended, or failed and waits for a user.
     pub fn saga_ended(&self, phase: &'static str) {
-        self.ended.get_or_create(&Phase { phase }).inc();
+        self.ended.get_or_create(&PhaseLabels { phase }).inc();
     }
 
     /// Records an attempt that settled after `duration`. `action` is a kind of action, such as
@@ -242,30 +242,30 @@ impl Metrics {
         duration: Duration,
     ) {
         self.step_duration
-            .get_or_create(&Settled { action, direction, outcome })
+            .get_or_create(&AttemptLabels { action, direction, outcome })
             .observe(duration.as_secs_f64());
     }
 
     /// Counts the start of an attempt other than the first.
     pub fn step_retried(&self, action: &'static str, direction: &'static str) {
-        self.step_retries.get_or_create(&Retried { action, direction }).inc();
+        self.step_retries.get_or_create(&RetryLabels { action, direction }).inc();
     }
 
     /// Counts an answer to a request by annotation. `action` is the requested action, such as
     /// `retry`. `result` is the answer, such as `Accepted`.
     pub fn request_answered(&self, action: &'static str, result: &'static str) {
-        self.requests.get_or_create(&Answered { action, result }).inc();
+        self.requests.get_or_create(&RequestLabels { action, result }).inc();
     }
 
     /// Records a reconcile that ended after `duration`.
     pub fn reconciled(&self, result: ReconcileResult, duration: Duration) {
-        self.reconciles.get_or_create(&Ended { result: result.as_str() }).inc();
+        self.reconciles.get_or_create(&ResultLabels { result: result.as_str() }).inc();
         self.reconcile_duration.observe(duration.as_secs_f64());
     }
 
     /// Counts a failure of a watch of objects of `kind` (such as `Pod`).
     pub fn watch_failed(&self, kind: &'static str) {
-        self.watch_errors.get_or_create(&Watched { kind }).inc();
+        self.watch_errors.get_or_create(&WatchLabels { kind }).inc();
     }
 
     /// Sets whether this process works on sagas. If `leads` is false, the process waits while
@@ -283,24 +283,24 @@ impl Metrics {
 
     /// Counts a change of a circuit breaker to the state `to`.
     pub fn circuit_turned(&self, to: CircuitState) {
-        self.circuit_transitions.get_or_create(&Turned { to: to.as_str() }).inc();
+        self.circuit_transitions.get_or_create(&TransitionLabels { to: to.as_str() }).inc();
     }
 
-    /// Returns the board that shows the number of sagas.
+    /// Returns the source of the number of sagas.
     #[must_use]
-    pub const fn sagas(&self) -> &SagaBoard {
+    pub const fn sagas(&self) -> &SagaSource {
         &self.sagas
     }
 
-    /// Returns the board that shows the circuit breakers.
+    /// Returns the source of the circuit breakers.
     #[must_use]
-    pub const fn circuits(&self) -> &CircuitBoard {
+    pub const fn circuits(&self) -> &CircuitSource {
         &self.circuits
     }
 
     /// Counts a write of a saga's status that ended with `result` (such as `ok` or `conflict`).
     pub fn status_written(&self, result: &'static str) {
-        self.status_writes.get_or_create(&Ended { result }).inc();
+        self.status_writes.get_or_create(&ResultLabels { result }).inc();
     }
 
     /// Counts a saga whose status contains words that this version does not know.
@@ -322,8 +322,8 @@ impl Metrics {
 /// Registers the metrics about the attempts of steps.
 fn register_attempts(
     registry: &mut Registry,
-    step_duration: &Durations<Settled>,
-    step_retries: &Family<Retried, Counter>,
+    step_duration: &Durations<AttemptLabels>,
+    step_retries: &Family<RetryLabels, Counter>,
 ) {
     registry.register_with_unit(
         "saga_step_duration",
@@ -341,7 +341,7 @@ fn register_attempts(
 /// Registers the metrics about reconciles.
 fn register_reconciles(
     registry: &mut Registry,
-    reconciles: &Family<Ended, Counter>,
+    reconciles: &Family<ResultLabels, Counter>,
     reconcile_duration: &Histogram,
 ) {
     registry.register(
@@ -361,8 +361,8 @@ fn register_reconciles(
 fn register_http(
     registry: &mut Registry,
     http_calls: &Gauge<u64, AtomicU64>,
-    circuits: &CircuitBoard,
-    circuit_transitions: &Family<Turned, Counter>,
+    circuits: &CircuitSource,
+    circuit_transitions: &Family<TransitionLabels, Counter>,
 ) {
     registry.register(
         "saga_http_calls_in_flight",

@@ -7,10 +7,10 @@
 
 pub mod admin;
 pub mod args;
-pub mod board;
 pub mod circuits;
 pub mod client;
 pub mod metrics;
 pub mod sagas;
 pub mod shutdown;
+pub mod source;
 pub mod telemetry;

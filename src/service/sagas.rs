@@ -12,17 +12,17 @@ use prometheus_client::{
     metrics::{MetricType, gauge::ConstGauge},
 };
 
-use super::board::Board;
+use super::source::Source;
 
 /// The number of sagas, by phase and by the reason of the condition `Ready`.
 pub type Census = BTreeMap<(&'static str, &'static str), i64>;
 
 /// Shows the number of sagas.
-pub type SagaBoard = Board<Census>;
+pub type SagaSource = Source<Census>;
 
-impl Collector for SagaBoard {
+impl Collector for SagaSource {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let census = self.told();
+        let census = self.read();
         if census.is_empty() {
             return Ok(());
         }
@@ -49,9 +49,7 @@ mod tests {
     fn sagas_are_counted_by_phase_and_reason() {
         let metrics = Metrics::new("1.2.3");
         assert!(!metrics.text().unwrap().contains("saga_resources"), "nobody counts yet");
-        metrics
-            .sagas()
-            .show(|| Census::from([(("Failed", "StepFailed"), 2), (("Pending", ""), 1)]));
+        metrics.sagas().set(|| Census::from([(("Failed", "StepFailed"), 2), (("Pending", ""), 1)]));
         let text = metrics.text().unwrap();
         for line in [
             "# TYPE saga_resources gauge",

@@ -37,13 +37,13 @@ pub(crate) fn limit(length: usize, most: usize, what: &str, path: &str, faults: 
 }
 
 /// An action, and its template if the action holds expressions.
-pub(crate) type Parsed<T> = (T, Option<Template>);
+pub(crate) type Templated<T> = (T, Option<Template>);
 
 pub(crate) fn http(
     action: &HttpAction,
     path: &str,
     faults: &mut Vec<Fault>,
-) -> Option<Parsed<HttpAction>> {
+) -> Option<Templated<HttpAction>> {
     limit(action.url.chars().count(), 2048, "characters", &format!("{path}.url"), faults);
     limit(
         action.headers.iter().flatten().count(),
@@ -151,7 +151,7 @@ pub(crate) fn apply(
     action: &ApplyAction,
     path: &str,
     faults: &mut Vec<Fault>,
-) -> Option<Parsed<ApplyAction>> {
+) -> Option<Templated<ApplyAction>> {
     let text = |pointer: &str| {
         action.manifest.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty())
     };
@@ -189,7 +189,7 @@ pub(crate) fn object(
     object: &ObjectRef,
     path: &str,
     faults: &mut Vec<Fault>,
-) -> Option<Parsed<ObjectRef>> {
+) -> Option<Templated<ObjectRef>> {
     for (name, value) in
         [("apiVersion", &object.api_version), ("kind", &object.kind), ("name", &object.name)]
     {
@@ -204,7 +204,7 @@ pub(crate) fn approval(
     action: &ApprovalAction,
     path: &str,
     faults: &mut Vec<Fault>,
-) -> Option<Parsed<ApprovalAction>> {
+) -> Option<Templated<ApprovalAction>> {
     let ApprovalAction { message } = action;
     limit(
         message.iter().flat_map(|message| message.chars()).count(),
@@ -223,7 +223,7 @@ pub(crate) fn parsed<T>(
     path: &str,
     form: impl Fn(&str) -> Form,
     faults: &mut Vec<Fault>,
-) -> Option<Parsed<T>>
+) -> Option<Templated<T>>
 where
     T: Serialize + DeserializeOwned + Clone,
 {

@@ -11,7 +11,7 @@ use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
-use super::{action::Parsed, given::Params, read_scope::Reach};
+use super::{action::Templated, given::Params, read_scope::ReadScope};
 use crate::{
     api::{SagaAction, SagaSpec},
     expression::{
@@ -28,13 +28,13 @@ const MAX_NESTING: usize = 8;
 const OF_THE_PARENT: [&str; 4] =
     ["serviceAccountName", "suspend", "deletionPolicy", "ttlSecondsAfterFinished"];
 
-/// Checks the action `saga`. `reach` is what the expressions in the child's params may read.
+/// Checks the action `saga`. `reads` is what the expressions in the child's params may read.
 pub(crate) fn saga(
     action: &SagaAction,
     path: &str,
-    reach: &Reach<'_>,
+    reads: &ReadScope<'_>,
     faults: &mut Vec<Fault>,
-) -> Option<Parsed<SagaAction>> {
+) -> Option<Templated<SagaAction>> {
     let before = faults.len();
     let path_of_spec = format!("{path}.spec");
     let Some(spec) = action.spec.as_object() else {
@@ -67,12 +67,12 @@ pub(crate) fn saga(
     }
     let of_another = template.fields().iter().any(|field| {
         let others = |variable: &Variable| {
-            !matches!(variable, Variable::Params | Variable::Saga) || reach.params_are_of_another()
+            !matches!(variable, Variable::Params | Variable::Saga) || reads.params_are_of_another()
         };
         field.expression.reads().variables.iter().any(others)
     });
     let literal = template.literal().cloned();
-    let given = literal.clone().or_else(|| reach.tried(&template));
+    let given = literal.clone().or_else(|| reads.tried(&template));
     let known = given.is_some();
     let spec = given
         .and_then(|mut given| given.get_mut("spec").map(Value::take))
@@ -80,10 +80,10 @@ pub(crate) fn saga(
     let given = Params {
         known,
         of_another,
-        accepted: reach.is_accepted(),
-        work: reach.work(),
+        accepted: reads.is_accepted(),
+        work: reads.work(),
         met: &Cell::new(false),
-        check_child: reach.check_child(),
+        check_child: reads.check_child(),
     };
     check(spec, &path_of_spec, given, faults);
     if is_broken_since(faults, before) {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    action::Parsed,
+    action::Templated,
     pod::{exit_codes, fault, parsed},
 };
 use crate::{
@@ -18,7 +18,7 @@ pub(crate) fn job(
     action: &JobAction,
     path: &str,
     faults: &mut Vec<Fault>,
-) -> Option<Parsed<JobAction>> {
+) -> Option<Templated<JobAction>> {
     exit_codes(
         action.final_exit_codes.as_deref().unwrap_or_default(),
         &format!("{path}.finalExitCodes"),

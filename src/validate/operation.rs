@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     action, child_saga, job, pod,
-    read_scope::Reach,
+    read_scope::ReadScope,
     retry::{self, COMPENSATION_ATTEMPTS},
     taint,
 };
@@ -40,7 +40,7 @@ pub(crate) fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault>) -> Operati
 }
 
 /// An operation as written, of a step or of its compensation.
-pub(crate) struct Written<'a> {
+pub(crate) struct WrittenOperation<'a> {
     pub(crate) pod: &'a Option<PodAction>,
     pub(crate) job: &'a Option<JobAction>,
     pub(crate) http: &'a Option<HttpAction>,
@@ -56,28 +56,28 @@ pub(crate) struct Written<'a> {
 }
 
 pub(crate) fn operation(
-    written: &Written<'_>,
+    written: &WrittenOperation<'_>,
     defaults: &Defaults,
     default_retry: Option<&RetryPolicy>,
     attempts: i32,
-    reach: &Reach<'_>,
+    reads: &ReadScope<'_>,
     path: &str,
     faults: &mut Vec<Fault>,
 ) -> Option<Operation> {
     let found_before = faults.len();
-    let (work, template) = work(written, reach, path, faults)
+    let (work, template) = work(written, reads, path, faults)
         .map_or((None, None), |(work, template)| (Some(work), template));
     if let (Some(work), Some(template)) = (&work, &template) {
-        reach.template(template, |keys| taint::is_fixed(work, keys), faults);
+        reads.template(template, |keys| taint::is_fixed(work, keys), faults);
     }
     let expect = written.http.as_ref().and_then(|http| http.expect.as_ref());
     let expect = expect.and_then(|expect| {
-        reach.answer().expression(expect, &format!("{path}.http.expect"), faults)
+        reads.answer().expression(expect, &format!("{path}.http.expect"), faults)
     });
     let answers =
-        written.http.as_ref().map(|http| answers(http, reach, path, faults)).unwrap_or_default();
+        written.http.as_ref().map(|http| answers(http, reads, path, faults)).unwrap_or_default();
     let until = until_of(written).and_then(|(until, action)| {
-        reach.object().expression(until, &format!("{path}.{action}.until"), faults)
+        reads.object().expression(until, &format!("{path}.{action}.until"), faults)
     });
     retry::check_duration(written.timeout, &format!("{path}.timeout"), faults);
     // The default time limit does not apply to a wait with a duration: a later edit of the default
@@ -128,7 +128,12 @@ pub(crate) fn operation(
 }
 
 /// Parses the rules that decide what an answer means.
-fn answers(http: &HttpAction, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fault>) -> Vec<Rule> {
+fn answers(
+    http: &HttpAction,
+    reads: &ReadScope<'_>,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Vec<Rule> {
     let Some(rules) = &http.answers else { return Vec::new() };
     let path = format!("{path}.http.answers");
     if http.expect.is_some() {
@@ -139,7 +144,7 @@ fn answers(http: &HttpAction, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fa
     if rules.is_empty() || rules.len() > MAX_RULES {
         faults.push(Fault::new(&path, format!("must have 1 to {MAX_RULES} rules")));
     }
-    let judged = reach.judged();
+    let judged = reads.judged();
     let mut rule = |(place, rule): (usize, &AnswerRule)| {
         let when = judged.expression(&rule.when, &format!("{path}[{place}].when"), faults)?;
         Some(Rule { when, outcome: rule.outcome })
@@ -148,7 +153,7 @@ fn answers(http: &HttpAction, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fa
 }
 
 /// Returns the condition that an object must meet, and the name of the action that holds it.
-fn until_of<'a>(written: &Written<'a>) -> Option<(&'a String, &'static str)> {
+fn until_of<'a>(written: &WrittenOperation<'a>) -> Option<(&'a String, &'static str)> {
     match (written.apply, written.wait) {
         (Some(apply), _) => apply.until.as_ref().map(|until| (until, "apply")),
         (None, Some(wait)) => wait.until.as_ref().map(|until| (until, "wait")),
@@ -178,8 +183,8 @@ fn wait_of(
 
 /// Returns the work of an operation, and its template if the operation holds expressions.
 fn work(
-    written: &Written<'_>,
-    reach: &Reach<'_>,
+    written: &WrittenOperation<'_>,
+    reads: &ReadScope<'_>,
     path: &str,
     faults: &mut Vec<Fault>,
 ) -> Option<(Work, Option<Template>)> {
@@ -214,7 +219,7 @@ fn work(
                 .map(|(object, template)| (Work::Delete(object), template))
         }
         (None, None, None, None, None, Some(saga), None, None) => {
-            child_saga::saga(saga, &format!("{path}.saga"), reach, faults)
+            child_saga::saga(saga, &format!("{path}.saga"), reads, faults)
                 .map(|(action, template)| (Work::Saga(action), template))
         }
         (None, None, None, None, None, None, Some(approval), None) => {

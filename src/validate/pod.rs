@@ -4,7 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    action::{Parsed, limit},
+    action::{Templated, limit},
     taint::OF_PODS,
 };
 use crate::{
@@ -38,7 +38,7 @@ pub(crate) fn pod(
     action: &PodAction,
     path: &str,
     faults: &mut Vec<Fault>,
-) -> Option<Parsed<PodAction>> {
+) -> Option<Templated<PodAction>> {
     check_form(action, path, faults);
     let PodAction {
         image,
@@ -127,7 +127,7 @@ fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
 
 /// Returns the action with its escapes resolved if it holds no expression. Otherwise returns the
 /// action as it is written, with its template.
-pub(crate) fn parsed<T>(action: &T, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<T>>
+pub(crate) fn parsed<T>(action: &T, path: &str, faults: &mut Vec<Fault>) -> Option<Templated<T>>
 where
     T: Serialize + DeserializeOwned + Clone,
 {

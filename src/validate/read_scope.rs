@@ -37,7 +37,7 @@ const MAX_PARAMS: usize = 32 * 1024;
 
 /// What the expressions at one place may read.
 #[derive(Clone)]
-pub(crate) struct Reach<'a> {
+pub(crate) struct ReadScope<'a> {
     variables: BTreeSet<Variable>,
     /// The steps that may be read. `all` holds all steps of the saga.
     upstream: &'a BTreeSet<&'a str>,
@@ -48,8 +48,8 @@ pub(crate) struct Reach<'a> {
     given: Params<'a>,
 }
 
-impl<'a> Reach<'a> {
-    /// Returns the reach of the action of a step that depends on `upstream`.
+impl<'a> ReadScope<'a> {
+    /// Returns what may be read by the action of a step that depends on `upstream`.
     pub(crate) fn action(
         upstream: &'a BTreeSet<&'a str>,
         all: &'a BTreeSet<&'a str>,
@@ -66,22 +66,22 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// Returns the reach of the compensation of this action.
+    /// Returns what may be read by the compensation of this action.
     pub(crate) fn undo(&self) -> Self {
         self.with(&[Variable::Outputs, Variable::Action])
     }
 
-    /// Returns the reach of an expression that reads the answer of this action.
+    /// Returns what may be read by an expression that reads the answer of this action.
     pub(crate) fn answer(&self) -> Self {
         self.with(&[Variable::Response])
     }
 
-    /// Returns the reach of an expression that decides what an answer of this action means.
+    /// Returns what may be read by an expression that decides what an answer of this action means.
     pub(crate) fn judged(&self) -> Self {
         self.with(&[Variable::Response, Variable::Attempt])
     }
 
-    /// Returns the reach of an expression that reads the object of this action.
+    /// Returns what may be read by an expression that reads the object of this action.
     pub(crate) fn object(&self) -> Self {
         self.with(&[Variable::Object])
     }
@@ -132,7 +132,7 @@ impl<'a> Reach<'a> {
         let own = [Variable::Params, Variable::Saga]
             .into_iter()
             .filter(|variable| *variable == Variable::Saga || !self.given.of_another);
-        let fixed_reach = own.collect();
+        let fixed_variables = own.collect();
         for Field { path, keys, expression } in template.fields() {
             if are_enough(faults) {
                 return;
@@ -141,7 +141,7 @@ impl<'a> Reach<'a> {
             self.check(
                 path,
                 expression,
-                if fixed(keys) { &fixed_reach } else { &self.variables },
+                if fixed(keys) { &fixed_variables } else { &self.variables },
                 faults,
             );
             self.count(path, expression, faults);
@@ -287,11 +287,11 @@ pub(crate) fn upstream<'a>(depends_on: &[usize], steps: &'a [ValidStep]) -> BTre
 pub(crate) fn outputs(
     values: Option<&Map<String, Value>>,
     path: &str,
-    reach: &Reach<'_>,
+    reads: &ReadScope<'_>,
     faults: &mut Vec<Fault>,
 ) -> Option<Template> {
     let template = Template::parse(values?, path, |_| Form::Any, faults);
-    reach.template(&template, |_| false, faults);
+    reads.template(&template, |_| false, faults);
     Some(template)
 }
 

@@ -14,12 +14,12 @@ use super::{
     action,
     given::Params,
     job, pod,
-    read_scope::{self, Reach},
+    read_scope::{self, ReadScope},
     retry,
     steps::validate_steps,
 };
 use crate::{
-    api::{DEFAULT_RETRY_REQUESTS, GoDuration, MAX_STEPS, Part, SagaSpec, names::is_token},
+    api::{DEFAULT_RETRY_REQUESTS, Decoded, GoDuration, MAX_STEPS, SagaSpec, names::is_token},
     expression::scope::Scope,
     fault::{Fault, is_missing, tell_no_more},
     model::saga::{SagaName, ValidSaga},
@@ -116,8 +116,8 @@ fn check_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> (ValidSaga, V
     let steps = validate_steps(&spec.steps, &defaults, (scope, given), &mut faults);
     is_missing(steps.len() < spec.steps.len(), &mut faults);
     let all: BTreeSet<_> = spec.steps.iter().map(|step| step.name.as_str()).collect();
-    let reach = Reach::action(&all, &all, Some(scope), given);
-    let outputs = read_scope::outputs(spec.outputs.as_ref(), "spec.outputs", &reach, &mut faults);
+    let reads = ReadScope::action(&all, &all, Some(scope), given);
+    let outputs = read_scope::outputs(spec.outputs.as_ref(), "spec.outputs", &reads, &mut faults);
     let saga = ValidSaga {
         name: who.name.clone(),
         namespace: who.namespace.clone(),
@@ -188,7 +188,7 @@ fn check_fields(who: &SagaName, spec: &SagaSpec, faults: &mut Vec<Fault>) {
 ///
 /// # Errors
 /// Returns all faults of the spec. If the spec cannot be read, returns that fault.
-pub fn validate_stored(who: &SagaName, spec: &Part<SagaSpec>) -> Result<ValidSaga, Vec<Fault>> {
+pub fn validate_stored(who: &SagaName, spec: &Decoded<SagaSpec>) -> Result<ValidSaga, Vec<Fault>> {
     validate_part(who, spec, false)
 }
 
@@ -199,13 +199,16 @@ pub fn validate_stored(who: &SagaName, spec: &Part<SagaSpec>) -> Result<ValidSag
 /// # Errors
 /// Returns all faults, if no saga may run with one of them. If the spec cannot be read, returns
 /// that fault.
-pub fn validate_accepted(who: &SagaName, spec: &Part<SagaSpec>) -> Result<ValidSaga, Vec<Fault>> {
+pub fn validate_accepted(
+    who: &SagaName,
+    spec: &Decoded<SagaSpec>,
+) -> Result<ValidSaga, Vec<Fault>> {
     validate_part(who, spec, true)
 }
 
 fn validate_part(
     who: &SagaName,
-    spec: &Part<SagaSpec>,
+    spec: &Decoded<SagaSpec>,
     accepted: bool,
 ) -> Result<ValidSaga, Vec<Fault>> {
     match spec {

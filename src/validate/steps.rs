@@ -7,8 +7,8 @@ use std::{
 
 use super::{
     given::Params,
-    operation::{Written, operation, undo_saga},
-    read_scope::{self, Reach},
+    operation::{WrittenOperation, operation, undo_saga},
+    read_scope::{self, ReadScope},
     retry::{self, ACTION_ATTEMPTS, COMPENSATION_ATTEMPTS},
 };
 use crate::{
@@ -68,15 +68,15 @@ fn checked_step(
     // The action of a step with `when` cannot be tried: the step may never run, and its values may
     // exist only if it does.
     let known = Some(scope).filter(|_| step.when.is_none());
-    let reach = Reach::action(&upstream, all, known, given);
-    let always = Reach::action(&upstream, all, Some(scope), given);
+    let reads = ReadScope::action(&upstream, all, known, given);
+    let always = ReadScope::action(&upstream, all, Some(scope), given);
     let when = step
         .when
         .as_ref()
         .and_then(|when| always.expression(when, &format!("{path}.when"), faults));
-    let action = action_of(step, defaults, &reach, path, faults);
-    let outputs = outputs_of(step, action.as_ref(), &reach, path, faults);
-    let compensation = compensation_of(step, defaults, &reach, path, faults);
+    let action = action_of(step, defaults, &reads, path, faults);
+    let outputs = outputs_of(step, action.as_ref(), &reads, path, faults);
+    let compensation = compensation_of(step, defaults, &reads, path, faults);
     let lost = |written: bool, made: bool| written && !made;
     is_missing(
         action.is_none()
@@ -112,14 +112,14 @@ fn checked_step(
 fn outputs_of(
     step: &Step,
     action: Option<&Operation>,
-    reach: &Reach<'_>,
+    reads: &ReadScope<'_>,
     path: &str,
     faults: &mut Vec<Fault>,
 ) -> Option<Template> {
     let outputs = read_scope::outputs(
         step.outputs.as_ref(),
         &format!("{path}.outputs"),
-        &reach.answer().object(),
+        &reads.answer().object(),
         faults,
     );
     if outputs.is_some()
@@ -140,7 +140,7 @@ fn outputs_of(
 fn compensation_of(
     step: &Step,
     defaults: &Defaults,
-    reach: &Reach<'_>,
+    reads: &ReadScope<'_>,
     path: &str,
     faults: &mut Vec<Fault>,
 ) -> Option<Operation> {
@@ -151,7 +151,7 @@ fn compensation_of(
     let Compensation { timeout, retry, pod, job, http, apply, delete, saga } = compensation;
     let (timeout, retry, one_of) =
         (*timeout, retry.as_ref(), "pod, job, http, apply, delete and saga");
-    let written = Written {
+    let written = WrittenOperation {
         pod,
         job,
         http,
@@ -165,13 +165,13 @@ fn compensation_of(
         one_of,
     };
     let (path, retry) = (format!("{path}.compensation"), defaults.compensation_retry.as_ref());
-    operation(&written, defaults, retry, COMPENSATION_ATTEMPTS, &reach.undo(), &path, faults)
+    operation(&written, defaults, retry, COMPENSATION_ATTEMPTS, &reads.undo(), &path, faults)
 }
 
 fn action_of(
     step: &Step,
     defaults: &Defaults,
-    reach: &Reach<'_>,
+    reads: &ReadScope<'_>,
     path: &str,
     faults: &mut Vec<Fault>,
 ) -> Option<Operation> {
@@ -185,10 +185,21 @@ fn action_of(
     let Step { pod, job, http, apply, delete, saga, approval, wait, timeout, retry, .. } = step;
     let (timeout, retry, one_of) =
         (*timeout, retry.as_ref(), "pod, job, http, apply, delete, approval, wait and saga");
-    let action =
-        Written { pod, job, http, apply, delete, saga, approval, wait, timeout, retry, one_of };
+    let action = WrittenOperation {
+        pod,
+        job,
+        http,
+        apply,
+        delete,
+        saga,
+        approval,
+        wait,
+        timeout,
+        retry,
+        one_of,
+    };
     let default_retry = defaults.retry.as_ref().filter(|_| !only_waits);
-    operation(&action, defaults, default_retry, ACTION_ATTEMPTS, reach, path, faults)
+    operation(&action, defaults, default_retry, ACTION_ATTEMPTS, reads, path, faults)
 }
 
 fn dependencies(

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::{api::GROUP, expression::template::budget::Fixed, model::saga::Work};
+use crate::{api::GROUP, expression::template::budget::TrustedFields, model::saga::Work};
 
 /// The keys in an object at and below which a leaf decides what runs. The `subjects` of a binding
 /// name accounts.
@@ -23,7 +23,7 @@ const OF_OBJECTS: &[&str] = &[
     "targetNamespace",
 ];
 /// The same keys in the spec of a Pod.
-pub(crate) const OF_PODS: Fixed = Fixed {
+pub(crate) const OF_PODS: TrustedFields = TrustedFields {
     names: &["image", "serviceAccountName", "serviceAccount", "namespace", "namespaces"],
     free: &[],
 };
@@ -47,7 +47,7 @@ const DATA: &[&[&str]] = &[
 const PARAMS: &[&[&str]] = &[&["manifest", "spec", "params"]];
 
 /// Returns the fields that an object from a service may not bring into the applied object.
-pub(crate) fn of_manifest(manifest: &Value) -> Fixed {
+pub(crate) fn of_manifest(manifest: &Value) -> TrustedFields {
     let field = |name: &str| manifest.get(name).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (field("apiVersion"), field("kind"));
     let free = match (version, kind) {
@@ -55,7 +55,7 @@ pub(crate) fn of_manifest(manifest: &Value) -> Fixed {
         _ if may_be_a_saga(version, kind) => PARAMS,
         _ => MARKS,
     };
-    Fixed { names: OF_OBJECTS, free }
+    TrustedFields { names: OF_OBJECTS, free }
 }
 
 /// Returns whether the object is a saga. If an expression decides the kind, the object may be a

@@ -19,11 +19,11 @@ pub fn warnings(saga: &ValidSaga) -> Vec<Fault> {
             .map(|undo| (place, undo))
     });
     may_run_without
-        .flat_map(|(place, undo)| unasked(&format!("spec.steps[{place}].compensation"), undo))
+        .flat_map(|(place, undo)| unguarded(&format!("spec.steps[{place}].compensation"), undo))
         .collect()
 }
 
-fn unasked(path: &str, undo: &Operation) -> Vec<Fault> {
+fn unguarded(path: &str, undo: &Operation) -> Vec<Fault> {
     let kind = undo.kind();
     let bare = [("expect", &undo.expect), ("until", &undo.until)];
     let bare = bare.into_iter().filter_map(|(name, expression)| {
@@ -43,8 +43,8 @@ fn unasked(path: &str, undo: &Operation) -> Vec<Fault> {
         expression.reads().variables.contains(&Variable::Outputs)
     };
     let warning = |(path, expression): (String, &Expression)| {
-        let unasked = expression.outputs_read_unasked();
-        let first = unasked.first()?;
+        let unguarded = expression.unguarded_outputs();
+        let first = unguarded.first()?;
         let asked = if first.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
             format!(
                 "write has(outputs.{first}) ? outputs.{first} : …, or name the request by \

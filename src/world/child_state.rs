@@ -12,25 +12,25 @@ use crate::model::observation::{Answer, ChildState, End, Failure, Reached};
 
 /// Returns the end of an attempt in the terms of the engine.
 pub(super) fn end_state(end: KnownEnd, request: bool) -> ChildState {
-    let failed = |reached, last, exit_code| {
+    let failed = |reached, permanent, exit_code| {
         let message = "the other side said no".into();
         ChildState::Ended(End::Failed(Failure {
             reached,
-            last,
+            permanent,
             exit_code,
             disrupted: false,
             retry_after: None,
             message,
         }))
     };
-    let no = |reached, last| failed(reached, last, None);
+    let no = |reached, permanent| failed(reached, permanent, None);
     let exited = |code| failed(Reached::Answer, false, Some(code));
     match end {
         KnownEnd::Answered(AttemptEnd::Done) => ChildState::Ended(End::Succeeded(None)),
         KnownEnd::Answered(AttemptEnd::No) if request => no(Reached::Answer, true),
         KnownEnd::Answered(AttemptEnd::No) => exited(1),
         KnownEnd::Answered(AttemptEnd::Crash) => exited(101),
-        KnownEnd::Answered(AttemptEnd::Busy) => no(Reached::Door, false),
+        KnownEnd::Answered(AttemptEnd::Busy) => no(Reached::Rejected, false),
         KnownEnd::Answered(AttemptEnd::Accepted(_)) => no(Reached::Accepted, true),
         KnownEnd::Answered(AttemptEnd::Conflict) => {
             ChildState::Ended(End::Answered(Arc::new(Answer {
@@ -59,7 +59,7 @@ pub(super) fn unknown(message: &str) -> ChildState {
 pub(super) fn never_sent() -> ChildState {
     ChildState::Ended(End::Failed(Failure {
         reached: Reached::Nothing,
-        last: false,
+        permanent: false,
         exit_code: None,
         disrupted: true,
         retry_after: None,

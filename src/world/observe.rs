@@ -20,18 +20,18 @@ use super::{
 use crate::{
     api::{ActiveAttempt, Direction},
     clock::between,
-    coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
+    coordination::executor_lease::{LeaseState, LeaseWatch, TERM, may_last},
     engine::planner::deadline::own_time,
     model::{
-        observation::{Absence, ChildState, End, Observed},
+        observation::{Absence, ChildState, End, Observations},
         saga::Work,
     },
 };
 
 /// Returns the states of the attempts that the copy calls active. The replica forgets what it knows
 /// of other attempts, unless its own HTTP request is under way.
-pub(super) fn observe(world: &mut World, number: usize, copy: &Arc<SagaObject>) -> Observed {
-    let mut observed = Observed::new();
+pub(super) fn observe(world: &mut World, number: usize, copy: &Arc<SagaObject>) -> Observations {
+    let mut observed = Observations::new();
     if let Some(replica) = world.replicas.get_mut(number) {
         replica.memory.retain(|known| known.flight.is_some() || copy.is_active(known.attempt));
         replica.cache.again = None;
@@ -136,11 +136,11 @@ fn elsewhere(world: &World, sender: &str, known: &AttemptMemory, timeout: Durati
         .and_then(|(_, executor)| executor.lapsed);
     let Some(lapsed) = lapsed else { return ChildState::Elsewhere { look_again_in: left } };
     let (since, now) = (world.instant(lapsed.max(known.first_read)), world.instant(world.now));
-    let mut vigil = Vigil::default();
-    let last = || Sighting::Held("the last renewal".into());
-    vigil.saw(last(), since, since);
-    vigil.saw(last(), now, now);
-    if vigil.is_gone() {
+    let mut lease_watch = LeaseWatch::default();
+    let last = || LeaseState::Held("the last renewal".into());
+    lease_watch.saw(last(), since, since);
+    lease_watch.saw(last(), now, now);
+    if lease_watch.is_gone() {
         return unknown("the operator that sent the request is gone");
     }
     ChildState::Elsewhere {

@@ -21,12 +21,12 @@ use crate::{
     clock::later,
     coordination::{
         executor_lease::Tenure,
-        fence::{Freshness, freshness},
+        fence::{VersionOrder, freshness},
     },
     engine::plan,
     model::{
-        input::{Precheck, Seen},
-        observation::Observed,
+        input::{PlanInput, Precheck},
+        observation::Observations,
         plan::{Acknowledged, Effect, Finalizer, Plan, StatusWrite},
         saga::Work,
     },
@@ -44,7 +44,7 @@ pub(super) fn may_reconcile(world: &World, number: usize, staleness: usize) -> b
 fn is_fresh(copy: &SagaObject, floor: u64) -> bool {
     // The texts of the versions are compared only if the numbers do not suffice.
     copy.version >= floor
-        || freshness(Some(&floor.to_string()), &copy.version.to_string()) == Freshness::Fresh
+        || freshness(Some(&floor.to_string()), &copy.version.to_string()) == VersionOrder::Fresh
 }
 
 /// Returns whether any replica would decide from the copy.
@@ -66,13 +66,14 @@ pub(super) fn decide(
     let copy = Arc::clone(world.copies.back(staleness)?);
     let unread = !versions::read_status(world, number, &copy).versions.words.is_empty();
     // If a saga cannot be read, nothing is known of its attempts.
-    let children = if unread { Observed::new() } else { observe::observe(world, number, &copy) };
-    let ReadStatus { status, remains, versions } = versions::read_status(world, number, &copy);
+    let children =
+        if unread { Observations::new() } else { observe::observe(world, number, &copy) };
+    let ReadStatus { status, salvaged, versions } = versions::read_status(world, number, &copy);
     let executor = world.replicas.get(number)?.executor;
     let id = executor_id(executor);
     let (room, circuits, keys_from, precheck) =
         (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), Precheck::default());
-    let seen = Seen {
+    let seen = PlanInput {
         generation: copy.generation,
         deleting: copy.deleting,
         terminating: false,
@@ -81,7 +82,7 @@ pub(super) fn decide(
         spec_hash: SPEC_HASH,
         deletion_policy: copy.saga().deletion_policy,
         status,
-        remains,
+        salvaged,
         asked: &copy.asked,
         handled: copy.handled,
         keys_from: &keys_from,
@@ -91,7 +92,7 @@ pub(super) fn decide(
         patch_alone: false,
         executor: &id,
         skew: clocks::skew(world, number),
-        room: &room,
+        host_capacity: &room,
         circuits: &circuits,
         versions,
         draining: false,

@@ -15,7 +15,7 @@ use super::{
         world::{Successor, World},
     },
 };
-use crate::api::{Asked, Direction, RequestAction, StepPhase};
+use crate::api::{Direction, RequestAction, StepPhase, UserRequest};
 
 /// Returns what users may do now.
 pub(super) fn moves(world: &World) -> Vec<UserMove> {
@@ -81,10 +81,10 @@ pub(super) fn apply(world: &mut World, user_move: UserMove) -> Option<()> {
         return None;
     }
     let action = match user_move {
-        UserMove::Request(action, step) => UserAction::Annotate(Asked {
+        UserMove::Request(action, step) => UserAction::Annotate(UserRequest {
             action,
             value: value(world, action, step)?,
-            held_in_git: false,
+            reapplied: false,
         }),
         UserMove::Suspend => UserAction::Suspend(true),
         UserMove::Unsuspend => UserAction::Suspend(false),

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use super::state::{object::SagaObject, shared::Shared, world::World};
 use crate::{
     api::{
-        Direction, Part, SagaStatus, StepPhase, names::AttemptId, status::active_attempts,
+        Decoded, Direction, SagaStatus, StepPhase, names::AttemptId, status::active_attempts,
         with_strangers,
     },
     model::versions::Versions,
@@ -31,8 +31,8 @@ const WORD: &str = "Dreaming";
 
 /// What a replica reads of a status.
 pub(super) struct ReadStatus<'a> {
-    pub(super) status: &'a Part<SagaStatus>,
-    pub(super) remains: &'a SagaStatus,
+    pub(super) status: &'a Decoded<SagaStatus>,
+    pub(super) salvaged: &'a SagaStatus,
     pub(super) versions: Versions<'a>,
 }
 
@@ -50,12 +50,12 @@ pub(super) fn read_status<'a>(
     match copy.shared.as_deref().filter(|_| !is_later(world, number)) {
         Some(shared) => ReadStatus {
             status: &shared.status,
-            remains: &shared.remains,
+            salvaged: &shared.salvaged,
             versions: Versions::of(Some(&shared.strangers), None),
         },
         None => ReadStatus {
             status: &copy.status,
-            remains: copy.status(),
+            salvaged: copy.status(),
             versions: Versions::default(),
         },
     }

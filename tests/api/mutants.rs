@@ -11,7 +11,7 @@ use std::{
 };
 
 use proc_macro2::{Span, TokenStream, TokenTree};
-use saga_operator::mutants::Twin;
+use saga_operator::mutants::Mutant;
 use syn::{File, Item, Signature, spanned::Spanned};
 
 /// The file with the names of the mutants.
@@ -29,7 +29,7 @@ fn every_mutant_breaks_a_rule_in_one_place() {
             places.entry(twin).or_default().push(path.clone());
         }
     }
-    let known: Vec<_> = Twin::ALL.iter().map(|twin| format!("{twin:?}")).collect();
+    let known: Vec<_> = Mutant::ALL.iter().map(|twin| format!("{twin:?}")).collect();
     for twin in &known {
         let places = places.get(twin).map(Vec::as_slice).unwrap_or_default();
         assert_eq!(places.len(), 1, "Twin::{twin} is to stand once in a file {BROKEN}: {places:?}");

@@ -38,6 +38,7 @@ mod gate;
 mod history;
 mod judge;
 mod lane;
+mod mutant;
 mod plan;
 mod process;
 mod report;
@@ -50,7 +51,6 @@ mod shop;
 mod stand;
 mod stories;
 mod sweep;
-mod twin;
 
 use std::process::ExitCode;
 

@@ -19,7 +19,7 @@ use std::{env, fs::File, process::ExitCode};
 use clap::Parser;
 use saga_operator::{
     controller::run,
-    mutants::{self, Twin},
+    mutants::{self, Mutant},
     service::{
         args::{Cli, Command},
         telemetry,
@@ -51,12 +51,12 @@ fn run() -> Result<(), String> {
     telemetry::init(config.log_format, &config.log_level)?;
     let strike = env::var("SAGA_FAULT").ok().map(|fault| fault.parse()).transpose()?;
     if let Ok(name) = env::var("SAGA_TWIN") {
-        let twin = Twin::ALL
+        let mutant = Mutant::ALL
             .iter()
             .copied()
-            .find(|twin| twin.as_str() == name)
+            .find(|mutant| mutant.as_str() == name)
             .ok_or_else(|| format!("{name} is no guard"))?;
-        mutants::switch_off(twin);
+        mutants::switch_off(mutant);
     }
     let open = |path: String| {
         File::options()

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use saga_operator::mutants::Twin;
+use saga_operator::mutants::Mutant;
 use serde_json::{Value, json};
 
 use crate::{
@@ -59,8 +59,8 @@ impl Report {
         told["seconds"] = json!(took.as_secs());
         told["date"] = json!(jiff::Timestamp::now().strftime("%Y-%m-%d").to_string());
         if let Some(killed) = killed {
-            told["twins"] = json!({"all": Twin::GUARDS.len(), "killed": killed});
-            println!("twins: {killed}/{} killed", Twin::GUARDS.len());
+            told["twins"] = json!({"all": Mutant::GUARDS.len(), "killed": killed});
+            println!("twins: {killed}/{} killed", Mutant::GUARDS.len());
         }
         println!("chaos: {} plans, {failed} failed", told["plans"]);
     }

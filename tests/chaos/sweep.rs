@@ -9,17 +9,16 @@ use std::{
     time::Instant,
 };
 
-use saga_operator::mutants::Twin;
+use saga_operator::mutants::Mutant;
 
 use crate::{
     fault::Fault,
     judge::Reference,
-    lane,
+    lane, mutant,
     plan::{Plan, plans, sample},
     report::{self, Report},
     stand::Stand,
     stories::{ALL, Story},
-    twin,
 };
 
 /// The number of plans that run in parallel. Plans mostly wait.
@@ -36,7 +35,7 @@ struct Asked {
     seed: u64,
     lanes: usize,
     node: bool,
-    twins: bool,
+    mutants: bool,
     sweep: bool,
 }
 
@@ -67,11 +66,11 @@ impl Asked {
                 .unwrap_or_else(|| panic!("{word} is no fault"))
         };
         let faults: Vec<_> = words("SAGA_CHAOS_FAULTS").iter().map(fault).collect();
-        let twins = words("SAGA_CHAOS_TWINS");
-        let only = |word: &str| twins.first().is_some_and(|told| told == word);
+        let mutants = words("SAGA_CHAOS_TWINS");
+        let only = |word: &str| mutants.first().is_some_and(|told| told == word);
         Self {
-            twins: plans.is_empty() && stories.is_empty() && faults.is_empty() && !only("none"),
-            sweep: twins.is_empty() || only("none"),
+            mutants: plans.is_empty() && stories.is_empty() && faults.is_empty() && !only("none"),
+            sweep: mutants.is_empty() || only("none"),
             plans,
             stories,
             faults,
@@ -108,7 +107,7 @@ pub async fn all() -> bool {
     if !asked.node {
         println!("chaos: without a node the Pods of stories are requests, and no Jobs run");
     }
-    let twins = asked.twins.then(|| tokio::spawn(twin::all()));
+    let mutants = asked.mutants.then(|| tokio::spawn(mutant::all()));
     let stories = asked.stories();
     let (references, stands) = references(&stories, &asked).await;
     let wanted = |plan: &Plan| {
@@ -144,8 +143,8 @@ pub async fn all() -> bool {
     for lane in lanes {
         lane.await.unwrap();
     }
-    let killed = match twins {
-        Some(twins) => Some(twins.await.unwrap()),
+    let killed = match mutants {
+        Some(mutants) => Some(mutants.await.unwrap()),
         None => None,
     };
     let failed = sweep.failed.load(Ordering::SeqCst);
@@ -153,7 +152,7 @@ pub async fn all() -> bool {
     if asked.everything() {
         report.write();
     }
-    failed == 0 && accounted && killed.is_none_or(|killed| killed == Twin::GUARDS.len())
+    failed == 0 && accounted && killed.is_none_or(|killed| killed == Mutant::GUARDS.len())
 }
 
 fn words(name: &str) -> Vec<String> {

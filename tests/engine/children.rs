@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{DeletionPolicy, Direction, Outcome, SagaPhase, StepPhase},
-    model::{command::Demand, observation::ChildSaga},
+    model::{command::ChildCommand, observation::ChildSaga},
 };
 use serde_json::json;
 
@@ -83,7 +83,7 @@ fn a_parent_waits_for_a_child_that_waits_for_a_person_and_says_so() {
 fn a_pause_a_resumption_and_a_change_of_the_deletion_policy_reach_the_child() {
     let mut family = Family::of(with_child(saga()));
     family.child_is(SagaPhase::Running);
-    let follow = |suspend, deletion_policy| vec![Demand::Follow { suspend, deletion_policy }];
+    let follow = |suspend, deletion_policy| vec![ChildCommand::Follow { suspend, deletion_policy }];
     family.parent.annotate("saga.dev/pause", "lunch");
     family.look();
     assert_eq!(family.told().last(), follow(true, DeletionPolicy::Compensate).last());
@@ -106,7 +106,7 @@ fn a_cancelled_saga_cancels_its_child_and_ends_when_that_has_ended() {
     family.child_is(SagaPhase::Running);
     family.parent.annotate("saga.dev/cancel", "wrong customer");
     family.look();
-    assert_eq!(family.told().last(), Some(&Demand::Cancel));
+    assert_eq!(family.told().last(), Some(&ChildCommand::Cancel));
     family.child.cancel_asked = true;
     family.look();
     assert_eq!(family.told(), []);
@@ -157,7 +157,7 @@ fn a_child_that_was_never_accepted_is_cancelled_when_its_time_has_passed() {
     family.passes(3600);
     assert_eq!(family.told(), [], "no operator saw it: it takes no request");
     family.child_is(SagaPhase::Pending);
-    assert_eq!(family.told().first(), Some(&Demand::Cancel));
+    assert_eq!(family.told().first(), Some(&ChildCommand::Cancel));
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_child_that_is_held_is_asked_to_cancel_when_a_person_has_mended_it() {
     assert!(family.said().contains("which is Running: restore the spec"), "{}", family.said());
     (family.child.held, family.child.message) = (false, String::new());
     family.look();
-    assert_eq!(family.told().first(), Some(&Demand::Cancel));
+    assert_eq!(family.told().first(), Some(&ChildCommand::Cancel));
     // The child is held again before it reads the demand. The child refuses the demand, and the
     // parent asks again after the child is mended.
     family.child.held = true;
@@ -215,7 +215,7 @@ fn a_child_that_is_held_is_asked_to_cancel_when_a_person_has_mended_it() {
     assert_eq!(family.told(), []);
     family.child.held = false;
     family.look();
-    assert_eq!(family.told().first(), Some(&Demand::Cancel));
+    assert_eq!(family.told().first(), Some(&ChildCommand::Cancel));
     family.child.cancel_asked = true;
     family.look();
     assert_eq!(family.told(), []);

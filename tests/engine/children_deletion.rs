@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{DeletionPolicy, SagaPhase, status::active_attempts},
-    model::{command::Demand, observation::Unheard},
+    model::{command::ChildCommand, observation::Undelivered},
 };
 
 use crate::{
@@ -30,7 +30,7 @@ fn goes_once_its_child_was_told(family: &mut Family) {
     family.parent.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
     family.parent.delete();
     family.look();
-    let follow = Demand::Follow { suspend: false, deletion_policy: DeletionPolicy::Abandon };
+    let follow = ChildCommand::Follow { suspend: false, deletion_policy: DeletionPolicy::Abandon };
     assert_eq!((family.told(), family.parent.finalizer), (vec![follow], true));
     family.child.deletion_policy = DeletionPolicy::Abandon;
     family.look();
@@ -50,21 +50,22 @@ fn an_abandoned_saga_goes_without_a_child_it_may_not_tell_but_not_because_one_te
     family.child_is(SagaPhase::Running);
     family.parent.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
     family.parent.delete();
-    let follow = |deletion_policy| Demand::Follow { suspend: false, deletion_policy };
-    let unheard = |demand, refused| vec![Unheard { demand, why: "no".into(), refused }];
+    let follow = |deletion_policy| ChildCommand::Follow { suspend: false, deletion_policy };
+    let undelivered =
+        |demand, refused| vec![Undelivered { command: demand, why: "no".into(), refused }];
     for another in [
-        unheard(Demand::Cancel, true),
-        unheard(follow(DeletionPolicy::Compensate), true),
-        unheard(follow(DeletionPolicy::Abandon), false),
+        undelivered(ChildCommand::Cancel, true),
+        undelivered(follow(DeletionPolicy::Compensate), true),
+        undelivered(follow(DeletionPolicy::Abandon), false),
     ] {
-        family.child.unheard = another;
+        family.child.undelivered = another;
         family.look();
         assert_eq!(
             (family.told().last(), family.parent.finalizer),
             (Some(&follow(DeletionPolicy::Abandon)), true)
         );
     }
-    family.child.unheard = unheard(follow(DeletionPolicy::Abandon), true);
+    family.child.undelivered = undelivered(follow(DeletionPolicy::Abandon), true);
     family.look();
     assert_eq!((family.told(), family.parent.finalizer), (vec![], false));
 }

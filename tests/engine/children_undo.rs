@@ -5,7 +5,7 @@ use std::time::Duration;
 use saga_operator::{
     api::{SagaPhase, status::active_attempts},
     engine::plan,
-    model::{command::Demand, observation::ChildState, plan::StatusWrite},
+    model::{command::ChildCommand, observation::ChildState, plan::StatusWrite},
 };
 
 use crate::{
@@ -79,7 +79,7 @@ fn a_cancelled_undo_cancels_the_child_and_waits_for_its_end() {
     family.look();
     assert_eq!(
         (family.told().last(), family.parent.phase()),
-        (Some(&Demand::Cancel), SagaPhase::Compensating)
+        (Some(&ChildCommand::Cancel), SagaPhase::Compensating)
     );
     family.child.cancel_asked = true;
     family.child_ends(SagaPhase::Cancelled, &["a"]);

@@ -9,8 +9,8 @@ use saga_operator::{
     clock::later,
     engine::plan,
     model::{
-        input::Gate,
-        observation::Observed,
+        input::BreakerAllowance,
+        observation::Observations,
         origin::{Origin, origin},
         plan::{Effect, StatusWrite},
     },
@@ -35,13 +35,13 @@ fn of(host: &str) -> Origin {
 impl World {
     /// Opens the circuit of a host until this many seconds after the world began.
     pub(crate) fn opens(&mut self, host: &str, until: u64) {
-        self.circuits.insert(of(host), Gate { left: 0, until: Some(at(until)) });
+        self.circuits.insert(of(host), BreakerAllowance { left: 0, until: Some(at(until)) });
     }
 
     /// Makes the circuit of a host half-open. `left` is how many probes may begin: 0 while the
     /// probe is under way.
     pub(crate) fn half_opens(&mut self, host: &str, left: usize) {
-        self.circuits.insert(of(host), Gate { left, until: None });
+        self.circuits.insert(of(host), BreakerAllowance { left, until: None });
     }
 
     pub(crate) fn closes(&mut self, host: &str) {
@@ -162,7 +162,7 @@ fn half_open_one_request_goes_and_the_others_wait_for_it() {
     let draft = to_one_host(saga().http("a").http("b").http("c"), 3);
     let mut world = World::with(draft);
     world.half_opens("one", 1);
-    let nothing = Observed::new();
+    let nothing = Observations::new();
     let plan = plan(&world.saga, &world.seen(&nothing, "me"));
     let begun = plan.drafted_effects().iter().filter_map(|effect| match effect {
         Effect::Begin { identity, .. } => Some(identity.attempt.step.as_str()),
@@ -188,8 +188,10 @@ fn a_request_that_finds_no_room_leaves_the_probe_to_another() {
     let mut draft = to_one_host(saga().http("a").http("b"), 2);
     draft.0.steps[0].http.as_mut().unwrap().url = "https://one.shop.svc/work".into();
     let mut world = World::with(draft);
-    world.circuits.insert(origin("https://one.shop.svc").unwrap(), Gate { left: 1, until: None });
-    world.room.insert("one.shop.svc:443".into(), 0);
+    world
+        .circuits
+        .insert(origin("https://one.shop.svc").unwrap(), BreakerAllowance { left: 1, until: None });
+    world.host_capacity.insert("one.shop.svc:443".into(), 0);
     world.run_for(seconds(10));
     assert_eq!(world.done(), ["b"]);
     assert!(
@@ -242,7 +244,7 @@ fn a_plain_list_keeps_its_turn_and_side_by_side_others_go_on() {
 #[test]
 fn an_attempt_that_is_written_already_is_begun_whatever_its_circuit_says() {
     let mut world = World::with(saga().http("a"));
-    let (nothing, executor) = (Observed::new(), world.executor());
+    let (nothing, executor) = (Observations::new(), world.executor());
     let written = plan(&world.saga, &world.seen(&nothing, &executor)).status;
     let Some(StatusWrite::Whole(status)) = written else { panic!("nothing is written") };
     // The status was written, but an error came before anything was sent.
@@ -259,7 +261,7 @@ fn what_waits_for_room_says_so_when_the_time_of_its_circuit_has_come() {
     let mut world = World::with(saga().http("a"));
     world.opens("a", 30);
     world.closes_at("a", 30);
-    world.room.insert("a.shop.svc:80".into(), 0);
+    world.host_capacity.insert("a.shop.svc:80".into(), 0);
     world.run_for(Duration::ZERO);
     assert_eq!(
         world.message(),

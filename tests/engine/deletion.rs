@@ -7,8 +7,8 @@ use saga_operator::{
     api::{Outcome, SagaSpec, SagaStatus, StepPhase},
     engine::plan,
     model::{
-        input::Seen,
-        observation::{ChildState, End, Observed},
+        input::PlanInput,
+        observation::{ChildState, End, Observations},
         plan::{Effect, StatusWrite},
     },
 };
@@ -43,10 +43,10 @@ fn world() -> World {
 /// Reconciles once with this observation, and stores what the operator writes.
 fn look_at(world: &mut World, child: Option<&ChildState>, draining: bool) -> Look {
     let id = saga_operator::api::status::active_attempts(&world.status()).next().map(|(id, _)| id);
-    let children: Observed = id.into_iter().zip(child.cloned()).collect();
+    let children: Observations = id.into_iter().zip(child.cloned()).collect();
     let executor = world.executor();
     let plan = {
-        let seen = Seen { draining, ..world.seen(&children, &executor) };
+        let seen = PlanInput { draining, ..world.seen(&children, &executor) };
         let plan = plan(&world.saga, &seen);
         crate::watch::plan(world, &seen, &plan);
         plan

@@ -7,7 +7,7 @@ use saga_operator::{
     coordination::executor_lease::TERM,
     engine::plan,
     model::{
-        observation::Observed,
+        observation::Observations,
         plan::{Effect, StatusWrite},
     },
 };
@@ -49,7 +49,7 @@ fn what_a_process_sent_that_died_is_unknown_after_the_term_of_its_lease_and_not_
 #[test]
 fn a_request_waits_before_its_intent_while_as_many_as_may_be_are_under_way_to_its_host() {
     let mut world = World::with(saga().http("a").then_http("b"));
-    world.room.insert("b.shop.svc:80".into(), 0);
+    world.host_capacity.insert("b.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
     assert_eq!((world.done(), world.step("b").action), (vec!["a"], None));
     assert_eq!(
@@ -59,7 +59,7 @@ fn a_request_waits_before_its_intent_while_as_many_as_may_be_are_under_way_to_it
     let writes = world.writes;
     world.run_for(seconds(600));
     assert_eq!(world.writes, writes, "waiting writes nothing");
-    world.room.clear();
+    world.host_capacity.clear();
     world.run_to_rest();
     assert_eq!((world.phase(), world.step("b").action.unwrap().attempt), (SagaPhase::Completed, 1));
 }
@@ -67,12 +67,12 @@ fn a_request_waits_before_its_intent_while_as_many_as_may_be_are_under_way_to_it
 #[test]
 fn what_waits_for_room_keeps_its_turn_and_lets_others_use_what_is_left() {
     let mut world = World::with(saga().http("a").http("b").parallel(2));
-    world.room.insert("a.shop.svc:80".into(), 0);
+    world.host_capacity.insert("a.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
     assert_eq!(world.done(), ["b"]);
     // A plain list is an order: no step begins before the steps in front of it.
     let mut world = World::with(saga().http("a").http("b"));
-    world.room.insert("a.shop.svc:80".into(), 0);
+    world.host_capacity.insert("a.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
     assert!(world.sent().is_empty());
 }
@@ -80,7 +80,7 @@ fn what_waits_for_room_keeps_its_turn_and_lets_others_use_what_is_left() {
 #[test]
 fn side_by_side_the_step_that_waits_keeps_no_other_from_beginning_elsewhere() {
     let mut world = World::with(saga().http("a").http("b").pod("c").http("d").parallel(2));
-    world.room.insert("a.shop.svc:80".into(), 0);
+    world.host_capacity.insert("a.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
     assert_eq!(
         ["b", "c", "d"].map(|name| world.sent_at(name, Direction::Action)),
@@ -91,7 +91,7 @@ fn side_by_side_the_step_that_waits_keeps_no_other_from_beginning_elsewhere() {
         "{}",
         world.message()
     );
-    world.room.clear();
+    world.host_capacity.clear();
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed);
 }
@@ -103,8 +103,8 @@ fn what_room_there_is_goes_to_the_first_in_list_order() {
         http.url = "http://shop.svc/work".into();
     }
     let mut world = World::with(draft);
-    world.room.insert("shop.svc:80".into(), 2);
-    let nothing = Observed::new();
+    world.host_capacity.insert("shop.svc:80".into(), 2);
+    let nothing = Observations::new();
     let plan = plan(&world.saga, &world.seen(&nothing, "me"));
     let begun = plan.drafted_effects().iter().filter_map(|effect| match effect {
         Effect::Begin { identity, .. } => Some(identity.attempt.step.as_str()),
@@ -125,10 +125,10 @@ fn what_room_there_is_goes_to_the_first_in_list_order() {
 fn a_compensation_waits_for_room_as_well() {
     let mut world =
         World::with(saga().http("a").undo().then_http("b").compensating()).fails("b", 1);
-    world.room.insert("undo-a.shop.svc:80".into(), 0);
+    world.host_capacity.insert("undo-a.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
     assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Compensating, 0));
-    world.room.clear();
+    world.host_capacity.clear();
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["a"]));
 }
@@ -145,7 +145,7 @@ fn a_process_without_a_lease_begins_nothing_and_does_not_say_more_than_it_knows(
 #[test]
 fn a_process_that_begins_nothing_leaves_the_words_to_one_that_does() {
     let mut world = World::with(saga().http("a"));
-    world.room.insert("a.shop.svc:80".into(), 0);
+    world.host_capacity.insert("a.shop.svc:80".into(), 0);
     world.run_for(seconds(1));
     let (said, writes) = (world.message(), world.writes);
     world.draining = true;

@@ -6,8 +6,8 @@ use saga_operator::{
     api::{Direction, Outcome, SagaAction, SagaPhase, status::active_attempts},
     engine::{plan, planner::child_sagas::left_behind},
     model::{
-        command::Demand,
-        observation::{ChildSaga, ChildState, Observed},
+        command::ChildCommand,
+        observation::{ChildSaga, ChildState, Observations},
         plan::{Effect, Finalizer, StatusWrite},
     },
 };
@@ -23,7 +23,7 @@ pub(crate) struct Family {
     pub(crate) parent: World,
     pub(crate) child: ChildSaga,
     /// The demands that the child received, in order.
-    pub(crate) told: Vec<Demand>,
+    pub(crate) told: Vec<ChildCommand>,
 }
 
 /// Adds a step named `tenant` that runs a child saga.
@@ -53,7 +53,7 @@ impl Family {
         for _ in 0..9 {
             let child = |(id, _): (_, &_)| (id, ChildState::Saga(Arc::new(self.child.clone())));
             let status = self.parent.status();
-            let mut children: Observed = active_attempts(&status).map(child).collect();
+            let mut children: Observations = active_attempts(&status).map(child).collect();
             if let (true, Ok(saga)) = (self.parent.deleting, &self.parent.saga) {
                 let policy = self.parent.spec.deletion_policy.unwrap_or_default();
                 children.extend(
@@ -69,7 +69,7 @@ impl Family {
                 Finalizer::Remove => false,
             };
             for effect in plan.drafted_effects() {
-                if let Effect::Ask { demand, .. } = effect {
+                if let Effect::Ask { command: demand, .. } = effect {
                     self.told.push(demand.clone());
                 }
             }
@@ -96,7 +96,7 @@ impl Family {
         self.look();
     }
 
-    pub(crate) fn told(&mut self) -> Vec<Demand> {
+    pub(crate) fn told(&mut self) -> Vec<ChildCommand> {
         std::mem::take(&mut self.told)
     }
 
@@ -120,6 +120,6 @@ impl Family {
     }
 }
 
-pub(crate) fn compensate(token: &str) -> Demand {
-    Demand::Compensate { token: token.into() }
+pub(crate) fn compensate(token: &str) -> ChildCommand {
+    ChildCommand::Compensate { token: token.into() }
 }

@@ -3,7 +3,7 @@
 use saga_operator::{
     api::{MAX_OUTPUTS, StoredSaga},
     engine::{invariants, plan},
-    model::{observation::Observed, saga::SagaName},
+    model::{observation::Observations, saga::SagaName},
     validate::saga::validate_stored,
 };
 use serde_json::{Value, json};
@@ -201,7 +201,7 @@ fn no_spec_harms_and_what_is_valid_begins() {
         }
         let mut world = World::with(crate::saga::saga());
         (world.saga, world.stored, world.finalizer) = (saga, stored, true);
-        let (children, executor) = (Observed::default(), world.executor());
+        let (children, executor) = (Observations::default(), world.executor());
         let seen = world.seen(&children, &executor);
         let planned = plan(&world.saga, &seen);
         let Ok(saga) = &world.saga else { return };

@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use saga_operator::api::{Asked, RequestAction, RequestResult, names::FINALIZER};
+use saga_operator::api::{RequestAction, RequestResult, UserRequest, names::FINALIZER};
 use serde_json::{Value, json};
 
 use crate::{
@@ -149,8 +149,8 @@ fn what_the_buttons_of_argo_cd_write_is_understood_and_done() {
             .into_iter()
             .find(|action| action.as_str() == text("action"))
             .unwrap();
-        let asked = Asked { action, value: text("writes").into(), held_in_git: false };
-        assert!(asked.wish().is_ok() && asked.token().is_some(), "{click}: {:?}", asked.wish());
+        let asked = UserRequest { action, value: text("writes").into(), reapplied: false };
+        assert!(asked.body().is_ok() && asked.token().is_some(), "{click}: {:?}", asked.body());
         let mut world = state(text("state"));
         let record = world.ask(action, text("writes"));
         assert_eq!(record.result, RequestResult::Accepted, "{click}: {}", record.message);

@@ -4,7 +4,7 @@
 use saga_operator::{
     api::{RequestAction, SagaPhase, SagaSpec, StepPhase},
     engine::plan,
-    model::{observation::Observed, plan::Tally},
+    model::{observation::Observations, plan::Tally},
 };
 use serde_json::json;
 
@@ -72,7 +72,7 @@ fn a_saga_hands_on_four_kibibytes_and_of_more_nothing() {
 
 /// Returns what a reconcile of a world counts if nothing happened since the last reconcile.
 fn counted(world: &World) -> Tally {
-    plan(&world.saga, &world.seen(&Observed::new(), &world.executor())).tally
+    plan(&world.saga, &world.seen(&Observations::new(), &world.executor())).tally
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_deleted_child_that_waits_for_its_parent_looks_again_although_nobody_tells_i
     child.parent_holds = true;
     child.run_to_rest();
     assert_eq!(child.phase(), SagaPhase::Completed);
-    let wakes = |child: &World| plan(&child.saga, &child.seen(&Observed::new(), "me")).wake;
+    let wakes = |child: &World| plan(&child.saga, &child.seen(&Observations::new(), "me")).wake;
     assert_eq!(wakes(&child), None, "a change of its parent is told");
     child.delete();
     assert_eq!(wakes(&child), Some(child.now + seconds(30)), "its parent may have gone unseen");

@@ -6,7 +6,7 @@ use saga_operator::{
     api::{Direction::Action, Outcome, SagaPhase, SagaSpec, StepPhase},
     manifest::job_spec::check_spec,
     model::{
-        observation::Trouble,
+        observation::PodTrouble,
         saga::{SagaName, ValidSaga, Work},
     },
     validate::saga::validate,
@@ -79,7 +79,7 @@ fn a_job_past_its_time_is_stopped_and_undone_since_it_may_have_done_its_work() {
     let mut spec = one_step(job(&json!({})));
     spec["steps"][0]["timeout"] = json!("5s");
     let mut world = world(spec).on("ship", times(1, &succeeds().takes(seconds(600))));
-    world.other_side.trouble = Some(Trouble::Image);
+    world.other_side.trouble = Some(PodTrouble::Image);
     world.run_until(|world| {
         world
             .step("ship")

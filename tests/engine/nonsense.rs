@@ -6,8 +6,8 @@ use saga_operator::{
     api::{SagaStatus, StoredSaga, names::AttemptId, status::active_attempts},
     engine::{invariants, plan},
     model::{
-        input::Seen,
-        observation::{Absence, ChildState, End, Failure, Observed, Reached},
+        input::PlanInput,
+        observation::{Absence, ChildState, End, Failure, Observations, Reached},
         plan::{Effect, StatusWrite},
     },
 };
@@ -138,12 +138,13 @@ fn mutate(status: &mut Value, mutation: &Mutation) {
 
 fn state() -> impl Strategy<Value = Option<ChildState>> {
     let failure = (0..3_u8, any::<bool>(), any::<bool>(), any::<u64>()).prop_map(
-        |(reached, last, disrupted, wait)| {
-            let reached = [Reached::Nothing, Reached::Door, Reached::Answer][usize::from(reached)];
+        |(reached, permanent, disrupted, wait)| {
+            let reached =
+                [Reached::Nothing, Reached::Rejected, Reached::Answer][usize::from(reached)];
             let message = "no".into();
             ChildState::Ended(End::Failed(Failure {
                 reached,
-                last,
+                permanent,
                 exit_code: None,
                 disrupted,
                 retry_after: Some(seconds(wait)),
@@ -211,7 +212,7 @@ impl Forgery {
     }
 
     /// Returns the observations of the active attempts. An attempt may have none.
-    fn children(&self, status: &SagaStatus) -> Observed {
+    fn children(&self, status: &SagaStatus) -> Observations {
         let ids = active_attempts(status).map(|(id, _)| id);
         ids.zip(self.states.iter().cycle())
             .filter_map(|(id, state)| Some((id, state.clone()?)))
@@ -262,7 +263,7 @@ fn a_forged_status_gives_a_legal_plan_or_is_held() {
                     && ["InvalidStatus", "SpecChanged"].contains(&condition.reason.as_str())
             })
         };
-        if held(stored.status.as_ref().unwrap_or(&stored.remains)) {
+        if held(stored.status.as_ref().unwrap_or(&stored.salvaged)) {
             prop_assert_eq!(begun, Vec::new());
         } else {
             let status = stored.status.as_ref().unwrap();
@@ -280,7 +281,7 @@ fn a_forged_status_gives_a_legal_plan_or_is_held() {
         }
         let second = plan(
             &world.saga,
-            &Seen { status: &stored.status, remains: &stored.remains, ..seen.clone() },
+            &PlanInput { status: &stored.status, salvaged: &stored.salvaged, ..seen.clone() },
         );
         prop_assert_eq!(second.status, None);
         Ok(())

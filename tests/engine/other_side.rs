@@ -13,7 +13,7 @@ use saga_operator::{
     clock::{between, later},
     coordination::executor_lease,
     model::{
-        observation::{Absence, ChildState, End as ChildEnd, Failure, Reached, Trouble},
+        observation::{Absence, ChildState, End as ChildEnd, Failure, PodTrouble, Reached},
         saga::{Identity, Work},
     },
 };
@@ -87,7 +87,7 @@ pub struct OtherSide {
     /// Text that the API server puts in front of its messages.
     pub talk: String,
     /// The trouble that keeps every child from making progress.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<PodTrouble>,
     /// Steps whose work was really done and is not undone.
     pub in_effect: BTreeSet<String>,
     /// Everything that was sent or created, in order.
@@ -213,7 +213,7 @@ impl OtherSide {
             let message = "no node took its Pod".into();
             let failure = Failure {
                 reached: Reached::Nothing,
-                last: false,
+                permanent: false,
                 exit_code: None,
                 disrupted: false,
                 retry_after: None,
@@ -319,8 +319,8 @@ fn is_gone(child: &Child, now: Timestamp) -> bool {
 }
 
 /// Returns the message of a child that has not ended.
-fn does(trouble: Option<Trouble>) -> &'static str {
-    trouble.map_or("it runs", Trouble::as_str)
+fn does(trouble: Option<PodTrouble>) -> &'static str {
+    trouble.map_or("it runs", PodTrouble::as_str)
 }
 
 fn state(
@@ -328,7 +328,7 @@ fn state(
     now: Timestamp,
     age: Duration,
     talk: &str,
-    trouble: Option<Trouble>,
+    trouble: Option<PodTrouble>,
 ) -> ChildState {
     if child.ends.is_none_or(|ends| ends > now) {
         return ChildState::Active {

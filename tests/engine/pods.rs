@@ -6,7 +6,7 @@ use saga_operator::{
         Outcome, SagaPhase, SagaSpec, StepPhase,
     },
     manifest::pod_template::check_template,
-    model::{observation::Trouble, saga::Work},
+    model::{observation::PodTrouble, saga::Work},
 };
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ fn running() -> World {
 }
 
 /// Sets the trouble of the Pod and its message. Returns how many writes followed.
-fn says(world: &mut World, trouble: Option<Trouble>, talk: &str) -> usize {
+fn says(world: &mut World, trouble: Option<PodTrouble>, talk: &str) -> usize {
     let before = world.writes;
     world.other_side.trouble = trouble;
     talk.clone_into(&mut world.other_side.talk);
@@ -94,17 +94,17 @@ fn says(world: &mut World, trouble: Option<Trouble>, talk: &str) -> usize {
 #[test]
 fn a_trouble_of_another_kind_is_written_once_and_shown_until_it_is_over() {
     let mut world = running();
-    assert_eq!(says(&mut world, Some(Trouble::Image), "ErrImagePull: "), 1);
+    assert_eq!(says(&mut world, Some(PodTrouble::Image), "ErrImagePull: "), 1);
     assert_eq!(world.step("ship").message.as_deref(), Some("ErrImagePull: Image"));
     assert_eq!(world.message(), "step ship runs, attempt 1 of 1 (ErrImagePull: Image)");
     for talk in ["ImagePullBackOff: ", "ErrImagePull: ", "ImagePullBackOff: "] {
         assert_eq!(
-            says(&mut world, Some(Trouble::Image), talk),
+            says(&mut world, Some(PodTrouble::Image), talk),
             0,
             "the same trouble in other words"
         );
     }
-    assert_eq!(says(&mut world, Some(Trouble::Container), "CreateContainerConfigError: "), 1);
+    assert_eq!(says(&mut world, Some(PodTrouble::Container), "CreateContainerConfigError: "), 1);
     assert_eq!(
         world.message(),
         "step ship runs, attempt 1 of 1 (CreateContainerConfigError: Container)"
@@ -125,7 +125,7 @@ fn a_trouble_of_another_kind_is_written_once_and_shown_until_it_is_over() {
 fn a_trouble_within_the_first_two_seconds_is_written_together_with_the_uid() {
     let mut world =
         World::with(saga().pod("ship")).on("ship", vec![succeeds().takes(seconds(600))]);
-    world.other_side.trouble = Some(Trouble::Scheduling);
+    world.other_side.trouble = Some(PodTrouble::Scheduling);
     world.run_until(|world| world.writes == 2);
     assert_eq!(
         (world.writes, world.message().as_str()),

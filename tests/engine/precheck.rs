@@ -165,7 +165,7 @@ fn nobody_asks_for_a_trial_by_another_request_or_by_one_that_is_answered_without
     let mut world = World::with(order());
     world.precheck = refused();
     world.run_for(seconds(10));
-    world.held_in_git = true;
+    world.reapplied = true;
     world.annotate(RequestAction::Retry.annotation(), "*");
     assert!(!is_to_be_tried_anew(&world), "it would be asked for again and again");
 }

@@ -90,7 +90,7 @@ fn no_more_tokens_are_handled_than_are_remembered() {
 #[test]
 fn a_plain_value_that_an_applied_manifest_holds_is_refused_once_and_left() {
     let mut world = held();
-    world.held_in_git = true;
+    world.reapplied = true;
     let refused = ask(&mut world, RETRY, "b");
     assert!(refused.message.contains(r#"write saga.dev/retry: "b@TOKEN" there"#), "{refused:?}");
     world.crash(seconds(1));
@@ -104,14 +104,14 @@ fn a_plain_value_that_an_applied_manifest_holds_is_refused_once_and_left() {
 fn what_was_refused_in_a_manifest_is_not_carried_out_because_the_manifest_no_longer_holds_it() {
     let mut world = held();
     for round in 1..3 {
-        world.held_in_git = true;
+        world.reapplied = true;
         assert!(
             ask(&mut world, RETRY, "b").message.contains("an applied manifest holds this value"),
             "in round {round}"
         );
         // A user who may not make requests removes the record of the applied manifest. The value of
         // the request stays as it is.
-        world.held_in_git = false;
+        world.reapplied = false;
         world.annotate("example.com/note", "no longer applied");
         world.run_to_rest();
         let refused = last(&world);
@@ -130,13 +130,13 @@ fn what_was_refused_in_a_manifest_is_not_carried_out_because_the_manifest_no_lon
 #[test]
 fn nor_is_it_where_another_value_stood_there_meanwhile() {
     let mut world = held();
-    world.held_in_git = true;
+    world.reapplied = true;
     ask(&mut world, RETRY, "b");
     // A user makes a request with a token, for a step that does not exist. The tool then restores
     // its own value, which was already refused.
     ask(&mut world, RETRY, "nobody@t1");
     assert_eq!(ask(&mut world, RETRY, "b").value, "nobody@t1");
-    world.held_in_git = false;
+    world.reapplied = false;
     let refused = ask(&mut world, RETRY, "b");
     assert!(
         refused.result == RequestResult::Refused

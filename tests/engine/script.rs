@@ -48,7 +48,7 @@ fn act(end: End) -> Act {
 fn fails(reached: Reached) -> Act {
     act(End::Fails(Failure {
         reached,
-        last: false,
+        permanent: false,
         exit_code: None,
         disrupted: false,
         retry_after: None,
@@ -83,7 +83,7 @@ pub fn says_no() -> Act {
 
 /// The service turns the attempt away without reading it: 401, 429.
 pub fn turned_away() -> Act {
-    fails(Reached::Door)
+    fails(Reached::Rejected)
 }
 
 /// Nothing was sent.
@@ -137,7 +137,7 @@ impl Act {
 
     /// Makes the failure permanent: no retry follows.
     pub fn finally(mut self) -> Self {
-        self.failure().last = true;
+        self.failure().permanent = true;
         self
     }
 

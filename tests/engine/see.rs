@@ -13,7 +13,7 @@ use crate::world::{DAWN, World};
 impl World {
     /// Returns the status. If the status cannot be read, returns its message and conditions only.
     pub fn status(&self) -> SagaStatus {
-        self.stored.status.clone().unwrap_or_else(|_| self.stored.remains.clone())
+        self.stored.status.clone().unwrap_or_else(|_| self.stored.salvaged.clone())
     }
 
     pub fn phase(&self) -> SagaPhase {

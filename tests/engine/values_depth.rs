@@ -12,7 +12,7 @@ use saga_operator::{
     },
     engine::plan,
     model::{
-        observation::{ChildSaga, ChildState, Observed},
+        observation::{ChildSaga, ChildState, Observations},
         plan::StatusWrite,
     },
 };
@@ -63,7 +63,7 @@ fn handed(depth: usize, origin: &str) -> (SagaPhase, StepStatus) {
         world.look().unwrap();
         let child = child(json!({"v": value}).as_object().cloned());
         let status = world.status();
-        let children: Observed = active_attempts(&status)
+        let children: Observations = active_attempts(&status)
             .map(|(id, _)| (id, ChildState::Saga(Arc::new(child.clone()))))
             .collect();
         let Some(StatusWrite::Whole(status)) =

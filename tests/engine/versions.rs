@@ -90,7 +90,7 @@ fn words_of_another_version_are_told_once() {
     let seen = world.seen(&children, &executor);
     let told = |words_are_news| {
         let versions = Versions { words_are_news, ..seen.versions };
-        plan(&world.saga, &saga_operator::model::input::Seen { versions, ..seen.clone() })
+        plan(&world.saga, &saga_operator::model::input::PlanInput { versions, ..seen.clone() })
     };
     assert_eq!((told(true).drafted_effects().len(), told(false).drafted_effects().len()), (1, 0));
     assert!(told(true).status.is_none());
@@ -271,9 +271,9 @@ fn words_that_another_process_chose_stay_for_a_minute() {
         );
     }
     let seen = world.seen(&children, &executor);
-    let planned = |words_wait| {
-        let versions = Versions { words_wait, ..seen.versions };
-        plan(&world.saga, &saga_operator::model::input::Seen { versions, ..seen.clone() })
+    let planned = |rewording_waits| {
+        let versions = Versions { rewording_waits, ..seen.versions };
+        plan(&world.saga, &saga_operator::model::input::PlanInput { versions, ..seen.clone() })
     };
     assert!(planned(false).status.is_some());
     let waits = planned(true);

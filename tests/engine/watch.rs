@@ -2,13 +2,13 @@
 
 use saga_operator::{
     api::{
-        OnFailure, Part, SagaPhase, SagaStatus, StepPhase, names::idempotency_key,
+        Decoded, OnFailure, SagaPhase, SagaStatus, StepPhase, names::idempotency_key,
         status::active_attempts,
     },
     engine::{invariants, plan as decide},
     model::{
         count,
-        input::Seen,
+        input::PlanInput,
         observation::ChildState,
         plan::{Effect, Finalizer, Plan, StatusWrite},
         saga::Identity,
@@ -24,7 +24,7 @@ use crate::{
 /// Asserts the invariants of a plan. Also asserts that a second reconcile after the write, with the
 /// same observations, writes nothing and begins only attempts whose children are absent or whose
 /// objects still stand.
-pub fn plan(world: &World, seen: &Seen<'_>, plan: &Plan) {
+pub fn plan(world: &World, seen: &PlanInput<'_>, plan: &Plan) {
     if let Some(saga) = world.saga.as_ref().ok().filter(|_| world.trusted) {
         assert_eq!(
             invariants::check_plan(saga, seen, plan),
@@ -34,13 +34,13 @@ pub fn plan(world: &World, seen: &Seen<'_>, plan: &Plan) {
         );
     }
     let Some(StatusWrite::Whole(status)) = &plan.status else { return };
-    let status: Part<SagaStatus> = Ok((**status).clone());
+    let status: Decoded<SagaStatus> = Ok((**status).clone());
     let finalizer = match plan.finalizer {
         Finalizer::Add => true,
         Finalizer::Remove => false,
         Finalizer::Keep => seen.finalizer,
     };
-    let second = decide(&world.saga, &Seen { status: &status, finalizer, ..seen.clone() });
+    let second = decide(&world.saga, &PlanInput { status: &status, finalizer, ..seen.clone() });
     assert_eq!(second.status, None, "a second look changes the status again");
     for effect in second.drafted_effects() {
         let Effect::Begin { identity, .. } = effect else { continue };
@@ -134,7 +134,7 @@ pub fn rest(world: &World) {
         .stored
         .asked
         .iter()
-        .find(|asked| asked.token().is_none() && !asked.is_empty() && !asked.held_in_git);
+        .find(|asked| asked.token().is_none() && !asked.is_empty() && !asked.reapplied);
     assert!(
         plain.is_none() || world.stored.status.is_err() || !world.trusted,
         "{plain:?} is not answered"

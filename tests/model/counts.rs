@@ -4,11 +4,11 @@ use serde_json::json;
 
 /// Writes `build/model.json`: the number of explored states, the number of violations, the number
 /// of mutants, and the number of killed mutants.
-pub fn leave(states: usize, violations: usize, twins: usize, killed: usize) {
+pub fn leave(states: usize, violations: usize, mutants: usize, killed: usize) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/build");
     let date = today();
     let told = json!({
-        "states": states, "violations": violations, "twins": {"killed": killed, "all": twins},
+        "states": states, "violations": violations, "twins": {"killed": killed, "all": mutants},
         "date": date,
     });
     let written = std::fs::create_dir_all(folder)

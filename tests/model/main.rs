@@ -19,13 +19,13 @@
 mod children;
 mod counts;
 mod coverage;
+mod mutants;
 mod random;
 mod search;
 mod shapes;
 mod show;
 mod sweeps;
 mod trouble;
-mod twins;
 mod walk;
 
 use std::{
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         shapes.retain(|shape| shape.name.contains(text));
     }
     if let Some(name) = after("--twin") {
-        return ExitCode::from(u8::from(!twins::live(name, &shapes)));
+        return ExitCode::from(u8::from(!mutants::live(name, &shapes)));
     }
     let found = explore(&shapes);
     let empty = if after("--only").is_some() { Vec::new() } else { found.coverage.empty() };
@@ -83,13 +83,13 @@ fn main() -> ExitCode {
     let violations = found.violations.len() + beyond;
     // A mutant can only be killed if the unchanged engine violates no property.
     let hunts = cfg!(feature = "twins") && after("--only").is_none() && violations == 0;
-    let (twins, survivors) = if hunts { twins::hunt() } else { (0, Vec::new()) };
-    let killed = twins - survivors.len();
+    let (mutants, survivors) = if hunts { mutants::hunt() } else { (0, Vec::new()) };
+    let killed = mutants - survivors.len();
     if after("--only").is_none() {
-        counts::leave(found.states, violations, twins, killed);
+        counts::leave(found.states, violations, mutants, killed);
     }
     println!(
-        "model: {} states, {violations} violations, {killed}/{twins} twins killed",
+        "model: {} states, {violations} violations, {killed}/{mutants} twins killed",
         found.states
     );
     ExitCode::from(u8::from(!(violations == 0 && survivors.is_empty() && empty.is_empty())))

@@ -1,7 +1,7 @@
 //! Tests of what the README says of `kubectl saga simulate`, which needs no cluster.
 
 use clap::CommandFactory;
-use saga_operator::plugin::args::Cli;
+use saga_operator::plugin::args::PluginCli;
 
 #[test]
 fn the_simulations_print_what_the_readme_says() {
@@ -15,7 +15,7 @@ fn every_argument_of_a_simulation_is_in_the_readme() {
         .split("\n## ")
         .find(|section| section.starts_with("Try it without a cluster\n"))
         .unwrap();
-    let cli = Cli::command();
+    let cli = PluginCli::command();
     let simulate = cli.find_subcommand("simulate").unwrap();
     let known: Vec<_> = simulate
         .get_arguments()

@@ -90,7 +90,7 @@ fn the_page_about_operations_names_the_series_and_the_reasons_that_there_are() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("docs/operations.md")).unwrap();
     let metrics = Metrics::new("1.2.3");
-    metrics.sagas().show(|| [(("Failed", "StepFailed"), 1)].into());
+    metrics.sagas().set(|| [(("Failed", "StepFailed"), 1)].into());
     // A metric without a value is not listed.
     metrics.saga_ended("Failed");
     metrics.step_settled("http", "action", "Failed", Duration::ZERO);
@@ -226,7 +226,7 @@ fn the_sagas_of_the_page_about_gitops_are_valid_and_what_they_ask_for_is_a_decla
         asked.iter().map(|asked| asked.action).collect::<Vec<_>>(),
         [RequestAction::Pause, RequestAction::Retry]
     );
-    assert!(asked.iter().all(|asked| asked.token().is_some() && asked.wish().is_ok()), "{asked:?}");
+    assert!(asked.iter().all(|asked| asked.token().is_some() && asked.body().is_ok()), "{asked:?}");
     for other in others {
         assert_eq!(
             (other["apiVersion"].as_str(), other["kind"].as_str()),

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::kept;
-use crate::mutants::{Twin, broken};
+use crate::mutants::{Mutant, broken};
 
 pub(crate) fn put_back(status: &mut Value, fields: &Value) {
-    if !broken(Twin::DropsFields) {
+    if !broken(Mutant::DropsFields) {
         kept::put_back(status, fields);
     }
 }
 
 pub(crate) fn read_back<V>(value: V, as_stored: impl Fn(V) -> V) -> V {
-    if broken(Twin::NumbersDrift) { value } else { kept::read_back(value, as_stored) }
+    if broken(Mutant::NumbersDrift) { value } else { kept::read_back(value, as_stored) }
 }

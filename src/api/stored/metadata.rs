@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference,
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::api::{Asked, HANDLED, KeysFrom, RequestAction, names::ANNOTATION_KEYS};
+use crate::api::{HANDLED, KeysFrom, RequestAction, UserRequest, names::ANNOTATION_KEYS};
 
 /// A number in an idempotency key that no saga reaches.
 const MOST_KEYS: i64 = 1 << 40;
@@ -49,7 +49,7 @@ impl Metadata {
 
     /// Returns what the annotations ask for, and the highest number of a request without a token
     /// that was handled and removed.
-    pub(super) fn requests(&self) -> (Vec<Asked>, i64) {
+    pub(super) fn requests(&self) -> (Vec<UserRequest>, i64) {
         let Some(annotations) = &self.annotations else { return (Vec::new(), 0) };
         let handled = annotations
             .get(HANDLED)
@@ -67,9 +67,9 @@ impl Metadata {
             annotations.get(LAST_APPLIED).map(|text| last_applied(text)).unwrap_or_default();
         let owned = self.managed_fields.as_deref().map(owned_by_apply).unwrap_or_default();
         let asked = present().map(|(action, value)| {
-            let held_in_git = applied.get(action.annotation()) == Some(value)
+            let reapplied = applied.get(action.annotation()) == Some(value)
                 || owned.contains(action.annotation());
-            Asked { action, value: value.clone(), held_in_git }
+            UserRequest { action, value: value.clone(), reapplied }
         });
         (asked.collect(), handled.unwrap_or_default())
     }

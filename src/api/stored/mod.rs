@@ -14,7 +14,7 @@ mod tests;
 
 pub(crate) use self::saga::{name, namespace};
 pub use self::{
-    part::Part,
+    part::Decoded,
     saga::StoredSaga,
-    status::{Strangers, read_status, what_remains, with_strangers},
+    status::{Strangers, read_status, salvage, with_strangers},
 };

@@ -9,12 +9,12 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{
     metadata::Metadata,
-    part::{Part, parse, tree},
+    part::{Decoded, parse, tree},
     spec::{deletion_policy, spec_hash},
-    status::{Strangers, read_status, what_remains, with_strangers},
+    status::{Strangers, read_status, salvage, with_strangers},
 };
 use crate::api::{
-    Asked, DeletionPolicy, KeysFrom, Saga, SagaSpec, SagaStatus, shape::strangers_of_spec,
+    DeletionPolicy, KeysFrom, Saga, SagaSpec, SagaStatus, UserRequest, shape::strangers_of_spec,
 };
 
 /// A saga as stored. Spec and status are parsed separately: a malformed part affects neither the
@@ -24,15 +24,15 @@ pub struct StoredSaga {
     /// The metadata of the object: identity, versions, instants, finalizers, labels and owners.
     pub metadata: ObjectMeta,
     /// The specification.
-    pub spec: Part<SagaSpec>,
+    pub spec: Decoded<SagaSpec>,
     /// The status; the default if there is none.
-    pub status: Part<SagaStatus>,
+    pub status: Decoded<SagaStatus>,
     /// If the status does not parse: its message and conditions, as far as they can be read.
     /// Otherwise the default.
-    pub remains: SagaStatus,
+    pub salvaged: SagaStatus,
     /// What users ask for by annotation, in the order in which requests are handled. The other
     /// annotations are not kept.
-    pub asked: Vec<Asked>,
+    pub asked: Vec<UserRequest>,
     /// The value of the annotation `saga.dev/handled`; 0 if there is none, or if it is no number.
     pub handled: i64,
     /// Where the idempotency keys of its steps continue, by step, as the annotation says; empty if
@@ -63,11 +63,11 @@ impl<'de> Deserialize<'de> for StoredSaga {
             .as_ref()
             .map_or_else(|sentence| spec_hash(&json!({ "steps": sentence })), spec_hash);
         strangers.spec = spec.as_ref().map(strangers_of_spec).unwrap_or_default();
-        let mut remains = SagaStatus::default();
+        let mut salvaged = SagaStatus::default();
         let status = match status {
             Ok(Value::Null) => Ok(SagaStatus::default()),
             Ok(status) => read_status(status, &mut strangers).map_err(|(status, sentence)| {
-                remains = what_remains(&status);
+                salvaged = salvage(&status);
                 sentence
             }),
             Err(sentence) => Err(sentence),
@@ -83,7 +83,7 @@ impl<'de> Deserialize<'de> for StoredSaga {
             keys_from,
             spec,
             status,
-            remains,
+            salvaged,
             spec_hash,
             deletion_policy,
             strangers,

@@ -43,7 +43,7 @@ pub fn read_status(
 /// Returns what the operator itself wrote into a status that it cannot read, so that it does not
 /// write the same again and again.
 #[must_use]
-pub fn what_remains(status: &Value) -> SagaStatus {
+pub fn salvage(status: &Value) -> SagaStatus {
     let message = status.get("message").and_then(Value::as_str).map(str::to_owned);
     let conditions = status
         .get("conditions")

@@ -15,7 +15,7 @@ fn a_malformed_status_leaves_the_spec_readable() {
     .unwrap();
     assert_eq!((saga.spec.unwrap().steps.len(), saga.strangers), (1, None));
     assert!(saga.status.unwrap_err().starts_with("status.steps: invalid type: integer `7`"));
-    assert_eq!(saga.remains, SagaStatus { message: Some("m".into()), ..SagaStatus::default() });
+    assert_eq!(saga.salvaged, SagaStatus { message: Some("m".into()), ..SagaStatus::default() });
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_word_of_another_version_is_told_apart_from_nonsense() {
         "status.phase is Dreaming: a word that this version does not know"
     );
     assert_eq!(saga.strangers.unwrap().words, ["status.phase is Dreaming"]);
-    assert_eq!(saga.remains.message.as_deref(), Some("m"));
+    assert_eq!(saga.salvaged.message.as_deref(), Some("m"));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn asked(annotations: &Value, managed: &Value) -> Vec<(RequestAction, String, bo
         "name": "a", "annotations": annotations, "managedFields": managed,
     }});
     let saga: StoredSaga = serde_json::from_value(saga).unwrap();
-    saga.asked.into_iter().map(|asked| (asked.action, asked.value, asked.held_in_git)).collect()
+    saga.asked.into_iter().map(|asked| (asked.action, asked.value, asked.reapplied)).collect()
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_number_that_no_request_has_counts_as_none() {
 }
 
 #[test]
-fn what_would_be_applied_again_is_held_in_git() {
+fn what_would_be_applied_again_is_reapplied() {
     let applied = |value: &str| {
         json!({"metadata": {"annotations": {"saga.dev/retry": value}}, "spec": {}}).to_string()
     };

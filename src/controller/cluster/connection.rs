@@ -9,7 +9,8 @@ use kube::{
 };
 
 use super::{
-    definition::Definition, objects::Objects, request_policy::RequestPolicy, watch_health::Barred,
+    definition::Definition, objects::Objects, request_policy::RequestPolicy,
+    watch_health::WatchHealth,
 };
 use crate::{
     api::StoredSaga, controller::cache::Caches, model::count::counted_as, service::sagas::Census,
@@ -26,7 +27,7 @@ pub struct Cluster {
     /// Reads and writes objects under the accounts of sagas.
     pub objects: Objects,
     /// The barred watches: those that the API server answers with 403 or 404.
-    pub barred: Arc<Barred>,
+    pub watch_health: Arc<WatchHealth>,
     /// Whether a policy guards users' requests.
     pub request_policy: RequestPolicy,
     /// The served definition of the saga resource.
@@ -42,7 +43,7 @@ impl Cluster {
             objects: Objects::new(client.clone()),
             request_policy: RequestPolicy::new(client.clone()),
             definition: Definition::new(client.clone()),
-            barred: Arc::default(),
+            watch_health: Arc::default(),
             client,
             caches,
         }

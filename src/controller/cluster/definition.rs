@@ -37,11 +37,11 @@ const DOUBTED_AGAIN: Duration = Duration::from_secs(1);
 /// The served definition as last read.
 pub struct Definition {
     client: Client,
-    known: Mutex<Known>,
+    known: Mutex<LastRead>,
 }
 
 #[derive(Default)]
-struct Known {
+struct LastRead {
     served: Option<Arc<Served>>,
     /// Whether the definition was ever read.
     seen: bool,
@@ -117,7 +117,7 @@ impl Definition {
         Ok(status.and_then(Served::new))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, LastRead> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

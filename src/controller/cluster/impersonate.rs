@@ -11,7 +11,7 @@ use crate::{
 
 /// One object, and the account that the operator impersonates to access it.
 #[derive(Clone, Copy)]
-pub(crate) struct Target<'a> {
+pub(crate) struct ObjectTarget<'a> {
     pub(crate) account: Account<'a>,
     pub(crate) api_version: &'a str,
     pub(crate) kind: &'a str,
@@ -19,7 +19,7 @@ pub(crate) struct Target<'a> {
     pub(crate) namespace: Option<&'a str>,
 }
 
-impl<'a> Target<'a> {
+impl<'a> ObjectTarget<'a> {
     /// Returns the target for the object that `object` names.
     pub(crate) fn of(account: Account<'a>, object: &'a ObjectRef) -> Self {
         let ObjectRef { api_version, kind, name, namespace } = object;
@@ -54,7 +54,11 @@ impl fmt::Display for Account<'_> {
 }
 
 /// Returns the target for a child saga of this name, with the account of its parent `saga`.
-pub(crate) fn target<'a>(saga: &'a ValidSaga, name: &'a str, api_version: &'a str) -> Target<'a> {
+pub(crate) fn target<'a>(
+    saga: &'a ValidSaga,
+    name: &'a str,
+    api_version: &'a str,
+) -> ObjectTarget<'a> {
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
-    Target { account, api_version, kind: "Saga", name, namespace: Some(&saga.namespace) }
+    ObjectTarget { account, api_version, kind: "Saga", name, namespace: Some(&saga.namespace) }
 }

@@ -17,8 +17,8 @@ use kube::{
 };
 
 use super::{
-    impersonate::Target,
-    refusal::{MAX_REASON, Trouble, Unserved},
+    impersonate::ObjectTarget,
+    refusal::{ApiRefusal, MAX_REASON, Unserved},
 };
 use crate::{api::Saga, text::bounded_line};
 
@@ -43,12 +43,12 @@ impl Kinds {
     }
 
     /// Returns the kind of the object.
-    pub(super) async fn of(&self, target: Target<'_>) -> Result<KnownKind, Trouble> {
+    pub(super) async fn of(&self, target: ObjectTarget<'_>) -> Result<KnownKind, ApiRefusal> {
         let (group, version) =
             target.api_version.split_once('/').unwrap_or(("", target.api_version));
         // Group and version become parts of a path that the operator reads under its own account.
         if !(group.is_empty() || is_path_part(group)) || !is_path_part(version) {
-            return Err(Trouble::malformed(format!(
+            return Err(ApiRefusal::malformed(format!(
                 "there is no apiVersion {:?}",
                 bounded_line(target.api_version, MAX_REASON)
             )));
@@ -90,14 +90,14 @@ impl Kinds {
 
     /// Returns the meaning of a kind that is not served in this version. The groups of Kubernetes
     /// itself always serve all their kinds, so the name of a missing kind of theirs is misspelt.
-    async fn unserved(&self, target: Target<'_>, group: &str) -> Trouble {
+    async fn unserved(&self, target: ObjectTarget<'_>, group: &str) -> ApiRefusal {
         if !group.contains('.') || group.ends_with(".k8s.io") {
-            return Trouble::NoKind(Unserved::Here, no_kind(target));
+            return ApiRefusal::NoKind(Unserved::Here, no_kind(target));
         }
         let served = match discovery::group(&self.client, group).await {
             Ok(served) => served,
             Err(kube::Error::Discovery(DiscoveryError::MissingApiGroup(_))) => {
-                return Trouble::NoKind(Unserved::Anywhere, no_kind(target));
+                return ApiRefusal::NoKind(Unserved::Anywhere, no_kind(target));
             }
             Err(error) => return kinds_unread(&error),
         };
@@ -110,15 +110,15 @@ impl Kinds {
                     there.kind,
                     there.api_version
                 );
-                Trouble::NoKind(Unserved::Here, bounded_line(&message, MAX_REASON))
+                ApiRefusal::NoKind(Unserved::Here, bounded_line(&message, MAX_REASON))
             }
-            None => Trouble::NoKind(Unserved::Anywhere, no_kind(target)),
+            None => ApiRefusal::NoKind(Unserved::Anywhere, no_kind(target)),
         }
     }
 }
 
-fn kinds_unread(error: &kube::Error) -> Trouble {
-    Trouble::Passes(bounded_line(
+fn kinds_unread(error: &kube::Error) -> ApiRefusal {
+    ApiRefusal::Passes(bounded_line(
         &format!("the kinds of the cluster cannot be read just now: {error}"),
         MAX_REASON,
     ))
@@ -131,7 +131,7 @@ pub(super) fn is_path_part(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && name.bytes().all(allowed)
 }
 
-fn no_kind(target: Target<'_>) -> String {
+fn no_kind(target: ObjectTarget<'_>) -> String {
     format!("the cluster has no kind {} in {} yet", target.kind, target.api_version)
 }
 

@@ -24,9 +24,9 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    impersonate::Target,
+    impersonate::ObjectTarget,
     kinds::{Kinds, is_path_part},
-    refusal::{MAX_REASON, Trouble, Unserved, trouble},
+    refusal::{ApiRefusal, MAX_REASON, Unserved, trouble},
 };
 use crate::{
     api::{ApplyAction, names::ANNOTATION_ATTEMPT},
@@ -51,7 +51,7 @@ impl Objects {
 
     /// Reads the object, without `metadata.managedFields`. Returns `None` if the object does not
     /// exist.
-    pub(crate) async fn get(&self, target: Target<'_>) -> Result<Option<Value>, Trouble> {
+    pub(crate) async fn get(&self, target: ObjectTarget<'_>) -> Result<Option<Value>, ApiRefusal> {
         Ok(self.get_whole(target).await?.map(stripped))
     }
 
@@ -59,9 +59,9 @@ impl Objects {
     /// manager show that `action` was applied.
     pub(crate) async fn get_applied(
         &self,
-        target: Target<'_>,
+        target: ObjectTarget<'_>,
         action: &ApplyAction,
-    ) -> Result<Option<(Value, bool)>, Trouble> {
+    ) -> Result<Option<(Value, bool)>, ApiRefusal> {
         let object = self.get_whole(target).await?;
         Ok(object.map(|object| {
             let as_applied = is_applied(&object, &action.manifest, MANAGER);
@@ -69,7 +69,7 @@ impl Objects {
         }))
     }
 
-    async fn get_whole(&self, target: Target<'_>) -> Result<Option<Value>, Trouble> {
+    async fn get_whole(&self, target: ObjectTarget<'_>) -> Result<Option<Value>, ApiRefusal> {
         let (path, _) = self.path(target).await?;
         let request = ApiRequest::new(path).get(target.name, &kube::api::GetParams::default());
         match self.call(target, request).await {
@@ -83,23 +83,23 @@ impl Objects {
     /// server only checks whether the apply would succeed. Returns the UID of the object.
     pub(crate) async fn apply(
         &self,
-        target: Target<'_>,
+        target: ObjectTarget<'_>,
         action: &ApplyAction,
         attempt: &str,
         dry_run: bool,
-    ) -> Result<String, Trouble> {
+    ) -> Result<String, ApiRefusal> {
         let (path, namespace) = self.path(target).await?;
         let mut manifest = action.manifest.clone();
         let metadata = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut);
         let Some(metadata) = metadata else {
-            return Err(Trouble::malformed("the manifest has no metadata"));
+            return Err(ApiRefusal::malformed("the manifest has no metadata"));
         };
         if let Some(namespace) = namespace {
             metadata.insert("namespace".into(), json!(namespace));
         }
         let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
         let Some(annotations) = annotations.as_object_mut() else {
-            return Err(Trouble::malformed("metadata.annotations of the manifest is no object"));
+            return Err(ApiRefusal::malformed("metadata.annotations of the manifest is no object"));
         };
         annotations.insert(ANNOTATION_ATTEMPT.into(), json!(attempt));
         let mut params = PatchParams::apply(MANAGER);
@@ -116,13 +116,13 @@ impl Objects {
     /// succeed. Returns the UID of the object, or `None` if an object of the name exists.
     pub(crate) async fn create(
         &self,
-        target: Target<'_>,
+        target: ObjectTarget<'_>,
         object: &Value,
         dry_run: bool,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<String>, ApiRefusal> {
         let (path, _) = self.path(target).await?;
         let body =
-            serde_json::to_vec(object).map_err(|error| Trouble::malformed(error.to_string()))?;
+            serde_json::to_vec(object).map_err(|error| ApiRefusal::malformed(error.to_string()))?;
         let params = PostParams { dry_run, field_manager: Some(MANAGER.into()) };
         let request = strictly(ApiRequest::new(path).create(&params, body));
         match self.call(target, request).await {
@@ -138,7 +138,11 @@ impl Objects {
 
     /// Merges a patch into the object with the UID that the patch names. Returns false if the
     /// object is gone or another object has its name.
-    pub(crate) async fn merge(&self, target: Target<'_>, changes: &Value) -> Result<bool, Trouble> {
+    pub(crate) async fn merge(
+        &self,
+        target: ObjectTarget<'_>,
+        changes: &Value,
+    ) -> Result<bool, ApiRefusal> {
         let (path, _) = self.path(target).await?;
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
         match self
@@ -154,9 +158,13 @@ impl Objects {
     /// Deletes the object with this UID. An object that is gone counts as deleted, whether its kind
     /// still exists or not. A conflict (409) counts as a temporary refusal: either the conflict
     /// passes, or another object now has the name, which the next read shows.
-    pub(crate) async fn delete(&self, target: Target<'_>, uid: &str) -> Result<(), Trouble> {
+    pub(crate) async fn delete(
+        &self,
+        target: ObjectTarget<'_>,
+        uid: &str,
+    ) -> Result<(), ApiRefusal> {
         let (path, _) = match self.path(target).await {
-            Err(Trouble::NoKind(Unserved::Anywhere, _)) => return Ok(()),
+            Err(ApiRefusal::NoKind(Unserved::Anywhere, _)) => return Ok(()),
             path => path?,
         };
         let preconditions =
@@ -176,7 +184,7 @@ impl Objects {
     /// Sends one call that impersonates the account of `target`.
     async fn call(
         &self,
-        target: Target<'_>,
+        target: ObjectTarget<'_>,
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Value, kube::Error> {
         let mut request = request.map_err(kube::Error::BuildRequest)?;
@@ -187,13 +195,16 @@ impl Objects {
     }
 
     /// Returns the path of the objects of the kind, and the namespace if the kind is namespaced.
-    async fn path<'a>(&self, target: Target<'a>) -> Result<(String, Option<&'a str>), Trouble> {
+    async fn path<'a>(
+        &self,
+        target: ObjectTarget<'a>,
+    ) -> Result<(String, Option<&'a str>), ApiRefusal> {
         let (resource, namespaced) = self.kinds.of(target).await?;
         let namespace = namespaced.then(|| target.namespace.unwrap_or(target.account.namespace));
         if let Some(odd) =
             [Some(target.name), namespace].into_iter().flatten().find(|name| !is_path_part(name))
         {
-            return Err(Trouble::malformed(format!(
+            return Err(ApiRefusal::malformed(format!(
                 "no object can have the name {:?}",
                 bounded_line(odd, MAX_REASON)
             )));
@@ -305,9 +316,9 @@ mod tests {
     }
 
     /// Returns the meaning of this answer to a patch of a Deployment.
-    fn sorted(code: u16, reason: &str, message: &str) -> Trouble {
+    fn sorted(code: u16, reason: &str, message: &str) -> ApiRefusal {
         let account = Account { namespace: "shop", name: "order-saga" };
-        let target = Target {
+        let target = ObjectTarget {
             account,
             api_version: "apps/v1",
             kind: "Deployment",
@@ -321,12 +332,12 @@ mod tests {
 
     #[test]
     fn a_refusal_names_who_may_not_do_what() {
-        let told = |trouble: &Trouble| match trouble {
-            Trouble::Final(_, text) => format!("final: {text}"),
-            Trouble::Passes(text) | Trouble::NoKind(_, text) => format!("passes: {text}"),
-            Trouble::Lost(text) => format!("lost: {text}"),
+        let told = |trouble: &ApiRefusal| match trouble {
+            ApiRefusal::Final(_, text) => format!("final: {text}"),
+            ApiRefusal::Passes(text) | ApiRefusal::NoKind(_, text) => format!("passes: {text}"),
+            ApiRefusal::Lost(text) => format!("lost: {text}"),
         };
-        let begins = |trouble: Trouble, with: &str| {
+        let begins = |trouble: ApiRefusal, with: &str| {
             assert!(told(&trouble).starts_with(with), "{}", told(&trouble));
         };
         let forbidden = sorted(403, "Forbidden", "deployments.apps \"web\" is forbidden");
@@ -361,8 +372,8 @@ mod tests {
             begins(sorted(code, "Timeout", "etcd"), "lost");
         }
         let wrong = |code: u16, reason: &str| match sorted(code, reason, "x") {
-            Trouble::Final(wrong, _) => Some(wrong),
-            Trouble::Passes(_) | Trouble::NoKind(_, _) | Trouble::Lost(_) => None,
+            ApiRefusal::Final(wrong, _) => Some(wrong),
+            ApiRefusal::Passes(_) | ApiRefusal::NoKind(_, _) | ApiRefusal::Lost(_) => None,
         };
         for (code, means) in [
             (400, Refused::Malformed),

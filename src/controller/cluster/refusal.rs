@@ -1,6 +1,6 @@
 //! The meaning of a failed call to the API server.
 
-use super::impersonate::Target;
+use super::impersonate::ObjectTarget;
 use crate::text::bounded_line;
 
 /// The most characters that a message quotes from the API server. The bound leaves room for the
@@ -9,7 +9,7 @@ pub(crate) const MAX_REASON: usize = 500;
 
 /// The reason why a call did not take effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum ApiRefusal {
     /// The call was refused. A person has to correct something.
     Final(Refused, String),
     /// The call was refused for a temporary reason, before anything was done.
@@ -45,7 +45,7 @@ pub(crate) enum Refused {
     Otherwise,
 }
 
-impl Trouble {
+impl ApiRefusal {
     /// Returns the refusal of an object that cannot exist.
     pub(crate) fn malformed(message: impl Into<String>) -> Self {
         Self::Final(Refused::Malformed, message.into())
@@ -97,9 +97,9 @@ pub(crate) fn classify(error: &kube::Error) -> ErrorClass {
 }
 
 /// Returns the meaning of an error of the client for the object of a step.
-pub(crate) fn trouble(target: Target<'_>, verb: &str, error: &kube::Error) -> Trouble {
+pub(crate) fn trouble(target: ObjectTarget<'_>, verb: &str, error: &kube::Error) -> ApiRefusal {
     let kube::Error::Api(status) = error else {
-        return Trouble::Lost("the API server did not answer".into());
+        return ApiRefusal::Lost("the API server did not answer".into());
     };
     let said = bounded_line(&status.message, MAX_REASON);
     let account = target.account;
@@ -117,14 +117,14 @@ pub(crate) fn trouble(target: Target<'_>, verb: &str, error: &kube::Error) -> Tr
         }
     };
     match classify(error) {
-        ErrorClass::Conflict if verb == "patch" => Trouble::Final(
+        ErrorClass::Conflict if verb == "patch" => ApiRefusal::Final(
             Refused::Otherwise,
             format!("fields belong to another manager: {said}; set force to take them over"),
         ),
-        ErrorClass::Exists | ErrorClass::Conflict | ErrorClass::Passing => Trouble::Passes(said),
-        ErrorClass::Permanent(kind) => Trouble::Final(kind, permanent(kind)),
+        ErrorClass::Exists | ErrorClass::Conflict | ErrorClass::Passing => ApiRefusal::Passes(said),
+        ErrorClass::Permanent(kind) => ApiRefusal::Final(kind, permanent(kind)),
         ErrorClass::Lost => {
-            Trouble::Lost(format!("the API server answered {}: {said}", status.code))
+            ApiRefusal::Lost(format!("the API server answered {}: {said}", status.code))
         }
     }
 }

@@ -186,7 +186,7 @@ impl SecretReader {
         account: Account<'_>,
         wanted: &SecretKey,
     ) -> Result<SecretValue, SecretError> {
-        let object = Object { kind: Kind::Secret, account, name: &wanted.name };
+        let object = SecretObject { kind: Kind::Secret, account, name: &wanted.name };
         self.key::<ByteString>(object, &wanted.key).await.map(|value| SecretValue(value.0))
     }
 
@@ -200,13 +200,13 @@ impl SecretReader {
         account: Account<'_>,
         wanted: &ConfigMapKey,
     ) -> Result<SecretValue, SecretError> {
-        let object = Object { kind: Kind::ConfigMap, account, name: &wanted.name };
+        let object = SecretObject { kind: Kind::ConfigMap, account, name: &wanted.name };
         self.key::<String>(object, &wanted.key).await.map(|value| SecretValue(value.into_bytes()))
     }
 
     async fn key<T: DeserializeOwned>(
         &self,
-        object: Object<'_>,
+        object: SecretObject<'_>,
         key: &str,
     ) -> Result<T, SecretError> {
         let answer = self.client.request_text(object.request()?).await;
@@ -228,13 +228,13 @@ impl SecretReader {
 
 /// The object to read, and the account that reads it.
 #[derive(Clone, Copy)]
-struct Object<'a> {
+struct SecretObject<'a> {
     kind: Kind,
     account: Account<'a>,
     name: &'a str,
 }
 
-impl Object<'_> {
+impl SecretObject<'_> {
     /// Returns the `GET` of the object as the account.
     fn request(&self) -> Result<Request<Vec<u8>>, SecretError> {
         let Self { kind, account, name } = self;

@@ -28,11 +28,11 @@ use crate::{controller::queue::Queue, service::metrics::Metrics};
 /// How long the operator waits for a barred watch before it gives up waiting.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The kinds whose watches every saga needs in order to be reconciled.
-const NEEDED: [Watched; 2] = [Watched::Saga, Watched::Pod];
+const NEEDED: [WatchedKind; 2] = [WatchedKind::Saga, WatchedKind::Pod];
 
 /// A kind of object that the operator watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Watched {
+pub enum WatchedKind {
     /// The sagas.
     Saga,
     /// The Pods of attempts.
@@ -41,7 +41,7 @@ pub enum Watched {
     Job,
 }
 
-impl Watched {
+impl WatchedKind {
     /// Returns the word that `kind` of a manifest has: `Saga`, `Pod` or `Job`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -56,12 +56,12 @@ impl Watched {
 /// The instants since which watches are barred, by namespace and kind. Watches of the whole cluster
 /// are never in the table.
 #[derive(Debug, Default)]
-pub struct Barred(Mutex<BTreeMap<String, BTreeMap<Watched, Instant>>>);
+pub struct WatchHealth(Mutex<BTreeMap<String, BTreeMap<WatchedKind, Instant>>>);
 
-impl Barred {
+impl WatchHealth {
     /// Records that a watch failed. `code` is the HTTP status, if the API server answered. Returns
     /// whether the watch is now barred and was not barred before.
-    pub fn failed(&self, namespace: &str, kind: Watched, code: Option<u16>) -> bool {
+    pub fn failed(&self, namespace: &str, kind: WatchedKind, code: Option<u16>) -> bool {
         if !matches!(code, Some(403 | 404)) {
             return false;
         }
@@ -75,7 +75,7 @@ impl Barred {
     }
 
     /// Records that a watch delivered something: the watch is no longer barred.
-    pub fn works(&self, namespace: &str, kind: Watched) {
+    pub fn works(&self, namespace: &str, kind: WatchedKind) {
         let mut barred = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kinds) = barred.get_mut(namespace) {
             kinds.remove(&kind);
@@ -84,7 +84,7 @@ impl Barred {
 
     /// Returns whether this watch is barred.
     #[must_use]
-    pub fn is(&self, namespace: &str, kind: Watched) -> bool {
+    pub fn is(&self, namespace: &str, kind: WatchedKind) -> bool {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -112,20 +112,20 @@ impl Barred {
 }
 
 /// The health of one watch.
-pub(crate) struct Health {
-    barred: Arc<Barred>,
+pub(crate) struct WatchReporter {
+    barred: Arc<WatchHealth>,
     queue: Queue,
     metrics: Arc<Metrics>,
-    kind: Watched,
+    kind: WatchedKind,
     namespace: Option<String>,
 }
 
-impl Health {
+impl WatchReporter {
     /// Creates the health of a watch of `api`.
     pub(crate) fn of<K>(
         api: &Api<K>,
-        kind: Watched,
-        barred: &Arc<Barred>,
+        kind: WatchedKind,
+        barred: &Arc<WatchHealth>,
         queue: &Queue,
         metrics: &Arc<Metrics>,
     ) -> Self
@@ -217,7 +217,7 @@ mod tests {
             "default",
         );
         let (context, _announced) = fixture::context(client, None);
-        context.cluster.barred.failed("shop", Watched::Saga, Some(403));
+        context.cluster.watch_health.failed("shop", WatchedKind::Saga, Some(403));
         let metadata =
             json!({"name": "order", "namespace": "shop", "uid": "1", "resourceVersion": "7"});
         let steps = json!([{"name": "ship", "pod": {"image": "ship"}}]);
@@ -252,7 +252,7 @@ mod tests {
             others.iter().chain([&rests]).all(|saga| unwatched(saga, &context.cluster).is_none()),
             "the watches tell"
         );
-        context.cluster.barred.failed("shop", Watched::Pod, Some(403));
+        context.cluster.watch_health.failed("shop", WatchedKind::Pod, Some(403));
         assert!(
             unwatched(&rests, &context.cluster).is_none()
                 && others.iter().all(|saga| unwatched(saga, &context.cluster).is_some())
@@ -261,35 +261,39 @@ mod tests {
 
     #[test]
     fn a_watch_is_barred_by_what_says_no_until_it_brings_something() {
-        let barred = Barred::default();
+        let barred = WatchHealth::default();
         for passing in [None, Some(410), Some(429), Some(500)] {
             assert!(
-                !barred.failed("shop", Watched::Pod, passing) && !barred.is("shop", Watched::Pod)
+                !barred.failed("shop", WatchedKind::Pod, passing)
+                    && !barred.is("shop", WatchedKind::Pod)
             );
         }
         assert!(
-            barred.failed("shop", Watched::Pod, Some(403))
-                && !barred.failed("shop", Watched::Pod, Some(404)),
+            barred.failed("shop", WatchedKind::Pod, Some(403))
+                && !barred.failed("shop", WatchedKind::Pod, Some(404)),
             "it is news once"
         );
         assert!(
-            barred.is("shop", Watched::Pod)
-                && !barred.is("shop", Watched::Saga)
-                && !barred.is("billing", Watched::Pod)
+            barred.is("shop", WatchedKind::Pod)
+                && !barred.is("shop", WatchedKind::Saga)
+                && !barred.is("billing", WatchedKind::Pod)
         );
-        barred.works("shop", Watched::Pod);
-        assert!(!barred.is("shop", Watched::Pod) && barred.failed("shop", Watched::Pod, Some(403)));
+        barred.works("shop", WatchedKind::Pod);
+        assert!(
+            !barred.is("shop", WatchedKind::Pod)
+                && barred.failed("shop", WatchedKind::Pod, Some(403))
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_namespace_is_waited_for_half_a_minute() {
-        let barred = Barred::default();
-        barred.failed("shop", Watched::Saga, Some(403));
+        let barred = WatchHealth::default();
+        barred.failed("shop", WatchedKind::Saga, Some(403));
         assert!(!barred.is_given_up("shop"));
         tokio::time::advance(PATIENCE).await;
         assert!(barred.is_given_up("shop") && !barred.is_given_up("billing"));
-        barred.works("shop", Watched::Saga);
-        barred.failed("shop", Watched::Job, Some(403));
+        barred.works("shop", WatchedKind::Saga);
+        barred.failed("shop", WatchedKind::Job, Some(403));
         tokio::time::advance(PATIENCE).await;
         assert!(
             !barred.is_given_up("shop") && !barred.blinds("shop"),

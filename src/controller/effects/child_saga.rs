@@ -1,4 +1,4 @@
-//! Creates child sagas and sends demands to them.
+//! Creates child sagas and sends commands to them.
 
 use kube::Resource;
 use serde_json::{Value, json};
@@ -15,40 +15,40 @@ use crate::{
         stored::{name, namespace},
     },
     controller::{
-        cluster::{error::Error, impersonate::target, refusal::Trouble, sagas::live},
-        memory::remembered::never_begun,
+        cluster::{error::Error, impersonate::target, refusal::ApiRefusal, sagas::live},
+        memory::remembered::not_started,
     },
     engine::succession::Hindrance,
     model::{
-        command::Demand,
-        observation::Unheard,
+        command::ChildCommand,
+        observation::Undelivered,
         saga::{Identity, ValidSaga},
     },
     objects::child_saga::child_saga,
 };
 
-/// Returns the patch that sends a demand to the child with this UID. `saga` and `step` are the
+/// Returns the patch that sends a command to the child with this UID. `saga` and `step` are the
 /// parent and its step, for the reason in the request.
-pub(crate) fn patch_of(demand: &Demand, uid: &str, saga: &str, step: &str) -> Value {
+pub(crate) fn patch_of(command: &ChildCommand, uid: &str, saga: &str, step: &str) -> Value {
     let reason = |what: &str| format!("{what} saga {saga}, step {step}");
     let annotation = |action: RequestAction, value: String| {
         json!({
             "metadata": {"uid": uid, "annotations": {action.annotation(): value}},
         })
     };
-    match demand {
-        Demand::Follow { suspend, deletion_policy } => {
+    match command {
+        ChildCommand::Follow { suspend, deletion_policy } => {
             json!({
                 "metadata": {"uid": uid},
                 "spec": {"suspend": suspend, "deletionPolicy": deletion_policy},
             })
         }
-        Demand::Compensate { token } => {
+        ChildCommand::Compensate { token } => {
             annotation(RequestAction::Compensate, format!("@{token}: {}", reason("undone for")))
         }
         // The value has no token, so the child handles the annotation once each time it is set. The
         // annotation is not set again before the child has answered it.
-        Demand::Cancel => annotation(RequestAction::Cancel, reason("cancelled for")),
+        ChildCommand::Cancel => annotation(RequestAction::Cancel, reason("cancelled for")),
     }
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn create_child(
         Err(hindrance) => {
             match hindrance {
                 Hindrance::NotEnded(message) => attempts.refused(&key, message),
-                Hindrance::Person(message) => attempts.ended(&key, never_begun(message, true)),
+                Hindrance::Person(message) => attempts.ended(&key, not_started(message, true)),
             }
             return Next::AtOnce;
         }
@@ -103,16 +103,16 @@ pub(crate) async fn create_child(
     Next::AtOnce
 }
 
-/// Returns whether a live read shows that a demand must still be sent. It must if `attempt` is
-/// active. A demand to follow with the policy `Abandon` must also be sent if the saga is being
-/// deleted under the same deletion policy as when the demand was decided.
+/// Returns whether a live read shows that a command must still be sent. It must if `attempt` is
+/// active. A command to follow with the policy `Abandon` must also be sent if the saga is being
+/// deleted under the same deletion policy as when the command was decided.
 ///
 /// # Errors
 /// If the read failed.
-pub(crate) async fn is_still_told(
+pub(crate) async fn must_be_sent(
     performance: &Performance<'_>,
     attempt: &AttemptId,
-    demand: &Demand,
+    command: &ChildCommand,
 ) -> Result<bool, Error> {
     let Some(live) = live(performance.cluster, performance.stored).await? else { return Ok(false) };
     let active = live
@@ -123,11 +123,14 @@ pub(crate) async fn is_still_told(
         && live.deletion_policy == performance.stored.deletion_policy;
     Ok(active
         || (goes
-            && matches!(demand, Demand::Follow { deletion_policy: DeletionPolicy::Abandon, .. })))
+            && matches!(
+                command,
+                ChildCommand::Follow { deletion_policy: DeletionPolicy::Abandon, .. }
+            )))
 }
 
-/// Sends a demand to a child saga, if `is_still_told` says that it must still be sent. `attempt`:
-/// the attempt for which the demand is sent. `child`: the attempt that created the child.
+/// Sends a command to a child saga, if `must_be_sent` says that it must still be sent. `attempt`:
+/// the attempt for which the command is sent. `child`: the attempt that created the child.
 ///
 /// # Errors
 /// If the live read failed.
@@ -135,12 +138,12 @@ pub(crate) async fn ask(
     performance: &Performance<'_>,
     attempt: AttemptId,
     child: &AttemptId,
-    demand: &Demand,
+    command: &ChildCommand,
 ) -> Result<Next, Error> {
     let Some(saga) = performance.saga.filter(|saga| !saga.uid.is_empty()) else {
         return Ok(Next::Later);
     };
-    if !is_still_told(performance, &attempt, demand).await? {
+    if !must_be_sent(performance, &attempt, command).await? {
         return Ok(Next::Later);
     }
     let key = (saga.uid.clone(), attempt);
@@ -149,36 +152,41 @@ pub(crate) async fn ask(
         .attempts
         .look(&key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()));
     let Some(uid) = uid else { return Ok(Next::AtOnce) };
-    let undoes = matches!(demand, Demand::Compensate { .. }) && key.1 != *child;
-    let patch = patch_of(demand, &uid, name(performance.stored), &key.1.step);
+    let undoes = matches!(command, ChildCommand::Compensate { .. }) && key.1 != *child;
+    let patch = patch_of(command, &uid, name(performance.stored), &key.1.step);
     let (child, api_version) = (child_name(&saga.name, &saga.uid, child), Saga::api_version(&()));
     tracing::info!(
         saga = saga.name,
         namespace = namespace(performance.stored),
         child,
-        ?demand,
+        demand = ?command,
         "tells its child saga"
     );
     let (why, refused) =
         match performance.cluster.objects.merge(target(saga, &child, &api_version), &patch).await {
             // If the child is gone, or another saga has its name, the next reconcile finds out.
             Ok(_) => {
-                performance.memory.attempts.look(&key, |known| known.told(demand, None));
+                performance.memory.attempts.look(&key, |known| known.note_command(command, None));
                 return Ok(Next::Later);
             }
             // A right is missing. A user has to grant it and then retry the step.
-            Err(Trouble::Final(_, message)) if undoes => {
-                performance.memory.attempts.ended(&key, never_begun(message, true));
+            Err(ApiRefusal::Final(_, message)) if undoes => {
+                performance.memory.attempts.ended(&key, not_started(message, true));
                 return Ok(Next::AtOnce);
             }
-            Err(Trouble::Final(_, message)) => (message, true),
+            Err(ApiRefusal::Final(_, message)) => (message, true),
             Err(
-                Trouble::Passes(message) | Trouble::NoKind(_, message) | Trouble::Lost(message),
+                ApiRefusal::Passes(message)
+                | ApiRefusal::NoKind(_, message)
+                | ApiRefusal::Lost(message),
             ) => (message, false),
         };
     tracing::warn!(message = why, "a child saga could not be told anything: it is told again");
-    // The step's message reports the failure once. The demand is sent again later.
-    let unheard = Unheard { demand: demand.clone(), why, refused };
-    let news = performance.memory.attempts.look(&key, |known| known.told(demand, Some(unheard)));
+    // The step's message reports the failure once. The command is sent again later.
+    let undelivered = Undelivered { command: command.clone(), why, refused };
+    let news = performance
+        .memory
+        .attempts
+        .look(&key, |known| known.note_command(command, Some(undelivered)));
     Ok(if news { Next::AtOnce } else { Next::Later })
 }

@@ -20,9 +20,9 @@ use crate::{
             error::{self, Error},
             sagas::live_intent,
         },
-        memory::{attempt::AttemptKey, remembered::never_begun},
+        memory::{attempt::AttemptKey, remembered::not_started},
         observe::leftovers,
-        workload::Child,
+        workload::Workload,
     },
     coordination::breaker::CallEnd,
     model::{observation::ChildState, saga::Work},
@@ -66,7 +66,7 @@ pub(crate) async fn stop(
 
 /// Ends an attempt by the deletion of its child. `how`: the way in which the child's dependents are
 /// deleted.
-async fn stop_child<K: Child>(
+async fn stop_child<K: Workload>(
     performance: &Performance<'_>,
     key: &AttemptKey,
     how: &DeleteParams,
@@ -74,7 +74,7 @@ async fn stop_child<K: Child>(
     let child = K::name_of(name(performance.stored), &key.0, &key.1);
     let cached = K::cached(performance.cluster, namespace(performance.stored), &child);
     if cached.is_some_and(|found| {
-        found.meta().deletion_timestamp.is_some() && !found.runs_on(&performance.memory.families)
+        found.meta().deletion_timestamp.is_some() && !found.runs_on(&performance.memory.job_pods)
     }) {
         return Ok(Next::Later);
     }
@@ -97,7 +97,7 @@ async fn stop_child<K: Child>(
         return stop_rest::<K>(performance, key, known).await;
     };
     let detail =
-        match found.state(performance.cluster, &performance.memory.families, Duration::ZERO).await?
+        match found.state(performance.cluster, &performance.memory.job_pods, Duration::ZERO).await?
         {
             ChildState::Active { detail, .. } => detail,
             ChildState::Ended(_)
@@ -115,7 +115,7 @@ async fn stop_child<K: Child>(
     performance.memory.attempts.overdue(key, detail);
     let deleted = delete_child(&api, &found, version, how).await?;
     if idle && deleted {
-        performance.memory.attempts.ended(key, never_begun("was bound to no node".into(), false));
+        performance.memory.attempts.ended(key, not_started("was bound to no node".into(), false));
         return Ok(Next::AtOnce);
     }
     Ok(Next::Later)
@@ -123,7 +123,7 @@ async fn stop_child<K: Child>(
 
 /// Deletes the remaining pods of a child that is gone, or whose deletion does not delete its pods.
 /// `child`: the UID of the child, if it was ever seen.
-async fn stop_rest<K: Child>(
+async fn stop_rest<K: Workload>(
     performance: &Performance<'_>,
     key: &AttemptKey,
     child: Option<String>,
@@ -131,14 +131,14 @@ async fn stop_rest<K: Child>(
     let Some(child) = child else { return Ok(Next::Later) };
     for pod in K::rest(
         performance.cluster,
-        &performance.memory.families,
+        &performance.memory.job_pods,
         namespace(performance.stored),
         &child,
     )
     .await?
     {
         let ChildState::Active { detail, .. } =
-            pod.state(performance.cluster, &performance.memory.families, Duration::ZERO).await?
+            pod.state(performance.cluster, &performance.memory.job_pods, Duration::ZERO).await?
         else {
             continue;
         };
@@ -158,7 +158,7 @@ async fn stop_rest<K: Child>(
 
 /// Deletes the succeeded Pods and Jobs of an ended saga, if a live read shows that the saga has
 /// ended.
-pub(crate) async fn sweep(performance: &Performance<'_>) -> Result<Next, Error> {
+pub(crate) async fn delete_leftovers(performance: &Performance<'_>) -> Result<Next, Error> {
     let live = performance
         .cluster
         .sagas(namespace(performance.stored))
@@ -173,12 +173,12 @@ pub(crate) async fn sweep(performance: &Performance<'_>) -> Result<Next, Error> 
     if !ended {
         return Ok(Next::Later);
     }
-    sweep_all::<Pod>(performance).await?;
-    sweep_all::<Job>(performance).await?;
+    delete_leftovers_of::<Pod>(performance).await?;
+    delete_leftovers_of::<Job>(performance).await?;
     Ok(Next::Later)
 }
 
-async fn sweep_all<K: Child>(performance: &Performance<'_>) -> Result<(), Error> {
+async fn delete_leftovers_of<K: Workload>(performance: &Performance<'_>) -> Result<(), Error> {
     let api = K::api(performance.cluster, namespace(performance.stored));
     for found in leftovers::leftovers::<K>(performance.cluster, performance.stored) {
         delete_child(&api, found.as_ref(), None, &DeleteParams::background()).await?;
@@ -212,7 +212,7 @@ pub(crate) async fn delete_saga(
 
 /// Deletes a child with its UID as precondition, and with the version too, if one is given. Returns
 /// whether this call deleted the child.
-async fn delete_child<K: Child>(
+async fn delete_child<K: Workload>(
     api: &kube::Api<K>,
     child: &K,
     version: Option<String>,

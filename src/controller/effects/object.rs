@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     controller::{
-        cluster::impersonate::Target,
+        cluster::impersonate::ObjectTarget,
         memory::attempt::AttemptKey,
         observe::object::{account, mark},
     },
@@ -30,11 +30,11 @@ pub(crate) async fn begin(
     attempts.look(key, |_| ());
     let done = match (work, uid) {
         (Work::Apply(action), _) => {
-            let target = Target::applied(account(saga), action);
+            let target = ObjectTarget::applied(account(saga), action);
             objects.apply(target, action, &mark(saga, key), false).await
         }
         (Work::Delete(object), Some(uid)) => {
-            let target = Target::of(account(saga), object);
+            let target = ObjectTarget::of(account(saga), object);
             objects.delete(target, uid).await.map(|()| uid.to_owned())
         }
         (

@@ -19,7 +19,7 @@ use super::{
     performance::{Next, Performance},
     publish::publish,
     refused::{Noted, note},
-    request::{self, Flight},
+    request::{self, RequestContext},
     rival, succession,
 };
 use crate::{
@@ -28,14 +28,14 @@ use crate::{
     controller::{
         cluster::{
             error::Error,
-            refusal::{ErrorClass, Trouble, classify},
+            refusal::{ApiRefusal, ErrorClass, classify},
             sagas::may_still_begin,
         },
-        memory::{attempt::AttemptKey, remembered::never_begun},
+        memory::{attempt::AttemptKey, remembered::not_started},
         record::{self, Record, Recorder},
-        workload::Child,
+        workload::Workload,
     },
-    coordination::fence::{Age, leaves_unread},
+    coordination::fence::{Age, is_fresh},
     engine::succession::Hindrance,
     model::{
         plan::{Effect, StatusWrite},
@@ -52,7 +52,7 @@ use crate::{
 const MAX_REASON: usize = 300;
 
 /// What is needed to begin an attempt.
-struct Beginning {
+struct BeginInput {
     place: usize,
     work: Option<Box<Work>>,
     /// The instant of the intent.
@@ -107,14 +107,14 @@ async fn one(
 ) -> Result<Next, Error> {
     match effect {
         Effect::Begin { identity, place, work, intended, time_limit, uid } => {
-            let beginning = Beginning { place, work, intended, time_limit, uid, written };
+            let beginning = BeginInput { place, work, intended, time_limit, uid, written };
             begin(performance, identity, beginning).await
         }
-        Effect::Ask { attempt, child, demand } => {
-            child_saga::ask(performance, attempt, &child, &demand).await
+        Effect::Ask { attempt, child, command } => {
+            child_saga::ask(performance, attempt, &child, &command).await
         }
         Effect::Stop(attempt) => end::stop(performance, attempt, cancelled).await,
-        Effect::Sweep => end::sweep(performance).await,
+        Effect::Sweep => end::delete_leftovers(performance).await,
         Effect::Delete => end::delete_saga(performance, version).await,
         Effect::Publish(notice) => publish(performance, &notice).await,
         Effect::TakeAway { annotations, handled } => {
@@ -144,9 +144,9 @@ fn recorder<'a>(performance: &Performance<'a>) -> Recorder<'a> {
 async fn begin(
     performance: &Performance<'_>,
     identity: Identity,
-    beginning: Beginning,
+    beginning: BeginInput,
 ) -> Result<Next, Error> {
-    let Beginning { place, work, intended, time_limit, uid, written } = beginning;
+    let BeginInput { place, work, intended, time_limit, uid, written } = beginning;
     let stored = performance.stored;
     let operation = performance
         .saga
@@ -160,9 +160,9 @@ async fn begin(
     // them.
     let keys = look_around(performance, saga, &identity, work).await;
     let asked = Instant::now();
-    let fresh = written.filter(|at| leaves_unread(Some(at.elapsed())));
+    let fresh = written.filter(|at| is_fresh(Some(at.elapsed())));
     if fresh.is_none()
-        && !leaves_unread(None)
+        && !is_fresh(None)
         && !may_still_begin(performance.cluster, stored, &identity.attempt, uid.as_deref()).await?
     {
         return Ok(Next::Later);
@@ -182,8 +182,9 @@ async fn begin(
         Work::Http(action) => {
             let (account, executor) = (saga.service_account.as_str(), performance.executor);
             let fresh_since = fresh.unwrap_or(asked);
-            let flight = Flight { stored, account, action, time_limit, fresh_since, executor };
-            Ok(send(performance, &flight, identity))
+            let request_context =
+                RequestContext { stored, account, action, time_limit, fresh_since, executor };
+            Ok(send(performance, &request_context, identity))
         }
         Work::Pod(action) => {
             let pod = pod::build::pod(saga, &identity, action, operation.timeout);
@@ -200,7 +201,7 @@ async fn begin(
         Work::Saga(action) => {
             Ok(child_saga::create_child(performance, saga, identity, action, keys).await)
         }
-        // The next reconcile reads the child and sends the demand.
+        // The next reconcile reads the child and sends the command.
         Work::UndoSaga => Ok(Next::AtOnce),
         // An approval and a wait are states of the saga. Nothing is sent for them.
         Work::Approval(_) | Work::Wait(_) => Ok(Next::Later),
@@ -234,7 +235,11 @@ async fn look_around(
 
 /// Starts the HTTP request of an attempt in the slot that was taken for it. Starts nothing if the
 /// executor of the intent may not send any more.
-fn send(performance: &Performance<'_>, flight: &Flight<'_>, identity: Identity) -> Next {
+fn send(
+    performance: &Performance<'_>,
+    request_context: &RequestContext<'_>,
+    identity: Identity,
+) -> Next {
     // The Lease lapsed after the plan was made. The next reconcile settles the HTTP request, which
     // was not sent under that id.
     if !performance.outbound.own.may_send(performance.executor) {
@@ -242,7 +247,7 @@ fn send(performance: &Performance<'_>, flight: &Flight<'_>, identity: Identity) 
     }
     let slot =
         performance.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&identity.attempt);
-    request::begin(performance, flight, identity, slot);
+    request::begin(performance, request_context, identity, slot);
     Next::Later
 }
 
@@ -260,7 +265,7 @@ fn may_leave(performance: &Performance<'_>, identity: &Identity, intended: Times
 }
 
 /// Creates a Pod or a Job. If it could not be built, the attempt fails permanently.
-pub(crate) async fn create<K: Child>(
+pub(crate) async fn create<K: Workload>(
     performance: &Performance<'_>,
     built: Result<K, String>,
     identity: Identity,
@@ -271,7 +276,7 @@ pub(crate) async fn create<K: Child>(
     let child = match built {
         Ok(child) => child,
         Err(message) => {
-            attempts.ended(key, never_begun(message, true));
+            attempts.ended(key, not_started(message, true));
             return Ok(Next::AtOnce);
         }
     };
@@ -281,7 +286,7 @@ pub(crate) async fn create<K: Child>(
     attempts.look(key, |_| ());
     let source = match api.create(&PostParams::default(), &child).await {
         Ok(created) => {
-            created.born(&performance.memory.families);
+            created.born(&performance.memory.job_pods);
             attempts.child_seen(key, created.meta().uid.as_deref().unwrap_or_default());
             return Ok(Next::Later);
         }
@@ -309,7 +314,7 @@ pub(crate) async fn create<K: Child>(
 
 /// Returns the meaning of a failed creation of a child of this kind. A temporary refusal uses up no
 /// attempt. A refusal that a person has to correct is permanent.
-fn refusal(error: &kube::Error, kind: &str) -> Trouble {
+fn refusal(error: &kube::Error, kind: &str) -> ApiRefusal {
     let said = if let kube::Error::Api(status) = error {
         bounded_line(&status.message, MAX_REASON)
     } else {
@@ -317,9 +322,11 @@ fn refusal(error: &kube::Error, kind: &str) -> Trouble {
     };
     let message = format!("the API server refused its {kind}: {said}");
     match classify(error) {
-        ErrorClass::Exists | ErrorClass::Conflict | ErrorClass::Passing => Trouble::Passes(message),
-        ErrorClass::Permanent(refused) => Trouble::Final(refused, message),
-        ErrorClass::Lost => Trouble::Lost(message),
+        ErrorClass::Exists | ErrorClass::Conflict | ErrorClass::Passing => {
+            ApiRefusal::Passes(message)
+        }
+        ErrorClass::Permanent(refused) => ApiRefusal::Final(refused, message),
+        ErrorClass::Lost => ApiRefusal::Lost(message),
     }
 }
 

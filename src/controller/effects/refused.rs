@@ -2,8 +2,8 @@
 
 use crate::{
     controller::{
-        cluster::refusal::Trouble,
-        memory::{attempt::AttemptKey, attempts::Attempts, remembered::never_begun},
+        cluster::refusal::ApiRefusal,
+        memory::{attempt::AttemptKey, attempts::Attempts, remembered::not_started},
     },
     model::observation::End,
 };
@@ -18,23 +18,23 @@ pub(super) enum Noted {
 
 /// Notes why the write of an attempt did not take effect. If the answer to an earlier write was
 /// lost, that write may have taken effect, so that a refusal leaves the outcome unknown.
-pub(super) fn note(attempts: &Attempts, key: &AttemptKey, refused: Trouble) -> Noted {
+pub(super) fn note(attempts: &Attempts, key: &AttemptKey, refused: ApiRefusal) -> Noted {
     match refused {
-        Trouble::Final(_, message) => {
+        ApiRefusal::Final(_, message) => {
             let unanswered = attempts.look(key, |known| known.unanswered);
             let end = if unanswered {
                 End::Unknown { message, retry_after: None }
             } else {
-                never_begun(message, true)
+                not_started(message, true)
             };
             attempts.ended(key, end);
             Noted::InMemory
         }
-        Trouble::Passes(message) | Trouble::NoKind(_, message) => {
+        ApiRefusal::Passes(message) | ApiRefusal::NoKind(_, message) => {
             attempts.refused(key, message);
             Noted::InMemory
         }
-        Trouble::Lost(message) => {
+        ApiRefusal::Lost(message) => {
             attempts.unanswered(key);
             Noted::Lost(message)
         }

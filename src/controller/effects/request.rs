@@ -34,13 +34,13 @@ use crate::{
         },
         limits::slots::Slot,
         memory::{
-            attempt::{AttemptKey, Departure, never_sent},
+            attempt::{AttemptKey, InFlight, never_sent},
             memories::Memory,
         },
         outbound::Outbound,
         queue::{Queue, SagaRef},
     },
-    coordination::{breaker::CallEnd, fence::leaves_unread},
+    coordination::{breaker::CallEnd, fence::is_fresh},
     model::{
         observation::{End, Failure, Reached},
         saga::Identity,
@@ -51,7 +51,7 @@ use crate::{
 };
 
 /// What an HTTP request needs from its saga.
-pub(crate) struct Flight<'a> {
+pub(crate) struct RequestContext<'a> {
     pub(crate) stored: &'a StoredSaga,
     pub(crate) account: &'a str,
     pub(crate) action: &'a HttpAction,
@@ -67,12 +67,12 @@ pub(crate) struct Flight<'a> {
 /// request has ended.
 pub(crate) fn begin(
     performance: &Performance<'_>,
-    flight: &Flight<'_>,
+    request_context: &RequestContext<'_>,
     identity: Identity,
     slot: Option<Slot>,
 ) {
-    let request = http::request::request(flight.action, &identity);
-    let journey = Journey {
+    let request = http::request::request(request_context.action, &identity);
+    let task = SendTask {
         cluster: Arc::clone(performance.cluster),
         memory: Arc::clone(performance.memory),
         outbound: Arc::clone(performance.outbound),
@@ -82,13 +82,13 @@ pub(crate) fn begin(
         stored: StoredSaga {
             spec: Err(String::new()),
             status: Err(String::new()),
-            ..flight.stored.clone()
+            ..request_context.stored.clone()
         },
-        account: flight.account.to_owned(),
+        account: request_context.account.to_owned(),
         request,
-        time_limit: flight.time_limit,
-        fresh_since: flight.fresh_since,
-        executor: flight.executor.to_owned(),
+        time_limit: request_context.time_limit,
+        fresh_since: request_context.fresh_since,
+        executor: request_context.executor.to_owned(),
         sent: Sent::default(),
         slot,
         key: (identity.uid.clone(), identity.attempt.clone()),
@@ -101,15 +101,15 @@ pub(crate) fn begin(
         step = identity.attempt.step,
         attempt = identity.attempt.number
     );
-    let key = journey.key.clone();
-    let call = journey.slot.as_ref().and_then(Slot::call).cloned();
-    let departure = Departure {
+    let key = task.key.clone();
+    let call = task.slot.as_ref().and_then(Slot::call).cloned();
+    let in_flight = InFlight {
         saga: SagaRef::new(&identity.namespace, &identity.saga),
-        sent: journey.sent.clone(),
+        sent: task.sent.clone(),
         call,
     };
-    performance.memory.attempts.take_off(&key, departure, || {
-        tokio::spawn(journey.fly(identity).instrument(span)).abort_handle()
+    performance.memory.attempts.start(&key, in_flight, || {
+        tokio::spawn(task.run(identity).instrument(span)).abort_handle()
     });
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn begin(
 const LOGGED: usize = 400;
 
 /// Returns the outcome and the message of an end, for the log.
-fn told(end: &End) -> (&'static str, String) {
+fn log_fields(end: &End) -> (&'static str, String) {
     let (outcome, message) = match end {
         End::Succeeded(_) | End::Answered(_) => (Outcome::Succeeded.as_str(), ""),
         End::Failed(failure) => (Outcome::Failed.as_str(), failure.message.as_str()),
@@ -129,7 +129,7 @@ fn told(end: &End) -> (&'static str, String) {
 }
 
 /// An HTTP request under way.
-struct Journey {
+struct SendTask {
     cluster: Arc<Cluster>,
     memory: Arc<Memory>,
     outbound: Arc<Outbound>,
@@ -146,8 +146,8 @@ struct Journey {
     key: AttemptKey,
 }
 
-impl Journey {
-    async fn fly(mut self, identity: Identity) {
+impl SendTask {
+    async fn run(mut self, identity: Identity) {
         let in_flight = self.metrics.http_call();
         let slot = self.slot.take();
         let called = AssertUnwindSafe(self.call(&identity)).catch_unwind().await;
@@ -158,17 +158,17 @@ impl Journey {
         });
         match outcome {
             // The attempt is not active any more, so there is nothing to note.
-            None => self.memory.attempts.landed(&self.key),
+            None => self.memory.attempts.finish(&self.key),
             Some(CallOutcome::Refused { message, retry_in: _ }) => {
                 self.memory.attempts.refused(&self.key, message);
-                self.memory.attempts.landed(&self.key);
+                self.memory.attempts.finish(&self.key);
             }
             Some(CallOutcome::Ended(end)) => {
                 if let Some(call) = slot.as_ref().and_then(Slot::call) {
                     let (left, status) = (self.sent.may_have_left(), self.sent.status());
                     call.ended(CallEnd::of(&end, left, status));
                 }
-                let (outcome, message) = told(&end);
+                let (outcome, message) = log_fields(&end);
                 tracing::info!(outcome, message, "the request ended");
                 self.memory.attempts.ended(&self.key, end);
             }
@@ -205,7 +205,8 @@ impl Journey {
     /// being deleted, the HTTP request needs something in the saga's namespace, and the namespace
     /// is terminating.
     async fn at_last(&self, identity: &Identity, end: End) -> End {
-        let End::Failed(failure @ Failure { reached: Reached::Nothing, last: false, .. }) = end
+        let End::Failed(failure @ Failure { reached: Reached::Nothing, permanent: false, .. }) =
+            end
         else {
             return end;
         };
@@ -226,7 +227,7 @@ impl Journey {
         } else {
             failure.message
         };
-        End::Failed(Failure { last: goes, message, ..failure })
+        End::Failed(Failure { permanent: goes, message, ..failure })
     }
 
     /// Returns the permit, which decides whether the HTTP request may leave. It may leave only
@@ -243,7 +244,7 @@ impl Journey {
             let (stored, unwanted) = (Arc::clone(&stored), Arc::clone(&unwanted));
             let (attempt, executor) = (attempt.clone(), executor.clone());
             async move {
-                if leaves_unread(Some(fresh_since.elapsed())) {
+                if is_fresh(Some(fresh_since.elapsed())) {
                     return outbound.own.may_send(&executor);
                 }
                 let wanted = may_still_begin(&cluster, &stored, &attempt, None)

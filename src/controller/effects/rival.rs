@@ -16,7 +16,7 @@ use crate::{
         stored::{name, namespace},
     },
     controller::cluster::{
-        impersonate::{Account, Target},
+        impersonate::{Account, ObjectTarget},
         objects::mark_of,
     },
     engine::applied_by,
@@ -45,7 +45,7 @@ pub(crate) async fn tell_of_a_rival(
         return;
     }
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
-    let target = Target::applied(account, action);
+    let target = ObjectTarget::applied(account, action);
     let Ok(Ok(Some(object))) = timeout(LOOK, performance.cluster.objects.get(target)).await else {
         return;
     };

@@ -15,8 +15,8 @@ use tower::util::AndThenLayer;
 use super::{
     headers::{Headers, of_answer},
     outcome::{CallOutcome, MAX_CAUSE, broken, cannot_be_sent, cause, failed, overdue},
-    redact::Hider,
-    resolve::{Names, Target},
+    redact::Redactor,
+    resolve::{Destination, Names},
     sent::{Permit, Sent},
     tls,
 };
@@ -28,7 +28,7 @@ use crate::{
         },
         http::{headers, resolve},
     },
-    egress::policy::Reach,
+    egress::policy::EgressPolicy,
     model::observation::{Answer, End},
     objects::http::{request::HttpRequest, verdict::wait},
     text::bounded_line,
@@ -49,7 +49,7 @@ const HIDING: usize = 2;
 /// Sends HTTP requests.
 #[derive(Clone)]
 pub struct HttpCaller {
-    reach: Arc<Reach>,
+    egress: Arc<EgressPolicy>,
     names: Names,
     tls: ClientConfig,
     secrets: SecretReader,
@@ -57,12 +57,12 @@ pub struct HttpCaller {
 }
 
 impl HttpCaller {
-    /// Creates a caller that connects only to what `reach` allows, with the TLS settings of
+    /// Creates a caller that connects only to what `egress` allows, with the TLS settings of
     /// [`tls_config`](super::tls::tls_config).
     #[must_use]
-    pub fn new(reach: Reach, tls: ClientConfig, secrets: SecretReader) -> Self {
+    pub fn new(egress: EgressPolicy, tls: ClientConfig, secrets: SecretReader) -> Self {
         Self {
-            reach: Arc::new(reach),
+            egress: Arc::new(egress),
             names: resolve::system(),
             tls,
             secrets,
@@ -119,10 +119,10 @@ impl HttpCaller {
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| wait(value, answered_at));
-        let hidden = move |hider: &Hider| {
-            (of_answer(&headers, hider), hider.body(&String::from_utf8_lossy(&body)))
+        let hidden = move |redactor: &Redactor| {
+            (of_answer(&headers, redactor), redactor.body(&String::from_utf8_lossy(&body)))
         };
-        let (headers, (body, text)) = self.hide(secrets, hidden).await;
+        let (headers, (body, text)) = self.redact(secrets, hidden).await;
         CallOutcome::Ended(End::Answered(Arc::new(Answer {
             status,
             headers,
@@ -133,21 +133,21 @@ impl HttpCaller {
         })))
     }
 
-    /// Runs `hide` with a hider of `secrets`, on a thread where no other task waits for it.
-    async fn hide<T: Send + 'static>(
+    /// Runs `redact` with a redactor of `secrets`, on a thread where no other task waits for it.
+    async fn redact<T: Send + 'static>(
         &self,
         secrets: Vec<SecretValue>,
-        hide: impl FnOnce(&Hider) -> T + Send + 'static,
+        redact: impl FnOnce(&Redactor) -> T + Send + 'static,
     ) -> T {
         if secrets.is_empty() {
-            return hide(&Hider::new(&[]));
+            return redact(&Redactor::new(&[]));
         }
         // The semaphore is never closed. The work owns the permit, because the work continues after
         // a call is dropped.
         let permit = Arc::clone(&self.hiding).acquire_owned().await;
         let work = spawn_blocking(move || {
             let _permit = permit;
-            hide(&Hider::new(&secrets))
+            redact(&Redactor::new(&secrets))
         });
         match work.await.map_err(tokio::task::JoinError::try_into_panic) {
             Ok(hidden) => hidden,
@@ -160,7 +160,8 @@ impl HttpCaller {
     /// Returns the text of an error for a message, without `secrets`: see [`cause`].
     async fn shown(&self, error: &reqwest::Error, secrets: Vec<SecretValue>) -> String {
         let cause = cause(error);
-        let hidden = self.hide(secrets, move |hider| hider.hide(&cause).into_owned()).await;
+        let hidden =
+            self.redact(secrets, move |redactor| redactor.redact(&cause).into_owned()).await;
         bounded_line(&hidden, MAX_CAUSE)
     }
 
@@ -174,7 +175,7 @@ impl HttpCaller {
         sent: &Sent,
         permit: Permit,
     ) -> Result<(Response, Vec<SecretValue>), CallOutcome> {
-        let target = resolve::target(&request.url, &self.reach, &self.names).await?;
+        let target = resolve::target(&request.url, &self.egress, &self.names).await?;
         let Headers { map, secrets } = headers::headers(request, account, &self.secrets).await?;
         let tls = tls::settings(&target, request, account, &self.secrets, &self.tls).await?;
         let host = target.host.clone();
@@ -201,7 +202,7 @@ impl HttpCaller {
 /// Creates a client for one attempt at one target.
 fn client(
     tls: ClientConfig,
-    target: &Target,
+    target: &Destination,
     connect: Duration,
     sent: &Sent,
     permit: Permit,

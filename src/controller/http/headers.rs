@@ -6,7 +6,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::{
     outcome::{CallOutcome, failed},
-    redact::Hider,
+    redact::Redactor,
 };
 use crate::{
     api::SecretKey,
@@ -41,7 +41,7 @@ const MAX_READ_BYTES: usize = 8 * 1024;
 /// Returns the headers of an answer that are text, without the values of the Secrets. Names are in
 /// lower case. The values of a repeated header are joined with `, ` (RFC 9110, 5.2). The service
 /// may repeat a secret in a name too, so names are searched as well.
-pub(super) fn of_answer(answer: &HeaderMap, hider: &Hider) -> BTreeMap<String, String> {
+pub(super) fn of_answer(answer: &HeaderMap, redactor: &Redactor) -> BTreeMap<String, String> {
     let (mut read, mut bytes) = (BTreeMap::<String, String>::new(), 0_usize);
     for (name, value) in answer.iter().take(MAX_READ) {
         let Ok(value) = value.to_str() else { continue };
@@ -49,8 +49,8 @@ pub(super) fn of_answer(answer: &HeaderMap, hider: &Hider) -> BTreeMap<String, S
         if bytes > MAX_READ_BYTES {
             break;
         }
-        let value = hider.hide(value);
-        read.entry(hider.hide_in_name(name.as_str()).into_owned())
+        let value = redactor.redact(value);
+        read.entry(redactor.redact_in_name(name.as_str()).into_owned())
             .and_modify(|known| {
                 known.push_str(", ");
                 known.push_str(&value);
@@ -208,8 +208,8 @@ mod tests {
         )
         .await
         .unwrap();
-        let hider = Hider::new(&headers.secrets);
-        let shown = hider.hide("bad header Bearer s3cret-t0ken, token s3cret-t0ken, x");
+        let redactor = Redactor::new(&headers.secrets);
+        let shown = redactor.redact("bad header Bearer s3cret-t0ken, token s3cret-t0ken, x");
         assert_eq!(shown, "bad header [hidden], token [hidden], x");
         let mut echo = HeaderMap::new();
         for (name, value) in [
@@ -221,7 +221,7 @@ mod tests {
         }
         let shown = [("x-session", "a, [hidden], [hidden]"), ("x-[hidden]", "b")];
         assert_eq!(
-            of_answer(&echo, &hider),
+            of_answer(&echo, &redactor),
             shown.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
         );
     }
@@ -242,7 +242,7 @@ mod tests {
             let state = headers(&request, ACCOUNT, &payments().0).await.unwrap_err();
             let CallOutcome::Ended(End::Failed(Failure {
                 reached: Reached::Nothing,
-                last: true,
+                permanent: true,
                 message,
                 ..
             })) = state
@@ -270,7 +270,7 @@ mod tests {
         let state = of_length(8 * 1024 + 1).await.unwrap_err();
         let CallOutcome::Ended(End::Failed(Failure {
             reached: Reached::Nothing,
-            last: true,
+            permanent: true,
             message,
             ..
         })) = state
@@ -303,7 +303,7 @@ mod tests {
                 missing,
                 CallOutcome::Ended(End::Failed(Failure {
                     reached: Reached::Nothing,
-                    last: false,
+                    permanent: false,
                     ..
                 }))
             ),
@@ -314,7 +314,7 @@ mod tests {
                 forbidden,
                 CallOutcome::Ended(End::Failed(Failure {
                     reached: Reached::Nothing,
-                    last: true,
+                    permanent: true,
                     ..
                 }))
             ),

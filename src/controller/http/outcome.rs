@@ -24,10 +24,10 @@ pub enum CallOutcome {
 
 /// Returns a failure of an HTTP request that was not sent. If `last` is set, the failure is
 /// permanent.
-pub(crate) fn failed(last: bool, message: String) -> CallOutcome {
+pub(crate) fn failed(permanent: bool, message: String) -> CallOutcome {
     CallOutcome::Ended(End::Failed(Failure {
         reached: Reached::Nothing,
-        last,
+        permanent,
         exit_code: None,
         disrupted: false,
         retry_after: None,

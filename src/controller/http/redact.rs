@@ -40,9 +40,9 @@ use crate::controller::cluster::secrets::SecretValue;
 /// The replacement of a hidden value.
 const HIDDEN: &str = "[hidden]";
 
-/// The hider of the Secrets that one HTTP request sends. Large values make the hider large, so keep
-/// few hiders at once.
-pub(crate) struct Hider {
+/// The redactor of the Secrets that one HTTP request sends. Large values make the redactor large,
+/// so keep few redactors at once.
+pub(crate) struct Redactor {
     /// Finds the forms that are hidden anywhere.
     anywhere: Finder,
     /// Finds the forms that are hidden as whole words.
@@ -51,27 +51,27 @@ pub(crate) struct Hider {
     numbers: BTreeSet<u64>,
 }
 
-impl fmt::Debug for Hider {
+impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hider(..)")
+        f.write_str("Redactor(..)")
     }
 }
 
-impl Hider {
-    /// Creates a hider of the values of `secrets`.
+impl Redactor {
+    /// Creates a redactor of the values of `secrets`.
     pub(crate) fn new(secrets: &[SecretValue]) -> Self {
         let Forms { anywhere, words, numbers } = Forms::of(secrets);
         Self { anywhere: Finder::new(anywhere), words, numbers }
     }
 
     /// Returns the text without the values.
-    pub(crate) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    pub(crate) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.hide_with(&self.words, text)
     }
 
     /// Returns a name without the values. Short pieces of a value stay, because they are everyday
     /// words and names are made of such words.
-    pub(crate) fn hide_in_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+    pub(crate) fn redact_in_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
         self.hide_with(&Words::default(), name)
     }
 
@@ -96,7 +96,7 @@ impl Hider {
     /// not JSON; and as a message shows it.
     pub(crate) fn body(&self, raw: &str) -> (Value, String) {
         let Ok(parsed) = serde_json::from_str::<Value>(raw) else {
-            let text = self.hide(raw).into_owned();
+            let text = self.redact(raw).into_owned();
             return (Value::String(text.clone()), text);
         };
         let body = self.hide_in(parsed.clone());
@@ -108,9 +108,9 @@ impl Hider {
         let as_it_came = body == parsed
             && !views(raw).any(|view| self.words.find(view.bytes()).next().is_some());
         let text = if as_it_came {
-            self.hide_in_name(raw).into_owned()
+            self.redact_in_name(raw).into_owned()
         } else {
-            self.hide_in_name(&body.to_string()).into_owned()
+            self.redact_in_name(&body.to_string()).into_owned()
         };
         (body, text)
     }
@@ -119,12 +119,12 @@ impl Hider {
     /// JSON parser allows.
     fn hide_in(&self, value: Value) -> Value {
         match value {
-            Value::String(text) => Value::String(self.hide(&text).into_owned()),
+            Value::String(text) => Value::String(self.redact(&text).into_owned()),
             Value::Number(number) if self.is_hidden(&number) => HIDDEN.into(),
             Value::Array(items) => items.into_iter().map(|item| self.hide_in(item)).collect(),
             Value::Object(fields) => fields
                 .into_iter()
-                .map(|(key, value)| (self.hide_in_name(&key).into_owned(), self.hide_in(value)))
+                .map(|(key, value)| (self.redact_in_name(&key).into_owned(), self.hide_in(value)))
                 .collect(),
             Value::Null | Value::Bool(_) | Value::Number(_) => value,
         }

@@ -23,7 +23,7 @@ use super::outcome::{CallOutcome, failed};
 use crate::{
     egress::{
         address::AddressPolicy,
-        policy::{Reach, is_name},
+        policy::{EgressPolicy, is_name},
     },
     text::bounded_line,
 };
@@ -44,7 +44,7 @@ pub(super) fn system() -> Names {
 
 /// The checked destination of an HTTP request.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(super) struct Destination {
     /// The URL.
     pub(super) url: Url,
     /// The host and port for messages, such as `stock.shop.svc:80`.
@@ -52,7 +52,7 @@ pub(super) struct Target {
     addresses: Vec<SocketAddr>,
 }
 
-impl Target {
+impl Destination {
     /// Returns a resolver that answers every name with the checked addresses.
     pub(super) fn pinned(&self) -> Pinned {
         Pinned(self.addresses.clone())
@@ -72,10 +72,14 @@ impl Resolve for Pinned {
 }
 
 /// Checks the host of `url`, resolves the host and checks each of its addresses.
-pub(super) async fn target(url: &str, reach: &Reach, names: &Names) -> Result<Target, CallOutcome> {
+pub(super) async fn target(
+    url: &str,
+    egress: &EgressPolicy,
+    names: &Names,
+) -> Result<Destination, CallOutcome> {
     let Parsed { url, host, port } = parse(url)?;
     let shown = bounded_line(&format!("{host}:{port}"), MAX_SHOWN);
-    reach
+    egress
         .check_host(&host)
         .map_err(|denied| failed(true, bounded_line(&denied.to_string(), 2 * MAX_SHOWN)))?;
     let addresses = match host {
@@ -87,8 +91,8 @@ pub(super) async fn target(url: &str, reach: &Reach, names: &Names) -> Result<Ta
             failed(false, format!("the host of {shown} cannot be resolved: {error}"))
         })?,
     };
-    check(&shown, &addresses, &reach.addresses)?;
-    Ok(Target { url, host: shown, addresses })
+    check(&shown, &addresses, &egress.addresses)?;
+    Ok(Destination { url, host: shown, addresses })
 }
 
 /// A valid URL with its host and port.
@@ -153,7 +157,7 @@ mod tests {
         match state {
             CallOutcome::Ended(End::Failed(Failure {
                 reached: Reached::Nothing,
-                last: is,
+                permanent: is,
                 message,
                 ..
             })) if is == last => message,
@@ -184,7 +188,7 @@ mod tests {
         ];
         for url in wrong {
             let message =
-                message(target(url, &Reach::default(), &system()).await.unwrap_err(), true);
+                message(target(url, &EgressPolicy::default(), &system()).await.unwrap_err(), true);
             assert!(
                 message.starts_with("the url ") && !message.contains("s3cret"),
                 "{url}: {message}"
@@ -196,7 +200,7 @@ mod tests {
     async fn names_of_this_host_are_refused_by_what_they_resolve_to() {
         for url in ["http://localhost/", "http://LOCALHOST:8080/"] {
             let message =
-                message(target(url, &Reach::default(), &system()).await.unwrap_err(), true);
+                message(target(url, &EgressPolicy::default(), &system()).await.unwrap_err(), true);
             assert!(message.contains("a loopback address"), "{url}: {message}");
         }
     }
@@ -204,7 +208,9 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_host_may_be_known_later() {
         let message = message(
-            target("http://no-such-host.invalid/", &Reach::default(), &system()).await.unwrap_err(),
+            target("http://no-such-host.invalid/", &EgressPolicy::default(), &system())
+                .await
+                .unwrap_err(),
             false,
         );
         assert!(
@@ -222,7 +228,7 @@ mod tests {
             ("http://[fd00::7]:8080/", "[fd00::7]:8080"),
         ] {
             assert_eq!(
-                target(url, &Reach::default(), &system()).await.unwrap().addresses,
+                target(url, &EgressPolicy::default(), &system()).await.unwrap().addresses,
                 [address.parse().unwrap()],
                 "{url}"
             );
@@ -244,7 +250,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_name_leads_to_the_checked_addresses() {
-        let checked = target("http://10.0.0.1:81/", &Reach::default(), &system()).await.unwrap();
+        let checked =
+            target("http://10.0.0.1:81/", &EgressPolicy::default(), &system()).await.unwrap();
         let found = checked
             .pinned()
             .resolve("other.example".parse().unwrap())

@@ -15,7 +15,7 @@ use rustls::{
 use super::{
     headers::unreadable,
     outcome::{CallOutcome, failed},
-    resolve::Target,
+    resolve::Destination,
 };
 use crate::{
     api::{CaSource, ConfigMapKey, HttpTls, SecretKey},
@@ -29,7 +29,7 @@ use crate::{
 /// Returns the TLS settings of one attempt at `target`: `common`, or settings that trust the
 /// authorities that the action names.
 pub(super) async fn settings(
-    target: &Target,
+    target: &Destination,
     request: &HttpRequest,
     account: Account<'_>,
     reader: &SecretReader,

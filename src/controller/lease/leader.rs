@@ -39,7 +39,7 @@ use crate::{
         memory::memories::Memory,
         queue::Queue,
     },
-    coordination::election::{Candidate, Move, Warmth},
+    coordination::election::{CacheState, Candidate, LeaseAction},
     service::metrics::Metrics,
 };
 
@@ -77,16 +77,16 @@ enum Failed {
 }
 
 /// Stands for leadership until `resigned` completes, then releases the Lease. Without election,
-/// only waits. `warmth`: how much of the caches is filled.
+/// only waits. `cache_state`: how much of the caches is filled.
 pub(crate) async fn run(
     candidacy: Option<Candidacy>,
     process: Process,
-    warmth: Receiver<Warmth>,
+    cache_state: Receiver<CacheState>,
     resigned: impl Future<Output = ()>,
 ) {
     let Some(mut candidacy) = candidacy else { return resigned.await };
     tokio::select! {
-        () = candidacy.stand(&process, warmth) => {}
+        () = candidacy.stand(&process, cache_state) => {}
         () = resigned => {}
     }
     // This comes before the release: the replica that takes over must not meet anything new of this
@@ -119,9 +119,9 @@ impl Candidacy {
     }
 
     /// Runs the election. Never returns.
-    async fn stand(&mut self, process: &Process, mut warmth: Receiver<Warmth>) {
+    async fn stand(&mut self, process: &Process, mut cache_state: Receiver<CacheState>) {
         loop {
-            self.candidate.warms(*warmth.borrow_and_update());
+            self.candidate.set_cache_state(*cache_state.borrow_and_update());
             let failed = match self.look(Instant::now()).await {
                 Ok(()) => false,
                 Err(Failed::Answered(error)) => {
@@ -154,7 +154,7 @@ impl Candidacy {
             tokio::select! {
                 () = sleep_until(next.into()) => {}
                 // The candidate may now be able to take the Lease.
-                Ok(()) = warmth.changed() => {}
+                Ok(()) = cache_state.changed() => {}
             }
         }
     }
@@ -168,14 +168,14 @@ impl Candidacy {
         // This is set before the write, because the write may be aborted midway.
         self.unanswered = true;
         let written = match self.candidate.saw(lease.as_ref(), sent, Instant::now(), now()) {
-            Move::Wait => {
+            LeaseAction::Wait => {
                 self.unanswered = false;
                 return Ok(());
             }
-            Move::Create(lease) => {
+            LeaseAction::Create(lease) => {
                 self.in_time(self.api.create(&PostParams::default(), &lease)).await
             }
-            Move::Replace(lease) => {
+            LeaseAction::Replace(lease) => {
                 self.in_time(self.api.replace(
                     self.candidate.lease(),
                     &PostParams::default(),
@@ -266,7 +266,7 @@ impl Candidacy {
 
     /// Logs which other replica leads, if one was seen.
     fn tell_rival(&mut self, failed: bool) {
-        if let Some(rival) = self.candidate.rival().filter(|_| !failed) {
+        if let Some(rival) = self.candidate.holder().filter(|_| !failed) {
             let what = format!("another operator leads, and this one stands by: {rival}");
             if self.told != what {
                 tracing::info!(

@@ -16,7 +16,7 @@ use crate::{
         cluster::error::chain,
         queue::{Queue, SagaRef},
     },
-    coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
+    coordination::executor_lease::{LeaseState, LeaseWatch, TERM, may_last},
     model::observation::{ChildState, End},
 };
 
@@ -38,12 +38,12 @@ const MOST_READ: usize = 256;
 pub struct Others {
     api: Api<Lease>,
     queue: Queue,
-    watched: Arc<Mutex<HashMap<String, Watched>>>,
+    watched: Arc<Mutex<HashMap<String, WatchedLease>>>,
 }
 
 #[derive(Debug)]
-struct Watched {
-    vigil: Vigil,
+struct WatchedLease {
+    lease_watch: LeaseWatch,
     /// The sagas that wait for the executor.
     sagas: HashSet<SagaRef>,
     /// When a saga last asked for the executor.
@@ -91,15 +91,15 @@ impl Others {
         let read = table.get(id).is_some_and(|watched| watched.reading);
         let has_room =
             !read && table.values().filter(|watched| watched.reading).count() < MOST_READ;
-        let fresh = || Watched {
-            vigil: Vigil::default(),
+        let fresh = || WatchedLease {
+            lease_watch: LeaseWatch::default(),
             sagas: HashSet::new(),
             asked: now,
             reading: false,
         };
         let watched = table.entry(id.to_owned()).or_insert_with(fresh);
         watched.asked = now;
-        if watched.vigil.is_gone() {
+        if watched.lease_watch.is_gone() {
             return gone();
         }
         watched.sagas.insert(saga);
@@ -129,17 +129,17 @@ impl Others {
                 let mut table = self.lock();
                 let Some(watched) = table.get_mut(&id) else { return };
                 if let Some(sighting) = sighting {
-                    watched.vigil.saw(sighting, asked, Instant::now());
+                    watched.lease_watch.saw(sighting, asked, Instant::now());
                 }
                 let unwanted = watched.sagas.is_empty() || watched.asked.elapsed() >= INTEREST;
-                let over = unwanted || watched.vigil.is_gone();
+                let over = unwanted || watched.lease_watch.is_gone();
                 watched.reading = !over;
-                let sagas: Vec<_> = if watched.vigil.is_gone() {
+                let sagas: Vec<_> = if watched.lease_watch.is_gone() {
                     watched.sagas.drain().collect()
                 } else {
                     Vec::new()
                 };
-                (sagas, (!over).then(|| watched.vigil.next_look(asked, Instant::now())))
+                (sagas, (!over).then(|| watched.lease_watch.next_look(asked, Instant::now())))
             };
             if !sagas.is_empty() {
                 tracing::warn!(
@@ -157,9 +157,9 @@ impl Others {
     }
 
     /// Returns what a live read of an executor's Lease shows; `None` if the read failed.
-    async fn sight(&self, id: &str) -> Option<Sighting> {
+    async fn sight(&self, id: &str) -> Option<LeaseState> {
         match self.api.get_opt(&lease_name(id)).await {
-            Ok(None) => Some(Sighting::Absent),
+            Ok(None) => Some(LeaseState::Absent),
             Ok(Some(lease)) => {
                 let held = lease
                     .spec
@@ -173,7 +173,7 @@ impl Others {
                     lease.uid().unwrap_or_default(),
                     lease.resource_version().unwrap_or_default()
                 );
-                Some(if held { Sighting::Held(version) } else { Sighting::Released })
+                Some(if held { LeaseState::Held(version) } else { LeaseState::Released })
             }
             Err(error) => {
                 tracing::warn!(
@@ -191,7 +191,7 @@ impl Others {
         self.lock().retain(|_, watched| watched.reading || watched.asked.elapsed() < REMEMBERED);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Watched>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, WatchedLease>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -246,9 +246,9 @@ mod tests {
         let (context, _announced) = fixture::context(Client::new(refuse, "default"), None);
         let (now, id) = (Instant::now(), "0d1c5a2e-0000-4000-8000-000000000000");
         // A term has passed since the Lease was last seen.
-        let mut vigil = Vigil::default();
-        vigil.saw(
-            Sighting::Held("1".into()),
+        let mut lease_watch = LeaseWatch::default();
+        lease_watch.saw(
+            LeaseState::Held("1".into()),
             now.checked_sub(TERM).unwrap(),
             now.checked_sub(TERM).unwrap(),
         );
@@ -257,7 +257,7 @@ mod tests {
             .outbound
             .others
             .lock()
-            .insert(id.to_owned(), Watched { vigil, sagas, asked: now, reading: true });
+            .insert(id.to_owned(), WatchedLease { lease_watch, sagas, asked: now, reading: true });
         let reads = context.outbound.others.clone().read(id.to_owned());
         tokio::time::timeout(Duration::from_secs(21), reads).await.unwrap_err();
         assert_eq!(asked.load(Ordering::SeqCst), 11);

@@ -148,7 +148,7 @@ impl Own {
             }
             let why = self.keep().await;
             self.lock().lapse();
-            let aborted = memory.attempts.abort_flights();
+            let aborted = memory.attempts.abort_running();
             // The API server may have been restored from a backup while it was away. Then the same
             // generation may stand for another spec.
             memory.validated.forget();

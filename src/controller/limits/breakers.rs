@@ -24,8 +24,8 @@ use jiff::Timestamp;
 use crate::{
     clock::{between, later},
     controller::clock::now,
-    coordination::breaker::{CallEnd, Circuit, Refusal, Settings, State, Ticket},
-    model::{input::Gate, origin::Origin},
+    coordination::breaker::{BreakerRefusal, BreakerState, CallEnd, Circuit, Settings, Ticket},
+    model::{input::BreakerAllowance, origin::Origin},
     service::{
         args::CircuitConfig,
         circuits::{CircuitReport, CircuitState},
@@ -68,12 +68,12 @@ pub(crate) const fn settings(config: CircuitConfig) -> Settings {
 pub struct Circuits {
     /// The settings, or `None` if there are no breakers.
     settings: Option<Settings>,
-    table: Mutex<Table>,
+    table: Mutex<BreakerTable>,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Debug)]
-struct Table {
+struct BreakerTable {
     circuits: BTreeMap<OriginKey, Tracked>,
     /// The instant at which unused breakers were last forgotten.
     swept: Option<Instant>,
@@ -92,19 +92,19 @@ struct Tracked {
 
 impl Tracked {
     /// Returns the current state. Changes of the state are counted.
-    fn look(&mut self, metrics: &Metrics, at: Instant) -> State {
+    fn look(&mut self, metrics: &Metrics, at: Instant) -> BreakerState {
         let state = self.circuit.look(at);
         let shown = match state {
-            State::Closed => CircuitState::Closed,
-            State::Open { .. } => CircuitState::Open,
-            State::HalfOpen { .. } => CircuitState::HalfOpen,
+            BreakerState::Closed => CircuitState::Closed,
+            BreakerState::Open { .. } => CircuitState::Open,
+            BreakerState::HalfOpen { .. } => CircuitState::HalfOpen,
         };
         if shown != self.state {
             self.state = shown;
             metrics.circuit_turned(shown);
         }
-        self.until = if let State::Open { until } = state {
-            Some(self.told(until.saturating_duration_since(at)))
+        self.until = if let BreakerState::Open { until } = state {
+            Some(self.reported_until(until.saturating_duration_since(at)))
         } else {
             None
         };
@@ -114,7 +114,7 @@ impl Tracked {
     /// Returns the end of the open state by the wall clock, `left` from now. If the wall clock was
     /// not set since the last report, the last reported instant is returned, because a message that
     /// holds the instant must not change at every reconcile.
-    fn told(&self, left: Duration) -> Timestamp {
+    fn reported_until(&self, left: Duration) -> Timestamp {
         let fresh = later(now(), left);
         let told =
             self.until.filter(|told| between(*told, fresh).max(between(fresh, *told)) <= TOLERATED);
@@ -132,7 +132,7 @@ impl Circuits {
     pub const fn new(settings: Option<Settings>, metrics: Arc<Metrics>) -> Self {
         Self {
             settings,
-            table: Mutex::new(Table { circuits: BTreeMap::new(), swept: None }),
+            table: Mutex::new(BreakerTable { circuits: BTreeMap::new(), swept: None }),
             metrics,
         }
     }
@@ -144,15 +144,15 @@ impl Circuits {
 
     /// Lets an HTTP request of a saga through if the breaker allows it. If a probe is under way,
     /// the saga is enqueued when the probe has ended.
-    pub(crate) fn admit(&self, place: &OriginKey, saga: &str) -> Result<Ticket, Gate> {
+    pub(crate) fn admit(&self, place: &OriginKey, saga: &str) -> Result<Ticket, BreakerAllowance> {
         let (mut table, at) = self.lock();
         let Some(tracked) = table.circuits.get_mut(place) else { return Ok(Ticket::first()) };
         tracked.look(&self.metrics, at);
         tracked.circuit.admit(at).map_err(|refusal| {
-            if refusal == Refusal::Probing {
+            if refusal == BreakerRefusal::Probing {
                 tracked.waiting.insert(saga.to_owned());
             }
-            Gate { left: 0, until: tracked.until }
+            BreakerAllowance { left: 0, until: tracked.until }
         })
     }
 
@@ -174,24 +174,24 @@ impl Circuits {
         tracked.look(&self.metrics, at);
         tracked.circuit.ended(ticket, end, at);
         match tracked.look(&self.metrics, at) {
-            State::Closed => std::mem::take(&mut tracked.waiting).into_iter().collect(),
+            BreakerState::Closed => std::mem::take(&mut tracked.waiting).into_iter().collect(),
             // These sagas requeue themselves, and their next reconcile reads the end of the open
             // state.
-            State::Open { .. } => {
+            BreakerState::Open { .. } => {
                 tracked.waiting.clear();
                 Vec::new()
             }
-            State::HalfOpen { probing: true, .. } => Vec::new(),
-            State::HalfOpen { probing: false, .. } => {
+            BreakerState::HalfOpen { probing: true, .. } => Vec::new(),
+            BreakerState::HalfOpen { probing: false, .. } => {
                 tracked.waiting.pop_first().into_iter().collect()
             }
         }
     }
 
     /// Tracks one more breaker if there is a place for it.
-    fn track(&self, table: &mut Table, place: &OriginKey, at: Instant) {
+    fn track(&self, table: &mut BreakerTable, place: &OriginKey, at: Instant) {
         let Some(settings) = self.settings else { return };
-        let is_full = |table: &Table| {
+        let is_full = |table: &BreakerTable| {
             let of_one =
                 table.circuits.keys().filter(|key| key.namespace == place.namespace).count();
             table.circuits.len() >= MOST || of_one >= MOST_OF_ONE
@@ -200,7 +200,7 @@ impl Circuits {
         if is_full(table)
             && table.swept.is_none_or(|swept| at.saturating_duration_since(swept) >= SWEEP)
         {
-            self.sweep(table, at);
+            self.forget_idle(table, at);
         }
         if !is_full(table) {
             let circuit = Circuit::new(settings, at);
@@ -216,7 +216,7 @@ impl Circuits {
         }
     }
 
-    fn sweep(&self, table: &mut Table, at: Instant) {
+    fn forget_idle(&self, table: &mut BreakerTable, at: Instant) {
         table.swept = Some(at);
         table.circuits.retain(|_, tracked| {
             tracked.look(&self.metrics, at);
@@ -227,14 +227,14 @@ impl Circuits {
     /// Forgets the breakers that are not used any more.
     pub fn forget(&self) {
         let (mut table, at) = self.lock();
-        self.sweep(&mut table, at);
+        self.forget_idle(&mut table, at);
     }
 
     /// Returns reports of the breakers in use, in the order of their namespaces and hosts.
     #[must_use]
     pub fn reports(&self) -> Vec<CircuitReport> {
         let (mut table, at) = self.lock();
-        self.sweep(&mut table, at);
+        self.forget_idle(&mut table, at);
         let report = |(OriginKey { namespace, origin }, tracked): (&OriginKey, &Tracked)| {
             let Origin { scheme, host, port } = origin.clone();
             let (calls, unknown) = tracked.circuit.reported(at);
@@ -254,7 +254,7 @@ impl Circuits {
 
     /// Returns the table and the current instant. The instant is read under the lock, so that it
     /// never goes back.
-    fn lock(&self) -> (MutexGuard<'_, Table>, Instant) {
+    fn lock(&self) -> (MutexGuard<'_, BreakerTable>, Instant) {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         (table, Instant::now())
     }

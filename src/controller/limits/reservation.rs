@@ -16,30 +16,30 @@ use crate::{
     api::names::AttemptId,
     controller::queue::{Queue, SagaRef},
     coordination::breaker::{CallEnd, Ticket},
-    model::{input::Gate, origin::Origin},
+    model::{input::BreakerAllowance, origin::Origin},
 };
 
 /// An HTTP request that a breaker let through. All clones stand for the same HTTP request. If no
 /// end is reported before the last clone is dropped, the HTTP request counts as not sent.
 #[derive(Clone)]
-pub struct Call(Arc<Ending>);
+pub struct BreakerTicket(Arc<TicketGuard>);
 
-struct Ending {
+struct TicketGuard {
     circuits: Arc<Circuits>,
     queue: Queue,
     place: OriginKey,
     ticket: Mutex<Option<Ticket>>,
 }
 
-impl fmt::Debug for Call {
+impl fmt::Debug for BreakerTicket {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Call").field(&self.0.place).finish()
+        formatter.debug_tuple("BreakerTicket").field(&self.0.place).finish()
     }
 }
 
-impl Call {
+impl BreakerTicket {
     fn new(circuits: &Arc<Circuits>, queue: &Queue, place: &OriginKey, ticket: Ticket) -> Self {
-        Self(Arc::new(Ending {
+        Self(Arc::new(TicketGuard {
             circuits: Arc::clone(circuits),
             queue: queue.clone(),
             place: place.clone(),
@@ -53,7 +53,7 @@ impl Call {
     }
 }
 
-impl Ending {
+impl TicketGuard {
     fn ended(&self, end: CallEnd) {
         let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(ticket) = ticket else { return };
@@ -63,51 +63,56 @@ impl Ending {
     }
 }
 
-impl Drop for Ending {
+impl Drop for TicketGuard {
     fn drop(&mut self) {
         self.ended(CallEnd::NotSent);
     }
 }
 
 /// The HTTP requests that the breakers let through for one reconcile of a saga.
-pub struct Admission<'a> {
+pub struct Reservation<'a> {
     circuits: &'a Arc<Circuits>,
     queue: &'a Queue,
     saga: &'a SagaRef,
     /// The breakers that refused an HTTP request.
-    gates: BTreeMap<Origin, Gate>,
-    admitted: HashMap<Origin, Vec<Call>>,
+    allowances: BTreeMap<Origin, BreakerAllowance>,
+    admitted: HashMap<Origin, Vec<BreakerTicket>>,
 }
 
-impl<'a> Admission<'a> {
-    /// Creates an admission that has asked for nothing.
+impl<'a> Reservation<'a> {
+    /// Creates a reservation that has asked for nothing.
     #[must_use]
     pub fn new(circuits: &'a Arc<Circuits>, queue: &'a Queue, saga: &'a SagaRef) -> Self {
-        let (gates, admitted) = (BTreeMap::new(), HashMap::new());
-        Self { circuits, queue, saga, gates, admitted }
+        let (allowances, admitted) = (BTreeMap::new(), HashMap::new());
+        Self { circuits, queue, saga, allowances, admitted }
     }
 
     /// Returns the breakers that refused an HTTP request, with the number that each has let
     /// through.
     #[must_use]
-    pub const fn gates(&self) -> &BTreeMap<Origin, Gate> {
-        &self.gates
+    pub const fn allowances(&self) -> &BTreeMap<Origin, BreakerAllowance> {
+        &self.allowances
     }
 
     /// Asks for `wanted` HTTP requests to an origin. Returns false only if the breaker refuses one
     /// of them now. Returns true if all are let through, if there are no breakers, or if the
     /// breaker refused earlier.
     pub fn ask(&mut self, origin: &Origin, wanted: usize) -> bool {
-        if !self.circuits.are_on() || self.gates.contains_key(origin) {
+        if !self.circuits.are_on() || self.allowances.contains_key(origin) {
             return true;
         }
         let place = OriginKey::new(&self.saga.namespace, origin);
         let admitted = self.admitted.entry(origin.clone()).or_default();
         while admitted.len() < wanted {
             match self.circuits.admit(&place, &self.saga.name) {
-                Ok(ticket) => admitted.push(Call::new(self.circuits, self.queue, &place, ticket)),
-                Err(gate) => {
-                    self.gates.insert(origin.clone(), Gate { left: admitted.len(), ..gate });
+                Ok(ticket) => {
+                    admitted.push(BreakerTicket::new(self.circuits, self.queue, &place, ticket))
+                }
+                Err(allowance) => {
+                    self.allowances.insert(
+                        origin.clone(),
+                        BreakerAllowance { left: admitted.len(), ..allowance },
+                    );
                     return false;
                 }
             }
@@ -117,13 +122,13 @@ impl<'a> Admission<'a> {
 
     /// Takes the place in the breaker of an HTTP request that begins. If `stands` is set, the
     /// attempt is already in the status, and the breaker must not hold the HTTP request back.
-    pub fn take(&mut self, origin: &Origin, stands: bool) -> Option<Call> {
+    pub fn take(&mut self, origin: &Origin, stands: bool) -> Option<BreakerTicket> {
         if stands {
             let place = OriginKey::new(&self.saga.namespace, origin);
             let circuits = self.circuits;
-            return circuits
-                .are_on()
-                .then(|| Call::new(circuits, self.queue, &place, circuits.insist(&place)));
+            return circuits.are_on().then(|| {
+                BreakerTicket::new(circuits, self.queue, &place, circuits.insist(&place))
+            });
         }
         self.admitted.get_mut(origin)?.pop()
     }

@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::reservation::Call;
+use super::reservation::BreakerTicket;
 use crate::{
     api::limits::MAX_CALLS_PER_HOST,
     controller::queue::{Queue, SagaRef},
@@ -77,7 +77,7 @@ pub struct Slot {
     queue: Queue,
     place: HostKey,
     /// The place of the HTTP request in the breaker of its host.
-    call: Option<Call>,
+    call: Option<BreakerTicket>,
 }
 
 impl Slot {
@@ -96,7 +96,7 @@ impl Slot {
 
     /// Returns the same slot, with the place of its HTTP request in the breaker of the host.
     #[must_use]
-    pub fn with(self, call: Option<Call>) -> Self {
+    pub fn with(self, call: Option<BreakerTicket>) -> Self {
         let mut slot = self;
         slot.call = call;
         slot
@@ -104,7 +104,7 @@ impl Slot {
 
     /// Returns the place of the HTTP request in the breaker of its host.
     #[must_use]
-    pub fn call(&self) -> Option<&Call> {
+    pub fn call(&self) -> Option<&BreakerTicket> {
         self.call.as_ref()
     }
 }

@@ -11,10 +11,10 @@ use tokio::task::AbortHandle;
 
 use crate::{
     api::names::AttemptId,
-    controller::{http::sent::Sent, limits::reservation::Call, queue::SagaRef},
+    controller::{http::sent::Sent, limits::reservation::BreakerTicket, queue::SagaRef},
     model::{
-        command::Demand,
-        observation::{End, Failure, Reached, Unheard},
+        command::ChildCommand,
+        observation::{End, Failure, Reached, Undelivered},
     },
 };
 
@@ -27,19 +27,19 @@ pub type AttemptKey = (String, AttemptId);
 
 /// What this process knows of one attempt.
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownAttempt {
     /// When this process first read the intent.
     pub first_read: Instant,
     /// When this process first saw the child, and its UID.
     pub child: Option<(Instant, String)>,
     /// The API server's newest definite refusal to create the child.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<CreateRefusal>,
     /// Whether the answer to a creation was lost. If so, a later refusal proves nothing.
     pub unanswered: bool,
     /// Whether the operator looked for other sagas that applied the same object.
     pub looked_for_rivals: bool,
-    /// The demands that the child saga could not be sent at the last try.
-    pub unheard: Vec<Unheard>,
+    /// The commands that the child saga could not be sent at the last try.
+    pub undelivered: Vec<Undelivered>,
     /// The end of the attempt by the last copy of a child that the watch calls gone.
     pub gone: Option<End>,
     /// When this process first saw that the child is terminating.
@@ -53,13 +53,13 @@ pub struct Known {
     /// The end of the attempt, if this process knows it and the status does not show it yet.
     pub end: Option<End>,
     /// The end and the refusal that were known when this process stopped leading.
-    pub(super) aside: Option<(Option<End>, Option<Refusal>)>,
+    pub(super) aside: Option<(Option<End>, Option<CreateRefusal>)>,
     /// The intent that this process was about to write.
     pub(super) intent: Option<Intent>,
     /// Whether the attempt is an HTTP request that was started.
     pub(super) request: bool,
     /// The HTTP request under way.
-    pub(super) flight: Option<Flight>,
+    pub(super) running: Option<RunningRequest>,
 }
 
 /// The intent of an HTTP request that this process was about to write.
@@ -72,27 +72,27 @@ pub(super) struct Intent {
 
 /// An HTTP request under way.
 #[derive(Debug)]
-pub(super) struct Flight {
+pub(super) struct RunningRequest {
     pub(super) since: Instant,
     pub(super) task: AbortHandle,
-    pub(super) departure: Departure,
+    pub(super) in_flight: InFlight,
 }
 
 /// What is known of an HTTP request that is about to be started.
 #[derive(Debug, Clone, Default)]
-pub struct Departure {
+pub struct InFlight {
     /// The saga.
     pub saga: SagaRef,
     /// Whether any part of it may have been sent.
     pub sent: Sent,
     /// The part of the HTTP request in the circuit breaker of its host.
-    pub call: Option<Call>,
+    pub call: Option<BreakerTicket>,
 }
 
-impl Flight {
+impl RunningRequest {
     /// Aborts the HTTP request and returns its end: `end` if the request may have happened.
     pub(super) fn abort(self, end: End) -> End {
-        let Self { task, departure: Departure { sent, saga: _, call: _ }, since: _ } = self;
+        let Self { task, in_flight: InFlight { sent, saga: _, call: _ }, since: _ } = self;
         // The request is forbidden first, because a request that is not forbidden may be sent until
         // the task has ended.
         let kept = sent.forbid();
@@ -108,7 +108,7 @@ pub fn never_sent() -> End {
     let message = "the request was called off before anything of it was sent".into();
     End::Failed(Failure {
         reached: Reached::Nothing,
-        last: false,
+        permanent: false,
         exit_code: None,
         disrupted: true,
         retry_after: None,
@@ -121,7 +121,7 @@ pub fn never_sent() -> End {
 /// written, nothing was sent. A request that this process has forgotten was settled once: then the
 /// status is an old one, for example from a restored backup.
 #[must_use]
-pub fn called_off(known: &Known) -> End {
+pub fn called_off(known: &KnownAttempt) -> End {
     if known.is_intended_here() {
         return never_sent();
     }
@@ -133,7 +133,7 @@ pub fn called_off(known: &Known) -> End {
 
 /// A temporary refusal.
 #[derive(Debug, Clone)]
-pub struct Refusal {
+pub struct CreateRefusal {
     /// The API server's message.
     pub message: String,
     /// When the creation is tried again.
@@ -141,7 +141,7 @@ pub struct Refusal {
     pub(super) times: u32,
 }
 
-impl Known {
+impl KnownAttempt {
     pub(crate) fn new() -> Self {
         Self {
             first_read: Instant::now(),
@@ -149,7 +149,7 @@ impl Known {
             refusal: None,
             unanswered: false,
             looked_for_rivals: false,
-            unheard: Vec::new(),
+            undelivered: Vec::new(),
             gone: None,
             overdue: None,
             deleting_since: None,
@@ -158,7 +158,7 @@ impl Known {
             aside: None,
             intent: None,
             request: false,
-            flight: None,
+            running: None,
         }
     }
 
@@ -184,13 +184,13 @@ impl Known {
             }
             Some(_) | None => {}
         }
-        active || self.flight.is_some()
+        active || self.running.is_some()
     }
 
     /// Returns whether the attempt is an HTTP request that is under way, or whose end is not known
     /// to be in the status.
     pub(super) const fn is_unrecorded_request(&self) -> bool {
-        self.flight.is_some() || (self.request && self.end.is_some())
+        self.running.is_some() || (self.request && self.end.is_some())
     }
 
     /// Returns the end of the attempt, as this process knows it. `there`: whether something of the
@@ -209,13 +209,13 @@ impl Known {
         (self.end, self.refusal, self.aside) = (None, None, None);
     }
 
-    pub(super) fn set_verdict_aside(&mut self) {
+    pub(super) fn suspend_verdict(&mut self) {
         // If this runs twice in a row, the values of the first run are kept.
         let (end, refusal) = self.aside.take().unwrap_or_default();
         self.aside = Some((self.end.take().or(end), self.refusal.take().or(refusal)));
     }
 
-    pub(super) fn take_verdict_up(&mut self) {
+    pub(super) fn resume_verdict(&mut self) {
         if let Some((end, refusal)) = self.aside.take() {
             self.end = self.end.take().or(end);
             self.refusal = self.refusal.take().or(refusal);
@@ -229,21 +229,21 @@ impl Known {
         self.refusal.is_some() && !self.unanswered
     }
 
-    /// Notes the result of a demand on the child. `failed`: why the demand could not be sent.
-    /// Returns whether the failure is new. Earlier results of the same kind of demand count no
+    /// Notes the result of a command on the child. `failed`: why the command could not be sent.
+    /// Returns whether the failure is new. Earlier results of the same kind of command count no
     /// more.
-    pub fn told(&mut self, demand: &Demand, failed: Option<Unheard>) -> bool {
-        let kind = std::mem::discriminant(demand);
-        let before = self.unheard.len();
-        self.unheard.retain(|unheard| std::mem::discriminant(&unheard.demand) != kind);
-        let news = failed.is_some() && self.unheard.len() == before;
-        self.unheard.extend(failed);
+    pub fn note_command(&mut self, command: &ChildCommand, failed: Option<Undelivered>) -> bool {
+        let kind = std::mem::discriminant(command);
+        let before = self.undelivered.len();
+        self.undelivered.retain(|undelivered| std::mem::discriminant(&undelivered.command) != kind);
+        let news = failed.is_some() && self.undelivered.len() == before;
+        self.undelivered.extend(failed);
         news
     }
 
     /// Returns since when an HTTP request is under way.
     #[must_use]
     pub fn in_flight(&self) -> Option<Instant> {
-        self.flight.as_ref().map(|flight| flight.since)
+        self.running.as_ref().map(|running| running.since)
     }
 }

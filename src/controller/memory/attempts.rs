@@ -15,10 +15,12 @@ use std::{
 
 use tokio::task::AbortHandle;
 
-use super::attempt::{AttemptKey, Departure, Flight, Intent, KEPT, Known, Refusal};
+use super::attempt::{
+    AttemptKey, CreateRefusal, InFlight, Intent, KEPT, KnownAttempt, RunningRequest,
+};
 use crate::{
     api::names::AttemptId,
-    controller::{limits::reservation::Call, queue::SagaRef},
+    controller::{limits::reservation::BreakerTicket, queue::SagaRef},
     model::observation::End,
 };
 
@@ -27,33 +29,37 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_mins(1);
 /// The memory of all attempts.
 #[derive(Debug, Default)]
-pub struct Attempts(Mutex<Table>);
+pub struct Attempts(Mutex<AttemptTable>);
 
 /// The attempts of each saga, by the saga's UID.
 #[derive(Debug, Default)]
-struct Table {
-    sagas: HashMap<String, HashMap<AttemptId, Known>>,
+struct AttemptTable {
+    sagas: HashMap<String, HashMap<AttemptId, KnownAttempt>>,
     /// Whether no HTTP request may begin any more.
     closed: bool,
 }
 
-impl Table {
-    fn entry(&mut self, (uid, attempt): &AttemptKey) -> &mut Known {
-        self.sagas.entry(uid.clone()).or_default().entry(attempt.clone()).or_insert_with(Known::new)
+impl AttemptTable {
+    fn entry(&mut self, (uid, attempt): &AttemptKey) -> &mut KnownAttempt {
+        self.sagas
+            .entry(uid.clone())
+            .or_default()
+            .entry(attempt.clone())
+            .or_insert_with(KnownAttempt::new)
     }
 
-    fn abort_flights(&mut self, why: &str) -> Vec<SagaRef> {
+    fn abort_running(&mut self, why: &str) -> Vec<SagaRef> {
         let mut aborted = Vec::new();
         for known in self.sagas.values_mut().flat_map(HashMap::values_mut) {
-            let Some(flight) = known.flight.take() else { continue };
-            aborted.push(flight.departure.saga.clone());
-            let end = flight.abort(End::CalledOff { message: why.into() });
+            let Some(running) = known.running.take() else { continue };
+            aborted.push(running.in_flight.saga.clone());
+            let end = running.abort(End::CalledOff { message: why.into() });
             known.end.get_or_insert(end);
         }
         aborted
     }
 
-    fn retain(&mut self, keep: impl Fn(&str, &AttemptId, &Known) -> bool) {
+    fn retain(&mut self, keep: impl Fn(&str, &AttemptId, &KnownAttempt) -> bool) {
         self.sagas.retain(|uid, attempts| {
             attempts.retain(|attempt, known| keep(uid, attempt, known));
             !attempts.is_empty()
@@ -64,7 +70,7 @@ impl Table {
 impl Attempts {
     /// Gives access to what is known of an attempt. The first access counts as the first read of
     /// the intent.
-    pub fn look<T>(&self, key: &AttemptKey, look: impl FnOnce(&mut Known) -> T) -> T {
+    pub fn look<T>(&self, key: &AttemptKey, look: impl FnOnce(&mut KnownAttempt) -> T) -> T {
         look(self.lock().entry(key))
     }
 
@@ -81,7 +87,7 @@ impl Attempts {
         self.look(key, |known| {
             let times = known.refusal.as_ref().map_or(0, |refusal| refusal.times);
             let wait = FIRST_WAIT.saturating_mul(1 << times.min(6)).min(LAST_WAIT);
-            known.refusal = Some(Refusal {
+            known.refusal = Some(CreateRefusal {
                 message,
                 until: Instant::now() + wait,
                 times: times.saturating_add(1),
@@ -99,14 +105,14 @@ impl Attempts {
     /// Notes the end of an attempt.
     pub fn ended(&self, key: &AttemptKey, end: End) {
         self.look(key, |known| {
-            known.flight = None;
+            known.running = None;
             known.end.get_or_insert(end);
         });
     }
 
     /// Notes that an HTTP request ended without a result to note.
-    pub fn landed(&self, key: &AttemptKey) {
-        self.look(key, |known| known.flight = None);
+    pub fn finish(&self, key: &AttemptKey) {
+        self.look(key, |known| known.running = None);
     }
 
     /// Notes that the answer to a creation was lost: the child may exist, or may come to exist
@@ -136,38 +142,40 @@ impl Attempts {
     /// found by its UID, if it was ever seen.
     pub fn orphan_gone(&self, child: &str, end: End) {
         let mut table = self.lock();
-        let is_of = |known: &&mut Known| known.child.as_ref().is_some_and(|(_, uid)| uid == child);
+        let is_of =
+            |known: &&mut KnownAttempt| known.child.as_ref().is_some_and(|(_, uid)| uid == child);
         if let Some(known) = table.sagas.values_mut().flat_map(HashMap::values_mut).find(is_of) {
             known.gone = Some(end);
         }
     }
 
     /// Starts an HTTP request. Does nothing if the attempt has one under way, if it has ended, or
-    /// if no request may begin any more. `fly` spawns the request.
-    pub fn take_off(
+    /// if no request may begin any more. `spawn` spawns the request.
+    pub fn start(
         &self,
         key: &AttemptKey,
-        departure: Departure,
-        fly: impl FnOnce() -> AbortHandle,
+        in_flight: InFlight,
+        spawn: impl FnOnce() -> AbortHandle,
     ) {
         // The lock is held while the task is spawned, so that the end of the task cannot be noted
         // before its start.
         let mut table = self.lock();
         let closed = table.closed;
         let known = table.entry(key);
-        if known.flight.is_none() && known.end.is_none() && !closed {
+        if known.running.is_none() && known.end.is_none() && !closed {
             known.request = true;
-            known.flight = Some(Flight { since: Instant::now(), task: fly(), departure });
+            known.running =
+                Some(RunningRequest { since: Instant::now(), task: spawn(), in_flight });
         }
     }
 
     /// Ends an HTTP request that is past its time limit. Returns its end and its part in the
     /// circuit breaker of its host.
-    pub fn abort(&self, key: &AttemptKey, why: &str) -> Option<(Call, End)> {
+    pub fn abort(&self, key: &AttemptKey, why: &str) -> Option<(BreakerTicket, End)> {
         self.look(key, |known| {
-            let flight = known.flight.take()?;
-            let call = flight.departure.call.clone();
-            let end = flight.abort(End::Unknown { message: why.into(), retry_after: None });
+            let running = known.running.take()?;
+            let call = running.in_flight.call.clone();
+            let end = running.abort(End::Unknown { message: why.into(), retry_after: None });
             Some((call?, known.end.get_or_insert(end).clone()))
         })
     }
@@ -176,34 +184,34 @@ impl Attempts {
     pub fn abort_all(&self) -> Vec<SagaRef> {
         let mut table = self.lock();
         table.closed = true;
-        table.abort_flights("the operator stopped before an answer came")
+        table.abort_running("the operator stopped before an answer came")
     }
 
     /// Ends every HTTP request that is under way, because the Lease under which they were sent
     /// lapsed. Returns their sagas.
-    pub fn abort_flights(&self) -> Vec<SagaRef> {
-        self.lock().abort_flights("the operator lost its Lease before an answer came")
+    pub fn abort_running(&self) -> Vec<SagaRef> {
+        self.lock().abort_running("the operator lost its Lease before an answer came")
     }
 
     /// Sets aside the ends and refusals of all attempts except HTTP requests, because this process
     /// leads no more. Another replica may continue those attempts.
-    pub fn set_verdicts_aside(&self) {
-        self.of_all_but_requests(Known::set_verdict_aside);
+    pub fn suspend_verdicts(&self) {
+        self.of_all_but_requests(KnownAttempt::suspend_verdict);
     }
 
     /// Restores the ends and refusals that were set aside. This process leads again, and no other
     /// replica led meanwhile, so they are as true as before.
-    pub fn take_verdicts_up(&self) {
-        self.of_all_but_requests(Known::take_verdict_up);
+    pub fn resume_verdicts(&self) {
+        self.of_all_but_requests(KnownAttempt::resume_verdict);
     }
 
     /// Removes the ends and refusals of all attempts except HTTP requests. This process leads, but
     /// another replica may have led meanwhile, so they may no longer be true.
     pub fn forget_verdicts(&self) {
-        self.of_all_but_requests(Known::forget_verdict);
+        self.of_all_but_requests(KnownAttempt::forget_verdict);
     }
 
-    fn of_all_but_requests(&self, change: fn(&mut Known)) {
+    fn of_all_but_requests(&self, change: fn(&mut KnownAttempt)) {
         self.lock()
             .sagas
             .values_mut()
@@ -227,7 +235,7 @@ impl Attempts {
     /// request under way.
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.lock().retain(|uid, _, known| {
-            known.flight.is_some() || known.first_read.elapsed() < KEPT || lives(uid)
+            known.running.is_some() || known.first_read.elapsed() < KEPT || lives(uid)
         });
     }
 
@@ -251,10 +259,10 @@ impl Attempts {
             .get(uid)
             .into_iter()
             .flat_map(HashMap::values)
-            .any(Known::is_unrecorded_request)
+            .any(KnownAttempt::is_unrecorded_request)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, AttemptTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,21 +14,21 @@ use std::{
 
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
-use crate::objects::job::{fields::job_of, pods::JobPods, state::Family};
+use crate::objects::job::{fields::job_of, pods::JobPods, state::KnownPods};
 
 /// A family is removed only if nothing has been heard of it for this long.
 const KEPT: Duration = Duration::from_mins(10);
 
 /// The pods of every Job of an attempt, by the Job's UID.
 #[derive(Default)]
-pub struct Families(Mutex<HashMap<String, Entry>>);
+pub struct JobPodMemory(Mutex<HashMap<String, Entry>>);
 
 struct Entry {
     pods: JobPods,
     heard: Instant,
 }
 
-impl Families {
+impl JobPodMemory {
     /// Notes the current state of a pod, if the pod belongs to a Job.
     pub fn saw(&self, pod: &Pod) {
         self.look_for(pod, |pods| pods.saw(pod));
@@ -61,8 +61,8 @@ impl Families {
     }
 
     /// Notes what a live read showed of the pods of a Job.
-    pub fn correct(&self, job: &str, family: &Family) {
-        self.look(job, |pods| pods.correct(family));
+    pub fn correct(&self, job: &str, job_pods: &KnownPods) {
+        self.look(job, |pods| pods.correct(job_pods));
     }
 
     /// Notes the last state of a deleted Job.
@@ -74,12 +74,12 @@ impl Families {
     /// Returns what is known of the pods of a Job. Also returns the last copy of the Job if the Job
     /// is gone.
     #[must_use]
-    pub fn of(&self, job: &str) -> (Family, Option<Arc<Job>>) {
-        let families = self.lock();
-        let Some(Entry { pods, heard: _ }) = families.get(job) else {
-            return (Family::default(), None);
+    pub fn of(&self, job: &str) -> (KnownPods, Option<Arc<Job>>) {
+        let memory = self.lock();
+        let Some(Entry { pods, heard: _ }) = memory.get(job) else {
+            return (KnownPods::default(), None);
         };
-        (pods.family(), pods.last().cloned())
+        (pods.known(), pods.last().cloned())
     }
 
     /// Removes the pods of Jobs that are gone, once nothing has been heard of them for ten minutes.
@@ -98,8 +98,8 @@ impl Families {
     }
 
     fn look(&self, job: &str, look: impl FnOnce(&mut JobPods)) {
-        let mut families = self.lock();
-        let entry = families
+        let mut memory = self.lock();
+        let entry = memory
             .entry(job.to_owned())
             .or_insert_with(|| Entry { pods: JobPods::default(), heard: Instant::now() });
         entry.heard = Instant::now();
@@ -113,8 +113,8 @@ impl Families {
 
 /// Returns the Job whose family contains a pod that does not name its Job. Few pods are such, and
 /// there is no index of them.
-fn known(families: &HashMap<String, Entry>, pod: &Pod) -> Option<String> {
-    families.iter().find(|(_, entry)| entry.pods.know(pod)).map(|(job, _)| job.clone())
+fn known(memory: &HashMap<String, Entry>, pod: &Pod) -> Option<String> {
+    memory.iter().find(|(_, entry)| entry.pods.know(pod)).map(|(job, _)| job.clone())
 }
 
 #[cfg(test)]
@@ -139,40 +139,45 @@ mod tests {
 
     #[test]
     fn of_pods_that_are_gone_the_newest_are_remembered_and_that_there_were_more() {
-        let families = Families::default();
-        families.born("job");
+        let memory = JobPodMemory::default();
+        memory.born("job");
         for number in 0..=MOST_GONE {
-            let (family, _) = families.of("job");
-            assert!(!family.lost && family.whole && family.gone.len() == number);
-            families.saw(&pod(&format!("p{number}")));
-            families.went(&pod(&format!("p{number}")));
+            let (job_pods, _) = memory.of("job");
+            assert!(!job_pods.lost && job_pods.whole && job_pods.gone.len() == number);
+            memory.saw(&pod(&format!("p{number}")));
+            memory.went(&pod(&format!("p{number}")));
         }
-        let (family, _) = families.of("job");
-        assert!(family.lost && family.pods.is_empty());
+        let (job_pods, _) = memory.of("job");
+        assert!(job_pods.lost && job_pods.pods.is_empty());
         assert_eq!(
-            (family.gone.len(), family.gone.first().unwrap().metadata.name.as_deref()),
+            (job_pods.gone.len(), job_pods.gone.first().unwrap().metadata.name.as_deref()),
             (MOST_GONE, Some("p1"))
         );
     }
 
     #[test]
     fn what_went_unseen_is_said_and_a_gap_in_the_watch_as_well() {
-        let families = Families::default();
-        families.born("job");
-        families.saw(&pod("a"));
-        families.lost(&pod("a"));
-        families.gap();
-        let (family, _) = families.of("job");
-        assert!(family.lost && !family.whole && family.pods.is_empty() && family.gone.is_empty());
+        let memory = JobPodMemory::default();
+        memory.born("job");
+        memory.saw(&pod("a"));
+        memory.lost(&pod("a"));
+        memory.gap();
+        let (job_pods, _) = memory.of("job");
+        assert!(
+            job_pods.lost
+                && !job_pods.whole
+                && job_pods.pods.is_empty()
+                && job_pods.gone.is_empty()
+        );
     }
 
     #[test]
     fn a_pod_of_nobody_is_not_known_here() {
-        let families = Families::default();
+        let memory = JobPodMemory::default();
         let mut foreign = pod("a");
         foreign.metadata.labels = None;
-        families.saw(&foreign);
-        assert!(!families.know(&foreign) && families.of("job").0.pods.is_empty());
+        memory.saw(&foreign);
+        assert!(!memory.know(&foreign) && memory.of("job").0.pods.is_empty());
     }
 
     #[test]
@@ -188,16 +193,16 @@ mod tests {
             "batch.kubernetes.io/controller-uid": "job",
         });
         for labels in [orphan, json!({})] {
-            let families = Families::default();
-            families.saw(&pod("a"));
+            let memory = JobPodMemory::default();
+            memory.saw(&pod("a"));
             let mut ended = let_go(labels);
             ended.status = Some(serde_json::from_value(json!({"phase": "Succeeded"})).unwrap());
-            families.saw(&ended);
-            let [now] = families.of("job").0.pods.try_into().unwrap();
+            memory.saw(&ended);
+            let [now] = memory.of("job").0.pods.try_into().unwrap();
             assert_eq!(*now, ended, "as it is, and not as it was with its Job");
-            families.went(&ended);
-            assert!(families.of("job").0.pods.is_empty() && families.of("job").0.gone.len() == 1);
-            assert!(!families.know(&let_go(json!({}))), "one that is gone is not looked for");
+            memory.went(&ended);
+            assert!(memory.of("job").0.pods.is_empty() && memory.of("job").0.gone.len() == 1);
+            assert!(!memory.know(&let_go(json!({}))), "one that is gone is not looked for");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The memories of this process. No fact that correctness needs is kept only here.
 
 use super::{
-    attempts::Attempts, failures::Failures, job_pods::Families, other_versions::OtherVersions,
+    attempts::Attempts, failures::Failures, job_pods::JobPodMemory, other_versions::OtherVersions,
     own_writes::OwnWrites, prechecks::Prechecks, validated::ValidatedSagas,
 };
 
@@ -13,7 +13,7 @@ pub struct Memory {
     /// The memory of this process's own writes.
     pub writes: OwnWrites,
     /// The pods of Jobs.
-    pub families: Families,
+    pub job_pods: JobPodMemory,
     /// Validated sagas with their parsed expressions.
     pub validated: ValidatedSagas,
     /// The results of prechecks.

@@ -40,7 +40,7 @@ impl OtherVersions {
     }
 
     /// Notes that this process replaced the text of another process in this saga.
-    pub fn reworded(&self, uid: &str) {
+    pub fn note_rewording(&self, uid: &str) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -50,7 +50,7 @@ impl OtherVersions {
     }
 
     /// Returns whether that happened within the last minute.
-    pub fn reworded_lately(&self, uid: &str) -> bool {
+    pub fn was_reworded_lately(&self, uid: &str) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(uid).and_then(|met| met.reworded).is_some_and(|at| at.elapsed() < WORDS)
     }
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn another_process_has_the_last_word_for_a_while() {
         let versions = OtherVersions::default();
-        versions.reworded("a");
-        assert!(versions.reworded_lately("a") && !versions.reworded_lately("b"));
+        versions.note_rewording("a");
+        assert!(versions.was_reworded_lately("a") && !versions.was_reworded_lately("b"));
     }
 }

@@ -96,11 +96,13 @@ impl OwnWrites {
         let written = writes.get(uid);
         match (fence::freshness(written.map(|written| written.version.as_str()), version), written)
         {
-            (fence::Freshness::Older, Some(written)) => {
+            (fence::VersionOrder::Older, Some(written)) => {
                 Freshness::Stale { since: written.at.elapsed() }
             }
-            (fence::Freshness::Incomparable, _) => Freshness::Incomparable,
-            (fence::Freshness::Fresh, _) | (fence::Freshness::Older, None) => Freshness::Fresh,
+            (fence::VersionOrder::Incomparable, _) => Freshness::Incomparable,
+            (fence::VersionOrder::Fresh, _) | (fence::VersionOrder::Older, None) => {
+                Freshness::Fresh
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::model::input::MayCome;
+use crate::model::input::MayProvide;
 
 /// How long a refusal must last before it counts.
 pub(crate) const BELIEVED_AFTER: Duration = Duration::from_secs(1);
@@ -21,30 +21,30 @@ pub(crate) const MOST: usize = 2048;
 
 /// The result of trying one operation, for all places in a saga that hold it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum PrecheckVerdict {
     Fine,
-    Refused(Mend, String),
+    Refused(FixedBy, String),
     Unchecked(String),
 }
 
 /// What an earlier step may write that would make the operation valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mend {
+pub(crate) enum FixedBy {
     Nothing,
     Objects,
     Secrets,
     Places,
 }
 
-impl Verdict {
+impl PrecheckVerdict {
     /// Returns the verdict for an operation that stands after earlier steps. If the earlier steps
     /// may mend a refusal, the refusal becomes unchecked.
-    pub(crate) fn after(&self, may_come: MayCome) -> Self {
-        let mended = |mend: Mend| match mend {
-            Mend::Nothing => false,
-            Mend::Objects => may_come.objects,
-            Mend::Secrets => may_come.secrets,
-            Mend::Places => may_come.places,
+    pub(crate) fn after(&self, may_provide: MayProvide) -> Self {
+        let mended = |mend: FixedBy| match mend {
+            FixedBy::Nothing => false,
+            FixedBy::Objects => may_provide.objects,
+            FixedBy::Secrets => may_provide.secrets,
+            FixedBy::Places => may_provide.places,
         };
         match self {
             Self::Refused(mend, message) if mended(*mend) => Self::Unchecked(message.clone()),
@@ -56,19 +56,19 @@ impl Verdict {
 /// The results by content, and since when sagas are refused, by UID.
 #[derive(Default)]
 pub struct Prechecks {
-    results: Mutex<HashMap<String, (Instant, Verdict)>>,
+    results: Mutex<HashMap<String, (Instant, PrecheckVerdict)>>,
     pub(crate) refused: Mutex<HashMap<String, Instant>>,
 }
 
 impl Prechecks {
-    pub(crate) fn known(&self, content: &str) -> Option<Verdict> {
+    pub(crate) fn known(&self, content: &str) -> Option<PrecheckVerdict> {
         let results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, verdict) = results.get(content)?;
-        let holds = if *verdict == Verdict::Fine { GOOD_FOR } else { BAD_FOR };
+        let holds = if *verdict == PrecheckVerdict::Fine { GOOD_FOR } else { BAD_FOR };
         (at.elapsed() < holds).then(|| verdict.clone())
     }
 
-    pub(crate) fn remember(&self, content: String, verdict: Verdict) {
+    pub(crate) fn remember(&self, content: String, verdict: PrecheckVerdict) {
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         if results.len() >= MOST {
             results.clear();

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::attempt::Known;
+use super::attempt::KnownAttempt;
 use crate::{
     model::observation::{Absence, ChildState, End, Failure, Reached},
     objects::child::just_created,
@@ -15,7 +15,11 @@ use crate::{
 /// Returns the state with a reason. If this process ended the child, the message also says why, and
 /// what the child did or waited for. Without this, the message would only say that the child was
 /// deleted.
-pub(crate) fn with_reason(known: &Known, mut state: ChildState, cancelled: bool) -> ChildState {
+pub(crate) fn with_reason(
+    known: &KnownAttempt,
+    mut state: ChildState,
+    cancelled: bool,
+) -> ChildState {
     if let (
         Some(detail),
         ChildState::Ended(End::Failed(Failure { message, .. }) | End::Unknown { message, .. }),
@@ -33,10 +37,10 @@ pub(crate) fn with_reason(known: &Known, mut state: ChildState, cancelled: bool)
 
 /// Returns the end of an attempt of which nothing was begun. `last`: whether the failure is
 /// permanent.
-pub(crate) fn never_begun(message: String, last: bool) -> End {
+pub(crate) fn not_started(message: String, permanent: bool) -> End {
     End::Failed(Failure {
         reached: Reached::Nothing,
-        last,
+        permanent,
         exit_code: None,
         disrupted: false,
         retry_after: None,
@@ -51,7 +55,7 @@ pub(crate) const fn not_now(detail: String) -> ChildState {
 
 /// Returns the state while this process waits after a failed call. If the answer to an earlier call
 /// was lost, that call may have succeeded, so the state is not a refusal.
-pub(crate) fn backing_off(known: &Known) -> Option<ChildState> {
+pub(crate) fn backing_off(known: &KnownAttempt) -> Option<ChildState> {
     let refusal = known.refusal.as_ref().filter(|refusal| refusal.until > Instant::now())?;
     if known.unanswered {
         return Some(not_now(refusal.message.clone()));
@@ -65,7 +69,7 @@ pub(crate) fn backing_off(known: &Known) -> Option<ChildState> {
 }
 
 /// Returns the remembered state of a child that the watch does not show.
-pub(crate) fn remembered(known: &mut Known) -> Option<ChildState> {
+pub(crate) fn remembered(known: &mut KnownAttempt) -> Option<ChildState> {
     if let Some(waits) = backing_off(known) {
         return Some(waits);
     }
@@ -73,7 +77,7 @@ pub(crate) fn remembered(known: &mut Known) -> Option<ChildState> {
     just_created(uid, since.elapsed())
 }
 
-pub(crate) fn absent(known: &Known, seen: bool) -> ChildState {
+pub(crate) fn absent(known: &KnownAttempt, seen: bool) -> ChildState {
     ChildState::Absent(Absence {
         seen,
         refused: known.is_refused(),

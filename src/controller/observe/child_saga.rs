@@ -1,10 +1,10 @@
 //! Reads child sagas.
 //!
 //! # Guarantees
-//! - A child saga is created, and demands are sent to it, as the account of its parent, never with
+//! - A child saga is created, and commands are sent to it, as the account of its parent, never with
 //!   the operator's own rights.
-//! - A child is read live, so that an old copy does not cause a demand to be sent again.
-//! - A demand is sent only while the attempt for which it is sent is active, or to pass the
+//! - A child is read live, so that an old copy does not cause a command to be sent again.
+//! - A command is sent only while the attempt for which it is sent is active, or to pass the
 //!   deletion policy of a deleted parent to the child. The UID of the child is a precondition.
 //! - A child that was never seen before counts as the attempt's child only if it acts as its
 //!   parent's account. Anybody may write labels and owners.
@@ -21,13 +21,13 @@ use crate::{
     controller::{
         cluster::error::Error,
         memory::{
-            attempt::{AttemptKey, Known},
+            attempt::{AttemptKey, KnownAttempt},
             remembered::{absent, backing_off},
         },
     },
     engine::report::blocked::cannot_be_told,
     model::{
-        observation::{ChildSaga, ChildState, End, Failure, Observed, Reached},
+        observation::{ChildSaga, ChildState, End, Failure, Observations, Reached},
         saga::ValidSaga,
     },
     objects::{child::WATCH_LAG, child_saga::is_ours},
@@ -38,7 +38,7 @@ use crate::{
 const POLL: Duration = Duration::from_secs(30);
 
 /// A child saga, as the active attempt of its parent finds it.
-pub(crate) struct Kin<'a> {
+pub(crate) struct ChildReader<'a> {
     pub(crate) sources: &'a Sources<'a>,
     pub(crate) saga: &'a ValidSaga,
     /// The active attempt.
@@ -50,8 +50,8 @@ pub(crate) struct Kin<'a> {
     pub(crate) written: Option<&'a ChildStatus>,
 }
 
-impl Kin<'_> {
-    fn known<T>(&self, look: impl FnOnce(&mut Known) -> T) -> T {
+impl ChildReader<'_> {
+    fn known<T>(&self, look: impl FnOnce(&mut KnownAttempt) -> T) -> T {
         self.sources.memory.attempts.look(self.key, look)
     }
 
@@ -66,7 +66,8 @@ impl Kin<'_> {
         if let Some(end) = self.known(|known| known.end(active.child_uid.is_some())) {
             return Ok((end.into(), None));
         }
-        let waits = |known: &mut Known| backing_off(known).map(|waits| (waits, Some(WATCH_LAG)));
+        let waits =
+            |known: &mut KnownAttempt| backing_off(known).map(|waits| (waits, Some(WATCH_LAG)));
         // If every creation was definitely refused, the child does not exist and is not read. If
         // the answer to a creation was lost, the child may exist and is read.
         if let Some(waits) = self.known(|known| waits(known).filter(|_| !known.unanswered)) {
@@ -122,9 +123,9 @@ impl Kin<'_> {
         let age = self.known(|known| {
             known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed())
         });
-        let unheard = self.known(|known| known.unheard.clone());
+        let undelivered = self.known(|known| known.undelivered.clone());
         Ok((
-            ChildState::Saga(std::sync::Arc::new(ChildSaga { age, unheard, ..seen(&child) })),
+            ChildState::Saga(std::sync::Arc::new(ChildSaga { age, undelivered, ..seen(&child) })),
             Some(POLL),
         ))
     }
@@ -139,13 +140,14 @@ pub(crate) async fn left_behind(
     sources: &Sources<'_>,
     saga: &ValidSaga,
     left: Vec<(AttemptId, &ChildStatus)>,
-) -> Result<Observed, Error> {
-    let mut observed = Observed::new();
+) -> Result<Observations, Error> {
+    let mut observed = Observations::new();
     for (made_by, written) in left {
         let key = (saga.uid.clone(), made_by);
-        let (state, _) = Kin { sources, saga, key: &key, made_by: &key.1, written: Some(written) }
-            .live(None)
-            .await?;
+        let (state, _) =
+            ChildReader { sources, saga, key: &key, made_by: &key.1, written: Some(written) }
+                .live(None)
+                .await?;
         observed.insert(key.1, state);
     }
     Ok(observed)
@@ -164,7 +166,7 @@ fn seen(child: &StoredSaga) -> ChildSaga {
         uid: child.metadata.uid.clone().unwrap_or_default(),
         age: Duration::ZERO,
         phase: status.and_then(|status| status.phase),
-        message: status.unwrap_or(&child.remains).message.clone().unwrap_or_default(),
+        message: status.unwrap_or(&child.salvaged).message.clone().unwrap_or_default(),
         outputs: status.and_then(|status| status.outputs.clone()),
         still_in_effect: status
             .and_then(|status| status.still_in_effect.clone())
@@ -176,13 +178,13 @@ fn seen(child: &StoredSaga) -> ChildSaga {
             .map(|spec| spec.deletion_policy.unwrap_or_default())
             .unwrap_or_default(),
         deleting: child.metadata.deletion_timestamp.is_some(),
-        held: cannot_be_told(status.unwrap_or(&child.remains)),
+        held: cannot_be_told(status.unwrap_or(&child.salvaged)),
         cancel_asked: asked(RequestAction::Cancel).is_some()
             || status.is_some_and(|status| status.cancel_requested.is_some()),
         compensate_asked: asked(RequestAction::Compensate)
             .and_then(|asked| asked.token().map(str::to_owned)),
         refused: refused.and_then(|record| Some((record.token.clone()?, record.message.clone()))),
-        unheard: Vec::new(),
+        undelivered: Vec::new(),
     }
 }
 
@@ -191,7 +193,7 @@ fn seen(child: &StoredSaga) -> ChildSaga {
 fn foreign(name: &str) -> ChildState {
     ChildState::Ended(End::Failed(Failure {
         reached: Reached::Nothing,
-        last: true,
+        permanent: true,
         exit_code: None,
         disrupted: false,
         retry_after: None,

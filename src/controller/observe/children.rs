@@ -18,7 +18,7 @@ use crate::{
         deadline::own_time,
     },
     model::{
-        observation::{ChildState, End, Observed},
+        observation::{ChildState, End, Observations},
         saga::{ValidSaga, Work},
         values::Values,
     },
@@ -38,7 +38,7 @@ pub async fn children(
     status: &SagaStatus,
     executor: Option<&str>,
     goes: Option<DeletionPolicy>,
-) -> Result<(Observed, Option<Duration>), Error> {
+) -> Result<(Observations, Option<Duration>), Error> {
     let active: Vec<_> = active_attempts(status).collect();
     let left = goes.map(|policy| left_behind(saga, status, policy)).unwrap_or_default();
     let ids: Vec<_> =
@@ -64,8 +64,12 @@ pub async fn children(
             Work::Apply(_) | Work::Delete(_) | Work::Until(_) => {
                 object(sources, saga, status, &key, attempt).await
             }
-            Work::Saga(_) => kin(sources, saga, status, &key, attempt, false).await?,
-            Work::UndoSaga => kin(sources, saga, status, &key, attempt, true).await?,
+            Work::Saga(_) => {
+                observe_child_saga(sources, saga, status, &key, attempt, false).await?
+            }
+            Work::UndoSaga => {
+                observe_child_saga(sources, saga, status, &key, attempt, true).await?
+            }
             Work::Approval(_) | Work::Wait(_) => continue,
         };
         again = [again, poll].into_iter().flatten().min();
@@ -80,7 +84,7 @@ pub async fn children(
 /// Returns the state of a child saga, and after how long to requeue the saga.
 ///
 /// `undoes`: whether the attempt undoes a child that another attempt created.
-async fn kin(
+async fn observe_child_saga(
     sources: &Sources<'_>,
     saga: &ValidSaga,
     status: &SagaStatus,
@@ -92,7 +96,7 @@ async fn kin(
     let (written, made_by) =
         (step.and_then(|step| step.child.as_ref()), step.filter(|_| undoes).map(made_by));
     let made_by = made_by.unwrap_or_else(|| key.1.clone());
-    child_saga::Kin { sources, saga, key, made_by: &made_by, written }.state(attempt).await
+    child_saga::ChildReader { sources, saga, key, made_by: &made_by, written }.state(attempt).await
 }
 
 /// Returns the state of the object that a step applies, deletes or waits for, and after how long to

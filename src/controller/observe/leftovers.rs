@@ -10,13 +10,13 @@ use crate::{
         names::AttemptId,
         stored::{name, namespace},
     },
-    controller::{cluster::connection::Cluster, workload::Child},
+    controller::{cluster::connection::Cluster, workload::Workload},
     objects::attempt,
 };
 
 /// Returns the succeeded Pods or Jobs of an ended saga that still exist, as the cache shows them.
 /// They are looked up by name, because the cache may hold very many of both.
-pub(crate) fn leftovers<K: Child>(cluster: &Cluster, saga: &StoredSaga) -> Vec<Arc<K>> {
+pub(crate) fn leftovers<K: Workload>(cluster: &Cluster, saga: &StoredSaga) -> Vec<Arc<K>> {
     let uid = saga.metadata.uid.as_deref().unwrap_or_default();
     let exists = |id: AttemptId| {
         let found = K::cached(cluster, namespace(saga), &K::name_of(name(saga), uid, &id))?;

@@ -17,13 +17,13 @@ use crate::{
     controller::{
         clock::now,
         cluster::{
-            impersonate::{Account, Target},
+            impersonate::{Account, ObjectTarget},
             objects::{mark_of, shared, uid},
-            refusal::{Trouble, Unserved},
+            refusal::{ApiRefusal, Unserved},
         },
         memory::{
-            attempt::{AttemptKey, Known},
-            remembered::{absent, backing_off, never_begun, not_now},
+            attempt::{AttemptKey, KnownAttempt},
+            remembered::{absent, backing_off, not_now, not_started},
         },
     },
     coordination::fence::FRESH,
@@ -59,7 +59,7 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    fn known<T>(&self, look: impl FnOnce(&mut Known) -> T) -> T {
+    fn known<T>(&self, look: impl FnOnce(&mut KnownAttempt) -> T) -> T {
         self.sources.memory.attempts.look(self.key, look)
     }
 
@@ -114,26 +114,29 @@ impl Attempt<'_> {
 
     /// Reads the object. Returns a state as `Err` if the failed read ends the attempt, or if the
     /// object cannot be read just now.
-    async fn read(&self, target: Target<'_>) -> Result<Option<serde_json::Value>, ChildState> {
+    async fn read(
+        &self,
+        target: ObjectTarget<'_>,
+    ) -> Result<Option<serde_json::Value>, ChildState> {
         self.sources.cluster.objects.get(target).await.map_err(|trouble| self.unread(trouble, None))
     }
 
     /// Returns what a failed read means. `writes`: the intent, if the attempt applies the object.
-    fn unread(&self, trouble: Trouble, writes: Option<&ActiveAttempt>) -> ChildState {
+    fn unread(&self, trouble: ApiRefusal, writes: Option<&ActiveAttempt>) -> ChildState {
         match trouble {
-            Trouble::Final(_, message) => {
+            ApiRefusal::Final(_, message) => {
                 let written = writes
                     .is_some_and(|active| self.known(|known| may_be_applied(known, active, now())));
                 let end = if written {
                     End::Unknown { message, retry_after: None }
                 } else {
-                    never_begun(message, true)
+                    not_started(message, true)
                 };
                 self.sources.memory.attempts.ended(self.key, end.clone());
                 end.into()
             }
-            Trouble::NoKind(_, message) => self.unserved(writes, message),
-            Trouble::Passes(message) | Trouble::Lost(message) => not_now(message),
+            ApiRefusal::NoKind(_, message) => self.unserved(writes, message),
+            ApiRefusal::Passes(message) | ApiRefusal::Lost(message) => not_now(message),
         }
     }
 
@@ -158,7 +161,7 @@ impl Attempt<'_> {
             .sources
             .cluster
             .objects
-            .get_applied(Target::applied(account(self.saga), action), action)
+            .get_applied(ObjectTarget::applied(account(self.saga), action), action)
             .await;
         let (object, as_applied) = match read.map_err(|trouble| self.unread(trouble, Some(active)))
         {
@@ -179,26 +182,30 @@ impl Attempt<'_> {
     /// Returns the state of the object of this name, whoever created it. The engine decides whether
     /// it is the object that the attempt deletes.
     async fn deleted(&self, reference: &ObjectRef, active: &ActiveAttempt) -> ChildState {
-        let object =
-            match self.sources.cluster.objects.get(Target::of(account(self.saga), reference)).await
-            {
-                Ok(Some(object)) => object,
-                Ok(None) | Err(Trouble::NoKind(Unserved::Anywhere, _)) => {
-                    return ChildState::Ended(End::Succeeded(None));
-                }
-                // No deletion is sent before the status names the UID.
-                Err(Trouble::Final(_, message)) if active.child_uid.is_none() => {
-                    return never_begun(message, true).into();
-                }
-                Err(Trouble::Final(_, message)) => {
-                    return ChildState::Ended(End::Unknown { message, retry_after: None });
-                }
-                Err(
-                    Trouble::NoKind(Unserved::Here, message)
-                    | Trouble::Passes(message)
-                    | Trouble::Lost(message),
-                ) => return not_now(message),
-            };
+        let object = match self
+            .sources
+            .cluster
+            .objects
+            .get(ObjectTarget::of(account(self.saga), reference))
+            .await
+        {
+            Ok(Some(object)) => object,
+            Ok(None) | Err(ApiRefusal::NoKind(Unserved::Anywhere, _)) => {
+                return ChildState::Ended(End::Succeeded(None));
+            }
+            // No deletion is sent before the status names the UID.
+            Err(ApiRefusal::Final(_, message)) if active.child_uid.is_none() => {
+                return not_started(message, true).into();
+            }
+            Err(ApiRefusal::Final(_, message)) => {
+                return ChildState::Ended(End::Unknown { message, retry_after: None });
+            }
+            Err(
+                ApiRefusal::NoKind(Unserved::Here, message)
+                | ApiRefusal::Passes(message)
+                | ApiRefusal::Lost(message),
+            ) => return not_now(message),
+        };
         let uid = uid(&object);
         let deleting = object.pointer("/metadata/deletionTimestamp").is_some();
         if !deleting
@@ -226,7 +233,7 @@ impl Attempt<'_> {
     }
 
     async fn waited_for(&self, reference: &ObjectRef) -> Option<ChildState> {
-        Some(match self.read(Target::of(account(self.saga), reference)).await {
+        Some(match self.read(ObjectTarget::of(account(self.saga), reference)).await {
             Ok(Some(object)) => {
                 self.sources.memory.attempts.child_seen(self.key, &uid(&object));
                 self.there(object)
@@ -249,7 +256,7 @@ impl Attempt<'_> {
 /// Returns whether the attempt may have applied its object. If it may have, and the object cannot
 /// be read any more, the outcome is unknown. If the intent is more than two seconds older than what
 /// this process knows about it, another replica wrote the intent.
-fn may_be_applied(known: &Known, active: &ActiveAttempt, now: Timestamp) -> bool {
+fn may_be_applied(known: &KnownAttempt, active: &ActiveAttempt, now: Timestamp) -> bool {
     let inherited = between(active.started_at.0, now) > known.first_read.elapsed() + FRESH;
     known.child.is_some() || known.unanswered || active.child_uid.is_some() || inherited
 }

@@ -13,7 +13,7 @@ use crate::{
         names::{FINALIZER, child_name},
         stored::{name, namespace},
     },
-    controller::cluster::{connection::Cluster, error::Error, watch_health::Watched},
+    controller::cluster::{connection::Cluster, error::Error, watch_health::WatchedKind},
     objects::{attempt::attempt_of, child_saga},
 };
 
@@ -27,7 +27,7 @@ pub(crate) async fn holds(cluster: &Cluster, saga: &StoredSaga) -> Result<bool, 
         return Ok(false);
     };
     // If the watch is barred, the cache may still show a parent that is gone.
-    if !cluster.barred.is(namespace(saga), Watched::Saga) {
+    if !cluster.watch_health.is(namespace(saga), WatchedKind::Saga) {
         let cached = cluster.cached_saga(namespace(saga), parent);
         if cached.is_some_and(|parent| holds_on(&parent, &uid)) {
             return Ok(true);
@@ -132,7 +132,7 @@ mod tests {
     async fn a_child_lets_go_of_a_parent_of_whose_end_no_watch_can_tell() {
         let context = with_a_parent_that_went();
         assert!(holds(&context.cluster, &child(&[FINALIZER])).await.unwrap(), "the watch tells");
-        context.cluster.barred.failed("shop", Watched::Saga, Some(403));
+        context.cluster.watch_health.failed("shop", WatchedKind::Saga, Some(403));
         assert!(!holds(&context.cluster, &child(&[FINALIZER])).await.unwrap());
         assert!(
             !holds(&context.cluster, &child(&[])).await.unwrap(),

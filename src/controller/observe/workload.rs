@@ -16,13 +16,13 @@ use crate::{
         cluster::{
             error::Error,
             namespace::{NAMESPACE_POLL, is_terminating},
-            watch_health::Watched,
+            watch_health::WatchedKind,
         },
         memory::{
             attempt::AttemptKey,
             remembered::{absent, remembered, with_reason},
         },
-        workload::Child,
+        workload::Workload,
     },
     model::{
         observation::{ChildState, End},
@@ -36,7 +36,7 @@ use crate::{
 
 /// Returns the state of a Pod or a Job, and after how long to requeue the saga. If this process
 /// ended the child, the state says why.
-pub(super) async fn explained<K: Child>(
+pub(super) async fn explained<K: Workload>(
     sources: &Sources<'_>,
     saga: &ValidSaga,
     status: &SagaStatus,
@@ -50,7 +50,7 @@ pub(super) async fn explained<K: Child>(
 
 /// Returns the state of a Pod or a Job, from the watch, from this process's memory, or from a live
 /// read. Also returns after how long to requeue the saga.
-async fn child<K: Child>(
+async fn child<K: Workload>(
     sources: &Sources<'_>,
     saga: &ValidSaga,
     key: &AttemptKey,
@@ -68,7 +68,7 @@ async fn child<K: Child>(
         .attempts
         .look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()))
         .or_else(|| attempt.child_uid.clone());
-    let barred = sources.cluster.barred.is(&saga.namespace, K::WATCHED);
+    let barred = sources.cluster.watch_health.is(&saga.namespace, K::WATCHED);
     let mut newest = None;
     if let Some(found) = cached.filter(|found| !is_another::<K>(found, child.as_deref())) {
         let (state, poll) = seen(sources, key, attempt, found.as_ref()).await?;
@@ -106,7 +106,7 @@ async fn child<K: Child>(
 
 /// Returns whether the object is not the child with this UID. If no UID is known, any object may be
 /// the child.
-fn is_another<K: Child>(found: &K, child: Option<&str>) -> bool {
+fn is_another<K: Workload>(found: &K, child: Option<&str>) -> bool {
     child.is_some_and(|child| found.meta().uid.as_deref() != Some(child))
 }
 
@@ -115,7 +115,7 @@ fn is_another<K: Child>(found: &K, child: Option<&str>) -> bool {
 ///
 /// `child`: the UID of the attempt's child, if the child was ever seen. `gone`: the end that the
 /// watch delivered.
-async fn after_live<K: Child>(
+async fn after_live<K: Workload>(
     sources: &Sources<'_>,
     saga: &ValidSaga,
     key: &AttemptKey,
@@ -142,7 +142,7 @@ async fn after_live<K: Child>(
         }
         Some(_) | None => {
             if let Some(child) = child {
-                K::rest(sources.cluster, &sources.memory.families, &saga.namespace, child).await?;
+                K::rest(sources.cluster, &sources.memory.job_pods, &saga.namespace, child).await?;
             }
             K::after(sources.memory, key, child, gone)
         }
@@ -163,7 +163,7 @@ async fn after_live<K: Child>(
 /// Returns the state of an object that exists, if the object is the attempt's child. If the UID of
 /// the child is known, the UID identifies it, since owners and labels can be removed. Also returns
 /// after how long to requeue the saga if no event arrives.
-async fn seen<K: Child>(
+async fn seen<K: Workload>(
     sources: &Sources<'_>,
     key: &AttemptKey,
     attempt: &ActiveAttempt,
@@ -177,7 +177,7 @@ async fn seen<K: Child>(
         return Ok((name_conflict(found).into(), None));
     }
     sources.memory.attempts.child_seen(key, found.meta().uid.as_deref().unwrap_or_default());
-    let (deleting, stuck) = found.deletion(&sources.memory.families);
+    let (deleting, stuck) = found.deletion(&sources.memory.job_pods);
     let deleting_for = deleting.then(|| deleting_for(sources, key));
     if let Some(end) = given_up(stuck, deleting_for) {
         return Ok((end.into(), None));
@@ -185,16 +185,16 @@ async fn seen<K: Child>(
     let age = sources.memory.attempts.look(key, |known| {
         known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed())
     });
-    let state = found.state(sources.cluster, &sources.memory.families, age).await?;
+    let state = found.state(sources.cluster, &sources.memory.job_pods, age).await?;
     if !matches!(state, ChildState::Active { .. }) {
         return Ok((state, None));
     }
     if is_late(deleting_for)
-        && let Some(end) = found.kept(sources.cluster, &sources.memory.families).await?
+        && let Some(end) = found.kept(sources.cluster, &sources.memory.job_pods).await?
     {
         return Ok((end.into(), None));
     }
-    let held_up = found.held_up(&sources.memory.families);
+    let held_up = found.held_up(&sources.memory.job_pods);
     let held_up_for = held_up.as_ref().map(|_| {
         sources
             .memory
@@ -221,7 +221,7 @@ fn deleting_for(sources: &Sources<'_>, key: &AttemptKey) -> Duration {
 /// namespace removed the operator's rights. The deletion of the namespace also deletes the child,
 /// so the child gets the same time to end as any terminating child. The duration is the time until
 /// the next poll.
-fn out_of_sight<K: Child>(
+fn out_of_sight<K: Workload>(
     sources: &Sources<'_>,
     namespace: &str,
     key: &AttemptKey,
@@ -231,7 +231,7 @@ fn out_of_sight<K: Child>(
     // If the watch of Pods is barred, the remembered state of a Job's pods may be out of date.
     let old = |told: &ChildState| {
         matches!(told, ChildState::Active { .. })
-            && sources.cluster.barred.is(namespace, Watched::Pod)
+            && sources.cluster.watch_health.is(namespace, WatchedKind::Pod)
     };
     match (K::after(sources.memory, key, child, gone).filter(|told| !old(told)), child) {
         (Some(ChildState::Ended(end)), _) => {

@@ -13,32 +13,33 @@ use crate::{
         limits::breakers::MOST,
         memory::prechecks::{BELIEVED_AFTER, Prechecks},
     },
-    model::{input::MayCome, saga::SagaName},
+    model::{input::MayProvide, saga::SagaName},
     validate::saga::validate,
 };
 
-const NOTHING: MayCome = MayCome { objects: false, secrets: false, places: false };
+const NOTHING: MayProvide = MayProvide { objects: false, secrets: false, places: false };
 
-fn is_refused(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Refused(..))
+fn is_refused(verdict: &PrecheckVerdict) -> bool {
+    matches!(verdict, PrecheckVerdict::Refused(..))
 }
 
 #[test]
 fn only_what_no_earlier_step_can_mend_is_refused() {
     // What is wrong, and what of earlier steps leaves it unchecked.
     let table = [
-        (Refused::Malformed, MayCome { objects: true, ..NOTHING }),
-        (Refused::Forbidden, MayCome { objects: true, ..NOTHING }),
-        (Refused::Nowhere, MayCome { places: true, ..NOTHING }),
+        (Refused::Malformed, MayProvide { objects: true, ..NOTHING }),
+        (Refused::Forbidden, MayProvide { objects: true, ..NOTHING }),
+        (Refused::Nowhere, MayProvide { places: true, ..NOTHING }),
     ];
     for (wrong, mends) in table {
-        let tried = |may_come| of_trouble(Trouble::Final(wrong, "no".into())).after(may_come);
+        let tried =
+            |may_provide| of_refusal(ApiRefusal::Final(wrong, "no".into())).after(may_provide);
         assert!(is_refused(&tried(NOTHING)), "{wrong:?}");
-        assert_eq!(tried(mends), Verdict::Unchecked("no".into()), "{wrong:?}");
+        assert_eq!(tried(mends), PrecheckVerdict::Unchecked("no".into()), "{wrong:?}");
     }
-    let others = MayCome { objects: true, secrets: true, places: false };
+    let others = MayProvide { objects: true, secrets: true, places: false };
     assert!(
-        is_refused(&of_trouble(Trouble::Final(Refused::Nowhere, "no".into())).after(others)),
+        is_refused(&of_refusal(ApiRefusal::Final(Refused::Nowhere, "no".into())).after(others)),
         "its namespace is made by none of them"
     );
 }
@@ -48,14 +49,14 @@ fn what_may_be_otherwise_by_then_is_unchecked() {
     let no = || "no".to_owned();
     let without_dry_run = "admission webhook \"a\" does not support dry run".to_owned();
     for trouble in [
-        Trouble::Final(Refused::Otherwise, no()),
-        Trouble::Final(Refused::Malformed, without_dry_run),
-        Trouble::NoKind(Unserved::Anywhere, no()),
-        Trouble::Passes(no()),
-        Trouble::Lost(no()),
+        ApiRefusal::Final(Refused::Otherwise, no()),
+        ApiRefusal::Final(Refused::Malformed, without_dry_run),
+        ApiRefusal::NoKind(Unserved::Anywhere, no()),
+        ApiRefusal::Passes(no()),
+        ApiRefusal::Lost(no()),
     ] {
-        let verdict = of_trouble(trouble.clone()).after(NOTHING);
-        assert!(matches!(verdict, Verdict::Unchecked(_)), "{trouble:?} {verdict:?}");
+        let verdict = of_refusal(trouble.clone()).after(NOTHING);
+        assert!(matches!(verdict, PrecheckVerdict::Unchecked(_)), "{trouble:?} {verdict:?}");
     }
 }
 
@@ -72,22 +73,22 @@ fn a_missing_secret_is_refused_where_no_earlier_step_can_make_it() {
     };
     let forbidden = SecretError::Forbidden { kind, account: "a".into(), name, namespace };
     let (secrets, objects) =
-        (MayCome { secrets: true, ..NOTHING }, MayCome { objects: true, ..NOTHING });
+        (MayProvide { secrets: true, ..NOTHING }, MayProvide { objects: true, ..NOTHING });
     for (error, mends, keeps) in
         [(no_object, secrets, objects), (no_key, secrets, objects), (forbidden, objects, secrets)]
     {
-        for may_come in [NOTHING, keeps, MayCome { places: true, ..NOTHING }] {
+        for may_provide in [NOTHING, keeps, MayProvide { places: true, ..NOTHING }] {
             assert!(
-                is_refused(&of_secret(Err(error.clone())).after(may_come)),
-                "{error} {may_come:?}"
+                is_refused(&of_secret(Err(error.clone())).after(may_provide)),
+                "{error} {may_provide:?}"
             );
         }
         assert_eq!(
             of_secret(Err(error.clone())).after(mends),
-            Verdict::Unchecked(error.to_string())
+            PrecheckVerdict::Unchecked(error.to_string())
         );
     }
-    assert_eq!(of_secret(Ok(())), Verdict::Fine);
+    assert_eq!(of_secret(Ok(())), PrecheckVerdict::Fine);
 }
 
 #[test]
@@ -104,8 +105,10 @@ fn what_is_tried_once_is_judged_wherever_it_stands() {
         json!({"steps": [asks("before"), {"name": "makes", "pod": {"image": "a"}}, asks("after")]});
     let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
     let (found, _) = probes(&validate(&who, &serde_json::from_value(spec).unwrap()).unwrap());
-    let verdicts =
-        BTreeMap::from([("true".to_owned(), Verdict::Refused(Mend::Secrets, "no secret".into()))]);
+    let verdicts = BTreeMap::from([(
+        "true".to_owned(),
+        PrecheckVerdict::Refused(FixedBy::Secrets, "no secret".into()),
+    )]);
     // By whether it is a request: the two are the same one.
     let same: Vec<_> = found
         .into_iter()

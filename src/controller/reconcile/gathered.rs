@@ -21,8 +21,8 @@ use crate::{
     },
     fault::Fault,
     model::{
-        input::{Precheck, Seen},
-        observation::Observed,
+        input::{PlanInput, Precheck},
+        observation::Observations,
         saga::ValidSaga,
         versions::{Served, Versions},
     },
@@ -31,7 +31,7 @@ use crate::{
 /// What was read about a saga for one decision.
 pub(super) struct Gathered {
     /// The states of the children.
-    children: Observed,
+    children: Observations,
     /// The result of the precheck.
     tried: Precheck,
     /// Whether the namespace is terminating.
@@ -56,7 +56,7 @@ pub(super) async fn gathered(
             let goes = stored.metadata.deletion_timestamp.as_ref().map(|_| stored.deletion_policy);
             children::children(&sources, saga, status, executor, goes).await?
         }
-        (Ok(_) | Err(_), _) => (Observed::new(), None),
+        (Ok(_) | Err(_), _) => (Observations::new(), None),
     };
     let Some(tried) = tried(context, stored, saga).await else { return Ok(None) };
     let terminating = namespace::stalled_deletion(&context.cluster, stored).await?;
@@ -86,13 +86,13 @@ pub(super) fn seen_here<'a>(
     served: Option<&'a Served>,
     executor: Option<&'a str>,
     now: Timestamp,
-) -> Seen<'a> {
+) -> PlanInput<'a> {
     let uid = stored.metadata.uid.as_deref().unwrap_or_default();
     let version = stored.metadata.resource_version.as_deref().unwrap_or_default();
-    let words_wait =
-        !context.memory.writes.is_own(uid, version) && context.memory.versions.reworded_lately(uid);
-    Seen {
-        versions: Versions { words_wait, ..Versions::of(stored.strangers.as_deref(), served) },
+    let rewording_waits = !context.memory.writes.is_own(uid, version)
+        && context.memory.versions.was_reworded_lately(uid);
+    PlanInput {
+        versions: Versions { rewording_waits, ..Versions::of(stored.strangers.as_deref(), served) },
         terminating: gathered.terminating,
         parent_holds: gathered.parent_holds,
         precheck: &gathered.tried,

@@ -12,7 +12,7 @@ use crate::{
     api::{RELEASE, StoredSaga},
     controller::{clock::now, cluster::error::Error, context::Context, effects::perform, record},
     engine::plan,
-    model::{input::Seen, observation::Observed, versions::Versions},
+    model::{input::PlanInput, observation::Observations, versions::Versions},
     service::metrics::ReconcileResult,
 };
 
@@ -37,11 +37,11 @@ pub(super) async fn leave_alone(
             "the status holds words of another version: the saga is left alone"
         );
     }
-    let (children, at) = (Observed::new(), now());
+    let (children, at) = (Observations::new(), now());
     let seen = seen(stored, &context.cluster, &children, at);
     let plan = plan(
         &Err(Vec::new()),
-        &Seen { versions: Versions { words_are_news, ..seen.versions }, ..seen.clone() },
+        &PlanInput { versions: Versions { words_are_news, ..seen.versions }, ..seen.clone() },
     );
     let again =
         unwatched(stored, &context.cluster).map_or_else(Action::await_change, Action::requeue);

@@ -8,8 +8,8 @@ use crate::{
     api::{SagaPhase, StoredSaga, names::FINALIZER},
     controller::{cluster::connection::Cluster, observe::leftovers::leaves_any},
     model::{
-        input::{Gate, Precheck, Seen},
-        observation::Observed,
+        input::{BreakerAllowance, PlanInput, Precheck},
+        observation::Observations,
         origin::Origin,
         skew::Skew,
         versions::Versions,
@@ -20,16 +20,16 @@ use crate::{
 pub(in crate::controller) fn seen<'a>(
     stored: &'a StoredSaga,
     cluster: &'a Cluster,
-    children: &'a Observed,
+    children: &'a Observations,
     now: Timestamp,
-) -> Seen<'a> {
+) -> PlanInput<'a> {
     static UNLIMITED: BTreeMap<String, usize> = BTreeMap::new();
     static FINE: Precheck = Precheck { refused: Vec::new(), unchecked: Vec::new() };
-    static CLOSED: BTreeMap<Origin, Gate> = BTreeMap::new();
+    static CLOSED: BTreeMap<Origin, BreakerAllowance> = BTreeMap::new();
     let metadata = &stored.metadata;
     let terminal =
         stored.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
-    Seen {
+    PlanInput {
         generation: metadata.generation.unwrap_or_default(),
         deleting: metadata.deletion_timestamp.is_some(),
         terminating: false,
@@ -38,7 +38,7 @@ pub(in crate::controller) fn seen<'a>(
         spec_hash: &stored.spec_hash,
         deletion_policy: stored.deletion_policy,
         status: &stored.status,
-        remains: &stored.remains,
+        salvaged: &stored.salvaged,
         asked: &stored.asked,
         handled: stored.handled,
         keys_from: &stored.keys_from,
@@ -48,7 +48,7 @@ pub(in crate::controller) fn seen<'a>(
         patch_alone: cluster.request_policy.is_patch_alone(),
         executor: "",
         skew: Skew::default(),
-        room: &UNLIMITED,
+        host_capacity: &UNLIMITED,
         circuits: &CLOSED,
         versions: Versions::of(stored.strangers.as_deref(), None),
         draining: false,

@@ -20,5 +20,5 @@ pub(in crate::controller) fn unwatched(saga: &StoredSaga, cluster: &Cluster) -> 
     let rests = ended
         && metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
         && metadata.deletion_timestamp.is_none();
-    (!rests && cluster.barred.blinds(namespace(saga))).then_some(NAMESPACE_POLL)
+    (!rests && cluster.watch_health.blinds(namespace(saga))).then_some(NAMESPACE_POLL)
 }

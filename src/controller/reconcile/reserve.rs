@@ -7,7 +7,7 @@ use crate::{
     api::{names::AttemptId, status::active_attempts},
     controller::{
         limits::{
-            reservation::{Admission, Outgoing},
+            reservation::{Outgoing, Reservation},
             slots::Slot,
         },
         memory::attempts::Attempts,
@@ -17,7 +17,7 @@ use crate::{
     engine::plan,
     fault::Fault,
     model::{
-        input::Seen,
+        input::PlanInput,
         origin,
         plan::{Effect, Plan},
         saga::{Identity, ValidSaga, Work},
@@ -31,17 +31,20 @@ pub(in crate::controller) fn plan_with_slots(
     queue: &Queue,
     attempts: &Attempts,
     saga: &Result<ValidSaga, Vec<Fault>>,
-    seen: &Seen<'_>,
+    seen: &PlanInput<'_>,
 ) -> (Plan, HashMap<AttemptId, Slot>) {
     let (mut taken, mut room) = (HashMap::<String, Vec<Slot>>::new(), BTreeMap::new());
     let who = saga
         .as_ref()
         .map_or_else(|_| SagaRef::default(), |saga| SagaRef::new(&saga.namespace, &saga.name));
-    let mut circuits = Admission::new(&outbound.circuits, queue, &who);
+    let mut circuits = Reservation::new(&outbound.circuits, queue, &who);
     // Each further round adds a limit for a host or a refusing breaker for an origin. So the loop
     // ends, at the latest when every host has a limit and every breaker refuses.
     loop {
-        let plan = plan(saga, &Seen { room: &room, circuits: circuits.gates(), ..seen.clone() });
+        let plan = plan(
+            saga,
+            &PlanInput { host_capacity: &room, circuits: circuits.allowances(), ..seen.clone() },
+        );
         let Ok(saga) = saga else { return (plan, HashMap::new()) };
         let requests = requests(saga, seen, &plan);
         // Breakers come first, so that an HTTP request that waits for its breaker takes no slot.
@@ -77,7 +80,7 @@ pub(in crate::controller) fn plan_with_slots(
 }
 
 /// Returns the HTTP requests that a plan begins.
-fn requests(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<Outgoing> {
+fn requests(saga: &ValidSaga, seen: &PlanInput<'_>, plan: &Plan) -> Vec<Outgoing> {
     let standing: BTreeSet<_> =
         seen.status.iter().flat_map(active_attempts).map(|(attempt, _)| attempt).collect();
     let request = |identity: &Identity, place: usize| match &saga

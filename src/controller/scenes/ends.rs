@@ -64,7 +64,7 @@ async fn swept(live: Option<Value>) -> Vec<(String, Value)> {
         scene.server.holds(SAGA, saga);
     }
     let (stored, valid) = (stored(&ended), valid(&ended));
-    end::sweep(&scene.performance(&stored, &valid)).await.unwrap();
+    end::delete_leftovers(&scene.performance(&stored, &valid)).await.unwrap();
     scene
         .server
         .asked(&Method::DELETE)

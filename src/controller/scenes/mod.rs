@@ -45,11 +45,11 @@ use super::{
     effects::performance::Performance,
     http::{call::HttpCaller, tls::tls_config},
     memory::attempt::AttemptKey,
-    workload::Child,
+    workload::Workload,
 };
 use crate::{
     api::{Direction, StoredSaga, names::AttemptId},
-    egress::policy::{Reach, ReachRules},
+    egress::policy::{EgressPolicy, EgressRules},
     model::saga::{Identity, SagaName, ValidSaga, Work},
     objects::pod,
     validate::saga::validate_stored,
@@ -154,14 +154,14 @@ impl ApiServer {
 struct Scene {
     context: Arc<Context>,
     server: ApiServer,
-    announced: UnboundedReceiver<ObjectRef<StoredSaga>>,
+    enqueued: UnboundedReceiver<ObjectRef<StoredSaga>>,
 }
 
 impl Scene {
     fn new() -> Self {
         let server = ApiServer::default();
-        let (context, announced) = fixture::context(server.client(), None);
-        Self { context, server, announced }
+        let (context, enqueued) = fixture::context(server.client(), None);
+        Self { context, server, enqueued }
     }
 
     /// Fills the caches with these sagas and pods.
@@ -184,14 +184,15 @@ impl Scene {
 
     /// Allows HTTP requests to this machine.
     fn may_call_this_machine(&mut self) {
-        let rules = ReachRules {
+        let rules = EgressRules {
             allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
-            ..ReachRules::default()
+            ..EgressRules::default()
         };
-        let (reach, secrets) = (Reach::new(rules, []), SecretReader::new(self.server.client()));
+        let (egress, secrets) =
+            (EgressPolicy::new(rules, []), SecretReader::new(self.server.client()));
         let context = Arc::get_mut(&mut self.context).unwrap();
         Arc::get_mut(&mut context.outbound).unwrap().caller =
-            HttpCaller::new(reach, tls_config().unwrap(), secrets);
+            HttpCaller::new(egress, tls_config().unwrap(), secrets);
     }
 
     /// Starts the executor. Returns its id and the task that renews its Lease.

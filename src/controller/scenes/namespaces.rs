@@ -30,7 +30,7 @@ async fn without_its_secret(namespace: &Value, deleted: bool, secret: bool) -> (
     lease.abort();
     let Some(End::Failed(failure)) = end else { panic!("{end:?}") };
     assert_eq!(failure.reached, Reached::Nothing);
-    (failure.last, failure.message)
+    (failure.permanent, failure.message)
 }
 
 #[tokio::test]

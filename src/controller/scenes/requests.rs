@@ -10,7 +10,7 @@ use tokio::{
 use super::*;
 use crate::{
     controller::{
-        effects::request::{self, Flight},
+        effects::request::{self, RequestContext},
         memory::attempt::never_sent,
     },
     model::observation::End,
@@ -50,11 +50,17 @@ pub(super) async fn flown(
     let Work::Http(action) = &valid.steps[0].action.work else { unreachable!() };
     let fresh_since = Instant::now().checked_sub(late).unwrap();
     let time_limit = Duration::from_mins(1);
-    let flight =
-        Flight { stored: &stored, account: "default", action, time_limit, fresh_since, executor };
+    let request_context = RequestContext {
+        stored: &stored,
+        account: "default",
+        action,
+        time_limit,
+        fresh_since,
+        executor,
+    };
     let performance = fixture::performance(&scene.context, &stored, &valid, executor);
-    request::begin(&performance, &flight, identity(), None);
-    assert_eq!(scene.announced.recv().await.unwrap(), ObjectRef::new("order").within("shop"));
+    request::begin(&performance, &request_context, identity(), None);
+    assert_eq!(scene.enqueued.recv().await.unwrap(), ObjectRef::new("order").within("shop"));
     scene.context.memory.attempts.look(&key(), |known| {
         assert!(known.in_flight().is_none());
         known.end.clone()

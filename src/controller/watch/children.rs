@@ -13,14 +13,14 @@ use kube::{
 use tokio::sync::watch;
 
 use super::{
-    listeners::{Listeners, health},
+    listeners::{Listeners, reporter},
     relist::{Listing, PAGE, news},
     sync::when_listed,
 };
 use crate::{
     api::names::{LABEL_MANAGED_BY, LABEL_SAGA, MANAGER},
     controller::{
-        cluster::watch_health::Watched,
+        cluster::watch_health::WatchedKind,
         memory::memories::Memory,
         queue::{Queue, SagaRef},
     },
@@ -36,12 +36,12 @@ pub(super) fn pod_stream(
     listed: watch::Sender<bool>,
     listeners: Listeners,
 ) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
-    let (store, health) = (writer.as_reader(), health(&listeners, &api, Watched::Pod));
+    let (store, reporter) = (writer.as_reader(), reporter(&listeners, &api, WatchedKind::Pod));
     let (mut listing, mut of_jobs) = (Listing::before(&writer), Vec::new());
     let (before, queue) = (writer.as_reader(), listeners.queue.clone());
     let events = watcher(api, of_attempts())
         .default_backoff()
-        .inspect(move |event| health.note(event))
+        .inspect(move |event| reporter.note(event))
         .modify(move |pod| {
             pod::strip::strip(pod);
             pod::strip::keep_success(pod, before.get(&ObjectRef::from_obj(pod)).as_deref());
@@ -51,7 +51,7 @@ pub(super) fn pod_stream(
                 note_pod(&listeners.memory, event, &mut of_jobs);
             }
             for pod in event.iter().flat_map(|event| listing.missing(event)) {
-                listeners.memory.families.lost(&pod);
+                listeners.memory.job_pods.lost(&pod);
                 enqueue(&listeners.queue, pod.as_ref());
             }
         })
@@ -82,15 +82,15 @@ fn enqueue_by_label<K: Resource>(
 /// them is noted: nobody would report that they went.
 fn note_pod(memory: &Memory, event: &Event<Pod>, listed: &mut Vec<Pod>) {
     match event {
-        Event::Apply(pod) => memory.families.saw(pod),
-        Event::Delete(pod) if memory.families.know(pod) => memory.families.went(pod),
+        Event::Apply(pod) => memory.job_pods.saw(pod),
+        Event::Delete(pod) if memory.job_pods.know(pod) => memory.job_pods.went(pod),
         Event::Delete(pod) => child_gone(memory, pod, pod::state::gone(pod)),
         Event::Init => {
             listed.clear();
-            memory.families.gap();
+            memory.job_pods.gap();
         }
-        Event::InitApply(pod) => listed.extend(memory.families.know(pod).then(|| pod.clone())),
-        Event::InitDone => std::mem::take(listed).iter().for_each(|pod| memory.families.saw(pod)),
+        Event::InitApply(pod) => listed.extend(memory.job_pods.know(pod).then(|| pod.clone())),
+        Event::InitDone => std::mem::take(listed).iter().for_each(|pod| memory.job_pods.saw(pod)),
     }
 }
 
@@ -109,19 +109,19 @@ pub(super) fn job_stream(
     writer: Writer<Job>,
     listeners: Listeners,
 ) -> impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static {
-    let (store, health) = (writer.as_reader(), health(&listeners, &api, Watched::Job));
+    let (store, reporter) = (writer.as_reader(), reporter(&listeners, &api, WatchedKind::Job));
     let (mut listing, before, queue) =
         (Listing::before(&writer), writer.as_reader(), listeners.queue.clone());
     let events = watcher(api, of_attempts())
         .default_backoff()
-        .inspect(move |event| health.note(event))
+        .inspect(move |event| reporter.note(event))
         .modify(move |job| {
             job::strip::strip(job);
             job::strip::keep_end(job, before.get(&ObjectRef::from_obj(job)).as_deref());
         })
         .inspect(move |event| match event {
             Ok(Event::Delete(job)) => {
-                listeners.memory.families.job_went(job);
+                listeners.memory.job_pods.job_went(job);
                 child_gone(
                     &listeners.memory,
                     job,

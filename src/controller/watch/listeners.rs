@@ -6,7 +6,7 @@ use kube::{Api, Resource};
 
 use crate::{
     controller::{
-        cluster::watch_health::{Barred, Health, Watched},
+        cluster::watch_health::{WatchHealth, WatchReporter, WatchedKind},
         memory::memories::Memory,
         queue::Queue,
     },
@@ -21,12 +21,16 @@ pub(crate) struct Listeners {
     /// Takes the sagas to reconcile.
     pub(crate) queue: Queue,
     /// Knows the watches that the API server answers with 403 or 404.
-    pub(crate) barred: Arc<Barred>,
+    pub(crate) watch_health: Arc<WatchHealth>,
     /// The metrics.
     pub(crate) metrics: Arc<Metrics>,
 }
 
 /// Returns the health of a watch of `api`.
-pub(crate) fn health<K: Resource>(listeners: &Listeners, api: &Api<K>, kind: Watched) -> Health {
-    Health::of(api, kind, &listeners.barred, &listeners.queue, &listeners.metrics)
+pub(crate) fn reporter<K: Resource>(
+    listeners: &Listeners,
+    api: &Api<K>,
+    kind: WatchedKind,
+) -> WatchReporter {
+    WatchReporter::of(api, kind, &listeners.watch_health, &listeners.queue, &listeners.metrics)
 }

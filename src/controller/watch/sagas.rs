@@ -12,14 +12,14 @@ use kube::{
 use tokio::sync::watch;
 
 use super::{
-    listeners::{Listeners, health},
+    listeners::{Listeners, reporter},
     relist::{PAGE, news},
     sync::when_listed,
 };
 use crate::{
     api::{StoredSaga, stored::namespace},
     controller::{
-        cluster::watch_health::Watched,
+        cluster::watch_health::WatchedKind,
         observe::parent,
         queue::{Queue, SagaRef},
     },
@@ -34,11 +34,11 @@ pub(super) fn saga_stream(
     listed: watch::Sender<bool>,
     listeners: Listeners,
 ) -> impl Stream<Item = Result<StoredSaga, watcher::Error>> + Send + 'static {
-    let (store, health) = (writer.as_reader(), health(&listeners, &api, Watched::Saga));
+    let (store, reporter) = (writer.as_reader(), reporter(&listeners, &api, WatchedKind::Saga));
     let (parents, children) = (listeners.queue.clone(), listeners.queue);
     let events = watcher(api, watcher::Config::default().page_size(PAGE))
         .default_backoff()
-        .inspect(move |event| health.note(event))
+        .inspect(move |event| reporter.note(event))
         .inspect(move |event| match event {
             // A changed or deleted child enqueues its parent. A list enqueues every saga in it.
             Ok(Event::Apply(saga) | Event::Delete(saga)) => {

@@ -26,7 +26,7 @@ use super::{
     children::{job_stream, pod_stream},
     listeners::Listeners,
     sagas::saga_stream,
-    sync::Filling,
+    sync::CacheSync,
 };
 use crate::{api::StoredSaga, controller::queue::WatchQueue};
 
@@ -83,9 +83,9 @@ impl Watch {
         self.jobs.clone()
     }
 
-    pub(crate) fn filling(&self) -> Filling {
+    pub(crate) fn cache_sync(&self) -> CacheSync {
         let [sagas, pods] = &self.listed;
-        Filling {
+        CacheSync {
             namespace: self.namespace.clone(),
             sagas: sagas.subscribe(),
             pods: pods.subscribe(),

@@ -19,13 +19,13 @@ use tokio::{
     time,
 };
 
-use crate::{controller::cluster::watch_health::Barred, coordination::election::Warmth};
+use crate::{controller::cluster::watch_health::WatchHealth, coordination::election::CacheState};
 
 /// The time between two checks whether a watch is given up.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The caches of one namespace, or of all, without which no saga there is reconciled.
-pub(crate) struct Filling {
+pub(crate) struct CacheSync {
     pub(crate) namespace: Option<String>,
     pub(crate) sagas: Receiver<bool>,
     pub(crate) pods: Receiver<bool>,
@@ -48,16 +48,16 @@ async fn is_filled(mut listed: Receiver<bool>) {
     }
 }
 
-impl Filling {
+impl CacheSync {
     async fn filled(&self) {
         is_filled(self.sagas.clone()).await;
         is_filled(self.pods.clone()).await;
     }
 
     /// Returns once nobody should wait for the namespace any more.
-    async fn given_up(&self, barred: &Barred) {
+    async fn given_up(&self, watch_health: &WatchHealth) {
         let Some(namespace) = &self.namespace else { return std::future::pending().await };
-        while !barred.is_given_up(namespace) {
+        while !watch_health.is_given_up(namespace) {
             time::sleep(LOOK).await;
         }
         tracing::error!(
@@ -71,21 +71,21 @@ impl Filling {
 
 /// Returns once all caches are filled, except those that are given up. Reports the progress
 /// meanwhile.
-pub(crate) async fn fill(all: &[Filling], barred: &Barred, told: &Sender<Warmth>) {
+pub(crate) async fn fill(all: &[CacheSync], watch_health: &WatchHealth, told: &Sender<CacheState>) {
     let first = async {
         if !all.is_empty() {
             select_all(all.iter().map(|one| Box::pin(one.filled()))).await;
         }
-        told.send_replace(Warmth::Partly);
+        told.send_replace(CacheState::Partly);
     };
     let each = all.iter().map(|one| async {
         tokio::select! {
             () = one.filled() => {}
-            () = one.given_up(barred) => {}
+            () = one.given_up(watch_health) => {}
         }
     });
     futures::future::join(first, join_all(each)).await;
-    told.send_replace(Warmth::Warm);
+    told.send_replace(CacheState::Warm);
 }
 
 #[cfg(test)]
@@ -95,15 +95,15 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::controller::cluster::watch_health::Watched;
+    use crate::controller::cluster::watch_health::WatchedKind;
 
     type Writers = [Sender<bool>; 2];
 
-    fn caches(namespace: Option<&str>) -> (Filling, Writers) {
+    fn caches(namespace: Option<&str>) -> (CacheSync, Writers) {
         let ((saga_writer, sagas), (pod_writer, pods)) =
             (watch::channel(false), watch::channel(false));
         (
-            Filling { namespace: namespace.map(str::to_owned), sagas, pods },
+            CacheSync { namespace: namespace.map(str::to_owned), sagas, pods },
             [saga_writer, pod_writer],
         )
     }
@@ -118,21 +118,26 @@ mod tests {
     }
 
     /// Returns whether the caches are filled in the end, and how far they are then.
-    async fn in_the_end(all: &[Filling], barred: &Barred) -> (bool, Warmth) {
-        let (told, warmth) = watch::channel(Warmth::Cold);
-        let filled = time::timeout(Duration::from_hours(1), fill(all, barred, &told)).await.is_ok();
-        (filled, *warmth.borrow())
+    async fn in_the_end(all: &[CacheSync], watch_health: &WatchHealth) -> (bool, CacheState) {
+        let (told, cache_state) = watch::channel(CacheState::Cold);
+        let filled =
+            time::timeout(Duration::from_hours(1), fill(all, watch_health, &told)).await.is_ok();
+        (filled, *cache_state.borrow())
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_namespace_that_is_gone_holds_up_nothing_for_long_and_one_that_is_slow_does() {
         let ((shop, shop_writers), (gone, _gone_writers)) =
             (caches(Some("shop")), caches(Some("gone")));
-        let (all, barred) = ([shop, gone], Barred::default());
+        let (all, watch_health) = ([shop, gone], WatchHealth::default());
         are_filled(&shop_writers);
-        assert_eq!(in_the_end(&all, &barred).await, (false, Warmth::Partly), "nobody refused it");
-        barred.failed("gone", Watched::Saga, Some(403));
-        assert_eq!(in_the_end(&all, &barred).await, (true, Warmth::Warm));
+        assert_eq!(
+            in_the_end(&all, &watch_health).await,
+            (false, CacheState::Partly),
+            "nobody refused it"
+        );
+        watch_health.failed("gone", WatchedKind::Saga, Some(403));
+        assert_eq!(in_the_end(&all, &watch_health).await, (true, CacheState::Warm));
     }
 
     #[tokio::test]
@@ -149,12 +154,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_operator_that_sees_nothing_is_never_ready() {
         let (gone, writers) = caches(Some("gone"));
-        let (all, barred) = ([gone], Barred::default());
-        barred.failed("gone", Watched::Saga, Some(403));
-        assert_eq!(in_the_end(&all, &barred).await, (false, Warmth::Cold));
+        let (all, watch_health) = ([gone], WatchHealth::default());
+        watch_health.failed("gone", WatchedKind::Saga, Some(403));
+        assert_eq!(in_the_end(&all, &watch_health).await, (false, CacheState::Cold));
         are_filled(&writers);
-        assert_eq!(in_the_end(&all, &barred).await, (true, Warmth::Warm));
+        assert_eq!(in_the_end(&all, &watch_health).await, (true, CacheState::Warm));
         let (everywhere, _writers) = caches(None);
-        assert_eq!(in_the_end(&[everywhere], &barred).await, (false, Warmth::Cold));
+        assert_eq!(in_the_end(&[everywhere], &watch_health).await, (false, CacheState::Cold));
     }
 }

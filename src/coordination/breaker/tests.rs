@@ -58,12 +58,12 @@ impl Story {
         self
     }
 
-    fn state(&mut self) -> State {
+    fn state(&mut self) -> BreakerState {
         self.circuit.look(self.now)
     }
 
     fn is_open(&mut self) -> bool {
-        matches!(self.state(), State::Open { .. })
+        matches!(self.state(), BreakerState::Open { .. })
     }
 
     fn counted(&self) -> (u32, u32) {
@@ -209,11 +209,11 @@ impl Naive {
     }
 }
 
-const fn shape(state: State) -> (&'static str, bool) {
+const fn shape(state: BreakerState) -> (&'static str, bool) {
     match state {
-        State::Closed => ("closed", false),
-        State::Open { .. } => ("open", false),
-        State::HalfOpen { probing } => ("half-open", probing),
+        BreakerState::Closed => ("closed", false),
+        BreakerState::Open { .. } => ("open", false),
+        BreakerState::HalfOpen { probing } => ("half-open", probing),
     }
 }
 

@@ -57,7 +57,7 @@ pub fn lease_name(watched: &BTreeSet<String>) -> String {
 
 /// How much of its caches a candidate has: without them it does not look at any saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Warmth {
+pub enum CacheState {
     /// Nothing: it could do no work.
     Cold,
     /// Those of some namespaces.
@@ -66,9 +66,9 @@ pub enum Warmth {
     Warm,
 }
 
-impl Warmth {
+impl CacheState {
     /// How long it waits for one with more than it has; `None` for ever.
-    const fn lets_others_go_first(self) -> Option<Duration> {
+    const fn deference(self) -> Option<Duration> {
         match self {
             Self::Cold => None,
             Self::Partly => Some(TERM),
@@ -79,7 +79,7 @@ impl Warmth {
 
 /// What a look at the Lease leads to.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Move {
+pub enum LeaseAction {
     /// There is none: this one is created.
     Create(Lease),
     /// It is free, its holder is gone, or it is our own: it is replaced by this one.
@@ -93,10 +93,10 @@ pub enum Move {
 pub struct Candidate {
     lease: String,
     identity: String,
-    warmth: Warmth,
+    cache_state: CacheState,
     /// When the last acknowledged write that made or kept it the leader was sent.
     renewed: Option<Instant>,
-    rival: Option<Rival>,
+    holder: Option<Holder>,
     /// When it was first seen that nobody holds the Lease.
     free: Option<Instant>,
     /// Whether the Lease was not ours at a look since this was last asked.
@@ -105,7 +105,7 @@ pub struct Candidate {
 
 /// Another one that holds the Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Rival {
+struct Holder {
     identity: String,
     /// Differs after every write of the Lease, and so after every renewal.
     version: String,
@@ -121,17 +121,17 @@ impl Candidate {
         Self {
             lease,
             identity,
-            warmth: Warmth::Cold,
+            cache_state: CacheState::Cold,
             renewed: None,
-            rival: None,
+            holder: None,
             free: None,
             followed: false,
         }
     }
 
     /// Notes how much of its caches it has.
-    pub const fn warms(&mut self, warmth: Warmth) {
-        self.warmth = warmth;
+    pub const fn set_cache_state(&mut self, cache_state: CacheState) {
+        self.cache_state = cache_state;
     }
 
     /// The name of the Lease.
@@ -148,8 +148,8 @@ impl Candidate {
 
     /// The other one that held the Lease when it was last looked at.
     #[must_use]
-    pub fn rival(&self) -> Option<&str> {
-        self.rival.as_ref().map(|rival| rival.identity.as_str())
+    pub fn holder(&self) -> Option<&str> {
+        self.holder.as_ref().map(|holder| holder.identity.as_str())
     }
 
     /// Whether it leads now.
@@ -171,10 +171,10 @@ impl Candidate {
         if let Some(renewed) = self.renewed {
             return (renewed + EVERY).max(now);
         }
-        let rivals = self.rival.as_ref().map(|rival| rival.since + TERM);
-        let due = rivals
+        let holders = self.holder.as_ref().map(|holder| holder.since + TERM);
+        let due = holders
             .or(self.free)
-            .zip(self.warmth.lets_others_go_first())
+            .zip(self.cache_state.deference())
             .map(|(since, patience)| since + patience);
         due.map_or(now + EVERY, |due| due.clamp(now, now + EVERY))
     }
@@ -188,7 +188,7 @@ impl Candidate {
         asked: Instant,
         answered: Instant,
         at: Timestamp,
-    ) -> Move {
+    ) -> LeaseAction {
         let holder = lease.and_then(holder);
         if holder != Some(self.identity.as_str()) {
             self.renewed = None;
@@ -196,40 +196,40 @@ impl Candidate {
         }
         let (Some(lease), Some(other)) = (lease, holder.filter(|holder| *holder != self.identity))
         else {
-            self.rival = None;
+            self.holder = None;
             if let Some(own) = lease.filter(|_| holder.is_some()) {
                 self.free = None;
-                return Move::Replace(renewed(own, at));
+                return LeaseAction::Replace(renewed(own, at));
             }
             let since = *self.free.get_or_insert(answered);
             return match lease {
-                _ if !self.may_take(asked, since, Duration::ZERO) => Move::Wait,
-                None => Move::Create(self.taken(&self.unheld(), at)),
-                Some(free) => Move::Replace(self.taken(free, at)),
+                _ if !self.may_take(asked, since, Duration::ZERO) => LeaseAction::Wait,
+                None => LeaseAction::Create(self.taken(&self.unheld(), at)),
+                Some(free) => LeaseAction::Replace(self.taken(free, at)),
             };
         };
         self.free = None;
         let version = version(lease);
-        match &self.rival {
-            Some(rival) if rival.version == version => {
-                if self.may_take(asked, rival.since, TERM) {
-                    Move::Replace(self.taken(lease, at))
+        match &self.holder {
+            Some(holder) if holder.version == version => {
+                if self.may_take(asked, holder.since, TERM) {
+                    LeaseAction::Replace(self.taken(lease, at))
                 } else {
-                    Move::Wait
+                    LeaseAction::Wait
                 }
             }
             Some(_) | None => {
-                self.rival = Some(Rival { identity: other.to_owned(), version, since: answered });
-                Move::Wait
+                self.holder = Some(Holder { identity: other.to_owned(), version, since: answered });
+                LeaseAction::Wait
             }
         }
     }
 
     /// Whether a look that was sent at `asked` may take what has been so since `since`, where that
-    /// takes a warm one so long.
+    /// takes a candidate with all caches so long.
     fn may_take(&self, asked: Instant, since: Instant, long: Duration) -> bool {
-        self.warmth
-            .lets_others_go_first()
+        self.cache_state
+            .deference()
             .is_some_and(|longer| asked.saturating_duration_since(since) >= long + longer)
     }
 
@@ -243,7 +243,7 @@ impl Candidate {
     /// `sent`.
     pub fn acknowledged(&mut self, sent: Instant) {
         self.renewed = self.renewed.max(Some(sent));
-        (self.rival, self.free) = (None, None);
+        (self.holder, self.free) = (None, None);
     }
 
     /// The Lease as it is written to be led by nobody; `None` where it is not ours.

@@ -24,12 +24,12 @@ fn wall(second: i64) -> Timestamp {
 }
 
 fn candidate(identity: &str) -> Candidate {
-    with_caches(identity, Warmth::Warm)
+    with_caches(identity, CacheState::Warm)
 }
 
-fn with_caches(identity: &str, warmth: Warmth) -> Candidate {
+fn with_caches(identity: &str, cache_state: CacheState) -> Candidate {
     let mut candidate = Candidate::new("lease".into(), identity.into());
-    candidate.warms(warmth);
+    candidate.set_cache_state(cache_state);
     candidate
 }
 
@@ -49,7 +49,7 @@ fn spec(lease: &Lease) -> &LeaseSpec {
 
 /// The Lease that a candidate which meets none creates.
 fn created_by(identity: &str, dawn: Instant) -> Lease {
-    let Move::Create(lease) = candidate(identity).saw(None, dawn, dawn, wall(1)) else {
+    let LeaseAction::Create(lease) = candidate(identity).saw(None, dawn, dawn, wall(1)) else {
         panic!("nothing is created")
     };
     stored(lease, 1)
@@ -59,7 +59,7 @@ fn created_by(identity: &str, dawn: Instant) -> Lease {
 fn the_first_one_creates_the_lease_and_renews_it_as_its_own() {
     let dawn = Instant::now();
     let mut first = candidate("a");
-    let Move::Create(lease) = first.saw(None, dawn, dawn, wall(1)) else {
+    let LeaseAction::Create(lease) = first.saw(None, dawn, dawn, wall(1)) else {
         panic!("nothing is created")
     };
     assert_eq!(lease.metadata.name.as_deref(), Some("lease"));
@@ -87,7 +87,8 @@ fn the_first_one_creates_the_lease_and_renews_it_as_its_own() {
     assert_eq!(first.next_look(at(dawn, 100)), at(dawn, 2000));
 
     let lease = stored(lease, 1);
-    let Move::Replace(renewed) = first.saw(Some(&lease), at(dawn, 2000), at(dawn, 2000), wall(3))
+    let LeaseAction::Replace(renewed) =
+        first.saw(Some(&lease), at(dawn, 2000), at(dawn, 2000), wall(3))
     else {
         panic!("not renewed")
     };
@@ -106,25 +107,28 @@ fn another_one_waits_a_term_after_the_last_renewal_that_it_saw_whatever_the_leas
     let dawn = Instant::now();
     let lease = created_by("a", dawn);
     let mut second = candidate("b");
-    assert_eq!(second.saw(Some(&lease), at(dawn, 0), at(dawn, 100), wall(1_000_000)), Move::Wait);
-    assert_eq!((second.rival(), second.next_look(at(dawn, 100))), (Some("a"), at(dawn, 2100)));
+    assert_eq!(
+        second.saw(Some(&lease), at(dawn, 0), at(dawn, 100), wall(1_000_000)),
+        LeaseAction::Wait
+    );
+    assert_eq!((second.holder(), second.next_look(at(dawn, 100))), (Some("a"), at(dawn, 2100)));
     let renewed = stored(lease, 2);
     assert_eq!(
         second.saw(Some(&renewed), at(dawn, 2100), at(dawn, 2200), wall(1_000_000)),
-        Move::Wait
+        LeaseAction::Wait
     );
     // Sent before the end of the term, answered long after it: what it shows may be as old as its
     // sending.
     assert_eq!(
         second.saw(Some(&renewed), at(dawn, 12_199), at(dawn, 20_000), wall(1_000_000)),
-        Move::Wait
+        LeaseAction::Wait
     );
     assert_eq!(
         second.next_look(at(dawn, 12_100)),
         at(dawn, 12_200),
         "the end of the term is not slept through"
     );
-    let Move::Replace(taken) =
+    let LeaseAction::Replace(taken) =
         second.saw(Some(&renewed), at(dawn, 12_200), at(dawn, 12_300), wall(7))
     else {
         panic!("not taken")
@@ -141,9 +145,12 @@ fn a_lease_that_was_made_again_is_another_one() {
     let dawn = Instant::now();
     let mut lease = created_by("a", dawn);
     let mut second = candidate("b");
-    assert_eq!(second.saw(Some(&lease), dawn, dawn, wall(1)), Move::Wait);
+    assert_eq!(second.saw(Some(&lease), dawn, dawn, wall(1)), LeaseAction::Wait);
     lease.metadata.uid = Some("2".into());
-    assert_eq!(second.saw(Some(&lease), at(dawn, 11_000), at(dawn, 11_000), wall(1)), Move::Wait);
+    assert_eq!(
+        second.saw(Some(&lease), at(dawn, 11_000), at(dawn, 11_000), wall(1)),
+        LeaseAction::Wait
+    );
 }
 
 #[test]
@@ -162,7 +169,7 @@ fn a_released_lease_is_taken_at_once_and_keeps_what_others_wrote() {
             ..free
         },
     ] {
-        let Move::Replace(taken) = second.saw(Some(&free), dawn, dawn, wall(9)) else {
+        let LeaseAction::Replace(taken) = second.saw(Some(&free), dawn, dawn, wall(9)) else {
             panic!("not taken")
         };
         assert_eq!(
@@ -179,11 +186,11 @@ fn who_sees_another_holder_leads_no_more_and_stands_again() {
     let mut first = candidate("a");
     first.acknowledged(dawn);
     let taken = created_by("b", dawn);
-    assert_eq!(first.saw(Some(&taken), at(dawn, 100), at(dawn, 100), wall(1)), Move::Wait);
+    assert_eq!(first.saw(Some(&taken), at(dawn, 100), at(dawn, 100), wall(1)), LeaseAction::Wait);
     assert!(!first.leads(at(dawn, 100)));
     assert!(matches!(
         first.saw(Some(&taken), at(dawn, 10_100), at(dawn, 10_100), wall(1)),
-        Move::Replace(_)
+        LeaseAction::Replace(_)
     ));
 }
 
@@ -196,7 +203,7 @@ fn who_could_not_renew_in_time_renews_what_is_still_its_own_later() {
     assert!(!first.leads(at(dawn, 60_000)), "the API server was away for a minute");
     assert!(matches!(
         first.saw(Some(&lease), at(dawn, 60_000), at(dawn, 60_000), wall(61)),
-        Move::Replace(_)
+        LeaseAction::Replace(_)
     ));
     first.acknowledged(at(dawn, 60_000));
     assert!(first.leads(at(dawn, 60_001)));
@@ -207,39 +214,49 @@ fn who_has_no_caches_takes_nothing_and_who_lacks_some_lets_others_go_first() {
     let dawn = Instant::now();
     let held = created_by("a", dawn);
     let free = candidate("a").released(&held).unwrap();
-    let (mut cold, mut partly) = (with_caches("c", Warmth::Cold), with_caches("p", Warmth::Partly));
+    let (mut cold, mut partly) =
+        (with_caches("c", CacheState::Cold), with_caches("p", CacheState::Partly));
     for none in [None, Some(&free)] {
         let (mut cold, mut partly) = (cold.clone(), partly.clone());
         for candidate in [&mut cold, &mut partly] {
-            assert_eq!(candidate.saw(none, dawn, at(dawn, 100), wall(1)), Move::Wait);
+            assert_eq!(candidate.saw(none, dawn, at(dawn, 100), wall(1)), LeaseAction::Wait);
             assert_eq!(candidate.next_look(at(dawn, 100)), at(dawn, 2100));
             assert_eq!(
                 candidate.saw(none, at(dawn, 10_099), at(dawn, 10_099), wall(1)),
-                Move::Wait
+                LeaseAction::Wait
             );
         }
         assert_eq!(partly.next_look(at(dawn, 10_099)), at(dawn, 10_100));
-        assert_ne!(partly.saw(none, at(dawn, 10_100), at(dawn, 10_100), wall(1)), Move::Wait);
-        assert_eq!(cold.saw(none, at(dawn, 3_600_000), at(dawn, 3_600_000), wall(1)), Move::Wait);
+        assert_ne!(
+            partly.saw(none, at(dawn, 10_100), at(dawn, 10_100), wall(1)),
+            LeaseAction::Wait
+        );
+        assert_eq!(
+            cold.saw(none, at(dawn, 3_600_000), at(dawn, 3_600_000), wall(1)),
+            LeaseAction::Wait
+        );
         assert_eq!(cold.next_look(at(dawn, 3_600_000)), at(dawn, 3_602_000));
-        cold.warms(Warmth::Warm);
-        assert_ne!(cold.saw(none, at(dawn, 3_600_001), at(dawn, 3_600_001), wall(1)), Move::Wait);
+        cold.set_cache_state(CacheState::Warm);
+        assert_ne!(
+            cold.saw(none, at(dawn, 3_600_001), at(dawn, 3_600_001), wall(1)),
+            LeaseAction::Wait
+        );
     }
     // One that holds it and is gone.
     for candidate in [&mut cold, &mut partly] {
-        assert_eq!(candidate.saw(Some(&held), dawn, dawn, wall(1)), Move::Wait);
+        assert_eq!(candidate.saw(Some(&held), dawn, dawn, wall(1)), LeaseAction::Wait);
         assert_eq!(
             candidate.saw(Some(&held), at(dawn, 19_999), at(dawn, 19_999), wall(1)),
-            Move::Wait
+            LeaseAction::Wait
         );
     }
     assert!(matches!(
         partly.saw(Some(&held), at(dawn, 20_000), at(dawn, 20_000), wall(1)),
-        Move::Replace(_)
+        LeaseAction::Replace(_)
     ));
     assert_eq!(
         cold.saw(Some(&held), at(dawn, 3_600_000), at(dawn, 3_600_000), wall(1)),
-        Move::Wait
+        LeaseAction::Wait
     );
 }
 
@@ -247,13 +264,13 @@ fn who_has_no_caches_takes_nothing_and_who_lacks_some_lets_others_go_first() {
 fn the_time_for_which_a_lease_is_free_counts_from_when_it_was_let_go_last() {
     let dawn = Instant::now();
     let held = created_by("a", dawn);
-    let mut partly = with_caches("p", Warmth::Partly);
-    assert_eq!(partly.saw(None, dawn, dawn, wall(1)), Move::Wait);
-    assert_eq!(partly.saw(Some(&held), at(dawn, 5000), at(dawn, 5000), wall(1)), Move::Wait);
-    assert_eq!(partly.saw(None, at(dawn, 10_000), at(dawn, 10_000), wall(1)), Move::Wait);
+    let mut partly = with_caches("p", CacheState::Partly);
+    assert_eq!(partly.saw(None, dawn, dawn, wall(1)), LeaseAction::Wait);
+    assert_eq!(partly.saw(Some(&held), at(dawn, 5000), at(dawn, 5000), wall(1)), LeaseAction::Wait);
+    assert_eq!(partly.saw(None, at(dawn, 10_000), at(dawn, 10_000), wall(1)), LeaseAction::Wait);
     assert!(matches!(
         partly.saw(None, at(dawn, 20_000), at(dawn, 20_000), wall(1)),
-        Move::Create(_)
+        LeaseAction::Create(_)
     ));
 }
 
@@ -262,8 +279,8 @@ fn who_leads_goes_on_whatever_its_caches() {
     let dawn = Instant::now();
     let lease = created_by("a", dawn);
     assert!(matches!(
-        with_caches("a", Warmth::Cold).saw(Some(&lease), dawn, dawn, wall(1)),
-        Move::Replace(_)
+        with_caches("a", CacheState::Cold).saw(Some(&lease), dawn, dawn, wall(1)),
+        LeaseAction::Replace(_)
     ));
 }
 
@@ -286,26 +303,27 @@ fn who_finds_its_own_name_again_was_not_followed_by_anybody() {
     let lease = created_by("a", dawn);
     let mut first = candidate("a");
     assert!(
-        matches!(first.saw(None, dawn, dawn, wall(1)), Move::Create(_)) && first.was_followed(),
+        matches!(first.saw(None, dawn, dawn, wall(1)), LeaseAction::Create(_))
+            && first.was_followed(),
         "it does not know who led before"
     );
     first.acknowledged(dawn);
     // Long after its time was over.
     let late = at(dawn, 60_000);
     assert!(
-        matches!(first.saw(Some(&lease), late, late, wall(60)), Move::Replace(_))
+        matches!(first.saw(Some(&lease), late, late, wall(60)), LeaseAction::Replace(_))
             && !first.was_followed()
     );
     let mut second = candidate("b");
     second.saw(Some(&lease), late, late, wall(60));
-    let Move::Replace(taken) =
+    let LeaseAction::Replace(taken) =
         second.saw(Some(&lease), at(late, 10_000), at(late, 10_000), wall(70))
     else {
         panic!("not taken")
     };
     assert_eq!(
         first.saw(Some(&stored(taken, 2)), at(late, 11_000), at(late, 11_000), wall(71)),
-        Move::Wait
+        LeaseAction::Wait
     );
     assert!(first.was_followed() && !first.was_followed());
 }

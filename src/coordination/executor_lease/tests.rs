@@ -10,8 +10,8 @@ fn at(dawn: Instant, milliseconds: u64) -> Instant {
     dawn + Duration::from_millis(milliseconds)
 }
 
-fn held(version: &str) -> Sighting {
-    Sighting::Held(version.into())
+fn held(version: &str) -> LeaseState {
+    LeaseState::Held(version.into())
 }
 
 #[test]
@@ -55,69 +55,69 @@ fn an_older_answer_that_comes_later_does_not_shorten_a_tenure() {
 #[test]
 fn an_executor_is_gone_when_a_read_sent_a_term_after_the_first_sighting_shows_no_renewal() {
     let dawn = Instant::now();
-    let mut vigil = Vigil::default();
-    vigil.saw(held("1"), at(dawn, 0), at(dawn, 100));
-    assert_eq!(vigil.next_look(at(dawn, 0), at(dawn, 100)), EVERY);
+    let mut lease_watch = LeaseWatch::default();
+    lease_watch.saw(held("1"), at(dawn, 0), at(dawn, 100));
+    assert_eq!(lease_watch.next_look(at(dawn, 0), at(dawn, 100)), EVERY);
     // Sent before the end of the term, answered long after it: what it shows may be as old as its
     // sending.
-    vigil.saw(held("1"), at(dawn, 6099), at(dawn, 9000));
-    assert!(!vigil.is_gone());
-    assert_eq!(vigil.next_look(at(dawn, 6099), at(dawn, 9000)), Duration::ZERO);
-    vigil.saw(held("1"), at(dawn, 6100), at(dawn, 9000));
-    assert!(vigil.is_gone());
+    lease_watch.saw(held("1"), at(dawn, 6099), at(dawn, 9000));
+    assert!(!lease_watch.is_gone());
+    assert_eq!(lease_watch.next_look(at(dawn, 6099), at(dawn, 9000)), Duration::ZERO);
+    lease_watch.saw(held("1"), at(dawn, 6100), at(dawn, 9000));
+    assert!(lease_watch.is_gone());
 }
 
 #[test]
 fn a_renewal_begins_the_term_anew() {
     let dawn = Instant::now();
-    let mut vigil = Vigil::default();
-    vigil.saw(held("1"), at(dawn, 0), at(dawn, 0));
-    vigil.saw(held("2"), at(dawn, 5900), at(dawn, 6500));
-    vigil.saw(held("2"), at(dawn, 12_000), at(dawn, 12_000));
-    assert!(!vigil.is_gone());
+    let mut lease_watch = LeaseWatch::default();
+    lease_watch.saw(held("1"), at(dawn, 0), at(dawn, 0));
+    lease_watch.saw(held("2"), at(dawn, 5900), at(dawn, 6500));
+    lease_watch.saw(held("2"), at(dawn, 12_000), at(dawn, 12_000));
+    assert!(!lease_watch.is_gone());
     assert_eq!(
-        vigil.next_look(at(dawn, 12_000), at(dawn, 12_000)),
+        lease_watch.next_look(at(dawn, 12_000), at(dawn, 12_000)),
         Duration::from_millis(500),
         "as soon as the term is over"
     );
-    vigil.saw(held("2"), at(dawn, 12_500), at(dawn, 12_500));
-    assert!(vigil.is_gone());
+    lease_watch.saw(held("2"), at(dawn, 12_500), at(dawn, 12_500));
+    assert!(lease_watch.is_gone());
 }
 
 #[test]
 fn a_read_that_failed_after_the_end_of_the_term_is_not_repeated_at_once() {
     let dawn = Instant::now();
-    let mut vigil = Vigil::default();
-    assert_eq!(vigil.next_look(at(dawn, 0), at(dawn, 100)), EVERY);
-    vigil.saw(held("1"), at(dawn, 0), at(dawn, 0));
+    let mut lease_watch = LeaseWatch::default();
+    assert_eq!(lease_watch.next_look(at(dawn, 0), at(dawn, 100)), EVERY);
+    lease_watch.saw(held("1"), at(dawn, 0), at(dawn, 0));
     for asked in [6000, 7000, 3_600_000] {
-        assert_eq!(vigil.next_look(at(dawn, asked), at(dawn, asked + 100)), EVERY);
+        assert_eq!(lease_watch.next_look(at(dawn, asked), at(dawn, asked + 100)), EVERY);
     }
 }
 
 #[test]
 fn an_absent_lease_must_stay_absent_for_the_whole_term() {
     let dawn = Instant::now();
-    let mut vigil = Vigil::default();
-    vigil.saw(held("1"), at(dawn, 0), at(dawn, 0));
-    vigil.saw(Sighting::Absent, at(dawn, 5900), at(dawn, 5900));
-    vigil.saw(Sighting::Absent, at(dawn, 11_800), at(dawn, 11_800));
+    let mut lease_watch = LeaseWatch::default();
+    lease_watch.saw(held("1"), at(dawn, 0), at(dawn, 0));
+    lease_watch.saw(LeaseState::Absent, at(dawn, 5900), at(dawn, 5900));
+    lease_watch.saw(LeaseState::Absent, at(dawn, 11_800), at(dawn, 11_800));
     assert!(
-        !vigil.is_gone(),
+        !lease_watch.is_gone(),
         "its executor still sends for up to four seconds after somebody deleted it"
     );
-    vigil.saw(Sighting::Absent, at(dawn, 11_900), at(dawn, 11_900));
-    assert!(vigil.is_gone());
+    lease_watch.saw(LeaseState::Absent, at(dawn, 11_900), at(dawn, 11_900));
+    assert!(lease_watch.is_gone());
 }
 
 #[test]
 fn a_released_lease_needs_no_term() {
     let dawn = Instant::now();
-    let mut vigil = Vigil::default();
-    vigil.saw(Sighting::Released, dawn, dawn);
-    assert!(vigil.is_gone());
-    vigil.saw(held("2"), dawn, dawn);
-    assert!(vigil.is_gone(), "an id is never used again");
+    let mut lease_watch = LeaseWatch::default();
+    lease_watch.saw(LeaseState::Released, dawn, dawn);
+    assert!(lease_watch.is_gone());
+    lease_watch.saw(held("2"), dawn, dawn);
+    assert!(lease_watch.is_gone(), "an id is never used again");
 }
 
 #[test]
@@ -176,7 +176,7 @@ struct Moment {
     renewal: Renewal,
     /// The release, once the tenure ended on purpose: the last write there is.
     releasing: bool,
-    vigil: Vigil,
+    lease_watch: LeaseWatch,
     read: Read,
 }
 
@@ -192,7 +192,7 @@ impl Explorer {
 
     fn first(&self) -> Moment {
         let stored = Stored::Held(0);
-        let (tenure, vigil) = (Tenure::new(self.dawn), Vigil::default());
+        let (tenure, lease_watch) = (Tenure::new(self.dawn), LeaseWatch::default());
         Moment {
             now: 0,
             stored,
@@ -200,7 +200,7 @@ impl Explorer {
             known: stored,
             renewal: Renewal::None,
             releasing: false,
-            vigil,
+            lease_watch,
             read: Read::None,
         }
     }
@@ -226,12 +226,12 @@ impl Explorer {
                 may(&|moment| moment.read = Read::Done { at, showed: moment.stored });
             }
             Read::Done { at, showed } => may(&|moment| {
-                let sighting = match showed {
+                let state = match showed {
                     Stored::Held(version) => held(&version.to_string()),
-                    Stored::Released => Sighting::Released,
-                    Stored::Deleted => Sighting::Absent,
+                    Stored::Released => LeaseState::Released,
+                    Stored::Deleted => LeaseState::Absent,
                 };
-                moment.vigil.saw(sighting, self.instant(at), self.instant(now));
+                moment.lease_watch.saw(state, self.instant(at), self.instant(now));
                 moment.read = Read::None;
             }),
         }
@@ -286,9 +286,10 @@ fn in_no_order_of_events_is_an_executor_called_gone_while_it_holds() {
     let (mut gone_by_term, mut held_late) = (0_usize, 0_usize);
     while let Some(moment) = open.pop() {
         let holds = moment.tenure.clone().holds(explorer.instant(moment.now));
-        assert!(!(holds && moment.vigil.is_gone()), "{moment:?}");
+        assert!(!(holds && moment.lease_watch.is_gone()), "{moment:?}");
         gone_by_term += usize::from(
-            moment.vigil.is_gone() && matches!(moment.vigil.last, Some((Sighting::Held(_), _))),
+            moment.lease_watch.is_gone()
+                && matches!(moment.lease_watch.last, Some((LeaseState::Held(_), _))),
         );
         held_late += usize::from(holds && moment.now == HORIZON);
         // Where the tenure has lapsed and no answer is on its way, nothing is left that could make

@@ -10,7 +10,7 @@ fn an_effect_leaves_unread_for_two_seconds_and_never_without_a_write() {
     for (since, leaves) in
         [(Some(0), true), (Some(1_999), true), (Some(2_000), false), (None, false)]
     {
-        assert_eq!(leaves_unread(since.map(Duration::from_millis)), leaves, "{since:?}");
+        assert_eq!(is_fresh(since.map(Duration::from_millis)), leaves, "{since:?}");
     }
 }
 
@@ -62,7 +62,7 @@ fn a_clock_that_is_behind_makes_no_intent_younger() {
     for behind in [0, 1_000, 25_000, 40_000, 3_600_000] {
         for writer in [-40_000, -1_000, 0, 1_000, 2_000, 25_000, 40_000] {
             let reader = seen_by(-behind).towards_others();
-            let told = seen_by(writer).told_ahead();
+            let told = seen_by(writer).stated_ahead();
             for age in [0, 10_000, 29_000, 30_000, 50_000, 100_000] {
                 let (started, now) = (at(writer), at(age - behind));
                 let intended = between(reader.intended(&intent(started, told)), now);
@@ -89,8 +89,8 @@ fn no_clock_says_too_early_that_nobody_creates_any_more() {
             for age in [0, 10_000, 29_999, 30_000, 36_000, 200_000, 8_000_000] {
                 let intent = told_of(
                     at(writer),
-                    seen_by(writer).told_ahead(),
-                    seen_by(writer).told_behind(),
+                    seen_by(writer).stated_ahead(),
+                    seen_by(writer).stated_behind(),
                 );
                 let past = is_past_creation(
                     between(skew.intended_by(&intent), at(age + reader)),
@@ -123,7 +123,7 @@ fn a_clock_that_is_set_between_two_renewals_makes_no_intent_younger() {
     assert_eq!(compared.skew((at(300), origin)), Skew::of(at(300), at(0), at(800)));
     for set in [-3_600_000, -40_000, -1_000, 0, 1_000, 40_000] {
         let skew = compared.skew((at(2_300 + set), origin + seconds(2)));
-        let told = Duration::from_secs(u64::try_from(skew.told_ahead()).unwrap());
+        let told = Duration::from_secs(u64::try_from(skew.stated_ahead()).unwrap());
         assert!(
             told + UNTOLD >= between(at(0), at(set)),
             "told {told:?} of a clock that was set by {set} ms"
@@ -154,15 +154,15 @@ fn an_attempt_grows_older_by_the_monotonic_clock() {
 #[test]
 fn an_intent_tells_of_a_clock_that_is_ahead_by_more_than_calls_and_stamps_explain() {
     assert_eq!(
-        [-10_000, 0, 1_000, 2_000, 40_000].map(|ahead| seen_by(ahead).told_ahead()),
+        [-10_000, 0, 1_000, 2_000, 40_000].map(|ahead| seen_by(ahead).stated_ahead()),
         [0, 0, 0, 3, 41]
     );
     assert_eq!(
-        [10_000, 0, -1_000, -3_000, -40_000].map(|ahead| seen_by(ahead).told_behind()),
+        [10_000, 0, -1_000, -3_000, -40_000].map(|ahead| seen_by(ahead).stated_behind()),
         [0, 0, 0, 4, 41]
     );
     let far = Skew { ahead: Duration::MAX, behind: Duration::MAX, untold: Duration::MAX };
-    assert!(far.told_ahead() > 0 && far.told_behind() > 0);
+    assert!(far.stated_ahead() > 0 && far.stated_behind() > 0);
     assert_eq!(far.intended(&intent(Timestamp::MIN, i64::MAX)), Timestamp::MIN);
     assert_eq!(far.intended_by(&told_of(Timestamp::MAX, 0, i64::MAX)), Timestamp::MAX);
     assert_eq!(Skew::default().intended(&intent(at(0), -7)), at(0), "a stored status is input");
@@ -170,12 +170,12 @@ fn an_intent_tells_of_a_clock_that_is_ahead_by_more_than_calls_and_stamps_explai
 
 #[test]
 fn a_copy_is_fresh_from_the_known_version_on() {
-    assert_eq!(freshness(None, "7"), Freshness::Fresh);
+    assert_eq!(freshness(None, "7"), VersionOrder::Fresh);
     for (copy, judged) in [
-        ("9", Freshness::Older),
-        ("10", Freshness::Fresh),
-        ("11", Freshness::Fresh),
-        ("x-11", Freshness::Incomparable),
+        ("9", VersionOrder::Older),
+        ("10", VersionOrder::Fresh),
+        ("11", VersionOrder::Fresh),
+        ("x-11", VersionOrder::Incomparable),
     ] {
         assert_eq!(freshness(Some("10"), copy), judged, "{copy}");
     }

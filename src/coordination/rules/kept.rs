@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// there was no such write. Otherwise the saga is read live, and the effect is dropped unless its
 /// attempt is still active.
 #[must_use]
-pub(crate) fn leaves_unread(since_written: Option<Duration>) -> bool {
+pub(crate) fn is_fresh(since_written: Option<Duration>) -> bool {
     since_written.is_some_and(|since| since < FRESH)
 }
 

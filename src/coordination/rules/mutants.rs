@@ -7,33 +7,33 @@ use jiff::Timestamp;
 
 use super::kept;
 pub(crate) use super::kept::*;
-use crate::mutants::{Twin, broken};
+use crate::mutants::{Mutant, broken};
 
-pub(crate) fn leaves_unread(since_written: Option<Duration>) -> bool {
-    broken(Twin::TwoSeconds) || kept::leaves_unread(since_written)
+pub(crate) fn is_fresh(since_written: Option<Duration>) -> bool {
+    broken(Mutant::TwoSeconds) || kept::is_fresh(since_written)
 }
 
 pub(crate) fn newer_than_copy<'k>(known: Option<&'k str>, copy: &str) -> Option<&'k str> {
-    kept::newer_than_copy(known, copy).filter(|_| !broken(Twin::OwnWrites))
+    kept::newer_than_copy(known, copy).filter(|_| !broken(Mutant::OwnWrites))
 }
 
 pub(crate) fn is_created_in_time(intended: Duration, known: Duration) -> bool {
-    broken(Twin::CreateLate) || kept::is_created_in_time(intended, known)
+    broken(Mutant::CreateLate) || kept::is_created_in_time(intended, known)
 }
 
 pub(crate) fn is_performed_in_time(intended: Duration, known: Duration) -> bool {
     // A process whose decision breaks the rule "create in time" performs what it decided.
-    broken(Twin::LeavesLate)
+    broken(Mutant::LeavesLate)
         || is_created_in_time(intended, known)
         || kept::is_performed_in_time(intended, known)
 }
 
 pub(crate) fn is_past_creation(at_least: Duration, known: Duration) -> bool {
-    broken(Twin::UnknownEarly) || kept::is_past_creation(at_least, known)
+    broken(Mutant::UnknownEarly) || kept::is_past_creation(at_least, known)
 }
 
 pub(crate) fn set_by(unset: Timestamp, shown: Timestamp) -> (Duration, Duration) {
-    if broken(Twin::ClockSet) {
+    if broken(Mutant::ClockSet) {
         (Duration::ZERO, Duration::ZERO)
     } else {
         kept::set_by(unset, shown)
@@ -41,9 +41,9 @@ pub(crate) fn set_by(unset: Timestamp, shown: Timestamp) -> (Duration, Duration)
 }
 
 pub(crate) fn may_last(first_read: Instant, timeout: Duration, now: Instant) -> Duration {
-    if broken(Twin::Executor) { Duration::ZERO } else { kept::may_last(first_read, timeout, now) }
+    if broken(Mutant::Executor) { Duration::ZERO } else { kept::may_last(first_read, timeout, now) }
 }
 
 pub(crate) fn may_send(holding: Option<&str>, named: &str) -> bool {
-    broken(Twin::Tenure) || kept::may_send(holding, named)
+    broken(Mutant::Tenure) || kept::may_send(holding, named)
 }

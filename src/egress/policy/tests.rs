@@ -16,9 +16,9 @@ fn networks(all: &[&str]) -> Vec<IpNet> {
 }
 
 /// What the rules say to the host of a URL.
-fn says(reach: &Reach, url: &str) -> Result<(), String> {
+fn says(egress: &EgressPolicy, url: &str) -> Result<(), String> {
     let url = url::Url::parse(url).unwrap();
-    reach.check_host(&url.host().unwrap().to_owned()).map_err(|denied| denied.to_string())
+    egress.check_host(&url.host().unwrap().to_owned()).map_err(|denied| denied.to_string())
 }
 
 #[test]
@@ -95,52 +95,52 @@ fn what_is_no_host_is_refused_with_an_example() {
 
 #[test]
 fn deny_wins_over_allow_and_an_allow_leaves_no_other_host() {
-    let rules = ReachRules {
+    let rules = EgressRules {
         allow_hosts: patterns(&["*.shop.svc", "api.example.com", "10.1.2.3"]),
         deny_hosts: patterns(&["admin.shop.svc", "*.internal.shop.svc"]),
-        ..ReachRules::default()
+        ..EgressRules::default()
     };
     rules.check().unwrap();
-    let reach = Reach::new(rules, []);
+    let egress = EgressPolicy::new(rules, []);
     for reached in [
         "http://stock.shop.svc/",
         "https://api.example.com./",
         "http://10.1.2.3:81/",
         "http://internal.shop.svc/",
     ] {
-        assert_eq!(says(&reach, reached), Ok(()), "{reached}");
+        assert_eq!(says(&egress, reached), Ok(()), "{reached}");
     }
     let denied = "requests may not reach a.internal.shop.svc: the administrator denies \
         *.internal.shop.svc by --http-deny-hosts";
-    assert_eq!(says(&reach, "http://a.internal.shop.svc/"), Err(denied.into()));
+    assert_eq!(says(&egress, "http://a.internal.shop.svc/"), Err(denied.into()));
     let other = "requests may not reach evil.test: it is none of the hosts that the administrator \
         allows by --http-allow-hosts";
-    assert_eq!(says(&reach, "http://evil.test/"), Err(other.into()));
+    assert_eq!(says(&egress, "http://evil.test/"), Err(other.into()));
     for refused in
         ["http://ADMIN.shop.svc./", "http://10.1.2.4/", "http://[::1]/", "http://shop.svc/"]
     {
-        assert!(says(&reach, refused).is_err(), "{refused}");
+        assert!(says(&egress, refused).is_err(), "{refused}");
     }
 }
 
 #[test]
 fn without_lists_every_host_may_be_asked_for() {
     for url in ["http://anything.test/", "http://10.0.0.1/", "http://[fd00::1]/"] {
-        assert_eq!(says(&Reach::default(), url), Ok(()));
+        assert_eq!(says(&EgressPolicy::default(), url), Ok(()));
     }
 }
 
 /// Rows 3 to 6 of the table, in that order.
 #[test]
 fn addresses_are_judged_in_the_order_of_the_table() {
-    let rules = ReachRules {
+    let rules = EgressRules {
         allow_cidrs: networks(&["169.254.0.0/16", "10.0.0.0/8"]),
         deny_cidrs: networks(&["169.254.169.254/32", "10.9.0.0/16"]),
-        ..ReachRules::default()
+        ..EgressRules::default()
     };
     rules.check().unwrap();
-    let reach = Reach::new(rules, []);
-    let reached = |text: &str| reach.addresses.check(text.parse().unwrap()).is_ok();
+    let egress = EgressPolicy::new(rules, []);
+    let reached = |text: &str| egress.addresses.check(text.parse().unwrap()).is_ok();
     assert!(!reached("169.254.169.254"), "row 3 before row 4");
     assert!(reached("169.254.20.10"), "row 4 before row 5");
     assert!(!reached("127.0.0.1"), "row 5");
@@ -151,22 +151,22 @@ fn addresses_are_judged_in_the_order_of_the_table() {
 #[test]
 fn a_rule_without_effect_is_refused() {
     let faults = [
-        ReachRules {
+        EgressRules {
             allow_cidrs: networks(&["127.0.0.1/32"]),
             deny_cidrs: networks(&["127.0.0.0/8"]),
-            ..ReachRules::default()
+            ..EgressRules::default()
         },
-        ReachRules {
+        EgressRules {
             allow_hosts: patterns(&["a.example.com"]),
             deny_hosts: patterns(&["*.example.com"]),
-            ..ReachRules::default()
+            ..EgressRules::default()
         },
-        ReachRules {
+        EgressRules {
             allow_hosts: patterns(&["*.b.example.com"]),
             deny_hosts: patterns(&["*.example.com"]),
-            ..ReachRules::default()
+            ..EgressRules::default()
         },
-        ReachRules { deny_hosts: patterns(&["10.0.0.1"]), ..ReachRules::default() },
+        EgressRules { deny_hosts: patterns(&["10.0.0.1"]), ..EgressRules::default() },
     ]
     .map(|rules| rules.check().unwrap_err());
     assert_eq!(
@@ -182,10 +182,10 @@ fn a_rule_without_effect_is_refused() {
              it to --http-deny-cidrs instead",
         ]
     );
-    let partly = ReachRules {
+    let partly = EgressRules {
         allow_hosts: patterns(&["*.com"]),
         deny_hosts: patterns(&["*.example.com"]),
-        ..ReachRules::default()
+        ..EgressRules::default()
     };
     partly.check().unwrap();
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::{AnswerOutcome, Direction, StepStatus},
-    engine::{planner::state::Pass, settlement::Settlement},
+    engine::{planner::state::Planner, settlement::Settlement},
     expression::{scope::Scope, template::Template},
     model::{
         observation::{Answer, End, Failure, Reached},
@@ -27,7 +27,7 @@ use crate::{
 
 /// Returns the outcome of an attempt whose HTTP request was answered.
 pub(crate) fn judge_answer(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     step: &ValidStep,
     status: &StepStatus,
     direction: Direction,
@@ -37,8 +37,8 @@ pub(crate) fn judge_answer(
     let outputs = step.outputs.as_ref().filter(|_| direction == Direction::Action);
     let reads = operation.expect.is_some() || !operation.answers.is_empty() || outputs.is_some();
     let response = reads.then(|| answer.response());
-    let acted = pass.values().acted(status).filter(|_| direction == Direction::Compensation);
-    let scope = pass.values().scope(status, acted.as_ref(), response.as_ref());
+    let acted = planner.values().acted(status).filter(|_| direction == Direction::Compensation);
+    let scope = planner.values().scope(status, acted.as_ref(), response.as_ref());
     let (number, uncertain) =
         status.direction(direction).map_or((1, false), |record| (record.attempt, record.uncertain));
     let success = match ruled(
@@ -61,7 +61,7 @@ pub(crate) fn judge_answer(
     if !answer.whole && outputs.is_some_and(read_body) {
         return broke_off(answer);
     }
-    outputs::settled_with(pass, direction, outputs.map(|outputs| outputs.evaluate(&scope)))
+    outputs::settled_with(planner, direction, outputs.map(|outputs| outputs.evaluate(&scope)))
 }
 
 /// The ruling of a step's rules on an answer.
@@ -109,13 +109,13 @@ const fn is_a_gateways(status: u16) -> bool {
     matches!(status, 408 | 500..=599)
 }
 
-/// Returns the failure that a rule prescribes for the answer. `last`: whether the failure is
+/// Returns the failure that a rule prescribes for the answer. `permanent`: whether the failure is
 /// permanent.
-fn no(answer: &Answer, reached: Reached, last: bool) -> Settlement {
-    let retry_after = answer.retry_after.filter(|_| !last);
+fn no(answer: &Answer, reached: Reached, permanent: bool) -> Settlement {
+    let retry_after = answer.retry_after.filter(|_| !permanent);
     Settlement::failed(Failure {
         reached,
-        last,
+        permanent,
         exit_code: None,
         disrupted: false,
         retry_after,
@@ -156,7 +156,7 @@ fn broke_off(answer: &Answer) -> Settlement {
 
 /// Returns the outcome of an attempt whose child ended.
 pub(crate) fn judge_end(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     step: &ValidStep,
     status: &StepStatus,
     direction: Direction,
@@ -164,9 +164,9 @@ pub(crate) fn judge_end(
 ) -> Settlement {
     match end {
         End::Succeeded(outputs) => {
-            with_outputs(pass, direction, outputs.clone().map_or(Ok(None), |map| Ok(Some(map))))
+            with_outputs(planner, direction, outputs.clone().map_or(Ok(None), |map| Ok(Some(map))))
         }
-        End::Answered(answer) => answer::judge_answer(pass, step, status, direction, answer),
+        End::Answered(answer) => answer::judge_answer(planner, step, status, direction, answer),
         End::Failed(failure) => {
             let failure = failure.clone();
             Settlement::failed(match step.operation(direction) {

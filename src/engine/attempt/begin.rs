@@ -15,7 +15,7 @@ use crate::{
         planner::{
             approval::asks_for_approval,
             deadline,
-            state::{Pass, is_active},
+            state::{Planner, is_active},
             transition::StepEvent,
         },
         rules,
@@ -29,21 +29,21 @@ use crate::{
 
 /// Fails permanently the steps in the phase `waiting` whose next attempt is due but not allowed.
 pub(crate) fn fail_what_may_not_begin(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     waiting: StepPhase,
     direction: Direction,
 ) {
-    let failed = pass.has_failure();
-    pass.each_step(|pass, _, step, status| {
+    let failed = planner.has_failure();
+    planner.each_step(|planner, _, step, status| {
         let waits = status.phase == waiting
             && !is_active(status)
             && (direction == Direction::Compensation || rules::may_go_on(failed, status));
-        let due = waits && rules::is_due(status.next_attempt_at.as_ref(), pass.seen.now);
+        let due = waits && rules::is_due(status.next_attempt_at.as_ref(), planner.input.now);
         let Some(operation) = step.operation(direction).filter(|_| due) else { return };
-        if let Some(reason) = may_not_begin(pass, operation, status, direction) {
+        if let Some(reason) = may_not_begin(planner, operation, status, direction) {
             status.message = Some(reason);
             status.next_attempt_at = None;
-            pass.give_up(status, direction);
+            planner.give_up(status, direction);
         }
     });
 }
@@ -51,18 +51,18 @@ pub(crate) fn fail_what_may_not_begin(
 /// Writes the intent of the next attempt. Plans its effect, unless the operation deletes an object
 /// or only waits.
 pub(crate) fn begin(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     place: usize,
     step: &ValidStep,
     status: &mut StepStatus,
     direction: Direction,
 ) {
     let Some(operation) = step.operation(direction) else { return };
-    let work = match pass.resolve(operation, status, direction) {
+    let work = match planner.resolve(operation, status, direction) {
         Ok(work) => work,
-        Err(why) => return begin::cannot_begin(pass, status, direction, &why),
+        Err(why) => return begin::cannot_begin(planner, status, direction, &why),
     };
-    let now = MicroTime(pass.seen.now);
+    let now = MicroTime(planner.input.now);
     status.started_at.get_or_insert_with(|| now.clone());
     status.next_attempt_at = None;
     go_on_from(status, direction, operation);
@@ -72,72 +72,74 @@ pub(crate) fn begin(
     record.budget_started_at.get_or_insert_with(|| now.clone());
     let in_process = matches!(operation.work, Work::Http(_));
     let intent = ActiveAttempt {
-        executor: in_process.then(|| pass.seen.executor.to_owned()),
+        executor: in_process.then(|| planner.input.executor.to_owned()),
         ends_by: in_process.then(|| MicroTime(to_micros(later(now.0, operation.timeout)))),
-        clock_ahead_seconds: pass.seen.skew.told_ahead(),
-        clock_behind_seconds: pass.seen.skew.told_behind(),
+        clock_ahead_seconds: planner.input.skew.stated_ahead(),
+        clock_behind_seconds: planner.input.skew.stated_behind(),
         child_uid: None,
         trouble: None,
         started_at: now,
     };
     rules::record_intent(record, intent);
     let record = record.clone();
-    let identity = identity(pass, &step.name, direction, &record);
+    let identity = identity(planner, &step.name, direction, &record);
     if let Work::Http(action) = work.as_ref() {
         status.direction_mut(direction).request_hash =
             Some(http::request::request_hash(&http::request::request(action, &identity)));
     }
     if record.attempt > 1 {
-        pass.tally.retries.push((operation.kind(), direction));
+        planner.tally.retries.push((operation.kind(), direction));
     }
     if operation.only_waits() {
-        begin::begin_to_wait(pass, operation, status, &record);
+        begin::begin_to_wait(planner, operation, status, &record);
         return;
     }
-    pass.move_step(
+    planner.move_step(
         status,
         if direction == Direction::Action { StepEvent::Start } else { StepEvent::Undo },
     );
-    let limit = deadline::limit(pass, operation, direction, &record);
-    pass.wake_at(limit);
+    let limit = deadline::limit(planner, operation, direction, &record);
+    planner.wake_at(limit);
     // An object to delete is read first. Its UID is written to the status before the delete is
     // sent.
     if !operation.deletes() {
-        begin_effect(pass, identity, place, work, (operation, &record));
+        begin_effect(planner, identity, place, work, (operation, &record));
     }
 }
 
 /// Plans the effect that begins the active attempt of `record`.
 pub(crate) fn begin_effect(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     identity: Identity,
     place: usize,
     work: Cow<'_, Work>,
     (operation, record): (&Operation, &DirectionStatus),
 ) {
-    let intended =
-        record.active.as_ref().map_or(pass.seen.now, |active| pass.seen.skew.intended(active));
-    let time_limit = between(pass.seen.now, deadline::own_limit(pass, operation, record));
+    let intended = record
+        .active
+        .as_ref()
+        .map_or(planner.input.now, |active| planner.input.skew.intended(active));
+    let time_limit = between(planner.input.now, deadline::own_limit(planner, operation, record));
     let work = match work {
         Cow::Borrowed(_) => None,
         Cow::Owned(work) => Some(Box::new(work)),
     };
     let uid = record.active.as_ref().and_then(|active| active.child_uid.clone());
-    pass.effects.push(Effect::Begin { identity, place, work, intended, time_limit, uid });
+    planner.effects.push(Effect::Begin { identity, place, work, intended, time_limit, uid });
 }
 
 /// Returns why no further attempt may begin although one is due, or `None` if it may begin.
 fn may_not_begin(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     operation: &Operation,
     status: &StepStatus,
     direction: Direction,
 ) -> Option<String> {
     let record = status.direction(direction)?;
-    if deadline::budget_left(pass, operation, record).is_some_and(|left| left.is_zero()) {
+    if deadline::budget_left(planner, operation, record).is_some_and(|left| left.is_zero()) {
         return Some(format!("its retry deadline passed{}", because(status)));
     }
-    begins_with(pass, operation, status, direction, record).err()
+    begins_with(planner, operation, status, direction, record).err()
 }
 
 /// Returns the work of an attempt. This work may already have been sent with the current
@@ -147,16 +149,16 @@ fn may_not_begin(
 /// One line: an expression cannot be evaluated, or the HTTP request would differ from the one that
 /// was sent with the same key.
 pub(crate) fn begins_with<'o>(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     operation: &'o Operation,
     status: &StepStatus,
     direction: Direction,
     record: &DirectionStatus,
 ) -> Result<Cow<'o, Work>, String> {
-    let work = pass.resolve(operation, status, direction)?;
+    let work = planner.resolve(operation, status, direction)?;
     if let (Some(sent), Work::Http(action)) = (record.request_hash.as_deref(), work.as_ref()) {
         let request =
-            http::request::request(action, &identity(pass, &status.name, direction, record));
+            http::request::request(action, &identity(planner, &status.name, direction, record));
         if http::request::is_another(&request, sent) {
             return Err(
                 "the request differs from the one that was sent with the same idempotency key"
@@ -168,17 +170,17 @@ pub(crate) fn begins_with<'o>(
 }
 
 pub(crate) fn identity(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     step: &str,
     direction: Direction,
     record: &DirectionStatus,
 ) -> Identity {
     Identity {
-        saga: pass.saga.name.clone(),
-        namespace: pass.saga.namespace.clone(),
-        uid: pass.saga.uid.clone(),
+        saga: planner.saga.name.clone(),
+        namespace: planner.saga.namespace.clone(),
+        uid: planner.saga.uid.clone(),
         attempt: AttemptId { step: step.to_owned(), direction, number: record.attempt },
-        key: idempotency_key(&pass.saga.key_scope, step, direction, record.failures),
+        key: idempotency_key(&planner.saga.key_scope, step, direction, record.failures),
     }
 }
 
@@ -207,28 +209,28 @@ fn because(status: &StepStatus) -> String {
 
 /// Fails a step permanently without an attempt, because its next attempt cannot begin.
 pub(crate) fn cannot_begin(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     status: &mut StepStatus,
     direction: Direction,
     why: &str,
 ) {
     status.message = Some(crate::text::clip(why, crate::api::limits::KEPT_MESSAGE));
     status.next_attempt_at = None;
-    pass.give_up(status, direction);
+    planner.give_up(status, direction);
 }
 
 /// Moves the step to Waiting. For an approval, an event tells users how to answer.
 pub(crate) fn begin_to_wait(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     operation: &Operation,
     status: &mut StepStatus,
     record: &DirectionStatus,
 ) {
     status.message = None;
-    pass.move_step(status, StepEvent::Wait);
-    wake_for_wait(pass, operation, record);
+    planner.move_step(status, StepEvent::Wait);
+    wake_for_wait(planner, operation, record);
     if matches!(operation.work, Work::Approval(_)) {
-        let sentence = asks_for_approval(pass, operation, status);
-        pass.publish(false, "AwaitingApproval", sentence);
+        let sentence = asks_for_approval(planner, operation, status);
+        planner.publish(false, "AwaitingApproval", sentence);
     }
 }

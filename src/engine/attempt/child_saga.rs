@@ -1,5 +1,5 @@
 //! Child sagas: the meaning of a child's phase for the step that runs it or undoes it, and the
-//! demands that are sent to the child.
+//! commands that are sent to the child.
 //!
 //! The phase of the child decides what the step that runs the child does, and what the compensation
 //! that undoes the child does:
@@ -17,7 +17,7 @@
 //!   of its steps ran. The compensation cancels the child.
 //!
 //! # Guarantees
-//! A demand is sent to a child until the child is observed to hold it. Each request to compensate
+//! A command is sent to a child until the child is observed to hold it. Each request to compensate
 //! carries a token, so that the child acts on the request once. A child that may still act is never
 //! given up: its attempt settles when the child has ended. An attempt to undo a child is bounded by
 //! its time limit, because the next attempt asks the child again. A deleted saga that is not undone
@@ -39,11 +39,11 @@ use crate::{
     clock::later,
     engine::{
         attempt,
-        planner::{child_sagas::made_by, state::Pass},
+        planner::{child_sagas::made_by, state::Planner},
         settlement::{STOP_POLL, Settlement, Verdict, failed},
     },
     model::{
-        command::Demand,
+        command::ChildCommand,
         observation::{ChildSaga, Reached},
         plan::Effect,
         saga::{ValidStep, Work},
@@ -52,7 +52,7 @@ use crate::{
 };
 
 /// The facts by which a child saga is judged.
-pub(crate) struct Kin<'a> {
+pub(crate) struct ChildView<'a> {
     pub(crate) child: &'a ChildSaga,
     /// The active attempt.
     pub(crate) attempt: &'a AttemptId,
@@ -66,51 +66,56 @@ pub(crate) struct Kin<'a> {
 
 /// Judges an attempt whose child saga exists, and records the child in the status.
 pub(crate) fn judge_child(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     step: &ValidStep,
     status: &mut StepStatus,
-    kin: &Kin<'_>,
+    view: &ChildView<'_>,
 ) -> Verdict {
     status.child = Some(ChildStatus {
-        name: kin.child.name.clone(),
-        uid: Some(kin.child.uid.clone()),
-        phase: kin.child.phase,
+        name: view.child.name.clone(),
+        uid: Some(view.child.uid.clone()),
+        phase: view.child.phase,
     });
     let undoes = step
-        .operation(kin.attempt.direction)
+        .operation(view.attempt.direction)
         .is_some_and(|operation| matches!(operation.work, Work::UndoSaga));
-    let effects = pass.effects.len();
-    let settled = if undoes { undone(kin.child) } else { carried_through(pass, kin) };
+    let effects = planner.effects.len();
+    let settled = if undoes { undone(view.child) } else { carried_through(planner, view) };
     if let Some(settlement) = settled {
         return settlement.into();
     }
-    let verdict = if undoes { undo_child(pass, status, kin) } else { lead_child(pass, kin) };
+    let verdict =
+        if undoes { undo_child(planner, status, view) } else { lead_child(planner, view) };
     if matches!(verdict, Verdict::Wait) {
-        let ChildSaga { uid, age, .. } = kin.child;
+        let ChildSaga { uid, age, .. } = view.child;
         let waits =
-            waits_for(kin.child, kin.overdue, pass.effects.get(effects..).unwrap_or_default());
+            waits_for(view.child, view.overdue, planner.effects.get(effects..).unwrap_or_default());
         attempt::progress::note_child(
-            pass,
+            planner,
             status,
-            kin.attempt.direction,
+            view.attempt.direction,
             (Some(uid), *age),
             (&waits, None),
         );
-        say_of_child(status, kin.attempt.direction, &waits);
-        pass.wake_at(if kin.overdue { later(pass.seen.now, STOP_POLL) } else { kin.limit });
+        say_of_child(status, view.attempt.direction, &waits);
+        planner.wake_at(if view.overdue {
+            later(planner.input.now, STOP_POLL)
+        } else {
+            view.limit
+        });
     }
     verdict
 }
 
 /// Returns the outcome of a step whose child ended, or `None` if the child has not ended.
-fn carried_through(pass: &Pass<'_>, kin: &Kin<'_>) -> Option<Settlement> {
-    let ChildSaga { name, phase, message, outputs, still_in_effect, .. } = kin.child;
+fn carried_through(planner: &Planner<'_>, view: &ChildView<'_>) -> Option<Settlement> {
+    let ChildSaga { name, phase, message, outputs, still_in_effect, .. } = view.child;
     let left = still_in_effect.join(", ");
     Some(match phase {
         Some(SagaPhase::Completed) => {
-            outputs::with_outputs(pass, kin.attempt.direction, Ok(outputs.clone()))
+            outputs::with_outputs(planner, view.attempt.direction, Ok(outputs.clone()))
         }
-        Some(SagaPhase::Compensated) if still_in_effect.is_empty() && kin.uncertain => {
+        Some(SagaPhase::Compensated) if still_in_effect.is_empty() && view.uncertain => {
             Settlement::unknown_for_good(format!(
                 "its child saga {name} was undone, but nobody can tell what an earlier \
                  attempt's child left in effect"
@@ -141,27 +146,27 @@ fn carried_through(pass: &Pass<'_>, kin: &Kin<'_>) -> Option<Settlement> {
 }
 
 /// Tells a child to follow its parent, and to turn back if the parent turns back.
-fn lead_child(pass: &mut Pass<'_>, kin: &Kin<'_>) -> Verdict {
-    let Kin { child, attempt, overdue, .. } = kin;
-    follow(pass, kin, attempt);
+fn lead_child(planner: &mut Planner<'_>, view: &ChildView<'_>) -> Verdict {
+    let ChildView { child, attempt, overdue, .. } = view;
+    follow(planner, view, attempt);
     // A child that runs as a compensation is not turned back by the deletion of the saga, because
     // the deletion is the reason for the compensation.
     let undone_by_deletion =
-        pass.seen.deleting && pass.seen.deletion_policy == DeletionPolicy::Compensate;
+        planner.input.deleting && planner.input.deletion_policy == DeletionPolicy::Compensate;
     let turns_back = *overdue || (undone_by_deletion && attempt.direction == Direction::Action);
-    if pass.status.cancel_requested.is_some() {
-        ask(pass, kin, attempt, Demand::Cancel);
+    if planner.status.cancel_requested.is_some() {
+        ask(planner, view, attempt, ChildCommand::Cancel);
     } else if turns_back && attempt.direction == Direction::Compensation {
         // A compensation that takes too long is cancelled, not undone.
-        ask(pass, kin, attempt, Demand::Cancel);
+        ask(planner, view, attempt, ChildCommand::Cancel);
     } else if turns_back {
         let token = format!("turn-back-{}", attempt.number);
         match child.phase {
             // A held child would refuse the request permanently.
             Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) if !child.held => {
-                ask(pass, kin, attempt, Demand::Compensate { token });
+                ask(planner, view, attempt, ChildCommand::Compensate { token });
             }
-            Some(SagaPhase::Pending) => ask(pass, kin, attempt, Demand::Cancel),
+            Some(SagaPhase::Pending) => ask(planner, view, attempt, ChildCommand::Cancel),
             Some(
                 SagaPhase::Running
                 | SagaPhase::Paused
@@ -179,12 +184,12 @@ fn lead_child(pass: &mut Pass<'_>, kin: &Kin<'_>) -> Verdict {
 }
 
 /// Tells a child to undo itself.
-fn undo_child(pass: &mut Pass<'_>, status: &StepStatus, kin: &Kin<'_>) -> Verdict {
-    let Kin { child, attempt, overdue, .. } = kin;
+fn undo_child(planner: &mut Planner<'_>, status: &StepStatus, view: &ChildView<'_>) -> Verdict {
+    let ChildView { child, attempt, overdue, .. } = view;
     let made_by = made_by(status);
-    follow(pass, kin, &made_by);
+    follow(planner, view, &made_by);
     let (token, cancelled) =
-        (format!("undo-{}", attempt.number), pass.status.cancel_requested.is_some());
+        (format!("undo-{}", attempt.number), planner.status.cancel_requested.is_some());
     let refused =
         child.refused.as_ref().filter(|(refused, _)| *refused == token).map(|(_, why)| why);
     match child.phase {
@@ -200,7 +205,7 @@ fn undo_child(pass: &mut Pass<'_>, status: &StepStatus, kin: &Kin<'_>) -> Verdic
             .into();
         }
         Some(SagaPhase::Completed) if cancelled => {}
-        Some(_) if cancelled => ask(pass, kin, &made_by, Demand::Cancel),
+        Some(_) if cancelled => ask(planner, view, &made_by, ChildCommand::Cancel),
         Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Completed) => {
             if let Some(why) = refused {
                 return failed(
@@ -209,9 +214,9 @@ fn undo_child(pass: &mut Pass<'_>, status: &StepStatus, kin: &Kin<'_>) -> Verdic
                 )
                 .into();
             }
-            ask(pass, kin, &made_by, Demand::Compensate { token });
+            ask(planner, view, &made_by, ChildCommand::Compensate { token });
         }
-        Some(SagaPhase::Pending) => ask(pass, kin, &made_by, Demand::Cancel),
+        Some(SagaPhase::Pending) => ask(planner, view, &made_by, ChildCommand::Cancel),
         Some(
             SagaPhase::Compensating
             | SagaPhase::CompensationFailed
@@ -234,30 +239,35 @@ fn undo_child(pass: &mut Pass<'_>, status: &StepStatus, kin: &Kin<'_>) -> Verdic
 
 /// Tells a child to follow its parent, if its fields differ: the child starts nothing new while the
 /// parent is paused, and has the parent's deletion policy.
-fn follow(pass: &mut Pass<'_>, kin: &Kin<'_>, made_by: &AttemptId) {
-    let (suspend, deletion_policy) = (pass.is_paused(), pass.seen.deletion_policy);
-    if kin.child.suspended != suspend || kin.child.deletion_policy != deletion_policy {
-        ask(pass, kin, made_by, Demand::Follow { suspend, deletion_policy });
+fn follow(planner: &mut Planner<'_>, view: &ChildView<'_>, made_by: &AttemptId) {
+    let (suspend, deletion_policy) = (planner.is_paused(), planner.input.deletion_policy);
+    if view.child.suspended != suspend || view.child.deletion_policy != deletion_policy {
+        ask(planner, view, made_by, ChildCommand::Follow { suspend, deletion_policy });
     }
 }
 
-/// Sends a demand to a child, unless the child is observed to hold the demand already.
-fn ask(pass: &mut Pass<'_>, kin: &Kin<'_>, made_by: &AttemptId, demand: Demand) {
-    let heard = match &demand {
-        Demand::Follow { .. } => false,
-        Demand::Compensate { token } => kin.child.compensate_asked.as_ref() == Some(token),
+/// Sends a command to a child, unless the child is observed to hold the command already.
+fn ask(
+    planner: &mut Planner<'_>,
+    view: &ChildView<'_>,
+    made_by: &AttemptId,
+    command: ChildCommand,
+) {
+    let heard = match &command {
+        ChildCommand::Follow { .. } => false,
+        ChildCommand::Compensate { token } => view.child.compensate_asked.as_ref() == Some(token),
         // A held child would refuse the cancel. The cancel is sent after a user has corrected the
         // child.
-        Demand::Cancel => kin.child.cancel_asked || kin.child.held,
+        ChildCommand::Cancel => view.child.cancel_asked || view.child.held,
     };
-    let ended = kin.child.phase.is_some_and(SagaPhase::is_terminal);
+    let ended = view.child.phase.is_some_and(SagaPhase::is_terminal);
     // A child takes no request before an operator has written its first status. A terminating child
     // is undone by its deletion, unless it ended before.
-    if !heard && kin.child.phase.is_some() && (!kin.child.deleting || ended) {
-        pass.effects.push(Effect::Ask {
-            attempt: kin.attempt.clone(),
+    if !heard && view.child.phase.is_some() && (!view.child.deleting || ended) {
+        planner.effects.push(Effect::Ask {
+            attempt: view.attempt.clone(),
             child: made_by.clone(),
-            demand,
+            command,
         });
     }
 }
@@ -309,9 +319,9 @@ fn undone(child: &ChildSaga) -> Option<Settlement> {
 /// Returns a sentence that says what a step waits for. If somebody may have to act on the child,
 /// the sentence contains the child's own message.
 ///
-/// `told`: the effects of this pass, which contain the demands to the child.
-fn waits_for(child: &ChildSaga, overdue: bool, told: &[Effect]) -> String {
-    let ChildSaga { name, phase, message, held, unheard, refused, .. } = child;
+/// `effects`: the effects of this plan, which contain the commands to the child.
+fn waits_for(child: &ChildSaga, overdue: bool, effects: &[Effect]) -> String {
+    let ChildSaga { name, phase, message, held, undelivered, refused, .. } = child;
     let is =
         phase.map_or(if *held { "held" } else { "not seen by an operator yet" }, SagaPhase::as_str);
     let waits = matches!(
@@ -333,12 +343,14 @@ fn waits_for(child: &ChildSaga, overdue: bool, told: &[Effect]) -> String {
         (true, None) => "; past its time".to_owned(),
         (false, _) => String::new(),
     };
-    let is_told = |this: &Demand| {
-        told.iter().any(|effect| matches!(effect, Effect::Ask { demand, .. } if demand == this))
+    let is_sent = |this: &ChildCommand| {
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Ask { command, .. } if command == this))
     };
-    let unheard = unheard.iter().find(|unheard| is_told(&unheard.demand));
-    let unheard = unheard
-        .map(|unheard| format!("; it could not be told to follow: {}", unheard.why))
+    let undelivered = undelivered.iter().find(|undelivered| is_sent(&undelivered.command));
+    let undelivered = undelivered
+        .map(|undelivered| format!("; it could not be told to follow: {}", undelivered.why))
         .unwrap_or_default();
-    format!("waits for its child saga {name}, which is {is}{more}{late}{unheard}")
+    format!("waits for its child saga {name}, which is {is}{more}{late}{undelivered}")
 }

@@ -26,5 +26,5 @@ pub(crate) fn judge_exit(operation: &Operation, failure: Failure) -> Failure {
     let is_final =
         failure.exit_code.is_some_and(|code| codes.iter().flatten().any(|last| *last == code));
     let reached = rules::reached_by_exit(failure.reached, is_final);
-    Failure { reached, last: failure.last || is_final, ..failure }
+    Failure { reached, permanent: failure.permanent || is_final, ..failure }
 }

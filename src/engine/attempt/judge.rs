@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use super::{
     answer,
-    child_saga::{self, Kin},
-    object::{self, Sight, gave_up},
+    child_saga::{self, ChildView},
+    object::{self, ObjectView, gave_up},
     progress, wait,
 };
 use crate::{
@@ -23,12 +23,12 @@ use crate::{
     clock::{between, later},
     coordination::fence::{Age, CREATED_WITHIN, FRESH, is_past_creation},
     engine::{
-        planner::{deadline, state::Pass},
+        planner::{deadline, state::Planner},
         rules,
-        settlement::{STOP_POLL, Verdict, failed, never_begun, unknown},
+        settlement::{STOP_POLL, Verdict, failed, not_started, unknown},
     },
     model::{
-        observation::{Absence, ChildState, Reached, Trouble},
+        observation::{Absence, ChildState, PodTrouble, Reached},
         saga::{Operation, ValidStep, Work},
     },
     text::clip,
@@ -56,27 +56,27 @@ struct Limits {
 
 impl Limits {
     fn of(
-        pass: &Pass<'_>,
+        planner: &Planner<'_>,
         operation: &Operation,
         id: &AttemptId,
         record: &DirectionStatus,
     ) -> Self {
         let in_process = matches!(operation.work, Work::Http(_));
-        let cancelled = pass.status.cancel_requested.is_some();
-        let own = deadline::own_limit(pass, operation, record);
-        let deadline = deadline::deadline(pass, operation, id.direction, record);
+        let cancelled = planner.status.cancel_requested.is_some();
+        let own = deadline::own_limit(planner, operation, record);
+        let deadline = deadline::deadline(planner, operation, id.direction, record);
         let deadline = deadline.unwrap_or(Timestamp::MAX);
         let limit = own.min(deadline);
         let slack = if in_process { REQUEST_SLACK } else { Duration::ZERO };
         let ends = later(own, slack).min(deadline);
-        let overdue = cancelled || pass.seen.now >= limit;
+        let overdue = cancelled || planner.input.now >= limit;
         Self { in_process, cancelled, overdue, limit, ends }
     }
 }
 
 /// Judges one active attempt.
 pub(crate) fn judge(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     step: &ValidStep,
     record: &DirectionStatus,
     active: &ActiveAttempt,
@@ -85,50 +85,50 @@ pub(crate) fn judge(
 ) -> Verdict {
     let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
     if operation.only_waits() {
-        return wait::judge_wait(pass, operation, record, active)
+        return wait::judge_wait(planner, operation, record, active)
             .map_or(Verdict::Wait, Verdict::Settled);
     }
-    let limits = Limits::of(pass, operation, id, record);
+    let limits = Limits::of(planner, operation, id, record);
     let Limits { in_process, overdue, limit, .. } = limits;
-    if let Some(verdict) = object::judge_deletion(pass, operation, status, id, overdue) {
+    if let Some(verdict) = object::judge_deletion(planner, operation, status, id, overdue) {
         return verdict;
     }
-    match pass.seen.children.get(id) {
+    match planner.input.children.get(id) {
         Some(ChildState::Ended(end)) => {
-            answer::judge_end(pass, step, status, id.direction, end).into()
+            answer::judge_end(planner, step, status, id.direction, end).into()
         }
         Some(ChildState::Elsewhere { look_again_in }) => {
-            pass.wake_at(later(pass.seen.now, *look_again_in));
+            planner.wake_at(later(planner.input.now, *look_again_in));
             rules::request_of_another_executor()
         }
         Some(ChildState::Object { object, age }) => {
-            let sight = Sight { object, age: *age, overdue, limit };
-            object::judge_object(pass, step, status, id, &sight)
+            let view = ObjectView { object, age: *age, overdue, limit };
+            object::judge_object(planner, step, status, id, &view)
         }
         Some(ChildState::Saga(child)) => {
             let uncertain = record.uncertain;
-            let kin = Kin { child, attempt: id, overdue, limit, uncertain };
-            child_saga::judge_child(pass, step, status, &kin)
+            let view = ChildView { child, attempt: id, overdue, limit, uncertain };
+            child_saga::judge_child(planner, step, status, &view)
         }
         Some(ChildState::Active { uid, age, detail, trouble }) => {
             let (child, said) = ((uid.as_ref(), *age), (detail.as_str(), *trouble));
-            judge_active(pass, (operation, id.direction), status, child, said, limits)
+            judge_active(planner, (operation, id.direction), status, child, said, limits)
         }
         Some(
             ChildState::Refused { known_for, .. }
             | ChildState::Absent(Absence { refused: true, known_for, .. }),
         ) if overdue && !in_process && rules::may_be_late(*known_for) => {
-            pass.wake_at(later(pass.seen.now, FRESH.saturating_sub(*known_for)));
+            planner.wake_at(later(planner.input.now, FRESH.saturating_sub(*known_for)));
             Verdict::Wait
         }
         Some(ChildState::Refused { message, retry_in, .. }) => {
-            judge_refused(pass, status, (message, *retry_in), limits)
+            judge_refused(planner, status, (message, *retry_in), limits)
         }
         Some(ChildState::Absent(absence)) => {
-            judge_absent(pass, operation, active, *absence, overdue)
+            judge_absent(planner, operation, active, *absence, overdue)
         }
         Some(ChildState::Standing { .. }) | None => {
-            pass.wake_at(later(pass.seen.now, STOP_POLL));
+            planner.wake_at(later(planner.input.now, STOP_POLL));
             Verdict::Wait
         }
     }
@@ -137,14 +137,14 @@ pub(crate) fn judge(
 /// Judges an attempt whose child has not ended: waits for the child until the attempt's time is
 /// over.
 fn judge_active(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     (operation, direction): (&Operation, Direction),
     status: &mut StepStatus,
     child: (Option<&String>, Duration),
-    said: (&str, Option<Trouble>),
+    said: (&str, Option<PodTrouble>),
     limits: Limits,
 ) -> Verdict {
-    let now = pass.seen.now;
+    let now = planner.input.now;
     if limits.overdue && operation.is_about_an_object() {
         return gave_up(operation, said.0);
     }
@@ -154,9 +154,9 @@ fn judge_active(
     if limits.cancelled {
         return Verdict::Stop;
     }
-    progress::note_child(pass, status, direction, child, said);
+    progress::note_child(planner, status, direction, child, said);
     if let Some(stop) = rules::next_stop(limits.ends, now) {
-        pass.wake_at(stop);
+        planner.wake_at(stop);
     }
     Verdict::Wait
 }
@@ -164,16 +164,16 @@ fn judge_active(
 /// Judges an attempt whose child could not be created for now: the creation is retried until the
 /// attempt's time is over.
 fn judge_refused(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     status: &mut StepStatus,
     (message, retry_in): (&str, Duration),
     limits: Limits,
 ) -> Verdict {
     if rules::refusal_ends_the_attempt(limits.overdue) {
-        return never_begun(format!("not created within its time: {message}"));
+        return not_started(format!("not created within its time: {message}"));
     }
     status.message = Some(clip(message, KEPT_MESSAGE));
-    pass.wake_at(later(pass.seen.now, retry_in).min(limits.limit));
+    planner.wake_at(later(planner.input.now, retry_in).min(limits.limit));
     Verdict::Wait
 }
 
@@ -182,7 +182,7 @@ fn judge_refused(
 /// created. In all other cases the attempt is Unknown, because the answer to a creation may have
 /// been lost. This outcome is decided only when no replica creates the child any more.
 fn judge_absent(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     operation: &Operation,
     active: &ActiveAttempt,
     absence: Absence,
@@ -201,19 +201,21 @@ fn judge_absent(
     // An HTTP request that this process does not know was never sent, because only this process may
     // send it.
     let certain = in_process || refused;
-    let age =
-        Age { intended: between(pass.seen.skew.intended(active), pass.seen.now), known: known_for };
+    let age = Age {
+        intended: between(planner.input.skew.intended(active), planner.input.now),
+        known: known_for,
+    };
     match (age.may_create(certain), overdue) {
         (true, false) => Verdict::Begin,
-        (true, true) if certain && pass.status.cancel_requested.is_some() => {
-            never_begun("not begun")
+        (true, true) if certain && planner.status.cancel_requested.is_some() => {
+            not_started("not begun")
         }
-        (true, true) if certain => never_begun("not begun within its time"),
+        (true, true) if certain => not_started("not begun within its time"),
         (true, true) | (false, _) => {
-            let at_least = between(pass.seen.skew.intended_by(active), pass.seen.now);
+            let at_least = between(planner.input.skew.intended_by(active), planner.input.now);
             if !is_past_creation(at_least, known_for) {
-                pass.wake_at(later(
-                    pass.seen.now,
+                planner.wake_at(later(
+                    planner.input.now,
                     CREATED_WITHIN.saturating_sub(at_least.max(known_for)),
                 ));
                 return Verdict::Wait;

@@ -18,9 +18,9 @@ use crate::{
     coordination::fence::FRESH,
     engine::{
         attempt,
-        planner::state::Pass,
+        planner::state::Planner,
         rules,
-        settlement::{Settlement, Verdict, never_begun},
+        settlement::{Settlement, Verdict, not_started},
     },
     model::{
         observation::{ChildState, Failure, Reached},
@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// An observed object, and whether the attempt's time has passed.
-pub(crate) struct Sight<'a> {
+pub(crate) struct ObjectView<'a> {
     pub(crate) object: &'a Value,
     /// The time since this process first saw the object.
     pub(crate) age: Duration,
@@ -43,13 +43,13 @@ pub(crate) struct Sight<'a> {
 /// the UID is written before the delete is sent. Returns `None` if the operation deletes nothing,
 /// or if the observed state needs no special rule.
 pub(crate) fn judge_deletion(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     operation: &Operation,
     status: &mut StepStatus,
     id: &AttemptId,
     overdue: bool,
 ) -> Option<Verdict> {
-    let child = pass.seen.children.get(id)?;
+    let child = planner.input.children.get(id)?;
     let active =
         status.direction_mut(id.direction).active.as_mut().filter(|_| operation.deletes())?;
     let written = active.child_uid.clone();
@@ -58,7 +58,7 @@ pub(crate) fn judge_deletion(
         && written.is_none()
         && matches!(child, ChildState::Standing { .. } | ChildState::Active { .. })
     {
-        let when = if pass.status.cancel_requested.is_some() {
+        let when = if planner.status.cancel_requested.is_some() {
             "not begun"
         } else {
             "not begun within its time"
@@ -68,7 +68,7 @@ pub(crate) fn judge_deletion(
         } else {
             String::new()
         };
-        return Some(never_begun(format!("{when}{why}")));
+        return Some(not_started(format!("{when}{why}")));
     }
     let (ChildState::Standing { uid, .. } | ChildState::Active { uid: Some(uid), .. }) = child
     else {
@@ -78,7 +78,7 @@ pub(crate) fn judge_deletion(
         // The old object is gone: another object was created under the same name.
         return Some(Settlement::succeeded().into());
     }
-    if written.is_none() && !pass.seen.draining {
+    if written.is_none() && !planner.input.draining {
         active.child_uid = Some(uid.clone());
         // The message describes what an earlier attempt waited for. What this attempt waits for is
         // written after it has waited for a while.
@@ -87,27 +87,27 @@ pub(crate) fn judge_deletion(
     let ChildState::Standing { refused, known_for, .. } = child else { return None };
     Some(match overdue {
         true if *refused && rules::may_be_late(*known_for) => {
-            pass.wake_at(later(pass.seen.now, FRESH.saturating_sub(*known_for)));
+            planner.wake_at(later(planner.input.now, FRESH.saturating_sub(*known_for)));
             Verdict::Wait
         }
-        true if *refused => never_begun("not deleted within its time"),
+        true if *refused => not_started("not deleted within its time"),
         true => gave_up(operation, "it is still there"),
-        false if pass.seen.draining => Verdict::Wait,
+        false if planner.input.draining => Verdict::Wait,
         false => Verdict::Begin,
     })
 }
 
 /// Judges an attempt whose object exists, by `until` or else by the object's own status.
 pub(crate) fn judge_object(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     step: &ValidStep,
     status: &mut StepStatus,
     id: &AttemptId,
-    sight: &Sight<'_>,
+    view: &ObjectView<'_>,
 ) -> Verdict {
     let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
-    let Sight { object, age, overdue, limit } = sight;
-    let values = pass.values();
+    let ObjectView { object, age, overdue, limit } = view;
+    let values = planner.values();
     let acted = values.acted(status);
     let scope = values.object_scope(status, id.direction, acted.as_ref(), object);
     let missing = match &operation.until {
@@ -121,20 +121,20 @@ pub(crate) fn judge_object(
     let Some(missing) = missing else {
         let outputs = step.outputs.as_ref().filter(|_| id.direction == Direction::Action);
         let outputs = outputs.map(|outputs| outputs.evaluate(&scope));
-        return outputs::settled_with(pass, id.direction, outputs).into();
+        return outputs::settled_with(planner, id.direction, outputs).into();
     };
     if *overdue {
         return gave_up(operation, &missing);
     }
     let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
     attempt::progress::note_child(
-        pass,
+        planner,
         status,
         id.direction,
         (uid.as_ref(), *age),
         (&format!("waits: {missing}"), None),
     );
-    pass.wake_at(*limit);
+    planner.wake_at(*limit);
     Verdict::Wait
 }
 
@@ -145,7 +145,7 @@ pub(crate) fn gave_up(operation: &Operation, missing: &str) -> Verdict {
     match operation.work {
         Work::Until(_) => Settlement::failed(Failure {
             reached: Reached::Nothing,
-            last: false,
+            permanent: false,
             exit_code: None,
             disrupted: false,
             retry_after: None,

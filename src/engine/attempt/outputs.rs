@@ -15,18 +15,18 @@ use crate::{
         limits::MAX_ALL_OUTPUTS,
         rules as stored,
     },
-    engine::{planner::state::Pass, rules, settlement::Settlement},
+    engine::{planner::state::Planner, rules, settlement::Settlement},
     model::plan::Notice,
 };
 
 /// Returns a success with the evaluated outputs of the step.
 pub(crate) fn settled_with(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     direction: Direction,
     outputs: Option<Result<Value, String>>,
 ) -> Settlement {
     with_outputs(
-        pass,
+        planner,
         direction,
         match outputs {
             None => Ok(None),
@@ -41,12 +41,13 @@ pub(crate) fn settled_with(
 /// Unknown instead, because the steps that read the outputs would find nothing. A compensation has
 /// no outputs.
 pub(crate) fn with_outputs(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     direction: Direction,
     outputs: Result<Option<Map<String, Value>>, String>,
 ) -> Settlement {
     let outputs = outputs.map(|outputs| outputs.filter(|_| direction == Direction::Action));
-    let taken = outputs.and_then(|outputs| outputs.map(|outputs| taken(pass, outputs)).transpose());
+    let taken =
+        outputs.and_then(|outputs| outputs.map(|outputs| taken(planner, outputs)).transpose());
     match taken {
         Ok(outputs) => Settlement { outputs, ..Settlement::succeeded() },
         Err(error) => Settlement::unknown_for_good(format!(
@@ -61,13 +62,14 @@ pub(crate) fn with_outputs(
 /// # Errors
 /// One line which says why the status cannot store the outputs.
 pub(crate) fn taken(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     outputs: Map<String, Value>,
 ) -> Result<Map<String, Value>, String> {
     let outputs = as_taken(outputs, "the outputs of a step")?;
     let (bytes, known) = (
         size(&outputs),
-        pass.status
+        planner
+            .status
             .steps
             .iter()
             .filter_map(|status| status.outputs.as_ref())
@@ -85,11 +87,11 @@ pub(crate) fn taken(
 
 /// Writes the outputs of the saga to its status when the saga ends. Publishes a warning if there
 /// are none.
-pub(crate) fn hand_on(pass: &mut Pass<'_>) {
-    let Some(template) = &pass.saga.outputs else { return };
+pub(crate) fn hand_on(planner: &mut Planner<'_>) {
+    let Some(template) = &planner.saga.outputs else { return };
     let nobody = StepStatus::default();
     let outputs =
-        template.evaluate(&pass.values().scope(&nobody, None, None)).and_then(|outputs| {
+        template.evaluate(&planner.values().scope(&nobody, None, None)).and_then(|outputs| {
             match outputs {
                 Value::Object(outputs) => as_taken(outputs, "spec.outputs"),
                 Value::Null
@@ -100,10 +102,10 @@ pub(crate) fn hand_on(pass: &mut Pass<'_>) {
             }
         });
     match outputs {
-        Ok(outputs) => pass.status.outputs = Some(outputs),
+        Ok(outputs) => planner.status.outputs = Some(outputs),
         Err(message) => {
             let message = format!("the saga is Completed and hands nothing on: {message}");
-            pass.effects.push(crate::model::plan::Effect::Publish(Notice {
+            planner.effects.push(crate::model::plan::Effect::Publish(Notice {
                 warning: true,
                 reason: "NoOutputs",
                 message,

@@ -11,8 +11,8 @@ use std::time::Duration;
 use crate::{
     api::{Direction, StepStatus, limits::KEPT_MESSAGE},
     clock::later,
-    engine::planner::state::Pass,
-    model::observation::Trouble,
+    engine::planner::state::Planner,
+    model::observation::PodTrouble,
     text::clip,
 };
 
@@ -22,23 +22,23 @@ const NOTED_AFTER: Duration = Duration::from_secs(2);
 /// Writes the UID of a child that has existed for two seconds, what the child waits for (`detail`),
 /// and the trouble that holds it up.
 pub(crate) fn note_child(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     status: &mut StepStatus,
     direction: Direction,
     (uid, age): (Option<&String>, Duration),
-    (detail, trouble): (&str, Option<Trouble>),
+    (detail, trouble): (&str, Option<PodTrouble>),
 ) {
     let Some(uid) = uid else { return };
     let silent = status.message.is_none();
     let Some(active) = &mut status.direction_mut(direction).active else { return };
-    let trouble = trouble.map(Trouble::as_str);
+    let trouble = trouble.map(PodTrouble::as_str);
     let told = active.child_uid.is_some() && !silent;
     if told && active.trouble.as_deref() == trouble {
         return;
     }
     if !told && age < NOTED_AFTER {
         let wait = NOTED_AFTER.saturating_sub(age);
-        pass.wake_at(later(pass.seen.now, wait));
+        planner.wake_at(later(planner.input.now, wait));
         return;
     }
     active.child_uid.get_or_insert_with(|| uid.clone());

@@ -15,7 +15,7 @@ use crate::{
     },
     clock::{between, later, to_micros},
     engine::{
-        planner::{deadline, state::Pass, transition::StepEvent},
+        planner::{deadline, state::Planner, transition::StepEvent},
         rules,
         settlement::Settlement,
     },
@@ -35,24 +35,24 @@ const KEPT_ATTEMPTS: usize = 5;
 
 /// Records the end of an attempt in the status.
 pub(crate) fn record(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     operation: &Operation,
     active: &ActiveAttempt,
     id: &AttemptId,
     status: &mut StepStatus,
     settlement: &Settlement,
 ) {
-    let sequence = pass.status.settled.unwrap_or_default().saturating_add(1);
-    pass.status.settled = Some(sequence);
-    pass.settled(
+    let sequence = planner.status.settled.unwrap_or_default().saturating_add(1);
+    planner.status.settled = Some(sequence);
+    planner.settled(
         operation,
         id.direction,
         settlement.outcome,
-        between(active.started_at.0, pass.seen.now),
+        between(active.started_at.0, planner.input.now),
     );
     let leaves_nothing = |step: &ValidStep| step.name == id.step && step.leaves_nothing();
     let leaves_doubt =
-        id.direction == Direction::Compensation || !pass.saga.steps.iter().any(leaves_nothing);
+        id.direction == Direction::Compensation || !planner.saga.steps.iter().any(leaves_nothing);
     let record = status.direction_mut(id.direction);
     record.active = None;
     record.sequence = Some(sequence);
@@ -65,7 +65,7 @@ pub(crate) fn record(
         attempt: id.number,
         outcome: settlement.outcome,
         started_at: active.started_at.clone(),
-        settled_at: MicroTime(pass.seen.now),
+        settled_at: MicroTime(planner.input.now),
         message: settlement.message.as_ref().map(|message| clip(message, KEPT_MESSAGE)),
     });
     let surplus = record.attempts.len().saturating_sub(KEPT_ATTEMPTS);
@@ -74,33 +74,32 @@ pub(crate) fn record(
 
 /// Settles an attempt: records its end, and moves its step accordingly.
 pub(crate) fn apply(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     operation: &Operation,
     active: &ActiveAttempt,
     id: &AttemptId,
     status: &mut StepStatus,
     settlement: Settlement,
 ) {
-    record(pass, operation, active, id, status, &settlement);
-    let Settlement { outcome, failure: _, retry_after, message, last, called_off: _, outputs } =
-        settlement;
+    record(planner, operation, active, id, status, &settlement);
+    let Settlement { outcome, retry_after, message, permanent, outputs, .. } = settlement;
     let message = message.map(|message| clip(&message, KEPT_MESSAGE));
     if rules::is_success(outcome) {
-        succeed(pass, status, id.direction);
+        succeed(planner, status, id.direction);
         status.outputs = outputs.or(status.outputs.take());
         return;
     }
     let message = message.unwrap_or_default();
-    let next = if last {
+    let next = if permanent {
         Err(String::new())
     } else {
-        next_attempt(pass, operation, status, id, retry_after)
+        next_attempt(planner, operation, status, id, retry_after)
     };
     match next {
         Ok(next) => {
             status.message = Some(format!("attempt {} {}: {message}", id.number, outcome.verb()));
             status.next_attempt_at = Some(MicroTime(next));
-            pass.move_step(
+            planner.move_step(
                 status,
                 if id.direction == Direction::Action {
                     StepEvent::FailForNow
@@ -113,38 +112,38 @@ pub(crate) fn apply(
             status.message =
                 Some(format!("attempt {} {}: {message}{why}", id.number, outcome.verb()));
             status.next_attempt_at = None;
-            pass.give_up(status, id.direction);
+            planner.give_up(status, id.direction);
         }
     }
 }
 
-fn succeed(pass: &mut Pass<'_>, status: &mut StepStatus, direction: Direction) {
+fn succeed(planner: &mut Planner<'_>, status: &mut StepStatus, direction: Direction) {
     status.message = None;
     status.next_attempt_at = None;
     status.retry_requested = false;
     match direction {
         Direction::Action => {
-            status.completed_at = Some(MicroTime(pass.seen.now));
-            pass.move_step(status, StepEvent::Succeed);
+            status.completed_at = Some(MicroTime(planner.input.now));
+            planner.move_step(status, StepEvent::Succeed);
         }
-        Direction::Compensation => pass.move_step(status, StepEvent::Undone),
+        Direction::Compensation => planner.move_step(status, StepEvent::Undone),
     }
 }
 
 /// Returns the instant at which the next attempt begins, or why no attempt follows.
 fn next_attempt(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     operation: &Operation,
     status: &StepStatus,
     id: &AttemptId,
     retry_after: Option<Duration>,
 ) -> Result<jiff::Timestamp, String> {
     let Some(record) = status.direction(id.direction) else { return Err(String::new()) };
-    if pass.status.cancel_requested.is_some() {
+    if planner.status.cancel_requested.is_some() {
         return Err(" (the saga is cancelled)".into());
     }
-    if id.direction == Direction::Action && deadline::is_past_timeout(pass) {
-        return Err(format!(" ({})", deadline::timeout_passed(pass)));
+    if id.direction == Direction::Action && deadline::is_past_timeout(planner) {
+        return Err(format!(" ({})", deadline::timeout_passed(planner)));
     }
     if rules::is_used_up(record.budget_used, operation.retry.max_attempts) {
         let used = record.budget_used;
@@ -155,13 +154,13 @@ fn next_attempt(
         });
     }
     let nth = u32::try_from(record.budget_used.max(1)).unwrap_or(u32::MAX);
-    let delay = backoff::delay(&operation.retry, nth, backoff::fraction(&pass.saga.uid, id))
+    let delay = backoff::delay(&operation.retry, nth, backoff::fraction(&planner.saga.uid, id))
         .max(retry_after.unwrap_or_default());
-    if deadline::budget_left(pass, operation, record).is_some_and(|left| delay >= left) {
+    if deadline::budget_left(planner, operation, record).is_some_and(|left| delay >= left) {
         return Err(" (its retry deadline would pass before the next attempt)".into());
     }
     // Jitter produces nanoseconds, which a stored instant cannot hold.
-    Ok(to_micros(later(pass.seen.now, delay)))
+    Ok(to_micros(later(planner.input.now, delay)))
 }
 
 /// Counts a settled attempt. `leaves_doubt`: whether an attempt that may have acted makes the step

@@ -17,7 +17,7 @@ use crate::{
     engine::{
         planner::{
             deadline::{self, done_at},
-            state::Pass,
+            state::Planner,
             transition::StepEvent,
         },
         rules,
@@ -29,46 +29,50 @@ use crate::{
     },
 };
 
-pub(crate) fn wake_for_wait(pass: &mut Pass<'_>, operation: &Operation, record: &DirectionStatus) {
-    let limit = Some(deadline::limit(pass, operation, Direction::Action, record))
+pub(crate) fn wake_for_wait(
+    planner: &mut Planner<'_>,
+    operation: &Operation,
+    record: &DirectionStatus,
+) {
+    let limit = Some(deadline::limit(planner, operation, Direction::Action, record))
         .filter(|limit| *limit < Timestamp::MAX);
     let done = record.active.as_ref().and_then(|active| done_at(operation, active));
     if let Some(next) = [limit, done].into_iter().flatten().min() {
-        pass.wake_at(next);
+        planner.wake_at(next);
     }
 }
 
 /// Returns the outcome of a waiting step that is done or has waited too long, or `None` if the step
 /// continues to wait.
 pub(crate) fn judge_wait(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     operation: &Operation,
     record: &DirectionStatus,
     active: &ActiveAttempt,
 ) -> Option<Settlement> {
-    if done_at(operation, active).is_some_and(|done| done <= pass.seen.now) {
+    if done_at(operation, active).is_some_and(|done| done <= planner.input.now) {
         return Some(Settlement::succeeded());
     }
-    if deadline::limit(pass, operation, Direction::Action, record) <= pass.seen.now {
+    if deadline::limit(planner, operation, Direction::Action, record) <= planner.input.now {
         let what = if matches!(operation.work, Work::Approval(_)) {
             "no answer within its time"
         } else {
             "not met within its time"
         };
-        let why = if deadline::is_past_timeout(pass) {
-            deadline::timeout_passed(pass)
+        let why = if deadline::is_past_timeout(planner) {
+            deadline::timeout_passed(planner)
         } else {
             what.into()
         };
         return Some(no(why));
     }
-    wake_for_wait(pass, operation, record);
+    wake_for_wait(planner, operation, record);
     None
 }
 
 /// Settles an approval by a user's answer.
 pub(crate) fn answer_approval(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     step: &ValidStep,
     status: &mut StepStatus,
     answer: RequestAction,
@@ -82,25 +86,30 @@ pub(crate) fn answer_approval(
     let Some(active) = record.active else { return };
     let id =
         AttemptId { step: step.name.clone(), direction: Direction::Action, number: record.attempt };
-    settle::apply(pass, &step.action, &active, &id, status, settlement);
+    settle::apply(planner, &step.action, &active, &id, status, settlement);
 }
 
 /// Ends the wait of a step without an answer. The caller sets the phase of the step.
-pub(crate) fn end_wait(pass: &mut Pass<'_>, step: &ValidStep, status: &mut StepStatus, why: &str) {
+pub(crate) fn end_wait(
+    planner: &mut Planner<'_>,
+    step: &ValidStep,
+    status: &mut StepStatus,
+    why: &str,
+) {
     let Some(record) = status.action.clone() else { return };
     let Some(active) = record.active else { return };
     let id =
         AttemptId { step: step.name.clone(), direction: Direction::Action, number: record.attempt };
-    settle::record(pass, &step.action, &active, &id, status, &no(why.into()));
+    settle::record(planner, &step.action, &active, &id, status, &no(why.into()));
 }
 
 /// Ends all waits as not reached, because the saga turns back or ends.
-pub(crate) fn withdraw_waits(pass: &mut Pass<'_>) {
-    pass.each_step(|pass, _, step, status| {
+pub(crate) fn withdraw_waits(planner: &mut Planner<'_>) {
+    planner.each_step(|planner, _, step, status| {
         if status.phase == StepPhase::Waiting {
-            end_wait(pass, step, status, "not reached");
+            end_wait(planner, step, status, "not reached");
             status.message = Some("not reached".into());
-            pass.move_step(status, StepEvent::Withdraw);
+            planner.move_step(status, StepEvent::Withdraw);
         }
     });
 }
@@ -109,7 +118,7 @@ pub(crate) fn withdraw_waits(pass: &mut Pass<'_>) {
 fn no(message: String) -> Settlement {
     let failure = Failure {
         reached: Reached::Nothing,
-        last: true,
+        permanent: true,
         exit_code: None,
         disrupted: false,
         retry_after: None,

@@ -11,7 +11,7 @@ use crate::{
     },
     engine::{planner::pivot::past_return, report::blocked},
     model::{
-        input::Seen,
+        input::PlanInput,
         plan::{Effect, Finalizer, Plan, StatusWrite},
         saga::{Identity, Operation, ValidSaga},
     },
@@ -20,25 +20,25 @@ use crate::{
 /// Returns sentences that say what is wrong with a plan; empty if nothing is wrong. The saga must
 /// be valid, and its stored status must not contradict itself.
 #[must_use]
-pub fn check_plan(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<String> {
-    let Ok(before) = seen.status else { return Vec::new() };
+pub fn check_plan(saga: &ValidSaga, input: &PlanInput<'_>, plan: &Plan) -> Vec<String> {
+    let Ok(before) = input.status else { return Vec::new() };
     let after = match &plan.status {
         Some(StatusWrite::Whole(status) | StatusWrite::Verdict(status)) => status,
         None => before,
     };
     let mut found = Vec::new();
     if blocked::is_held(after) {
-        effects(saga, seen, before, after, plan, &mut found);
+        effects(saga, input, before, after, plan, &mut found);
         return found;
     }
     found.extend(stored::check(saga, after));
     progress::check(saga, before, after, &mut found);
     values::check(saga, before, after, &mut found);
-    let begun = intents(saga, seen, before, after, &mut found);
-    effects(saga, seen, before, after, plan, &mut found);
+    let begun = intents(saga, input, before, after, &mut found);
+    effects(saga, input, before, after, plan, &mut found);
     performed(saga, plan, &begun, &mut found);
-    ends(saga, seen, before, after, plan, &mut found);
-    wakes(saga, seen, after, plan, &mut found);
+    ends(saga, input, before, after, plan, &mut found);
+    wakes(saga, input, after, plan, &mut found);
     found
 }
 
@@ -53,7 +53,7 @@ fn record<'a>(status: &'a SagaStatus, id: &AttemptId) -> Option<&'a DirectionSta
 /// Checks the attempts that begin with this plan: rules 5, 9, 13, 18.
 fn intents(
     saga: &ValidSaga,
-    seen: &Seen<'_>,
+    input: &PlanInput<'_>,
     before: &SagaStatus,
     after: &SagaStatus,
     found: &mut Vec<String>,
@@ -69,9 +69,9 @@ fn intents(
         let Some(new) = record(after, id) else { continue };
         let earlier = record(before, id).map_or(0, |old| old.attempt);
         must(id.number == earlier.saturating_add(1), id, "out of turn");
-        must(!seen.draining, id, "although this process begins nothing");
+        must(!input.draining, id, "although this process begins nothing");
         must(
-            seen.deleting || !(saga.suspend || after.paused.is_some()),
+            input.deleting || !(saga.suspend || after.paused.is_some()),
             id,
             "although the saga is paused",
         );
@@ -87,10 +87,10 @@ fn intents(
         let step = |status: &SagaStatus| {
             status.steps.iter().find(|step| step.name == id.step).cloned().unwrap_or_default()
         };
-        let due = step(before).next_attempt_at.is_none_or(|next| next.0 <= seen.now);
+        let due = step(before).next_attempt_at.is_none_or(|next| next.0 <= input.now);
         must(due || asked || earlier == 0, id, "before its time");
         if id.direction == Direction::Action {
-            must(!seen.deleting, id, "although the saga is being deleted");
+            must(!input.deleting, id, "although the saga is being deleted");
             must(after.compensation_requested.is_none(), id, "although the saga is to be undone");
             must(after.steps.iter().all(|step| step.compensation.is_none()), id, "after an undo");
             let failed = after.timed_out_at.is_some()
@@ -112,7 +112,7 @@ fn intents(
 /// Checks that the written status names every effect: rules 1, 2, 20.
 fn effects(
     saga: &ValidSaga,
-    seen: &Seen<'_>,
+    input: &PlanInput<'_>,
     before: &SagaStatus,
     after: &SagaStatus,
     plan: &Plan,
@@ -123,7 +123,7 @@ fn effects(
         match effect {
             Effect::Begin { identity, uid, .. } => {
                 let intent = active.get(&identity.attempt).copied();
-                leaves((saga, seen), after, plan, (identity, uid.as_ref(), intent), found);
+                leaves((saga, input), after, plan, (identity, uid.as_ref(), intent), found);
             }
             Effect::Ask { attempt, .. } if !active.contains_key(attempt) => {
                 found.push(format!(
@@ -135,7 +135,7 @@ fn effects(
             }
             Effect::Delete
                 if !before.phase.is_some_and(SagaPhase::is_terminal)
-                    || seen.finalizer
+                    || input.finalizer
                     || plan.status.is_some() =>
             {
                 found.push("the saga is deleted although it has not ended".into());
@@ -153,7 +153,7 @@ fn effects(
 /// Checks that an attempt begins as the written status says: its intent, its key, its executor, its
 /// UID.
 fn leaves(
-    (saga, seen): (&ValidSaga, &Seen<'_>),
+    (saga, input): (&ValidSaga, &PlanInput<'_>),
     after: &SagaStatus,
     plan: &Plan,
     (identity, uid, intent): (&Identity, Option<&String>, Option<&ActiveAttempt>),
@@ -173,7 +173,7 @@ fn leaves(
     if deletes && (uid.is_none() || uid != intent.child_uid.as_ref()) {
         found.push(format!("{id} deletes {uid:?}, and the status names {:?}", intent.child_uid));
     }
-    if intent.executor.as_deref().is_some_and(|executor| executor != seen.executor) {
+    if intent.executor.as_deref().is_some_and(|executor| executor != input.executor) {
         found.push(format!("{id} leaves although another process is to send it"));
     }
     let key = record(after, id)
@@ -181,11 +181,11 @@ fn leaves(
     if key.as_ref() != Some(&identity.key) {
         found.push(format!("{id} leaves under the key {}, not {key:?}", identity.key));
     }
-    if !(seen.finalizer || plan.finalizer == Finalizer::Add) || plan.finalizer == Finalizer::Remove
+    if !(input.finalizer || plan.finalizer == Finalizer::Add) || plan.finalizer == Finalizer::Remove
     {
         found.push(format!("{id} leaves although nothing keeps the saga"));
     }
-    if after.spec_hash.as_deref() != Some(seen.spec_hash) {
+    if after.spec_hash.as_deref() != Some(input.spec_hash) {
         found.push(format!("{id} leaves although the spec is not what was accepted"));
     }
 }
@@ -220,7 +220,7 @@ fn performed(saga: &ValidSaga, plan: &Plan, begun: &[AttemptId], found: &mut Vec
 /// be: rules 20, 28.
 fn ends(
     saga: &ValidSaga,
-    seen: &Seen<'_>,
+    input: &PlanInput<'_>,
     before: &SagaStatus,
     after: &SagaStatus,
     plan: &Plan,
@@ -236,7 +236,7 @@ fn ends(
             found.push("an ended saga is written although nobody asked for anything".into());
         }
     }
-    let turns = seen.deleting || after.compensation_requested.is_some();
+    let turns = input.deleting || after.compensation_requested.is_some();
     if after.phase == Some(SagaPhase::Completed)
         && !ended(before)
         && turns
@@ -246,10 +246,10 @@ fn ends(
     }
     if plan.finalizer == Finalizer::Remove && !ended(after) {
         let untouched = before.steps.iter().all(|step| step.action.is_none());
-        let abandoned = seen.deletion_policy == crate::api::DeletionPolicy::Abandon
-            || seen.terminating
+        let abandoned = input.deletion_policy == crate::api::DeletionPolicy::Abandon
+            || input.terminating
             || past_return(saga, before);
-        if !(seen.deleting && (untouched || abandoned)) {
+        if !(input.deleting && (untouched || abandoned)) {
             found.push(format!("the saga is let go while it is {:?}", after.phase));
         }
     }
@@ -258,7 +258,7 @@ fn ends(
 /// Checks that a saga that has not ended and waits for no user has a next wake-up: rule 27.
 fn wakes(
     saga: &ValidSaga,
-    seen: &Seen<'_>,
+    input: &PlanInput<'_>,
     after: &SagaStatus,
     plan: &Plan,
     found: &mut Vec<String>,
@@ -267,8 +267,8 @@ fn wakes(
     // finalizer is gone.
     if plan.wake.is_some()
         || plan.finalizer == Finalizer::Remove
-        || seen.draining
-        || (seen.deleting && !seen.finalizer)
+        || input.draining
+        || (input.deleting && !input.finalizer)
     {
         return;
     }
@@ -280,14 +280,14 @@ fn wakes(
         active && step.phase != StepPhase::Waiting
     });
     let asks = after.steps.iter().any(|step| step.phase == StepPhase::Waiting);
-    let paused = (saga.suspend || after.paused.is_some()) && !seen.deleting;
+    let paused = (saga.suspend || after.paused.is_some()) && !input.deleting;
     let failed = after.timed_out_at.is_some()
         || after.steps.iter().any(|step| step.phase == StepPhase::Failed);
     let turns = failed
-        || seen.deleting
+        || input.deleting
         || after.compensation_requested.is_some()
         || after.cancel_requested.is_some();
-    let full = !seen.room.is_empty();
+    let full = !input.host_capacity.is_empty();
     let waits = match after.phase {
         Some(
             SagaPhase::Completed
@@ -297,7 +297,7 @@ fn wakes(
             | SagaPhase::Paused,
         ) => true,
         // The write of the status enqueues the deleted saga, which is then released.
-        Some(SagaPhase::Failed) => !seen.deleting || plan.status.is_some(),
+        Some(SagaPhase::Failed) => !input.deleting || plan.status.is_some(),
         Some(SagaPhase::Running) => asks && !turns,
         Some(SagaPhase::Compensating) => paused,
         Some(SagaPhase::Pending) | None => false,

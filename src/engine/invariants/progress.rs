@@ -51,14 +51,14 @@ pub(super) fn check(
             ));
         }
         let step = saga.steps.iter().find(|step| step.name == old.name);
-        let by_word = is_settled_by_word(before, after, &old.name);
+        let settled_manually = is_settled_manually(before, after, &old.name);
         for direction in [Direction::Action, Direction::Compensation] {
             let what = format!("{}/{direction}", old.name);
             match (old.direction(direction), new.direction(direction)) {
                 (Some(old), Some(new)) => records(
                     &what,
                     (old, new),
-                    Told { leaves_doubt: leaves_doubt(step, direction), by_word },
+                    AllowedChange { leaves_doubt: leaves_doubt(step, direction), settled_manually },
                     found,
                 ),
                 (Some(_), None) => found.push(format!("the attempts of {what} are forgotten")),
@@ -96,7 +96,7 @@ fn leaves_doubt(step: Option<&ValidStep>, direction: Direction) -> bool {
 }
 
 /// Returns whether a settle request for the step was accepted.
-fn is_settled_by_word(before: &SagaStatus, after: &SagaStatus, step: &str) -> bool {
+fn is_settled_manually(before: &SagaStatus, after: &SagaStatus, step: &str) -> bool {
     let last = before.requests.iter().map(|record| record.number).max().unwrap_or_default();
     let accepted = |record: &RequestRecord| {
         record.action == RequestAction::Settle && record.result == RequestResult::Accepted
@@ -110,19 +110,19 @@ fn is_settled_by_word(before: &SagaStatus, after: &SagaStatus, step: &str) -> bo
 
 /// What may change a record, besides its attempts.
 #[derive(Clone, Copy)]
-struct Told {
+struct AllowedChange {
     leaves_doubt: bool,
     /// Whether a settle request was accepted.
-    by_word: bool,
+    settled_manually: bool,
 }
 
 fn records(
     what: &str,
     (old, new): (&DirectionStatus, &DirectionStatus),
-    told: Told,
+    allowed: AllowedChange,
     found: &mut Vec<String>,
 ) {
-    let Told { leaves_doubt, by_word } = told;
+    let AllowedChange { leaves_doubt, settled_manually } = allowed;
     let mut must = |holds: bool, sentence: &str| {
         if !holds {
             found.push(format!("{what}: {sentence}"));
@@ -152,8 +152,11 @@ fn records(
     );
     let moved = new.failures.saturating_sub(old.failures);
     if new.sequence == old.sequence {
-        let settled =
-            by_word && old.active.is_none() && old.uncertain && !new.uncertain && moved <= 1;
+        let settled = settled_manually
+            && old.active.is_none()
+            && old.uncertain
+            && !new.uncertain
+            && moved <= 1;
         // With its first attempt a step may take over the keys of an earlier child saga.
         let goes_on = old.attempt == 0 || settled;
         must(

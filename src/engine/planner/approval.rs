@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::state::Pass;
+use super::state::Planner;
 use crate::{
     api::{ApprovalAction, Direction, RequestAction, StepStatus, limits::KEPT_MESSAGE},
     model::saga::{Operation, Work},
@@ -12,12 +12,12 @@ use crate::{
 /// Returns one line which says that the step waits for approval, what is to be approved, and which
 /// commands answer.
 pub(crate) fn asks_for_approval(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     operation: &Operation,
     status: &StepStatus,
 ) -> String {
     let step = &status.name;
-    let work = pass.resolve(operation, status, Direction::Action).map(Cow::into_owned);
+    let work = planner.resolve(operation, status, Direction::Action).map(Cow::into_owned);
     let message =
         if let Ok(Work::Approval(ApprovalAction { message })) = work { message } else { None };
     // The user's text is clipped first. Otherwise a long text would push the commands out when the
@@ -25,7 +25,7 @@ pub(crate) fn asks_for_approval(
     let what = message
         .map(|message| format!(" ({})", clip(message.trim(), KEPT_MESSAGE)))
         .unwrap_or_default();
-    let (name, namespace) = (&pass.saga.name, &pass.saga.namespace);
+    let (name, namespace) = (&planner.saga.name, &planner.saga.namespace);
     let (approve, reject) =
         (RequestAction::Approve.annotation(), RequestAction::Reject.annotation());
     format!(

@@ -5,9 +5,9 @@
 //! a plain list no step begins before the steps that precede it.
 
 use super::{
-    state::Pass,
-    throttle::{self, take_room},
-    throttled::{Crowded, Wait},
+    state::Planner,
+    throttle::{self, take_host_capacity},
+    throttled::{ThrottleReason, Throttled},
 };
 use crate::{
     api::{Direction, StepPhase},
@@ -17,14 +17,14 @@ use crate::{
 
 /// The number of steps that may still begin. A step that waits for its next attempt keeps its slot,
 /// because a plain list means that its steps run in its order.
-pub(crate) struct Slots {
+pub(crate) struct StepSlots {
     /// The free slots for steps that are not under way yet.
     new: usize,
     /// The free slots for attempts of any step.
     idle: usize,
 }
 
-impl Slots {
+impl StepSlots {
     /// Takes a slot for a step that is not under way yet. Returns whether a slot was free.
     pub(crate) fn take_new(&mut self) -> bool {
         let free = self.new > 0 && self.take_kept();
@@ -54,16 +54,19 @@ impl Slots {
 }
 
 /// Returns the slots that are free now.
-pub(crate) fn slots(pass: &Pass<'_>) -> Slots {
+pub(crate) fn slots(planner: &Planner<'_>) -> StepSlots {
     let under_way = |phase| {
         matches!(
             phase,
             StepPhase::Running | StepPhase::Retrying | StepPhase::Waiting | StepPhase::Compensating
         )
     };
-    let taken = pass.steps_where(|_, status| under_way(status.phase)).len();
-    let most = pass.saga.max_parallel;
-    Slots { new: rules::free_slots(most, taken), idle: rules::free_slots(most, pass.active()) }
+    let taken = planner.steps_where(|_, status| under_way(status.phase)).len();
+    let most = planner.saga.max_parallel;
+    StepSlots {
+        new: rules::free_slots(most, taken),
+        idle: rules::free_slots(most, planner.active()),
+    }
 }
 
 /// Decides whether the next attempt of the step waits because of its host. A slot was taken for
@@ -71,27 +74,27 @@ pub(crate) fn slots(pass: &Pass<'_>) -> Slots {
 /// or if the breaker admits no more calls. If steps run in parallel, a waiting step gives its slot
 /// back, so that steps that call other hosts can begin. In a plain list the step keeps the slot,
 /// because no later step may begin before it.
-pub(crate) fn waits_for_room(
-    pass: &mut Pass<'_>,
+pub(crate) fn waits_for_host(
+    planner: &mut Planner<'_>,
     step: &ValidStep,
     direction: Direction,
-    slots: &mut Slots,
+    slots: &mut StepSlots,
     is_new: bool,
 ) -> bool {
     let why = step.operation(direction).and_then(|operation| {
-        match throttle::circuit(pass, operation, direction) {
-            Some(shut) => Some(Wait::Circuit(shut)),
+        match throttle::circuit(planner, operation, direction) {
+            Some(breaker) => Some(ThrottleReason::Circuit(breaker)),
             // An HTTP request counts against the breaker only if its host has capacity.
-            None if take_room(pass, operation) => {
-                throttle::pass_circuit(pass, operation);
+            None if take_host_capacity(planner, operation) => {
+                throttle::count_call(planner, operation);
                 None
             }
-            None => Some(Wait::Room),
+            None => Some(ThrottleReason::HostLimit),
         }
     });
     let waits = why.is_some();
-    pass.crowded.extend(why.map(|why| Crowded { step: step.name.clone(), is_new, why }));
-    if waits && pass.saga.max_parallel > 1 {
+    planner.throttled.extend(why.map(|why| Throttled { step: step.name.clone(), is_new, why }));
+    if waits && planner.saga.max_parallel > 1 {
         slots.give_back(is_new);
     }
     waits
@@ -99,8 +102,8 @@ pub(crate) fn waits_for_room(
 
 /// Forgets the steps that wait for their hosts if other steps of the saga have taken their slots.
 /// In the next reconcile these steps wait for a slot.
-pub(crate) fn forget_overtaken(pass: &mut Pass<'_>, slots: &Slots) {
-    if pass.saga.max_parallel > 1 {
-        pass.crowded.retain(|crowded| slots.has_free(crowded.is_new));
+pub(crate) fn forget_overtaken(planner: &mut Planner<'_>, slots: &StepSlots) {
+    if planner.saga.max_parallel > 1 {
+        planner.throttled.retain(|throttled| slots.has_free(throttled.is_new));
     }
 }

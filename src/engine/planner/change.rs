@@ -1,16 +1,16 @@
 //! Changes the statuses of steps that are given by name.
 
-use super::state::Pass;
+use super::state::Planner;
 use crate::{api::StepStatus, model::saga::ValidStep};
 
 pub(crate) fn change_steps(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     names: &[String],
-    change: impl Fn(&mut Pass<'_>, &ValidStep, &mut StepStatus),
+    change: impl Fn(&mut Planner<'_>, &ValidStep, &mut StepStatus),
 ) {
-    pass.each_step(|pass, _, step, status| {
+    planner.each_step(|planner, _, step, status| {
         if names.contains(&status.name) {
-            change(pass, step, status);
+            change(planner, step, status);
         }
     });
 }

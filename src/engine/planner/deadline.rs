@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::state::{Pass, Standing};
+use super::state::{Planner, SagaCourse};
 use crate::{
     api::{ActiveAttempt, Direction, DirectionStatus, SagaPhase, StepPhase},
     clock::{between, later},
@@ -30,18 +30,18 @@ pub fn own_time(active: Option<&ActiveAttempt>, timeout: Duration) -> Duration {
 
 /// Returns the instant against which deadlines are compared: now, or the instant at which the clock
 /// stopped.
-pub(crate) fn frozen_now(pass: &Pass<'_>) -> Timestamp {
-    pass.status.clock_stopped_at.as_ref().map_or(pass.seen.now, |stopped| stopped.0)
+pub(crate) fn frozen_now(planner: &Planner<'_>) -> Timestamp {
+    planner.status.clock_stopped_at.as_ref().map_or(planner.input.now, |stopped| stopped.0)
 }
 
 /// Restarts the deadlines. The instants from which they count move forward by the time for which
 /// the clock stood still.
-pub(crate) fn resume_clock(pass: &mut Pass<'_>) {
-    let Some(MicroTime(stopped)) = pass.status.clock_stopped_at.take() else { return };
-    let stood = between(stopped, pass.seen.now);
-    let timeout_began = timeout_began(pass).cloned();
-    pass.status.timeout_started_at = timeout_began;
-    let records = pass
+pub(crate) fn resume_clock(planner: &mut Planner<'_>) {
+    let Some(MicroTime(stopped)) = planner.status.clock_stopped_at.take() else { return };
+    let stood = between(stopped, planner.input.now);
+    let timeout_began = timeout_began(planner).cloned();
+    planner.status.timeout_started_at = timeout_began;
+    let records = planner
         .status
         .steps
         .iter_mut()
@@ -49,7 +49,7 @@ pub(crate) fn resume_clock(pass: &mut Pass<'_>) {
         .flatten();
     let began = records
         .filter_map(|record| record.budget_started_at.as_mut())
-        .chain(&mut pass.status.timeout_started_at);
+        .chain(&mut planner.status.timeout_started_at);
     for began in began {
         *began = MicroTime(later(began.0, stood));
     }
@@ -57,46 +57,48 @@ pub(crate) fn resume_clock(pass: &mut Pass<'_>) {
 
 /// Stops the clock if the saga is paused or waits for a user's decision, and starts it otherwise.
 /// The clock of a saga that ended does not stand still.
-pub(crate) fn set_clock(pass: &mut Pass<'_>, standing: Standing) {
-    let ended = matches!(standing, Standing::Done | Standing::Undone | Standing::Cancelled);
-    let stands = !ended && (pass.is_paused() || matches!(standing, Standing::Held { .. }));
-    match (stands, pass.status.clock_stopped_at.is_some()) {
-        (true, false) => pass.status.clock_stopped_at = Some(MicroTime(pass.seen.now)),
-        (false, true) => pass.status.clock_stopped_at = None,
+pub(crate) fn set_clock(planner: &mut Planner<'_>, course: SagaCourse) {
+    let ended = matches!(course, SagaCourse::Done | SagaCourse::Undone | SagaCourse::Cancelled);
+    let stands = !ended && (planner.is_paused() || matches!(course, SagaCourse::Held { .. }));
+    match (stands, planner.status.clock_stopped_at.is_some()) {
+        (true, false) => planner.status.clock_stopped_at = Some(MicroTime(planner.input.now)),
+        (false, true) => planner.status.clock_stopped_at = None,
         (true, true) | (false, false) => {}
     }
 }
 
 /// Returns the instant from which the timeout counts.
-fn timeout_began<'p>(pass: &'p Pass<'_>) -> Option<&'p MicroTime> {
-    pass.status.timeout_started_at.as_ref().or(pass.status.started_at.as_ref())
+fn timeout_began<'p>(planner: &'p Planner<'_>) -> Option<&'p MicroTime> {
+    planner.status.timeout_started_at.as_ref().or(planner.status.started_at.as_ref())
 }
 
 /// Returns how much of the saga's timeout is left, or `None` if the saga has no timeout.
-fn saga_left(pass: &Pass<'_>) -> Option<Duration> {
-    let timeout = pass.saga.timeout?;
-    let began = timeout_began(pass)?;
-    Some(timeout.saturating_sub(between(began.0, frozen_now(pass))))
+fn saga_left(planner: &Planner<'_>) -> Option<Duration> {
+    let timeout = planner.saga.timeout?;
+    let began = timeout_began(planner)?;
+    Some(timeout.saturating_sub(between(began.0, frozen_now(planner))))
 }
 
 /// Returns whether the forward run has used up the saga's timeout.
-pub(crate) fn is_past_timeout(pass: &Pass<'_>) -> bool {
-    saga_left(pass).is_some_and(|left| left.is_zero())
+pub(crate) fn is_past_timeout(planner: &Planner<'_>) -> bool {
+    saga_left(planner).is_some_and(|left| left.is_zero())
 }
 
 /// Records that the timeout passed, if it passed during the forward run. Steps that wait for a
 /// retry fail permanently. Active attempts end by their time limits.
-pub(crate) fn enforce_timeout(pass: &mut Pass<'_>) {
-    let backward =
-        matches!(pass.status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed));
-    let done = pass.status.steps.iter().all(|status| status.phase.is_done());
-    if backward || done || pass.status.timed_out_at.is_some() || !is_past_timeout(pass) {
+pub(crate) fn enforce_timeout(planner: &mut Planner<'_>) {
+    let backward = matches!(
+        planner.status.phase,
+        Some(SagaPhase::Compensating | SagaPhase::CompensationFailed)
+    );
+    let done = planner.status.steps.iter().all(|status| status.phase.is_done());
+    if backward || done || planner.status.timed_out_at.is_some() || !is_past_timeout(planner) {
         return;
     }
-    pass.status.timed_out_at = Some(MicroTime(pass.seen.now));
-    let text = timeout_passed(pass);
-    pass.publish(true, "TimedOut", text.clone());
-    pass.each_step(|pass, _, _, status| {
+    planner.status.timed_out_at = Some(MicroTime(planner.input.now));
+    let text = timeout_passed(planner);
+    planner.publish(true, "TimedOut", text.clone());
+    planner.each_step(|planner, _, _, status| {
         if status.phase == StepPhase::Retrying {
             let last = status.message.take().unwrap_or_default();
             status.message = Some(crate::text::clip(
@@ -104,31 +106,31 @@ pub(crate) fn enforce_timeout(pass: &mut Pass<'_>) {
                 crate::api::limits::KEPT_MESSAGE,
             ));
             status.next_attempt_at = None;
-            pass.give_up(status, Direction::Action);
+            planner.give_up(status, Direction::Action);
         }
     });
 }
 
 /// Requeues the saga for the instant at which the timeout passes.
-pub(crate) fn wake_for_timeout(pass: &mut Pass<'_>) {
-    if let Some(left) = saga_left(pass)
-        .filter(|_| pass.status.clock_stopped_at.is_none() && pass.status.timed_out_at.is_none())
-    {
-        pass.wake_at(later(pass.seen.now, left));
+pub(crate) fn wake_for_timeout(planner: &mut Planner<'_>) {
+    if let Some(left) = saga_left(planner).filter(|_| {
+        planner.status.clock_stopped_at.is_none() && planner.status.timed_out_at.is_none()
+    }) {
+        planner.wake_at(later(planner.input.now, left));
     }
 }
 
 /// Restarts the timeout of the forward run from now.
-pub(crate) fn restart_timeout(pass: &mut Pass<'_>) {
-    pass.status.timed_out_at = None;
+pub(crate) fn restart_timeout(planner: &mut Planner<'_>) {
+    planner.status.timed_out_at = None;
     // If the clock stands still, this instant moves together with the others when the clock
     // restarts.
-    pass.status.timeout_started_at = Some(MicroTime(frozen_now(pass)));
+    planner.status.timeout_started_at = Some(MicroTime(frozen_now(planner)));
 }
 
 /// Returns the sentence that reports the passed timeout.
-pub(crate) fn timeout_passed(pass: &Pass<'_>) -> String {
-    let timeout = pass.saga.timeout.map(crate::api::GoDuration::from);
+pub(crate) fn timeout_passed(planner: &Planner<'_>) -> String {
+    let timeout = planner.saga.timeout.map(crate::api::GoDuration::from);
     timeout.map_or_else(
         || "the saga's timeout passed".into(),
         |timeout| format!("the saga's timeout of {timeout} passed"),
@@ -137,38 +139,38 @@ pub(crate) fn timeout_passed(pass: &Pass<'_>) -> String {
 
 /// Returns how much of the budget's deadline is left, or `None` if the budget has no deadline.
 pub(crate) fn budget_left(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     operation: &Operation,
     record: &DirectionStatus,
 ) -> Option<Duration> {
     let deadline = operation.retry.deadline?;
     let began = record.budget_started_at.as_ref()?;
-    Some(deadline.saturating_sub(between(began.0, frozen_now(pass))))
+    Some(deadline.saturating_sub(between(began.0, frozen_now(planner))))
 }
 
 /// Returns the instant at which the active attempt is past its time: the earliest of its own time
 /// limit, which keeps running, and its deadlines.
 pub(crate) fn limit(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     operation: &Operation,
     direction: Direction,
     record: &DirectionStatus,
 ) -> Timestamp {
-    deadline(pass, operation, direction, record)
+    deadline(planner, operation, direction, record)
         .unwrap_or(Timestamp::MAX)
-        .min(own_limit(pass, operation, record))
+        .min(own_limit(planner, operation, record))
 }
 
 /// Returns the instant at which the active attempt passes its own time limit, which keeps running
 /// while the saga is paused.
 pub(crate) fn own_limit(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     operation: &Operation,
     record: &DirectionStatus,
 ) -> Timestamp {
     let active = record.active.as_ref();
     later(
-        active.map_or(pass.seen.now, |active| active.started_at.0),
+        active.map_or(planner.input.now, |active| active.started_at.0),
         own_time(active, operation.timeout),
     )
 }
@@ -177,26 +179,26 @@ pub(crate) fn own_limit(
 /// action, the saga's timeout. Returns `None` if no deadline applies, or if the clock stopped
 /// before each of them.
 pub(crate) fn deadline(
-    pass: &Pass<'_>,
+    planner: &Planner<'_>,
     operation: &Operation,
     direction: Direction,
     record: &DirectionStatus,
 ) -> Option<Timestamp> {
     let budget = operation.retry.deadline.zip(record.budget_started_at.as_ref());
-    let forward = pass.saga.timeout.filter(|_| direction == Direction::Action);
-    let saga = forward.zip(timeout_began(pass));
+    let forward = planner.saga.timeout.filter(|_| direction == Direction::Action);
+    let saga = forward.zip(timeout_began(planner));
     [budget, saga]
         .into_iter()
         .flatten()
-        .filter_map(|(may_take, began)| ends_at(pass, began.0, may_take))
+        .filter_map(|(may_take, began)| ends_at(planner, began.0, may_take))
         .min()
 }
 
 /// Returns the instant at which `may_take` has passed since `began`. Returns `None` if the clock
 /// stopped before that instant, because the end is then not known yet.
-fn ends_at(pass: &Pass<'_>, began: Timestamp, may_take: Duration) -> Option<Timestamp> {
+fn ends_at(planner: &Planner<'_>, began: Timestamp, may_take: Duration) -> Option<Timestamp> {
     let end = later(began, may_take);
-    pass.status.clock_stopped_at.as_ref().is_none_or(|stopped| end <= stopped.0).then_some(end)
+    planner.status.clock_stopped_at.as_ref().is_none_or(|stopped| end <= stopped.0).then_some(end)
 }
 
 /// Returns the instant at which a `wait` step is done, or `None` for an `approval` step.

@@ -1,4 +1,4 @@
-//! One pass over one saga: the new status as it is being built, and the wanted effects.
+//! The planner of one reconcile: the new status as it is being built, and the wanted effects.
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
     doubt,
-    throttled::Crowded,
+    throttled::Throttled,
     transition::{self, Illegal, StepEvent},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     engine::rules,
     model::{
         graph::{Graph, StepSet},
-        input::{Gate, Seen},
+        input::{BreakerAllowance, PlanInput},
         origin,
         plan::{Effect, Notice, SettledAttempt, Tally},
         saga::{Operation, ValidSaga, ValidStep, Work},
@@ -23,9 +23,9 @@ use crate::{
     },
 };
 
-/// The state of a saga after a pass.
+/// The course that a saga takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum SagaCourse {
     /// Steps run, wait, or may not start because the saga is suspended.
     Forward,
     /// A step failed permanently, or the saga is deleted. Active attempts settle first.
@@ -48,30 +48,30 @@ pub(crate) enum Standing {
     Done,
 }
 
-pub(crate) struct Pass<'a> {
+pub(crate) struct Planner<'a> {
     pub(crate) saga: &'a ValidSaga,
     pub(crate) graph: Graph,
-    pub(crate) seen: &'a Seen<'a>,
+    pub(crate) input: &'a PlanInput<'a>,
     pub(crate) status: SagaStatus,
     pub(crate) effects: Vec<Effect>,
     pub(crate) wake: Option<Timestamp>,
     pub(crate) tally: Tally,
     /// The number of HTTP requests that may still begin, by host and port. A host that is not
     /// listed has no limit.
-    pub(crate) room: BTreeMap<String, usize>,
+    pub(crate) host_capacity: BTreeMap<String, usize>,
     /// What the breakers that are not closed still admit, by origin.
-    pub(crate) gates: BTreeMap<origin::Origin, Gate>,
+    pub(crate) allowances: BTreeMap<origin::Origin, BreakerAllowance>,
     /// The steps that would begin if their hosts took more HTTP requests.
-    pub(crate) crowded: Vec<Crowded>,
+    pub(crate) throttled: Vec<Throttled>,
     /// Whether the saga was refused before its first step and is accepted now.
     pub(crate) was_refused: bool,
-    /// The first transition that the table does not have. If it is set, the results of the pass are
-    /// not used.
+    /// The first transition that the table does not have. If it is set, the results of the planner
+    /// are not used.
     pub(crate) illegal: Option<Illegal>,
 }
 
-impl<'a> Pass<'a> {
-    pub(crate) fn new(saga: &'a ValidSaga, seen: &'a Seen<'a>, status: &SagaStatus) -> Self {
+impl<'a> Planner<'a> {
+    pub(crate) fn new(saga: &'a ValidSaga, input: &'a PlanInput<'a>, status: &SagaStatus) -> Self {
         let was_refused = status::stalled_reason(status) == Some(reason::REFUSED);
         let mut status = status.clone();
         status.steps = saga
@@ -86,7 +86,7 @@ impl<'a> Pass<'a> {
                 // The keys are read once, when the saga is accepted. Later changes of the
                 // annotation have no effect.
                 if status.spec_hash.is_none() {
-                    known.keys_from = seen.keys_from.get(&step.name).cloned();
+                    known.keys_from = input.keys_from.get(&step.name).cloned();
                 }
                 known
             })
@@ -95,14 +95,14 @@ impl<'a> Pass<'a> {
         Self {
             saga,
             graph,
-            seen,
+            input,
             status,
             effects: Vec::new(),
             wake: None,
             tally: Tally::default(),
-            room: seen.room.clone(),
-            gates: seen.circuits.clone(),
-            crowded: Vec::new(),
+            host_capacity: input.host_capacity.clone(),
+            allowances: input.circuits.clone(),
+            throttled: Vec::new(),
             was_refused,
             illegal: None,
         }
@@ -111,7 +111,7 @@ impl<'a> Pass<'a> {
     /// Returns whether nothing new may start because a user paused or suspended the saga. A
     /// deletion overrides both.
     pub(crate) fn is_paused(&self) -> bool {
-        rules::is_paused(self.saga.suspend, self.status.paused.as_ref(), self.seen.deleting)
+        rules::is_paused(self.saga.suspend, self.status.paused.as_ref(), self.input.deleting)
     }
 
     /// Requeues the saga for `instant` at the latest.
@@ -189,7 +189,7 @@ impl<'a> Pass<'a> {
         match direction {
             Direction::Action => {
                 self.move_step(status, StepEvent::FailForGood);
-                status.completed_at = Some(MicroTime(self.seen.now));
+                status.completed_at = Some(MicroTime(self.input.now));
                 self.publish(true, "StepFailed", format!("step {} failed: {message}", status.name));
             }
             Direction::Compensation => {

@@ -10,14 +10,17 @@
 
 use super::{
     deadline,
-    state::Pass,
-    throttled::{CIRCUIT_OPEN, CROWDED_POLL, Shut, Wait, told_until, without_circuit},
+    state::Planner,
+    throttled::{
+        BlockingBreaker, CIRCUIT_OPEN, THROTTLED_POLL, ThrottleReason, retry_instant,
+        without_circuit,
+    },
 };
 use crate::{
     api::{Direction, StepStatus},
     clock::later,
     model::{
-        input::Gate,
+        input::BreakerAllowance,
         origin::{self, Origin},
         saga::{Operation, Work},
     },
@@ -26,74 +29,81 @@ use crate::{
 /// Returns the breaker of the operation's origin, if the breaker admits no more calls. Requeues the
 /// saga for its next change.
 pub(crate) fn circuit(
-    pass: &mut Pass<'_>,
+    planner: &mut Planner<'_>,
     operation: &Operation,
     direction: Direction,
-) -> Option<Shut> {
-    let (origin, gate) = gate(pass, operation)?;
-    if gate.left > 0 {
+) -> Option<BlockingBreaker> {
+    let (origin, allowance) = allowance(planner, operation)?;
+    if allowance.left > 0 {
         return None;
     }
-    let (until, poll) = (gate.until, later(pass.seen.now, CROWDED_POLL));
+    let (until, poll) = (allowance.until, later(planner.input.now, THROTTLED_POLL));
     // While the breaker is half-open, the end of its probe enqueues a waiting saga. The poll covers
     // the case that another saga was enqueued. If the breaker is open although its instant has
     // come, the wall clock was set.
-    pass.wake_at(until.filter(|until| *until > pass.seen.now).unwrap_or(poll));
-    Some(Shut { origin, direction, until })
+    planner.wake_at(until.filter(|until| *until > planner.input.now).unwrap_or(poll));
+    Some(BlockingBreaker { origin, direction, until })
 }
 
 /// Counts an HTTP request that passes a breaker which is not closed.
-pub(crate) fn pass_circuit(pass: &mut Pass<'_>, operation: &Operation) {
-    if let Some((_, gate)) = gate(pass, operation) {
-        gate.left = gate.left.saturating_sub(1);
+pub(crate) fn count_call(planner: &mut Planner<'_>, operation: &Operation) {
+    if let Some((_, allowance)) = allowance(planner, operation) {
+        allowance.left = allowance.left.saturating_sub(1);
     }
 }
 
-fn gate<'p>(pass: &'p mut Pass<'_>, operation: &Operation) -> Option<(Origin, &'p mut Gate)> {
+fn allowance<'p>(
+    planner: &'p mut Planner<'_>,
+    operation: &Operation,
+) -> Option<(Origin, &'p mut BreakerAllowance)> {
     let Work::Http(action) = &operation.work else { return None };
     // The map is usually empty. The URL is parsed only if it is not.
-    let origin = if pass.gates.is_empty() { None } else { origin::origin(&action.url) }?;
-    let gate = pass.gates.get_mut(&origin)?;
-    Some((origin, gate))
+    let origin = if planner.allowances.is_empty() { None } else { origin::origin(&action.url) }?;
+    let allowance = planner.allowances.get_mut(&origin)?;
+    Some((origin, allowance))
 }
 
 /// Returns whether the step waits for its host and its message reports a breaker.
-pub(crate) fn tells_of_circuit(pass: &Pass<'_>, status: &StepStatus) -> bool {
-    wait(pass, &status.name).is_some()
+pub(crate) fn reports_breaker(planner: &Planner<'_>, status: &StepStatus) -> bool {
+    wait(planner, &status.name).is_some()
         && status.message.as_deref().is_some_and(|message| message.starts_with(CIRCUIT_OPEN))
 }
 
 /// Returns why the step waits for its host, or `None` if it does not wait for its host.
-fn wait<'p>(pass: &'p Pass<'_>, step: &str) -> Option<&'p Wait> {
-    pass.crowded.iter().find(|crowded| crowded.step == step).map(|crowded| &crowded.why)
+fn wait<'p>(planner: &'p Planner<'_>, step: &str) -> Option<&'p ThrottleReason> {
+    planner
+        .throttled
+        .iter()
+        .find(|throttled| throttled.step == step)
+        .map(|throttled| &throttled.why)
 }
 
 /// Writes into the message of each step that waits for a breaker that the step does so. Removes
 /// this text from the messages of steps that no longer wait for a breaker. A process that begins
 /// nothing changes no message, because it does not know which steps would wait.
-pub(crate) fn tell_of_circuits(pass: &mut Pass<'_>) {
-    if pass.seen.draining {
+pub(crate) fn report_breakers(planner: &mut Planner<'_>) {
+    if planner.input.draining {
         return;
     }
-    pass.each_step(|pass, _, step, status| match wait(pass, &step.name) {
-        Some(Wait::Circuit(shut)) => {
-            status.message = Some(shut.message(status.message.as_deref(), pass.seen.now));
-            let budget = step.operation(shut.direction).zip(status.direction(shut.direction));
+    planner.each_step(|planner, _, step, status| match wait(planner, &step.name) {
+        Some(ThrottleReason::Circuit(breaker)) => {
+            status.message = Some(breaker.message(status.message.as_deref(), planner.input.now));
+            let budget = step.operation(breaker.direction).zip(status.direction(breaker.direction));
             let left = budget
-                .and_then(|(operation, record)| deadline::budget_left(pass, operation, record));
+                .and_then(|(operation, record)| deadline::budget_left(planner, operation, record));
             if let Some(left) = left.filter(|left| !left.is_zero()) {
-                pass.wake_at(later(pass.seen.now, left));
+                planner.wake_at(later(planner.input.now, left));
             }
         }
         // The breaker of another replica may be open. The step waits in any case until the instant
         // in the message has come.
-        Some(Wait::Room)
+        Some(ThrottleReason::HostLimit)
             if status
                 .message
                 .as_deref()
-                .and_then(told_until)
-                .is_none_or(|until| until > pass.seen.now) => {}
-        Some(Wait::Room) | None => {
+                .and_then(retry_instant)
+                .is_none_or(|until| until > planner.input.now) => {}
+        Some(ThrottleReason::HostLimit) | None => {
             status.message =
                 status.message.take().and_then(|told| without_circuit(&told).map(str::to_owned));
         }
@@ -102,17 +112,20 @@ pub(crate) fn tell_of_circuits(pass: &mut Pass<'_>) {
 
 /// Takes capacity for an HTTP request to the operation's host. Returns `false` if the limit of
 /// concurrent HTTP requests to the host is reached. Other operations need no such capacity.
-pub(crate) fn take_room(pass: &mut Pass<'_>, operation: &Operation) -> bool {
+pub(crate) fn take_host_capacity(planner: &mut Planner<'_>, operation: &Operation) -> bool {
     let Work::Http(action) = &operation.work else { return true };
     // The map is usually empty. The URL is parsed only if it is not.
-    let left =
-        if pass.room.is_empty() { None } else { pass.room.get_mut(&origin::host(&action.url)) };
+    let left = if planner.host_capacity.is_empty() {
+        None
+    } else {
+        planner.host_capacity.get_mut(&origin::host(&action.url))
+    };
     match left {
         None => true,
         Some(0) => {
             // The end of an HTTP request enqueues a waiting saga. The poll covers the case that the
             // enqueued saga no longer needs the slot.
-            pass.wake_at(later(pass.seen.now, CROWDED_POLL));
+            planner.wake_at(later(planner.input.now, THROTTLED_POLL));
             false
         }
         Some(left) => {

@@ -24,7 +24,7 @@ pub(crate) const MESSAGE: usize = 1000;
 
 /// A breaker that admits no more calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Shut {
+pub(crate) struct BlockingBreaker {
     pub(crate) origin: Origin,
     /// The direction of the attempt that waits.
     pub(crate) direction: Direction,
@@ -33,23 +33,23 @@ pub(crate) struct Shut {
 
 /// The reason for which a step waits for its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wait {
+pub(crate) enum ThrottleReason {
     /// The limit of concurrent HTTP requests to the host is reached.
-    Room,
+    HostLimit,
     /// The breaker of the origin admits no more calls.
-    Circuit(Shut),
+    Circuit(BlockingBreaker),
 }
 
 /// A step that would begin if its host took more HTTP requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Crowded {
+pub(crate) struct Throttled {
     pub(crate) step: String,
     /// Whether the step is not under way yet.
     pub(crate) is_new: bool,
-    pub(crate) why: Wait,
+    pub(crate) why: ThrottleReason,
 }
 
-impl Crowded {
+impl Throttled {
     /// Returns `step b waits: …`.
     pub(crate) fn sentence(&self, status: &SagaStatus) -> String {
         let message = status
@@ -66,11 +66,12 @@ impl Crowded {
     }
 }
 
-impl Shut {
+impl BlockingBreaker {
     /// Returns the message of the step. `told`: its message up to now. If `told` names an instant
     /// in the future, `told` is kept.
     pub(crate) fn message(&self, told: Option<&str>, now: Timestamp) -> String {
-        if let Some(told) = told.filter(|told| told_until(told).is_some_and(|until| until > now)) {
+        if let Some(told) = told.filter(|told| retry_instant(told).is_some_and(|until| until > now))
+        {
             return told.to_owned();
         }
         let Self { origin, until, direction: _ } = self;
@@ -103,11 +104,11 @@ pub(crate) fn without_circuit(message: &str) -> Option<&str> {
 }
 
 /// Returns the instant that a message names for the next try, or `None` if it names none.
-pub(crate) fn told_until(message: &str) -> Option<Timestamp> {
+pub(crate) fn retry_instant(message: &str) -> Option<Timestamp> {
     let told = message.strip_prefix(CIRCUIT_OPEN)?.split(BEFORE).next()?;
     told.rsplit_once(AGAIN_AT)?.1.parse().ok()
 }
 
 /// The interval after which a saga requeues itself while a step waits for capacity at its host, or
 /// for the probe of a half-open breaker.
-pub(crate) const CROWDED_POLL: Duration = Duration::from_secs(5);
+pub(crate) const THROTTLED_POLL: Duration = Duration::from_secs(5);

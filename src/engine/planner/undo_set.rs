@@ -1,6 +1,6 @@
 //! The steps that have acted, and those of them that are to be undone.
 
-use super::state::Pass;
+use super::state::Planner;
 use crate::{
     api::{SagaPhase, StepPhase, StepStatus},
     engine::rules,
@@ -9,13 +9,13 @@ use crate::{
 
 /// Returns whether the saga is being undone, or will be undone when its active attempts have
 /// settled.
-pub(crate) fn is_backward(pass: &Pass<'_>) -> bool {
-    is_undoing(pass) || pass.seen.deleting || pass.status.compensation_requested.is_some()
+pub(crate) fn is_backward(planner: &Planner<'_>) -> bool {
+    is_undoing(planner) || planner.input.deleting || planner.status.compensation_requested.is_some()
 }
 
 /// Returns the steps of the undo set.
-pub(crate) fn undo_set(pass: &Pass<'_>) -> StepSet {
-    pass.steps_where(in_undo_set)
+pub(crate) fn undo_set(planner: &Planner<'_>) -> StepSet {
+    planner.steps_where(in_undo_set)
 }
 
 /// Returns whether a step belongs to the undo set: it did, or may have done, something that is to
@@ -41,7 +41,7 @@ pub(crate) fn is_undone(step: &ValidStep, status: &StepStatus) -> bool {
     rules::counts_as_undone(status.phase) || step.compensation.is_none()
 }
 
-/// Returns whether the saga was already being undone at the start of this pass.
-pub(crate) const fn is_undoing(pass: &Pass<'_>) -> bool {
-    matches!(pass.status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed))
+/// Returns whether the saga was already being undone at the start of this reconcile.
+pub(crate) const fn is_undoing(planner: &Planner<'_>) -> bool {
+    matches!(planner.status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed))
 }

@@ -14,7 +14,7 @@ pub(crate) const ALL_FAULTS: usize = 8192;
 pub(crate) const TOO_OLD: &str = "DefinitionTooOld";
 
 /// Why a saga cannot continue until a user corrects it.
-pub(crate) enum Hold {
+pub(crate) enum Blocked {
     /// The spec is not valid.
     Spec(Vec<Fault>),
     /// The precheck found something that cannot work.
@@ -30,8 +30,8 @@ pub(crate) enum Hold {
     Status(Vec<String>),
 }
 
-impl Hold {
-    /// Returns whether a reason is the reason of a hold.
+impl Blocked {
+    /// Returns whether a reason is the reason of a blocked saga.
     pub(crate) fn is_reason(reason: &str) -> bool {
         let (spec, refused, status) =
             (Self::Spec(Vec::new()), Self::Refused(Vec::new()), Self::Status(Vec::new()));
@@ -39,7 +39,7 @@ impl Hold {
             (Self::UnknownField(Vec::new()), Self::DefinitionTooOld(Vec::new()));
         [spec, refused, unknown, too_old, Self::SpecChanged, status]
             .iter()
-            .any(|hold| hold.reason() == reason)
+            .any(|block| block.reason() == reason)
     }
 
     /// Returns whether nothing of the saga has run, so that it can be cancelled and tried again.
@@ -60,15 +60,17 @@ impl Hold {
 
     /// Returns the message with the first faults.
     pub(crate) fn message(&self) -> String {
-        self.told(|faults| join(faults.iter().map(ToString::to_string), "; "))
+        self.message_with(|faults| join(faults.iter().map(ToString::to_string), "; "))
     }
 
     /// Returns the message with all faults.
     pub(crate) fn whole_message(&self) -> String {
-        self.told(|faults| all_that_fit(faults.iter().map(ToString::to_string), "; ", ALL_FAULTS))
+        self.message_with(|faults| {
+            all_that_fit(faults.iter().map(ToString::to_string), "; ", ALL_FAULTS)
+        })
     }
 
-    fn told(&self, list: impl Fn(&[Fault]) -> String) -> String {
+    fn message_with(&self, list: impl Fn(&[Fault]) -> String) -> String {
         match self {
             Self::Spec(faults) => list(faults),
             Self::Refused(faults) => format!(
@@ -95,7 +97,7 @@ impl Hold {
 
 /// Returns whether the saga cannot continue until a user corrects it.
 pub(crate) fn is_held(status: &SagaStatus) -> bool {
-    stalled_reason(status).is_some_and(Hold::is_reason)
+    stalled_reason(status).is_some_and(Blocked::is_reason)
 }
 
 /// Returns whether the saga refuses every request until a user corrects it. A saga that was refused
@@ -103,7 +105,7 @@ pub(crate) fn is_held(status: &SagaStatus) -> bool {
 #[must_use]
 pub fn cannot_be_told(status: &SagaStatus) -> bool {
     stalled_reason(status)
-        .is_some_and(|reason| ![REFUSED, TOO_OLD].contains(&reason) && Hold::is_reason(reason))
+        .is_some_and(|reason| ![REFUSED, TOO_OLD].contains(&reason) && Blocked::is_reason(reason))
 }
 
 /// How many missing fields are named.

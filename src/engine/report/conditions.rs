@@ -7,7 +7,7 @@ use super::message::MESSAGE;
 use crate::{
     api::{RELEASE, SagaPhase},
     fault::Fault,
-    model::{input::Seen, saga::ValidSaga},
+    model::{input::PlanInput, saga::ValidSaga},
     text::{clip, join},
     validate::warnings::warnings,
 };
@@ -72,13 +72,13 @@ impl Wanted {
 
 /// Returns the text for the acceptance of a saga: who may make requests, what the warnings are, and
 /// what could not be tried.
-pub(crate) fn accepted_as(warnings: &[Fault], seen: &Seen<'_>) -> String {
-    let unchecked = &seen.precheck.unchecked;
+pub(crate) fn accepted_as(warnings: &[Fault], input: &PlanInput<'_>) -> String {
+    let unchecked = &input.precheck.unchecked;
     let shown = warnings.iter().take(SHOWN_WARNINGS).map(ToString::to_string);
     let more = warnings.len().saturating_sub(SHOWN_WARNINGS);
     let parts = [
         Some("the spec is valid".into()),
-        seen.patch_alone.then(|| "requests are guarded by the verb patch alone".into()),
+        input.patch_alone.then(|| "requests are guarded by the verb patch alone".into()),
         (!warnings.is_empty()).then(|| format!("warning: {}", join(shown, "; "))),
         (more > 0).then(|| format!("and {more} more of these")),
         (!unchecked.is_empty()).then(|| {
@@ -111,14 +111,14 @@ pub(crate) fn conditions(
     old: &[Condition],
     wanted: &[Wanted],
     message: &str,
-    seen: &Seen<'_>,
+    input: &PlanInput<'_>,
     saga: Option<&ValidSaga>,
 ) -> Vec<Condition> {
     let make = |wanted: &Wanted| {
         let Wanted { kind, status, reason } = wanted;
         let unchanged = old.iter().find(|old| old.type_ == *kind && old.status == *status);
         // Conditions carry whole seconds.
-        let now = Timestamp::from_second(seen.now.as_second()).unwrap_or(seen.now);
+        let now = Timestamp::from_second(input.now.as_second()).unwrap_or(input.now);
         let accepted = *kind == "Accepted" && *status == "True";
         Condition {
             type_: (*kind).to_owned(),
@@ -129,11 +129,11 @@ pub(crate) fn conditions(
             message: match unchanged {
                 Some(old) if accepted => with_doubts(&old.message, saga),
                 Some(_) | None if accepted => {
-                    with_doubts(&accepted_as(&saga.map(warnings).unwrap_or_default(), seen), saga)
+                    with_doubts(&accepted_as(&saga.map(warnings).unwrap_or_default(), input), saga)
                 }
                 Some(_) | None => message.to_owned(),
             },
-            observed_generation: Some(seen.generation),
+            observed_generation: Some(input.generation),
             last_transition_time: unchanged
                 .map_or(Time(now), |old| old.last_transition_time.clone()),
         }

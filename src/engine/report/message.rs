@@ -9,7 +9,7 @@ use crate::{
     engine::planner::{
         approval, deadline,
         pivot::past_pivot,
-        state::{Pass, Standing, is_active},
+        state::{Planner, SagaCourse, is_active},
         throttle,
         throttled::without_circuit,
     },
@@ -17,97 +17,103 @@ use crate::{
     text::{NAMED, instant, join, list, sentences},
 };
 
-pub(crate) fn message(pass: &Pass<'_>, standing: Standing, still: Option<&[String]>) -> String {
+pub(crate) fn message(
+    planner: &Planner<'_>,
+    course: SagaCourse,
+    still: Option<&[String]>,
+) -> String {
     let still = still.map(|still| list(still.iter().map(String::as_str))).unwrap_or_default();
-    let paused = paused(pass);
-    match standing {
+    let paused = paused(planner);
+    match course {
         // Only a process that is about to end or gets a new Lease leaves a saga without activity.
         // Such a process does not write a status that differs in message texts alone.
-        Standing::Forward if paused.is_empty() && activity(pass).is_empty() => {
+        SagaCourse::Forward if paused.is_empty() && activity(planner).is_empty() => {
             "the operator begins nothing just now, because it restarts or gets a new Lease: the \
              next step starts then"
                 .into()
         }
-        Standing::Forward => sentences(&[paused, activity(pass)]),
-        Standing::Settling => settling(pass, paused),
-        Standing::Held { past_pivot } => held(pass, paused, past_pivot),
-        Standing::Cancelling { .. } => {
-            sentences(&[cancelled(pass), "what is active is stopped".into(), activity(pass)])
+        SagaCourse::Forward => sentences(&[paused, activity(planner)]),
+        SagaCourse::Settling => settling(planner, paused),
+        SagaCourse::Held { past_pivot } => held(planner, paused, past_pivot),
+        SagaCourse::Cancelling { .. } => {
+            sentences(&[cancelled(planner), "what is active is stopped".into(), activity(planner)])
         }
-        Standing::Cancelled if still.is_empty() => {
-            sentences(&[cancelled(pass), "nothing is in effect".into()])
+        SagaCourse::Cancelled if still.is_empty() => {
+            sentences(&[cancelled(planner), "nothing is in effect".into()])
         }
-        Standing::Cancelled => sentences(&[cancelled(pass), format!("still in effect: {still}")]),
-        Standing::Undoing => sentences(&[paused, because(pass), activity(pass)]),
-        Standing::UndoFailed => undo_failed(pass, paused, &still),
-        Standing::Undone if still.is_empty() => {
-            sentences(&[because(pass), "everything that was done is undone".into()])
+        SagaCourse::Cancelled => {
+            sentences(&[cancelled(planner), format!("still in effect: {still}")])
         }
-        Standing::Undone => {
-            sentences(&[because(pass), format!("undone, except {still}, which stays in effect")])
+        SagaCourse::Undoing => sentences(&[paused, because(planner), activity(planner)]),
+        SagaCourse::UndoFailed => undo_failed(planner, paused, &still),
+        SagaCourse::Undone if still.is_empty() => {
+            sentences(&[because(planner), "everything that was done is undone".into()])
         }
-        Standing::Done => format!("all {} steps are done", pass.saga.steps.len()),
+        SagaCourse::Undone => {
+            sentences(&[because(planner), format!("undone, except {still}, which stays in effect")])
+        }
+        SagaCourse::Done => format!("all {} steps are done", planner.saga.steps.len()),
     }
 }
 
 /// Returns the message that active attempts settle, and why nothing else happens before.
-fn settling(pass: &Pass<'_>, paused: String) -> String {
+fn settling(planner: &Planner<'_>, paused: String) -> String {
     let then_undone = "what is active settles, then all is undone";
-    if pass.seen.deleting {
-        return sentences(&[format!("deleted: {then_undone}"), activity(pass)]);
+    if planner.input.deleting {
+        return sentences(&[format!("deleted: {then_undone}"), activity(planner)]);
     }
-    if pass.status.compensation_requested.is_some() {
-        return sentences(&[paused, because(pass), then_undone.into(), activity(pass)]);
+    if planner.status.compensation_requested.is_some() {
+        return sentences(&[paused, because(planner), then_undone.into(), activity(planner)]);
     }
-    let failed = failures(pass, StepPhase::Failed);
-    sentences(&[paused, failed, "what is active settles first".into(), activity(pass)])
+    let failed = failures(planner, StepPhase::Failed);
+    sentences(&[paused, failed, "what is active settles first".into(), activity(planner)])
 }
 
 /// Returns the message that the saga waits for a user, why, and what the user may do.
-fn held(pass: &Pass<'_>, paused: String, past_pivot: bool) -> String {
-    let failed = failures(pass, StepPhase::Failed);
+fn held(planner: &Planner<'_>, paused: String, past_pivot: bool) -> String {
+    let failed = failures(planner, StepPhase::Failed);
     if past_pivot {
         let why = if failed.is_empty() { "the saga was deleted".into() } else { failed };
-        let help = ways_out(pass, StepPhase::Failed, false);
+        let help = ways_out(planner, StepPhase::Failed, false);
         return format!(
             "{}. Nothing is undone, because the pivot {} is passed, or may be{help}",
             sentences(&[paused, why]),
-            pivots(pass)
+            pivots(planner)
         );
     }
-    let may_undo = pivots(pass).is_empty();
-    let waits = approvals(pass);
+    let may_undo = pivots(planner).is_empty();
+    let waits = approvals(planner);
     let waits = if waits.is_empty() { waits } else { format!(". Besides, {waits}") };
     let why = sentences(&[paused, failed]);
-    let help = ways_out(pass, StepPhase::Failed, may_undo);
+    let help = ways_out(planner, StepPhase::Failed, may_undo);
     format!("{why}. The saga waits for you{help}{waits}")
 }
 
 /// Returns the message that a compensation failed permanently, what stays in effect, and what a
 /// user may do.
-fn undo_failed(pass: &Pass<'_>, paused: String, still: &str) -> String {
-    let why = sentences(&[paused, failures(pass, StepPhase::CompensationFailed)]);
-    let help = ways_out(pass, StepPhase::CompensationFailed, false);
+fn undo_failed(planner: &Planner<'_>, paused: String, still: &str) -> String {
+    let why = sentences(&[paused, failures(planner, StepPhase::CompensationFailed)]);
+    let help = ways_out(planner, StepPhase::CompensationFailed, false);
     let way_out = ". To let the saga go as it is, set spec.deletionPolicy to Abandon";
-    let way_out = if pass.seen.deleting { way_out } else { "" };
+    let way_out = if planner.input.deleting { way_out } else { "" };
     format!("{why}. Still in effect: {still}. The saga waits for you{help}{way_out}")
 }
 
 /// Returns the commands with which a user makes the steps in this phase continue.
-fn ways_out(pass: &Pass<'_>, phase: StepPhase, may_undo: bool) -> String {
-    let steps: Vec<_> = pass
+fn ways_out(planner: &Planner<'_>, phase: StepPhase, may_undo: bool) -> String {
+    let steps: Vec<_> = planner
         .status
         .steps
         .iter()
         .filter(|status| status.phase == phase)
         .map(|status| status.name.as_str())
         .collect();
-    if steps.is_empty() && pass.status.timed_out_at.is_none() {
+    if steps.is_empty() && planner.status.timed_out_at.is_none() {
         return String::new();
     }
     if steps.is_empty() {
         let (saga, namespace, retry) =
-            (&pass.saga.name, &pass.saga.namespace, RequestAction::Retry.annotation());
+            (&planner.saga.name, &planner.saga.namespace, RequestAction::Retry.annotation());
         return format!(
             ". To go on with a fresh timeout: kubectl annotate --overwrite saga/{saga} \
              {retry}='*' -n {namespace}"
@@ -115,7 +121,7 @@ fn ways_out(pass: &Pass<'_>, phase: StepPhase, may_undo: bool) -> String {
     }
     let named = if steps.len() > NAMED { "STEP".into() } else { steps.join(",") };
     let annotation = RequestAction::annotation;
-    let (saga, namespace) = (&pass.saga.name, &pass.saga.namespace);
+    let (saga, namespace) = (&planner.saga.name, &planner.saga.namespace);
     let skipped =
         if phase == StepPhase::Failed { "to go on without it" } else { "to leave it in effect" };
     let undo = if may_undo {
@@ -132,11 +138,11 @@ fn ways_out(pass: &Pass<'_>, phase: StepPhase, may_undo: bool) -> String {
 }
 
 /// Returns the message that nothing new starts, and until when; empty if the saga is not paused.
-fn paused(pass: &Pass<'_>) -> String {
+fn paused(planner: &Planner<'_>) -> String {
     let resume = RequestAction::Resume.annotation();
-    match &pass.status.paused {
-        _ if !pass.is_paused() => String::new(),
-        _ if pass.saga.suspend => {
+    match &planner.status.paused {
+        _ if !planner.is_paused() => String::new(),
+        _ if planner.saga.suspend => {
             "suspended: nothing new starts until spec.suspend is false".into()
         }
         Some(paused) if !paused.reason.is_empty() => {
@@ -146,23 +152,23 @@ fn paused(pass: &Pass<'_>) -> String {
     }
 }
 
-fn cancelled(pass: &Pass<'_>) -> String {
-    let reason = pass.status.cancel_requested.as_deref().filter(|reason| !reason.is_empty());
+fn cancelled(planner: &Planner<'_>) -> String {
+    let reason = planner.status.cancel_requested.as_deref().filter(|reason| !reason.is_empty());
     reason.map_or_else(|| "cancelled".into(), |reason| format!("cancelled: {reason}"))
 }
 
 /// Returns the approvals that the saga waits for.
-fn approvals(pass: &Pass<'_>) -> String {
-    let steps = pass.saga.steps.iter().zip(&pass.status.steps);
+fn approvals(planner: &Planner<'_>) -> String {
+    let steps = planner.saga.steps.iter().zip(&planner.status.steps);
     let waiting = steps.filter(|(step, status)| {
         status.phase == StepPhase::Waiting && matches!(step.action.work, Work::Approval(_))
     });
-    join(waiting.map(|(step, status)| one_wait(pass, &step.action, status)), "; ")
+    join(waiting.map(|(step, status)| one_wait(planner, &step.action, status)), "; ")
 }
 
-fn one_wait(pass: &Pass<'_>, operation: &Operation, status: &StepStatus) -> String {
+fn one_wait(planner: &Planner<'_>, operation: &Operation, status: &StepStatus) -> String {
     if matches!(operation.work, Work::Approval(_)) {
-        return approval::asks_for_approval(pass, operation, status);
+        return approval::asks_for_approval(planner, operation, status);
     }
     let done = status
         .action
@@ -174,12 +180,12 @@ fn one_wait(pass: &Pass<'_>, operation: &Operation, status: &StepStatus) -> Stri
 }
 
 /// Returns why a saga is undone.
-fn because(pass: &Pass<'_>) -> String {
-    let mut failed = failures(pass, StepPhase::Failed);
+fn because(planner: &Planner<'_>) -> String {
+    let mut failed = failures(planner, StepPhase::Failed);
     if failed.is_empty() {
-        failed = failed_before(pass).unwrap_or_default();
+        failed = failed_before(planner).unwrap_or_default();
     }
-    match &pass.status.compensation_requested {
+    match &planner.status.compensation_requested {
         Some(reason) if reason.is_empty() => sentences(&[failed, "the undo was asked for".into()]),
         Some(reason) => sentences(&[failed, format!("the undo was asked for: {reason}")]),
         None if failed.is_empty() => "the saga was deleted".into(),
@@ -189,8 +195,8 @@ fn because(pass: &Pass<'_>) -> String {
 
 /// Returns why a step that is now being undone failed. Its phase is no longer Failed, but its last
 /// attempt still holds the message.
-fn failed_before(pass: &Pass<'_>) -> Option<String> {
-    pass.status.steps.iter().filter(|status| status.phase.is_backward()).find_map(|status| {
+fn failed_before(planner: &Planner<'_>) -> Option<String> {
+    planner.status.steps.iter().filter(|status| status.phase.is_backward()).find_map(|status| {
         let action = status.action.as_ref()?;
         let last =
             action.attempts.last().filter(|last| last.outcome != crate::api::Outcome::Succeeded)?;
@@ -202,11 +208,11 @@ fn failed_before(pass: &Pass<'_>) -> Option<String> {
     })
 }
 
-pub(crate) fn failures(pass: &Pass<'_>, phase: StepPhase) -> String {
+pub(crate) fn failures(planner: &Planner<'_>, phase: StepPhase) -> String {
     let verb = if phase == StepPhase::Failed { "failed" } else { "could not be undone" };
-    let timed_out = phase == StepPhase::Failed && pass.status.timed_out_at.is_some();
-    let timed_out = timed_out.then(|| deadline::timeout_passed(pass));
-    let failed = pass.status.steps.iter().filter(|status| status.phase == phase);
+    let timed_out = phase == StepPhase::Failed && planner.status.timed_out_at.is_some();
+    let timed_out = timed_out.then(|| deadline::timeout_passed(planner));
+    let failed = planner.status.steps.iter().filter(|status| status.phase == phase);
     let why = |status: &StepStatus| {
         status.message.as_deref().and_then(without_circuit).unwrap_or("no message").to_owned()
     };
@@ -214,26 +220,26 @@ pub(crate) fn failures(pass: &Pass<'_>, phase: StepPhase) -> String {
     join(timed_out.into_iter().chain(failed), "; ")
 }
 
-fn pivots(pass: &Pass<'_>) -> String {
-    let steps = pass.saga.steps.iter().zip(&pass.status.steps);
+fn pivots(planner: &Planner<'_>) -> String {
+    let steps = planner.saga.steps.iter().zip(&planner.status.steps);
     list(
         steps.filter(|(step, status)| past_pivot(step, status)).map(|(step, _)| step.name.as_str()),
     )
 }
 
 /// Returns what is active and what the saga waits for, step by step.
-fn activity(pass: &Pass<'_>) -> String {
+fn activity(planner: &Planner<'_>) -> String {
     // A message about a breaker already says when the step continues, so such steps are left out.
-    let others = pass
+    let others = planner
         .saga
         .steps
         .iter()
-        .zip(&pass.status.steps)
-        .filter(|(_, status)| !throttle::tells_of_circuit(pass, status));
+        .zip(&planner.status.steps)
+        .filter(|(_, status)| !throttle::reports_breaker(planner, status));
     let lines = others.filter_map(|(step, status)| {
         let direction = match status.phase {
             StepPhase::Running | StepPhase::Retrying => Direction::Action,
-            StepPhase::Waiting => return Some(one_wait(pass, &step.action, status)),
+            StepPhase::Waiting => return Some(one_wait(planner, &step.action, status)),
             StepPhase::Compensating => Direction::Compensation,
             StepPhase::Pending
             | StepPhase::Completed
@@ -245,7 +251,10 @@ fn activity(pass: &Pass<'_>) -> String {
         };
         Some(one_activity(step.operation(direction)?, status, direction))
     });
-    join(lines.chain(pass.crowded.iter().map(|crowded| crowded.sentence(&pass.status))), "; ")
+    join(
+        lines.chain(planner.throttled.iter().map(|throttled| throttled.sentence(&planner.status))),
+        "; ",
+    )
 }
 
 fn one_activity(operation: &Operation, status: &StepStatus, direction: Direction) -> String {

@@ -9,12 +9,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use super::{
     allowed, inbox, missing,
     sentence::{are, words},
-    settle_by_word,
+    settle_manually,
 };
 use crate::{
     api::{
-        Asked, Direction, Pause, RequestAction, RequestResult, SagaPhase, StepPhase, StepStatus,
-        Wish,
+        Direction, Pause, RequestAction, RequestBody, RequestResult, SagaPhase, StepPhase,
+        StepStatus, UserRequest,
     },
     engine::{
         attempt::{outputs, wait},
@@ -22,7 +22,7 @@ use crate::{
             change::change_steps,
             deadline,
             pivot::past_pivot,
-            state::{Pass, is_active},
+            state::{Planner, is_active},
             transition::StepEvent,
             undo_set::is_backward,
         },
@@ -36,29 +36,29 @@ use crate::{
 const MAX_REASON: usize = 200;
 
 /// Answers the requests of users. Returns whether at least one was accepted.
-pub(crate) fn answer_requests(pass: &mut Pass<'_>) -> bool {
-    let inbox = inbox::sort(pass.seen.asked, pass.seen.handled, &pass.status);
-    let mut status = std::mem::take(&mut pass.status);
-    let (effects, tally) = inbox.answer(pass.seen, &mut status, |status, asked| {
-        std::mem::swap(&mut pass.status, status);
-        let answer = grant(pass, asked);
-        std::mem::swap(&mut pass.status, status);
+pub(crate) fn answer_requests(planner: &mut Planner<'_>) -> bool {
+    let inbox = inbox::sort(planner.input.asked, planner.input.handled, &planner.status);
+    let mut status = std::mem::take(&mut planner.status);
+    let (effects, tally) = inbox.answer(planner.input, &mut status, |status, asked| {
+        std::mem::swap(&mut planner.status, status);
+        let answer = grant(planner, asked);
+        std::mem::swap(&mut planner.status, status);
         match answer {
             Ok(message) => (RequestResult::Accepted, message),
             Err(message) => (RequestResult::Refused, message),
         }
     });
-    pass.status = status;
-    pass.effects.extend(effects);
+    planner.status = status;
+    planner.effects.extend(effects);
     let accepted = tally.iter().any(|(_, result)| *result == RequestResult::Accepted);
-    pass.tally.requests.extend(tally);
+    planner.tally.requests.extend(tally);
     accepted
 }
 
 /// Performs a request. Returns what was done, or an error that says why nothing was done.
-fn grant(pass: &mut Pass<'_>, asked: &Asked) -> Result<String, String> {
-    let wish = asked.wish()?;
-    let (action, phase) = (asked.action, pass.status.phase.unwrap_or(SagaPhase::Pending));
+fn grant(planner: &mut Planner<'_>, asked: &UserRequest) -> Result<String, String> {
+    let body = asked.body()?;
+    let (action, phase) = (asked.action, planner.status.phase.unwrap_or(SagaPhase::Pending));
     let phases = allowed::in_saga_phases(action);
     if !phases.contains(&phase) {
         let allowed = words(phases.iter().map(|phase| phase.as_str()));
@@ -67,31 +67,31 @@ fn grant(pass: &mut Pass<'_>, asked: &Asked) -> Result<String, String> {
             phase.as_str()
         ));
     }
-    if pass.status.cancel_requested.is_some() {
+    if planner.status.cancel_requested.is_some() {
         return Err(
             "the saga is being cancelled: what is active is stopped, and nothing else is done"
                 .into(),
         );
     }
-    match (action, &wish) {
-        (RequestAction::Cancel, Wish::Saga(reason)) => Ok(ask_to_cancel(pass, reason)),
-        (RequestAction::Compensate, Wish::Saga(reason)) => ask_to_undo(pass, reason),
-        (RequestAction::Pause, Wish::Saga(reason)) => pause(pass, reason),
-        (RequestAction::Resume, _) => resume(pass),
+    match (action, &body) {
+        (RequestAction::Cancel, RequestBody::Saga(reason)) => Ok(ask_to_cancel(planner, reason)),
+        (RequestAction::Compensate, RequestBody::Saga(reason)) => ask_to_undo(planner, reason),
+        (RequestAction::Pause, RequestBody::Saga(reason)) => pause(planner, reason),
+        (RequestAction::Resume, _) => resume(planner),
         (RequestAction::Reject | RequestAction::Approve, _) => {
             let (names, approved) =
-                (chosen(pass, action, &wish)?, action == RequestAction::Approve);
-            change_steps(pass, &names, |pass, step, status| {
-                wait::answer_approval(pass, step, status, action);
+                (chosen(planner, action, &body)?, action == RequestAction::Approve);
+            change_steps(planner, &names, |planner, step, status| {
+                wait::answer_approval(planner, step, status, action);
             });
             Ok(are(&names, if approved { "approved" } else { "rejected" }))
         }
-        (RequestAction::Settle, Wish::Settled(name, word)) => {
-            chosen(pass, action, &Wish::Steps(vec![name.clone()]))?;
-            settle_by_word::settle_by_word(pass, name, word)
+        (RequestAction::Settle, RequestBody::Settled(name, word)) => {
+            chosen(planner, action, &RequestBody::Steps(vec![name.clone()]))?;
+            settle_manually::settle_manually(planner, name, word)
         }
-        (RequestAction::Skip, _) => ask_to_skip(pass, &wish),
-        (RequestAction::Retry, _) => ask_to_retry(pass, &wish),
+        (RequestAction::Skip, _) => ask_to_skip(planner, &body),
+        (RequestAction::Retry, _) => ask_to_retry(planner, &body),
         (
             RequestAction::Cancel
             | RequestAction::Settle
@@ -102,88 +102,90 @@ fn grant(pass: &mut Pass<'_>, asked: &Asked) -> Result<String, String> {
     }
 }
 
-fn ask_to_cancel(pass: &mut Pass<'_>, reason: &str) -> String {
-    pass.status.cancel_requested = Some(clip(reason, MAX_REASON));
+fn ask_to_cancel(planner: &mut Planner<'_>, reason: &str) -> String {
+    planner.status.cancel_requested = Some(clip(reason, MAX_REASON));
     "what is active is stopped, and nothing is undone".into()
 }
 
-fn pause(pass: &mut Pass<'_>, reason: &str) -> Result<String, String> {
-    if pass.seen.deleting {
+fn pause(planner: &mut Planner<'_>, reason: &str) -> Result<String, String> {
+    if planner.input.deleting {
         return Err("the saga is being deleted, which no pause holds up".into());
     }
-    let at = pass.status.paused.take().map_or(MicroTime(pass.seen.now), |paused| paused.at);
+    let at = planner.status.paused.take().map_or(MicroTime(planner.input.now), |paused| paused.at);
     let pause = Pause { at, reason: clip(reason, MAX_REASON) };
-    rules::store_pause(&mut pass.status, pause);
+    rules::store_pause(&mut planner.status, pause);
     Ok("what is active settles, and nothing starts until it is resumed".into())
 }
 
-fn resume(pass: &mut Pass<'_>) -> Result<String, String> {
-    if pass.saga.suspend {
+fn resume(planner: &mut Planner<'_>) -> Result<String, String> {
+    if planner.saga.suspend {
         return Err("spec.suspend is true, which no request overrides: set it to false".into());
     }
-    if pass.status.paused.take().is_none() {
+    if planner.status.paused.take().is_none() {
         return Err("the saga is not paused".into());
     }
     Ok("the saga goes on".into())
 }
 
-fn ask_to_retry(pass: &mut Pass<'_>, wish: &Wish) -> Result<String, String> {
-    if pass.was_refused && *wish == Wish::EveryStep {
+fn ask_to_retry(planner: &mut Planner<'_>, body: &RequestBody) -> Result<String, String> {
+    if planner.was_refused && *body == RequestBody::EveryStep {
         // This retry grants no attempt, so it does not count towards `spec.maxRetryRequests`.
         return Ok("the saga was tried again, and is accepted now".into());
     }
-    let (most, used) = (pass.saga.max_retry_requests, pass.status.retry_requests);
+    let (most, used) = (planner.saga.max_retry_requests, planner.status.retry_requests);
     if !rules::may_ask_for_retry(used, most) {
         return Err(format!(
             "{used} retry requests were accepted, as many as spec.maxRetryRequests allows: \
              raise it first"
         ));
     }
-    let timed_out = pass.status.timed_out_at.is_some() && !is_backward(pass);
-    let names = match chosen(pass, RequestAction::Retry, wish) {
+    let timed_out = planner.status.timed_out_at.is_some() && !is_backward(planner);
+    let names = match chosen(planner, RequestAction::Retry, body) {
         // No step failed: the saga as a whole took too long.
-        Err(_) if timed_out && *wish == Wish::EveryStep => Vec::new(),
+        Err(_) if timed_out && *body == RequestBody::EveryStep => Vec::new(),
         chosen => chosen?,
     };
-    pass.status.retry_requests = used.saturating_add(1);
-    change_steps(pass, &names, |pass, _, status| retry(pass, status));
-    if !is_backward(pass) {
-        deadline::restart_timeout(pass);
+    planner.status.retry_requests = used.saturating_add(1);
+    change_steps(planner, &names, |planner, _, status| retry(planner, status));
+    if !is_backward(planner) {
+        deadline::restart_timeout(planner);
     }
-    let when = if pass.is_paused() { "as soon as the saga is no longer paused" } else { "now" };
+    let when = if planner.is_paused() { "as soon as the saga is no longer paused" } else { "now" };
     if names.is_empty() {
         return Ok(format!("the saga goes on {when}, with a fresh timeout"));
     }
     Ok(format!("{} {when}, with a fresh budget", are(&names, "tried again")))
 }
 
-fn ask_to_skip(pass: &mut Pass<'_>, wish: &Wish) -> Result<String, String> {
-    let backward = is_backward(pass);
-    let (names, outputs) = match wish {
-        Wish::StepWithOutputs(name, outputs) => {
-            (chosen(pass, RequestAction::Skip, &Wish::Steps(vec![name.clone()]))?, Some(outputs))
-        }
-        Wish::Steps(_) | Wish::EveryStep | Wish::Settled(..) | Wish::Saga(_) => {
-            (chosen(pass, RequestAction::Skip, wish)?, None)
-        }
+fn ask_to_skip(planner: &mut Planner<'_>, body: &RequestBody) -> Result<String, String> {
+    let backward = is_backward(planner);
+    let (names, outputs) = match body {
+        RequestBody::StepWithOutputs(name, outputs) => (
+            chosen(planner, RequestAction::Skip, &RequestBody::Steps(vec![name.clone()]))?,
+            Some(outputs),
+        ),
+        RequestBody::Steps(_)
+        | RequestBody::EveryStep
+        | RequestBody::Settled(..)
+        | RequestBody::Saga(_) => (chosen(planner, RequestAction::Skip, body)?, None),
     };
     if outputs.is_some() && backward {
         return Err("the saga is being undone, where no step reads outputs any more: write \
             only the step's name"
             .into());
     }
-    let outputs = outputs.map(|outputs| outputs::taken(pass, outputs.clone())).transpose()?;
+    let outputs = outputs.map(|outputs| outputs::taken(planner, outputs.clone())).transpose()?;
     if rules::skip_needs_outputs(backward) {
         missing::check(
-            pass.saga,
-            &pass.status.steps,
+            planner.saga,
+            &planner.status.steps,
             &names,
             outputs.as_ref(),
             RequestAction::Skip,
         )?;
     }
-    change_steps(pass, &names, |pass, step, status| {
-        skip(pass, step, status);
+    change_steps(planner, &names, |planner, step, status| {
+        skip(planner, step, status);
         if outputs.is_some() {
             status.outputs.clone_from(&outputs);
         }
@@ -194,27 +196,27 @@ fn ask_to_skip(pass: &mut Pass<'_>, wish: &Wish) -> Result<String, String> {
     ))
 }
 
-fn ask_to_undo(pass: &mut Pass<'_>, reason: &str) -> Result<String, String> {
+fn ask_to_undo(planner: &mut Planner<'_>, reason: &str) -> Result<String, String> {
     // A child saga that ended is kept until its parent ends, and is undone together with its
     // parent.
-    let kept = pass.seen.parent_holds
-        && pass.seen.finalizer
-        && pass.status.phase == Some(SagaPhase::Completed);
-    if pass.seen.deleting && !kept {
+    let kept = planner.input.parent_holds
+        && planner.input.finalizer
+        && planner.status.phase == Some(SagaPhase::Completed);
+    if planner.input.deleting && !kept {
         return Err("the saga is being deleted: an unfinished one is undone without being \
             asked, a finished one no more"
             .into());
     }
-    if pass.status.compensation_requested.is_some() {
+    if planner.status.compensation_requested.is_some() {
         return Err(
             "it is undone already, at an earlier request: what is active settles first".into()
         );
     }
-    let pivots = pass
+    let pivots = planner
         .saga
         .steps
         .iter()
-        .zip(&pass.status.steps)
+        .zip(&planner.status.steps)
         .filter(|(step, status)| past_pivot(step, status));
     let pivots: Vec<_> = pivots.map(|(step, _)| step.name.as_str()).collect();
     if !pivots.is_empty() {
@@ -224,19 +226,23 @@ fn ask_to_undo(pass: &mut Pass<'_>, reason: &str) -> Result<String, String> {
         ));
     }
     // The spec can have changed here only if the saga ended.
-    if pass.status.spec_hash.as_ref().is_some_and(|pinned| pinned != pass.seen.spec_hash) {
+    if planner.status.spec_hash.as_ref().is_some_and(|pinned| pinned != planner.input.spec_hash) {
         return Err("steps, params or idempotencyPrefix are not what was accepted: restore the \
             spec first"
             .into());
     }
-    pass.status.compensation_requested = Some(clip(reason, MAX_REASON));
+    planner.status.compensation_requested = Some(clip(reason, MAX_REASON));
     Ok("what is active settles, then what was done is undone".into())
 }
 
 /// Returns the names of the steps that a request is about. Returns an error if the request is not
 /// allowed for all of them.
-fn chosen(pass: &Pass<'_>, action: RequestAction, wish: &Wish) -> Result<Vec<String>, String> {
-    let backward = is_backward(pass);
+fn chosen(
+    planner: &Planner<'_>,
+    action: RequestAction,
+    body: &RequestBody,
+) -> Result<Vec<String>, String> {
+    let backward = is_backward(planner);
     let phases = allowed::in_step_phases(action, backward);
     let answers = matches!(action, RequestAction::Reject | RequestAction::Approve);
     let settles = action == RequestAction::Settle;
@@ -245,9 +251,9 @@ fn chosen(pass: &Pass<'_>, action: RequestAction, wish: &Wish) -> Result<Vec<Str
         let answerable = !answers || matches!(step.action.work, Work::Approval(_));
         phases.contains(&status.phase)
             && answerable
-            && (if settles { settle_by_word::may_be_settled(pass, status) } else { free })
+            && (if settles { settle_manually::may_be_settled(planner, status) } else { free })
     };
-    let steps = || pass.saga.steps.iter().zip(&pass.status.steps);
+    let steps = || planner.saga.steps.iter().zip(&planner.status.steps);
     let able: Vec<_> = steps()
         .filter(|(step, status)| may(step, status))
         .map(|(step, _)| step.name.clone())
@@ -272,7 +278,7 @@ fn chosen(pass: &Pass<'_>, action: RequestAction, wish: &Wish) -> Result<Vec<Str
         };
         format!("{way}{action} is allowed for {phases}: {now}")
     };
-    let Wish::Steps(names) = wish else {
+    let RequestBody::Steps(names) = body else {
         return if able.is_empty() { Err(allowed()) } else { Ok(able) };
     };
     for name in names {
@@ -292,15 +298,15 @@ fn chosen(pass: &Pass<'_>, action: RequestAction, wish: &Wish) -> Result<Vec<Str
 }
 
 /// Gives the step a new budget that starts now. Attempt numbers and the idempotency key continue.
-fn retry(pass: &mut Pass<'_>, status: &mut StepStatus) {
+fn retry(planner: &mut Planner<'_>, status: &mut StepStatus) {
     let direction =
         if status.phase.is_backward() { Direction::Compensation } else { Direction::Action };
-    pass.move_step(status, StepEvent::Retry);
+    planner.move_step(status, StepEvent::Retry);
     status.retry_requested = direction == Direction::Action;
     if direction == Direction::Action {
         status.completed_at = None;
     }
-    status.next_attempt_at = Some(MicroTime(pass.seen.now));
+    status.next_attempt_at = Some(MicroTime(planner.input.now));
     let record = status.direction_mut(direction);
     record.budget_used = 0;
     record.called_off = 0;
@@ -308,10 +314,10 @@ fn retry(pass: &mut Pass<'_>, status: &mut StepStatus) {
     record.budget_started_at = None;
 }
 
-fn skip(pass: &mut Pass<'_>, step: &ValidStep, status: &mut StepStatus) {
+fn skip(planner: &mut Planner<'_>, step: &ValidStep, status: &mut StepStatus) {
     let forward = !status.phase.is_backward();
-    wait::end_wait(pass, step, status, "skipped by request");
-    pass.move_step(status, StepEvent::Skip);
+    wait::end_wait(planner, step, status, "skipped by request");
+    planner.move_step(status, StepEvent::Skip);
     status.retry_requested = false;
     status.next_attempt_at = None;
     let why = status.message.take();
@@ -320,6 +326,6 @@ fn skip(pass: &mut Pass<'_>, step: &ValidStep, status: &mut StepStatus) {
         |why| format!("skipped by request, after {why}"),
     ));
     if forward && status.phase == StepPhase::Skipped {
-        status.completed_at = Some(MicroTime(pass.seen.now));
+        status.completed_at = Some(MicroTime(planner.input.now));
     }
 }

@@ -19,10 +19,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use crate::{
-    api::{Asked, RequestAction, RequestRecord, RequestResult, SagaStatus, Wish},
+    api::{RequestAction, RequestBody, RequestRecord, RequestResult, SagaStatus, UserRequest},
     engine::rules,
     model::{
-        input::Seen,
+        input::PlanInput,
         plan::{Effect, Notice},
     },
     text::clip,
@@ -45,22 +45,22 @@ const _: () =
     assert!(RequestAction::ALL.len() < KEPT, "the newest record of each annotation must be kept");
 
 /// A request that was not answered yet.
-pub(crate) struct Request<'a> {
-    pub(crate) asked: &'a Asked,
+pub(crate) struct NewRequest<'a> {
+    pub(crate) asked: &'a UserRequest,
     /// The hash to remember: the request was handled and its annotation stays in place, or a value
     /// that was left in place is removed now.
     remember: Option<String>,
     /// The answer, if it is known without judging the request.
-    answer: Option<Answer>,
+    answer: Option<RequestAnswer>,
 }
 
 /// The result of a request, and its message.
-pub(crate) type Answer = (RequestResult, String);
+pub(crate) type RequestAnswer = (RequestResult, String);
 
 /// The requests of the saga, sorted into new and old ones.
 pub(crate) struct Inbox<'a> {
     /// The new requests, in the order in which they are handled.
-    pub(crate) new: Vec<Request<'a>>,
+    pub(crate) new: Vec<NewRequest<'a>>,
     /// Annotations whose requests were answered already and which still have to be removed.
     old: Vec<RequestAction>,
 }
@@ -68,7 +68,7 @@ pub(crate) struct Inbox<'a> {
 /// Returns whether a new request asks to try again a saga that was not accepted. A requested
 /// recheck ignores the cached results of earlier trials.
 #[must_use]
-pub fn asks_to_check_again(asked: &[Asked], handled: i64, status: &SagaStatus) -> bool {
+pub fn asks_to_check_again(asked: &[UserRequest], handled: i64, status: &SagaStatus) -> bool {
     sort(asked, handled, status)
         .new
         .iter()
@@ -76,8 +76,9 @@ pub fn asks_to_check_again(asked: &[Asked], handled: i64, status: &SagaStatus) -
 }
 
 /// Returns whether a new request asks to cancel the saga.
-pub(crate) fn asks_to_cancel(asked: &[Asked], handled: i64, status: &SagaStatus) -> bool {
-    let cancels = |asked: &Asked| asked.action == RequestAction::Cancel && asked.wish().is_ok();
+pub(crate) fn asks_to_cancel(asked: &[UserRequest], handled: i64, status: &SagaStatus) -> bool {
+    let cancels =
+        |asked: &UserRequest| asked.action == RequestAction::Cancel && asked.body().is_ok();
     sort(asked, handled, status)
         .new
         .iter()
@@ -85,13 +86,13 @@ pub(crate) fn asks_to_cancel(asked: &[Asked], handled: i64, status: &SagaStatus)
 }
 
 /// Returns whether a request asks for a saga that was not accepted to be tried again.
-pub(crate) fn is_to_check_again(asked: &Asked) -> bool {
-    asked.action == RequestAction::Retry && asked.wish() == Ok(Wish::EveryStep)
+pub(crate) fn is_to_check_again(asked: &UserRequest) -> bool {
+    asked.action == RequestAction::Retry && asked.body() == Ok(RequestBody::EveryStep)
 }
 
 /// Sorts the annotations into new requests and requests that were answered already. `handled`: the
 /// value of the saga's `saga.dev/handled` annotation.
-pub(crate) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) -> Inbox<'a> {
+pub(crate) fn sort<'a>(asked: &'a [UserRequest], handled: i64, status: &SagaStatus) -> Inbox<'a> {
     let mut inbox = Inbox { new: Vec::new(), old: Vec::new() };
     let handled = known_handled(handled, status);
     for asked in asked.iter().filter(|asked| !asked.is_empty()) {
@@ -133,25 +134,25 @@ pub(crate) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
             } else {
                 None
             };
-            inbox.new.push(Request { asked, remember: Some(whole).filter(|_| !full), answer });
-        } else if asked.held_in_git {
+            inbox.new.push(NewRequest { asked, remember: Some(whole).filter(|_| !full), answer });
+        } else if asked.reapplied {
             if !left {
                 let remember = Some(asked.left_hash()).filter(|hash| !full && !known(hash));
-                inbox.new.push(Request { asked, remember, answer: refused(held_in_git(asked)) });
+                inbox.new.push(NewRequest { asked, remember, answer: refused(reapplied(asked)) });
             }
         } else if left {
             let remember = Some(asked.freed_hash()).filter(|hash| !full && !known(hash));
-            inbox.new.push(Request { asked, remember, answer: refused(left_behind(asked)) });
+            inbox.new.push(NewRequest { asked, remember, answer: refused(left_behind(asked)) });
         } else if rules::is_answered(same.map(|same| same.number), handled) {
             inbox.old.push(asked.action);
         } else {
-            inbox.new.push(Request { asked, remember: None, answer: None });
+            inbox.new.push(NewRequest { asked, remember: None, answer: None });
         }
     }
     inbox
 }
 
-fn held_in_git(asked: &Asked) -> String {
+fn reapplied(asked: &UserRequest) -> String {
     let (key, value) = (asked.action.annotation(), shown(&asked.value));
     let declared = if asked.action.takes_reason() {
         format!("@TOKEN: {value}")
@@ -165,7 +166,7 @@ fn held_in_git(asked: &Asked) -> String {
     )
 }
 
-fn left_behind(asked: &Asked) -> String {
+fn left_behind(asked: &UserRequest) -> String {
     let (key, value) = (asked.action.annotation(), shown(&asked.value));
     format!(
         "the same was refused while an applied manifest held it. What was left there is never \
@@ -178,14 +179,14 @@ impl Inbox<'_> {
     /// whose answers are not known yet.
     pub(crate) fn answer(
         self,
-        seen: &Seen<'_>,
+        input: &PlanInput<'_>,
         status: &mut SagaStatus,
-        mut judge: impl FnMut(&mut SagaStatus, &Asked) -> Answer,
+        mut judge: impl FnMut(&mut SagaStatus, &UserRequest) -> RequestAnswer,
     ) -> (Vec<Effect>, Vec<(RequestAction, RequestResult)>) {
         let Self { new, old } = self;
-        let known = known_handled(seen.handled, status);
+        let known = known_handled(input.handled, status);
         let (mut effects, mut tally, mut take_away) = (Vec::new(), Vec::new(), old);
-        for Request { asked, remember, answer } in new {
+        for NewRequest { asked, remember, answer } in new {
             let (result, message) = answer.unwrap_or_else(|| judge(status, asked));
             let number = next_number(status, known);
             let record = RequestRecord {
@@ -194,7 +195,7 @@ impl Inbox<'_> {
                 value: shown(&asked.value),
                 value_hash: if asked.is_left() { asked.left_hash() } else { asked.hash() },
                 token: asked.token().map(str::to_owned),
-                at: MicroTime(seen.now),
+                at: MicroTime(input.now),
                 result,
                 message: clip(&message, MAX_MESSAGE),
             };

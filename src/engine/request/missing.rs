@@ -6,7 +6,7 @@
 //!
 //! # Guarantees
 //! Only a field that is read by its name without a test of its existence counts
-//! ([`Expression::outputs_of_read_unasked`]). A read of all outputs, and a read of a field whose
+//! ([`Expression::unguarded_outputs_of`]). A read of all outputs, and a read of a field whose
 //! name is computed, may find no output.
 
 use std::collections::BTreeSet;
@@ -98,7 +98,7 @@ fn reads(step: &ValidStep, of: &str) -> Vec<(String, String)> {
         .map(|expression| (format!("the compensation of step {name}"), (expression, when)));
     let fields = |(reader, (expression, when)): (String, (&Expression, Option<&Expression>))| {
         let fields = if expression.reads().steps.contains(of) {
-            expression.outputs_of_read_unasked(of, when)
+            expression.unguarded_outputs_of(of, when)
         } else {
             Vec::new()
         };

@@ -5,4 +5,4 @@ pub(super) mod handle;
 pub mod inbox;
 pub(super) mod missing;
 pub(super) mod sentence;
-pub(super) mod settle_by_word;
+pub(super) mod settle_manually;

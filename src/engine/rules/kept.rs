@@ -18,7 +18,7 @@ use crate::{
     engine::settlement::{Verdict, unknown},
     model::{
         graph::StepSet,
-        input::Seen,
+        input::PlanInput,
         observation::Reached,
         plan::Finalizer,
         saga::{Operation, ValidStep},
@@ -178,7 +178,7 @@ pub(in crate::engine) fn moves_key(reached: Reached, uncertain: bool) -> bool {
     match reached {
         Reached::Settled => true,
         Reached::Answer => !uncertain,
-        Reached::Nothing | Reached::Door | Reached::Work | Reached::Accepted => false,
+        Reached::Nothing | Reached::Rejected | Reached::Work | Reached::Accepted => false,
     }
 }
 
@@ -199,7 +199,7 @@ pub(in crate::engine) fn is_doubtful(outcome: Outcome, reached: Option<Reached>)
             Outcome::Failed,
             Some(
                 Reached::Nothing
-                | Reached::Door
+                | Reached::Rejected
                 | Reached::Work
                 | Reached::Answer
                 | Reached::Settled,
@@ -343,10 +343,10 @@ pub(in crate::engine) fn finalizer_of_unfinished(present: bool, needed: bool) ->
 
 /// Rule "released at the end": the finalizer of an ended saga is removed. A child keeps its
 /// finalizer as long as its parent has one.
-pub(in crate::engine) fn finalizer_of_ended(seen: &Seen<'_>) -> Finalizer {
-    match (seen.finalizer, seen.parent_holds) {
+pub(in crate::engine) fn finalizer_of_ended(input: &PlanInput<'_>) -> Finalizer {
+    match (input.finalizer, input.parent_holds) {
         (true, false) => Finalizer::Remove,
-        (false, true) if !seen.deleting => Finalizer::Add,
+        (false, true) if !input.deleting => Finalizer::Add,
         (_, _) => Finalizer::Keep,
     }
 }

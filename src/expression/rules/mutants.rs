@@ -3,8 +3,8 @@
 use kube::core::cel::cel::objects::Key;
 
 use super::kept;
-use crate::mutants::{Twin, broken};
+use crate::mutants::{Mutant, broken};
 
 pub(in crate::expression) fn in_order(keys: Vec<Key>) -> Vec<Key> {
-    if broken(Twin::MapOrder) { keys } else { kept::in_order(keys) }
+    if broken(Mutant::MapOrder) { keys } else { kept::in_order(keys) }
 }

@@ -10,7 +10,7 @@ pub(crate) const MAX_RESULT: usize = 256 * 1024;
 
 /// The fields that an object from a service may not bring into a template.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fixed {
+pub struct TrustedFields {
     /// The names of the fields that only `params` and `saga` may choose.
     pub names: &'static [&'static str],
     /// Paths of keys below the template, such as `manifest` and `data`. At and below these paths,
@@ -18,7 +18,7 @@ pub struct Fixed {
     pub free: &'static [&'static [&'static str]],
 }
 
-impl Fixed {
+impl TrustedFields {
     /// Returns whether the leaf below these keys of the template may bring any field.
     #[must_use]
     pub fn is_free(&self, keys: &[String]) -> bool {
@@ -27,19 +27,19 @@ impl Fixed {
 }
 
 /// What one evaluation of a template may still use.
-pub(crate) struct Room {
+pub(crate) struct EvalBudget {
     /// The bytes that are left for results.
     left: usize,
     /// The work so far.
     work: u64,
     /// The fields that an object from a service may not bring.
-    fixed: Fixed,
+    trusted: TrustedFields,
 }
 
-impl Room {
-    /// Creates the full room for one evaluation.
-    pub(crate) const fn new(fixed: Fixed) -> Self {
-        Self { left: MAX_RESULT, work: 0, fixed }
+impl EvalBudget {
+    /// Creates the full budget for one evaluation.
+    pub(crate) const fn new(trusted: TrustedFields) -> Self {
+        Self { left: MAX_RESULT, work: 0, trusted }
     }
 
     pub(crate) fn take(&mut self, bytes: usize) -> Result<(), Option<String>> {
@@ -73,13 +73,13 @@ impl Room {
         value: &Value,
     ) -> Result<(), Option<String>> {
         let known = |variable: &Variable| matches!(variable, Variable::Params | Variable::Saga);
-        if self.fixed.names.is_empty()
-            || self.fixed.is_free(&leaf.keys)
+        if self.trusted.names.is_empty()
+            || self.trusted.is_free(&leaf.keys)
             || expression.reads().variables.iter().all(known)
         {
             return Ok(());
         }
-        named(value, self.fixed.names).map_or(Ok(()), |name| {
+        named(value, self.trusted.names).map_or(Ok(()), |name| {
             let why = format!(
                 "gives an object with {name}, which only params and saga may \
                 choose: write {name} out"

@@ -19,15 +19,15 @@ pub enum Form {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Node {
+pub(crate) enum TemplateNode {
     /// A value without expressions.
     Literal(Value),
     /// A leaf that is one whole expression.
     Whole(Leaf, Expression),
     /// Text with expressions in it.
-    Text(Leaf, Form, Vec<Part>),
-    List(Vec<Node>),
-    Fields(Vec<(String, Node)>),
+    Text(Leaf, Form, Vec<TextPart>),
+    List(Vec<TemplateNode>),
+    Fields(Vec<(String, TemplateNode)>),
 }
 
 /// The place of a leaf: its path, and the keys from the template to the leaf.
@@ -38,12 +38,12 @@ pub(crate) struct Leaf {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Part {
+pub(crate) enum TextPart {
     Text(String),
     Expression(Expression),
 }
 
-impl Node {
+impl TemplateNode {
     /// Turns a list or an object without expressions into a literal.
     pub(crate) fn folded(self) -> Self {
         match self {

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::node::{Form, Leaf, Node, Part};
+use super::node::{Form, Leaf, TemplateNode, TextPart};
 use crate::{
     expression::{cost::MAX_EXPRESSIONS, lexer::outside_strings, program::Expression},
     fault::{Fault, are_enough},
@@ -42,7 +42,7 @@ impl<'a> Reader<'a> {
         &mut self,
         fields: &Map<String, Value>,
         path: &str,
-    ) -> Vec<(String, Node)> {
+    ) -> Vec<(String, TemplateNode)> {
         self.fields_within(fields, path, MAX_DEPTH)
     }
 
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         fields: &Map<String, Value>,
         path: &str,
         depth: usize,
-    ) -> Vec<(String, Node)> {
+    ) -> Vec<(String, TemplateNode)> {
         let field = |(name, value): (&String, &Value)| {
             self.keys.push(name.clone());
             let node = self.node(value, &format!("{path}.{name}"), depth);
@@ -61,61 +61,61 @@ impl<'a> Reader<'a> {
         fields.iter().map(field).collect()
     }
 
-    fn node(&mut self, value: &Value, path: &str, depth: usize) -> Node {
+    fn node(&mut self, value: &Value, path: &str, depth: usize) -> TemplateNode {
         if self.ended || are_enough(self.faults) {
-            return Node::Literal(Value::Null);
+            return TemplateNode::Literal(Value::Null);
         }
         if depth == 0 {
             self.faults.push(Fault::broken(
                 path,
                 format!("is nested deeper than {MAX_DEPTH} lists and objects: make it flatter"),
             ));
-            return Node::Literal(Value::Null);
+            return TemplateNode::Literal(Value::Null);
         }
         match value {
             Value::String(text) => self.text(text, path),
             Value::Array(items) => {
                 let item = |(place, item)| self.node(item, &format!("{path}[{place}]"), depth - 1);
-                Node::List(items.iter().enumerate().map(item).collect()).folded()
+                TemplateNode::List(items.iter().enumerate().map(item).collect()).folded()
             }
             Value::Object(fields) => {
-                Node::Fields(self.fields_within(fields, path, depth - 1)).folded()
+                TemplateNode::Fields(self.fields_within(fields, path, depth - 1)).folded()
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) => Node::Literal(value.clone()),
+            Value::Null | Value::Bool(_) | Value::Number(_) => TemplateNode::Literal(value.clone()),
         }
     }
 
-    fn text(&mut self, text: &str, path: &str) -> Node {
+    fn text(&mut self, text: &str, path: &str) -> TemplateNode {
         let form = (self.form)(path, self.keys.first().map(String::as_str).unwrap_or_default());
         if form == Form::Verbatim {
-            return Node::Literal(Value::String(text.to_owned()));
+            return TemplateNode::Literal(Value::String(text.to_owned()));
         }
         match self.split(text) {
             Ok(parts) => self.leaf(parts, path, form),
             Err(error) => {
                 self.faults.push(Fault::broken(path, error));
-                Node::Literal(Value::Null)
+                TemplateNode::Literal(Value::Null)
             }
         }
     }
 
-    fn leaf(&self, mut parts: Vec<Part>, path: &str, form: Form) -> Node {
+    fn leaf(&self, mut parts: Vec<TextPart>, path: &str, form: Form) -> TemplateNode {
         let leaf = || Leaf { path: path.to_owned(), keys: self.keys.clone() };
         match (parts.pop(), parts.is_empty()) {
-            (None, _) => Node::Literal(Value::String(String::new())),
-            (Some(Part::Text(text)), true) => Node::Literal(Value::String(text)),
-            (Some(Part::Expression(expression)), true) if form == Form::Any => {
-                Node::Whole(leaf(), expression)
+            (None, _) => TemplateNode::Literal(Value::String(String::new())),
+            (Some(TextPart::Text(text)), true) => TemplateNode::Literal(Value::String(text)),
+            (Some(TextPart::Expression(expression)), true) if form == Form::Any => {
+                TemplateNode::Whole(leaf(), expression)
             }
             (Some(last), _) => {
                 parts.push(last);
-                Node::Text(leaf(), form, parts)
+                TemplateNode::Text(leaf(), form, parts)
             }
         }
     }
 
     /// Splits a text into its parts. No two texts stand side by side.
-    fn split(&mut self, text: &str) -> Result<Vec<Part>, String> {
+    fn split(&mut self, text: &str) -> Result<Vec<TextPart>, String> {
         let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
         while let Some(at) = rest.find("${") {
             let (before, marked) = rest.split_at(at);
@@ -131,14 +131,14 @@ impl<'a> Reader<'a> {
                 .ok_or("holds ${ without its }: close it, or write $${ for a literal ${")?;
             let (inside, after) = marked.split_at(end);
             if !literal.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut literal)));
+                parts.push(TextPart::Text(std::mem::take(&mut literal)));
             }
-            parts.push(Part::Expression(self.expression(inside)?));
+            parts.push(TextPart::Expression(self.expression(inside)?));
             rest = after.get(1..).unwrap_or_default();
         }
         literal.push_str(rest);
         if !literal.is_empty() {
-            parts.push(Part::Text(literal));
+            parts.push(TextPart::Text(literal));
         }
         Ok(parts)
     }

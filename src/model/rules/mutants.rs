@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::kept;
-use crate::mutants::{Twin, broken};
+use crate::mutants::{Mutant, broken};
 
 pub(in crate::model) fn earliest(started_at: Timestamp, apart: Duration) -> Timestamp {
-    kept::earliest(started_at, if broken(Twin::Skew) { Duration::ZERO } else { apart })
+    kept::earliest(started_at, if broken(Mutant::Skew) { Duration::ZERO } else { apart })
 }

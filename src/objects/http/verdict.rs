@@ -51,10 +51,10 @@ pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> E
             format!("{} ({why})", message(*status, text))
         }
     };
-    let failed = |reached, last, retry_after, why| {
+    let failed = |reached, permanent, retry_after, why| {
         End::Failed(Failure {
             reached,
-            last,
+            permanent,
             exit_code: None,
             disrupted: false,
             retry_after,
@@ -64,8 +64,8 @@ pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> E
     let unknown = |why| End::Unknown { message: said(why), retry_after: *retry_after };
     match status {
         200..=299 => failed(Reached::Accepted, true, None, "not what expect asks for"),
-        425 | 429 => failed(Reached::Door, false, *retry_after, ""),
-        401 | 403 | 407 => failed(Reached::Door, true, None, ""),
+        425 | 429 => failed(Reached::Rejected, false, *retry_after, ""),
+        401 | 403 | 407 => failed(Reached::Rejected, true, None, ""),
         408 | 500..=599 => unknown(""),
         409 => match rules::conflict(uncertain) {
             Some(reached) => failed(reached, true, None, ""),
@@ -160,7 +160,7 @@ mod tests {
     fn shape(status: u16) -> (&'static str, Option<Reached>, bool) {
         match verdict(&answer(status, None, "")) {
             End::Succeeded(_) => ("Succeeded", None, false),
-            End::Failed(failure) => ("Failed", Some(failure.reached), failure.last),
+            End::Failed(failure) => ("Failed", Some(failure.reached), failure.permanent),
             End::Unknown { .. } => ("Unknown", None, false),
             other => panic!("{status} is {other:?}"),
         }
@@ -171,8 +171,8 @@ mod tests {
         for status in 0..=1000 {
             let expected = match status {
                 200..=299 => ("Succeeded", None, false),
-                425 | 429 => ("Failed", Some(Reached::Door), false),
-                401 | 403 | 407 => ("Failed", Some(Reached::Door), true),
+                425 | 429 => ("Failed", Some(Reached::Rejected), false),
+                401 | 403 | 407 => ("Failed", Some(Reached::Rejected), true),
                 408 => ("Unknown", None, false),
                 status if (500..600).contains(&status) => ("Unknown", None, false),
                 _ => ("Failed", Some(Reached::Answer), true),
@@ -199,7 +199,7 @@ mod tests {
     fn a_success_that_the_step_does_not_take_may_have_been_done() {
         for status in 200..=299 {
             let failure = judged(status, Direction::Action, false);
-            assert_eq!((failure.reached, failure.last), (Reached::Accepted, true), "{status}");
+            assert_eq!((failure.reached, failure.permanent), (Reached::Accepted, true), "{status}");
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_compensation_that_finds_nothing_is_told_to_say_so_where_that_is_enough() {
         let failure = judged(404, Direction::Compensation, false);
-        assert_eq!((failure.reached, failure.last), (Reached::Answer, true));
+        assert_eq!((failure.reached, failure.permanent), (Reached::Answer, true));
         assert!(failure.message.contains("write it in expect"), "{}", failure.message);
         assert!(!judged(404, Direction::Action, false).message.contains("expect"));
     }

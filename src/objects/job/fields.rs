@@ -25,18 +25,18 @@ pub(crate) const SUSPENDED: &str = "Suspended";
 
 /// How a Job ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum JobVerdict {
     Done,
     Failed,
 }
 
 /// Returns how the Job ends by its conditions, and whether it has ended.
-pub(crate) fn verdict(job: &Job) -> Option<(Verdict, bool)> {
+pub(crate) fn verdict(job: &Job) -> Option<(JobVerdict, bool)> {
     let verdict = match verdict_of(job)?.type_.as_str() {
-        "Complete" => (Verdict::Done, true),
-        "Failed" => (Verdict::Failed, true),
-        "SuccessCriteriaMet" => (Verdict::Done, false),
-        _ => (Verdict::Failed, false),
+        "Complete" => (JobVerdict::Done, true),
+        "Failed" => (JobVerdict::Failed, true),
+        "SuccessCriteriaMet" => (JobVerdict::Done, false),
+        _ => (JobVerdict::Failed, false),
     };
     Some(verdict)
 }
@@ -63,7 +63,7 @@ pub(crate) fn is_suspended(job: &Job) -> bool {
 /// Returns whether the Job was told to stop before it reported how it ends. In that case its pods
 /// were told to stop, and the Job still counts pods that exit with 0. A Job that has ended can no
 /// longer be suspended.
-pub(crate) fn told_to_end(job: &Job) -> bool {
+pub(crate) fn stopped_early(job: &Job) -> bool {
     condition(job, SUSPENDED).is_some() || (is_deleted(job) && !ended_before_deletion(job))
 }
 
@@ -80,7 +80,7 @@ fn ended_before_deletion(job: &Job) -> bool {
 
 /// Returns whether the Job has ended and was not told to stop before its end.
 pub(crate) fn finished_by_itself(job: &Job) -> bool {
-    verdict(job).is_some_and(|(_, finished)| finished) && !told_to_end(job)
+    verdict(job).is_some_and(|(_, finished)| finished) && !stopped_early(job)
 }
 
 /// Returns the UID of the Job to which a Pod belongs, if the Pod carries the operator's label.

@@ -12,7 +12,7 @@ use std::{
 
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
-use super::state::Family;
+use super::state::KnownPods;
 use crate::objects::attempt::saga_of;
 
 /// How many gone pods of one Job are remembered: the newest 8.
@@ -72,11 +72,11 @@ impl JobPods {
     }
 
     /// Replaces the recorded pods with the pods of a live read.
-    pub fn correct(&mut self, family: &Family) {
-        self.pods = family.pods.iter().map(|pod| (uid(pod), Arc::clone(pod))).collect();
-        let surplus = family.gone.len().saturating_sub(MOST_GONE);
-        self.gone = family.gone.iter().skip(surplus).cloned().collect();
-        self.lost |= family.lost || surplus > 0;
+    pub fn correct(&mut self, job_pods: &KnownPods) {
+        self.pods = job_pods.pods.iter().map(|pod| (uid(pod), Arc::clone(pod))).collect();
+        let surplus = job_pods.gone.len().saturating_sub(MOST_GONE);
+        self.gone = job_pods.gone.iter().skip(surplus).cloned().collect();
+        self.lost |= job_pods.lost || surplus > 0;
     }
 
     /// Records the last state of the Job, which is gone.
@@ -86,9 +86,9 @@ impl JobPods {
 
     /// Returns what is known of the pods.
     #[must_use]
-    pub fn family(&self) -> Family {
+    pub fn known(&self) -> KnownPods {
         let Self { pods, gone, lost, whole, last: _ } = self;
-        Family {
+        KnownPods {
             pods: pods.values().cloned().collect(),
             gone: gone.iter().cloned().collect(),
             lost: *lost,

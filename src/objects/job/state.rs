@@ -33,18 +33,18 @@ use k8s_openapi::api::{
 use serde_json::{Map, Value};
 
 use super::fields::{
-    SUSPENDED, Verdict, condition, hands_on, index_of, is_deleted, is_indexed, is_single,
-    is_suspended, may_hand_on, told_to_end, verdict, verdict_of,
+    JobVerdict, SUSPENDED, condition, hands_on, index_of, is_deleted, is_indexed, is_single,
+    is_suspended, may_hand_on, stopped_early, verdict, verdict_of,
 };
 use crate::{
-    model::observation::{ChildState, End, Failure, Reached, Trouble},
+    model::observation::{ChildState, End, Failure, PodTrouble, Reached},
     objects::{pod, rules},
     text::{labelled, one_line},
 };
 
-/// The known state of the pods of one Job.
+/// What is known of the pods of one Job.
 #[derive(Clone, Debug, Default)]
-pub struct Family {
+pub struct KnownPods {
     /// The pods that exist.
     pub pods: Vec<Arc<Pod>>,
     /// The last copies of pods that are gone.
@@ -55,10 +55,10 @@ pub struct Family {
     pub whole: bool,
 }
 
-impl Family {
-    /// Returns the family as a live read shows it. `listed`: the pods of the live read. `more`:
-    /// whether there may be pods that the live read does not show. A known pod that is not listed
-    /// is gone. If the pod had ended, its last copy is kept; if not, `lost` is set.
+impl KnownPods {
+    /// Returns the known pods as a live read shows them. `listed`: the pods of the live read.
+    /// `more`: whether there may be pods that the live read does not show. A known pod that is not
+    /// listed is gone. If the pod had ended, its last copy is kept; if not, `lost` is set.
     #[must_use]
     pub fn as_listed(self, listed: Vec<Pod>, more: bool) -> Self {
         let Self { pods: known, mut gone, mut lost, whole } = self;
@@ -87,32 +87,32 @@ fn has_ended(pod: &Pod) -> bool {
 /// Returns the state of a Job that exists or was just seen. `age` is how long this process has
 /// known the Job; it is only passed on.
 #[must_use]
-pub fn state(job: &Job, family: &Family, age: Duration) -> ChildState {
-    if let Some(end) = end(job, family) {
+pub fn state(job: &Job, job_pods: &KnownPods, age: Duration) -> ChildState {
+    if let Some(end) = end(job, job_pods) {
         return ChildState::Ended(end);
     }
-    let (detail, trouble) = detail(job, family);
+    let (detail, trouble) = detail(job, job_pods);
     ChildState::Active { uid: job.metadata.uid.clone(), age, detail, trouble }
 }
 
 /// Returns the outcome of a Job that is gone, by its last copy. Returns `None` while a pod of the
 /// Job may still run.
 #[must_use]
-pub fn gone(last: &Job, family: &Family) -> Option<End> {
-    if runs(family) {
+pub fn gone(last: &Job, job_pods: &KnownPods) -> Option<End> {
+    if runs(job_pods) {
         return None;
     }
-    let ends = ends(family);
+    let ends = ends(job_pods);
     Some(match (verdict(last).map(|(verdict, _)| verdict), ends.as_slice()) {
-        (Some(Verdict::Done), _) => done(last, family),
-        (Some(Verdict::Failed), _) if !told_to_end(last) => failed(last, family),
+        (Some(JobVerdict::Done), _) => done(last, job_pods),
+        (Some(JobVerdict::Failed), _) if !stopped_early(last) => failed(last, job_pods),
         (_, [PodEnd { state: ChildState::Ended(end), .. }])
-            if is_single(last) && all_known(last, family) =>
+            if is_single(last) && all_known(last, job_pods) =>
         {
             end.clone()
         }
-        _ if has_all(last, family) => End::Succeeded(outputs(last, family)),
-        _ if never_started(last, family) => {
+        _ if has_all(last, job_pods) => End::Succeeded(outputs(last, job_pods)),
+        _ if never_started(last, job_pods) => {
             nothing(&ends, "was deleted before a pod of it started".into())
         }
         _ => unknown(&ends, "was deleted while a pod of it may have run".into()),
@@ -121,29 +121,29 @@ pub fn gone(last: &Job, family: &Family) -> Option<End> {
 
 /// Returns whether a pod may still run.
 #[must_use]
-pub fn runs(family: &Family) -> bool {
-    family.pods.iter().any(|pod| !has_ended(pod))
+pub fn runs(job_pods: &KnownPods) -> bool {
+    job_pods.pods.iter().any(|pod| !has_ended(pod))
 }
 
 /// Returns whether a pod may still run that is not terminating.
 #[must_use]
-pub fn runs_on(family: &Family) -> bool {
-    family.pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_none() && !has_ended(pod))
+pub fn runs_on(job_pods: &KnownPods) -> bool {
+    job_pods.pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_none() && !has_ended(pod))
 }
 
 /// Returns whether the Job has a verdict that the known pods do not explain. The cache of pods may
 /// be older than the cache of Jobs.
 #[must_use]
-pub fn wants_pods(job: &Job, family: &Family) -> bool {
-    let told = |wanted: fn(&ChildState) -> bool| ends(family).iter().any(|end| wanted(&end.state));
+pub fn wants_pods(job: &Job, job_pods: &KnownPods) -> bool {
+    let any = |wanted: fn(&ChildState) -> bool| ends(job_pods).iter().any(|end| wanted(&end.state));
     match verdict(job).map(|(verdict, _)| verdict) {
-        Some(Verdict::Done) => {
+        Some(JobVerdict::Done) => {
             let tells =
                 |end: &PodEnd<'_>| hands_on(job, end.pod) && pod::state::exited_with_zero(end.pod);
-            (may_hand_on(job) && !ends(family).iter().any(tells))
-                || (told_to_end(job) && !has_all(job, family))
+            (may_hand_on(job) && !ends(job_pods).iter().any(tells))
+                || (stopped_early(job) && !has_all(job, job_pods))
         }
-        Some(Verdict::Failed) => !told(|state| {
+        Some(JobVerdict::Failed) => !any(|state| {
             matches!(
                 state,
                 ChildState::Ended(End::Failed(Failure { reached: Reached::Answer, .. }))
@@ -157,9 +157,9 @@ pub fn wants_pods(job: &Job, family: &Family) -> bool {
 /// s ago. Returns `None` unless only the end of the pods is awaited: the Job is gone, is
 /// terminating, or has a verdict.
 #[must_use]
-pub fn stuck(job: Option<&Job>, family: &Family, now: Timestamp) -> Option<String> {
+pub fn stuck(job: Option<&Job>, job_pods: &KnownPods, now: Timestamp) -> Option<String> {
     let ends = job.is_none_or(|job| is_deleted(job) || verdict(job).is_some());
-    family.pods.iter().filter(|_| ends).find_map(|pod| pod::state::stuck(pod, now))
+    job_pods.pods.iter().filter(|_| ends).find_map(|pod| pod::state::stuck(pod, now))
 }
 
 /// Returns whether the Job has the condition `Complete`.
@@ -169,23 +169,25 @@ pub fn succeeded(job: &Job) -> bool {
 }
 
 /// Returns the outcome of the attempt, if it has ended.
-fn end(job: &Job, family: &Family) -> Option<End> {
+fn end(job: &Job, job_pods: &KnownPods) -> Option<End> {
     match verdict(job) {
-        Some((_, finished)) if !finished && runs(family) => None,
-        Some((Verdict::Done, _)) if told_to_end(job) && runs(family) => None,
-        Some((Verdict::Done, _)) => Some(done(job, family)),
+        Some((_, finished)) if !finished && runs(job_pods) => None,
+        Some((JobVerdict::Done, _)) if stopped_early(job) && runs(job_pods) => None,
+        Some((JobVerdict::Done, _)) => Some(done(job, job_pods)),
         // The Job is terminating, so its pods are told to stop. How they end then is no answer.
         _ if is_deleted(job) => None,
-        Some((Verdict::Failed, _)) => Some(failed(job, family)),
-        None if is_single(job) && !is_suspended(job) => only_pod(family).and_then(pod::state::end),
+        Some((JobVerdict::Failed, _)) => Some(failed(job, job_pods)),
+        None if is_single(job) && !is_suspended(job) => {
+            only_pod(job_pods).and_then(pod::state::end)
+        }
         None => None,
     }
 }
 
 /// Returns the only pod that the Job ever had, unless the pod is terminating.
-fn only_pod(family: &Family) -> Option<&Pod> {
-    let [pod] = family.pods.as_slice() else { return None };
-    (family.gone.is_empty() && !family.lost && pod.metadata.deletion_timestamp.is_none())
+fn only_pod(job_pods: &KnownPods) -> Option<&Pod> {
+    let [pod] = job_pods.pods.as_slice() else { return None };
+    (job_pods.gone.is_empty() && !job_pods.lost && pod.metadata.deletion_timestamp.is_none())
         .then_some(pod)
 }
 
@@ -193,27 +195,27 @@ fn only_pod(family: &Family) -> Option<&Pod> {
 /// running. The duration is described at
 /// [`pod::state::held_up`](crate::objects::pod::state::held_up).
 #[must_use]
-pub fn held_up(job: &Job, family: &Family) -> Option<(End, Duration)> {
+pub fn held_up(job: &Job, job_pods: &KnownPods) -> Option<(End, Duration)> {
     let awaited =
         verdict(job).is_none() && is_single(job) && !is_suspended(job) && !is_deleted(job);
-    only_pod(family).filter(|_| awaited).and_then(pod::state::held_up)
+    only_pod(job_pods).filter(|_| awaited).and_then(pod::state::held_up)
 }
 
 /// Returns the outcome of a Job that reports success.
-fn done(job: &Job, family: &Family) -> End {
-    if rules::is_done(told_to_end(job), has_all(job, family)) {
-        return End::Succeeded(outputs(job, family));
+fn done(job: &Job, job_pods: &KnownPods) -> End {
+    if rules::is_done(stopped_early(job), has_all(job, job_pods)) {
+        return End::Succeeded(outputs(job, job_pods));
     }
     unknown(
-        &ends(family),
+        &ends(job_pods),
         "was told to end before it was done, and its pods may have done their work".into(),
     )
 }
 
 /// Returns whether as many pods as the Job wants are known to have succeeded before they were told
 /// to stop.
-fn has_all(job: &Job, family: &Family) -> bool {
-    let ends = ends(family);
+fn has_all(job: &Job, job_pods: &KnownPods) -> bool {
+    let ends = ends(job_pods);
     let succeeded =
         ends.iter().filter(|end| matches!(end.state, ChildState::Ended(End::Succeeded(_))));
     let parts: BTreeSet<_> = if job.spec.as_ref().is_some_and(is_indexed) {
@@ -232,10 +234,12 @@ struct PodEnd<'a> {
 }
 
 /// Returns the state of every pod, the oldest first. Running pods are `Active`.
-fn ends(family: &Family) -> Vec<PodEnd<'_>> {
-    let gone = family.gone.iter().map(|pod| PodEnd { pod, state: pod::state::gone(pod).into() });
-    let there =
-        family.pods.iter().map(|pod| PodEnd { pod, state: pod::state::state(pod, Duration::ZERO) });
+fn ends(job_pods: &KnownPods) -> Vec<PodEnd<'_>> {
+    let gone = job_pods.gone.iter().map(|pod| PodEnd { pod, state: pod::state::gone(pod).into() });
+    let there = job_pods
+        .pods
+        .iter()
+        .map(|pod| PodEnd { pod, state: pod::state::state(pod, Duration::ZERO) });
     let mut ends: Vec<_> = gone.chain(there).collect();
     let age = |end: &PodEnd<'_>| {
         (end.pod.metadata.creation_timestamp.as_ref().map(|at| at.0), end.pod.metadata.name.clone())
@@ -246,8 +250,8 @@ fn ends(family: &Family) -> Vec<PodEnd<'_>> {
 
 /// Returns the outcome of a Job that failed. The newest pod that failed on its own gives the
 /// message and the exit code.
-fn failed(job: &Job, family: &Family) -> End {
-    let ends = ends(family);
+fn failed(job: &Job, job_pods: &KnownPods) -> End {
+    let ends = ends(job_pods);
     let says_no = |end: &&PodEnd<'_>| {
         matches!(
             end.state,
@@ -268,7 +272,7 @@ fn failed(job: &Job, family: &Family) -> End {
                     if other.reached == Reached::Nothing || other.exit_code == failure.exit_code
             )
         };
-        let reached = if all_known(job, family) && ends.iter().all(alike) {
+        let reached = if all_known(job, job_pods) && ends.iter().all(alike) {
             failure.reached
         } else {
             Reached::Work
@@ -278,7 +282,7 @@ fn failed(job: &Job, family: &Family) -> End {
     let why = verdict_of(job)
         .and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
     let why = why.unwrap_or_else(|| "failed, and gives no reason".into());
-    if never_started(job, family) { nothing(&ends, why) } else { unknown(&ends, why) }
+    if never_started(job, job_pods) { nothing(&ends, why) } else { unknown(&ends, why) }
 }
 
 /// Returns the failure of a Job of which no pod ever started.
@@ -296,7 +300,7 @@ fn nothing(ends: &[PodEnd<'_>], why: String) -> End {
     let reached = Reached::Nothing;
     End::Failed(Failure {
         reached,
-        last: false,
+        permanent: false,
         exit_code: None,
         disrupted,
         retry_after: None,
@@ -318,14 +322,14 @@ fn unknown(ends: &[PodEnd<'_>], why: String) -> End {
 }
 
 /// Returns whether it is certain that no pod of the Job ever started.
-fn never_started(job: &Job, family: &Family) -> bool {
+fn never_started(job: &Job, job_pods: &KnownPods) -> bool {
     let nothing = |end: &PodEnd<'_>| {
         matches!(
             end.state,
             ChildState::Ended(End::Failed(Failure { reached: Reached::Nothing, .. }))
         )
     };
-    let ends = ends(family);
+    let ends = ends(job_pods);
     let counted = |count: fn(&JobStatus) -> Option<i32>| {
         job.status.as_ref().and_then(count).unwrap_or_default()
     };
@@ -334,22 +338,22 @@ fn never_started(job: &Job, family: &Family) -> bool {
     // selects.
     let unended = counted(|status| status.active).saturating_add(counted(|status| status.failed));
     let none_unseen = counted(|status| status.succeeded) == 0 && unended <= known;
-    all_known(job, family) && none_unseen && ends.iter().all(nothing)
+    all_known(job, job_pods) && none_unseen && ends.iter().all(nothing)
 }
 
 /// Returns whether every pod is known, apart from the pods that the status of the Job counts.
-fn all_known(job: &Job, family: &Family) -> bool {
+fn all_known(job: &Job, job_pods: &KnownPods) -> bool {
     let was_suspended = job
         .status
         .iter()
         .flat_map(|status| status.conditions.iter().flatten())
         .any(|known| known.type_ == SUSPENDED);
-    !family.lost && (family.whole || !was_suspended)
+    !job_pods.lost && (job_pods.whole || !was_suspended)
 }
 
 /// Returns the outputs of the Job: the outputs of its only pod, or of the pod with index 0.
-fn outputs(job: &Job, family: &Family) -> Option<Map<String, Value>> {
-    let mut ends = ends(family);
+fn outputs(job: &Job, job_pods: &KnownPods) -> Option<Map<String, Value>> {
+    let mut ends = ends(job_pods);
     ends.sort_by(|a, b| a.pod.metadata.name.cmp(&b.pod.metadata.name));
     ends.into_iter()
         .filter(|end| hands_on(job, end.pod))
@@ -357,18 +361,18 @@ fn outputs(job: &Job, family: &Family) -> Option<Map<String, Value>> {
 }
 
 /// Returns what an active Job does or waits for, and the trouble of one of its pods.
-fn detail(job: &Job, family: &Family) -> (String, Option<Trouble>) {
+fn detail(job: &Job, job_pods: &KnownPods) -> (String, Option<PodTrouble>) {
     if is_deleted(job) {
         return ("is being deleted".into(), None);
     }
     if let Some((verdict, _)) = verdict(job) {
-        let how = if verdict == Verdict::Done { "succeeds" } else { "fails" };
+        let how = if verdict == JobVerdict::Done { "succeeds" } else { "fails" };
         return (format!("{how}; the end of its pods is awaited"), None);
     }
     if is_suspended(job) {
         return ("is suspended".into(), None);
     }
-    let mut active: Vec<_> = family
+    let mut active: Vec<_> = job_pods
         .pods
         .iter()
         .filter_map(|pod| going_on(pod).map(|(detail, trouble)| (pod, detail, trouble)))
@@ -393,7 +397,7 @@ fn detail(job: &Job, family: &Family) -> (String, Option<Trouble>) {
     )
 }
 
-fn going_on(pod: &Pod) -> Option<(String, Option<Trouble>)> {
+fn going_on(pod: &Pod) -> Option<(String, Option<PodTrouble>)> {
     if let ChildState::Active { detail, trouble, .. } = pod::state::state(pod, Duration::ZERO) {
         Some((detail, trouble))
     } else {

@@ -44,13 +44,13 @@ const NODE_REASONS: [&str; 9] = [
 ];
 
 /// Returns whether anything in the Pod shows that it was told to stop.
-pub(crate) fn told_to_go(pod: &Pod) -> bool {
+pub(crate) fn told_to_stop(pod: &Pod) -> bool {
     deleting(pod) || disruption(pod).is_some() || reason(pod).is_some()
 }
 
 /// Returns whether exit code 0 of this Pod means that its work is done.
 pub(crate) fn zero_means_done(pod: &Pod) -> bool {
-    rules::zero_means_done(told_to_go(pod), finishes_on_sigterm(pod), ended_before_deletion(pod))
+    rules::zero_means_done(told_to_stop(pod), finishes_on_sigterm(pod), ended_before_deletion(pod))
 }
 
 /// Returns whether the container ended more than [`CLEARLY`] before the deletion was requested. If

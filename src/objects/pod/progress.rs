@@ -15,7 +15,7 @@ use super::{
     start::never_bound,
 };
 use crate::{
-    model::observation::Trouble,
+    model::observation::PodTrouble,
     objects::pod,
     text::{labelled, line, one_line},
 };
@@ -41,12 +41,12 @@ const NO_CONTAINER: [&str; 6] = [
 ];
 
 /// Returns what an active Pod does or waits for, and its trouble.
-pub(crate) fn detail(pod: &Pod) -> (String, Option<Trouble>) {
+pub(crate) fn detail(pod: &Pod) -> (String, Option<PodTrouble>) {
     let phase = phase(pod);
     let (text, trouble) = if deleting(pod) {
         ("is being deleted".into(), None)
     } else if phase == "Unknown" || reason(pod).as_deref() == Some("NodeLost") {
-        (format!("{} does not answer", node(pod)), Some(Trouble::Node))
+        (format!("{} does not answer", node(pod)), Some(PodTrouble::Node))
     } else if !matches!(phase.as_str(), "" | "Pending" | "Running") {
         (format!("is in the phase `{phase}`, which is not known here"), None)
     } else {
@@ -56,7 +56,7 @@ pub(crate) fn detail(pod: &Pod) -> (String, Option<Trouble>) {
 }
 
 /// Returns what the deciding container does or waits for, once the kubelet reports its state.
-fn of_container(pod: &Pod) -> Option<(String, Option<Trouble>)> {
+fn of_container(pod: &Pod) -> Option<(String, Option<PodTrouble>)> {
     let node = node(pod);
     let state = container_state(pod)?;
     Some(match (&state.terminated, &state.running, &state.waiting) {
@@ -91,25 +91,25 @@ fn of_container(pod: &Pod) -> Option<(String, Option<Trouble>)> {
 
 /// Returns the trouble of a waiting container, if its reason shows that the container cannot start
 /// without help.
-fn trouble(waiting: &ContainerStateWaiting) -> Option<Trouble> {
+fn trouble(waiting: &ContainerStateWaiting) -> Option<PodTrouble> {
     let reason = line(waiting.reason.as_ref())?;
     let among = |reasons: &[&str]| reasons.contains(&reason.as_str());
     match () {
-        () if among(&NO_IMAGE) => Some(Trouble::Image),
-        () if among(&NO_CONTAINER) => Some(Trouble::Container),
+        () if among(&NO_IMAGE) => Some(PodTrouble::Image),
+        () if among(&NO_CONTAINER) => Some(PodTrouble::Container),
         () => None,
     }
 }
 
 /// Returns the progress of a Pod about which no kubelet has reported anything.
-fn of_binding(pod: &Pod) -> (String, Option<Trouble>) {
+fn of_binding(pod: &Pod) -> (String, Option<PodTrouble>) {
     if !never_bound(pod) {
         return (format!("waits for {} to start it", node(pod)), None);
     }
     let why = unscheduled(pod)
         .and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
     match why {
-        Some(why) => (format!("is not scheduled: {why}"), Some(Trouble::Scheduling)),
+        Some(why) => (format!("is not scheduled: {why}"), Some(PodTrouble::Scheduling)),
         None => ("waits to be scheduled".into(), None),
     }
 }

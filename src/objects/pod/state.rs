@@ -231,7 +231,14 @@ fn nothing(pod: &Pod) -> End {
 }
 
 const fn failure(reached: Reached, message: String) -> Failure {
-    Failure { reached, last: false, exit_code: None, disrupted: false, retry_after: None, message }
+    Failure {
+        reached,
+        permanent: false,
+        exit_code: None,
+        disrupted: false,
+        retry_after: None,
+        message,
+    }
 }
 
 const fn unknown(message: String) -> End {

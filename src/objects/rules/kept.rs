@@ -30,8 +30,8 @@ pub(crate) fn ends_although_kept(deleted: bool, runs: bool) -> bool {
 /// of its pods succeeded before they were told to stop. The Job also counts pods that exit with 0
 /// because they were told to stop.
 #[must_use]
-pub(crate) fn is_done(told_to_end: bool, has_all: bool) -> bool {
-    !told_to_end || has_all
+pub(crate) fn is_done(stopped_early: bool, has_all: bool) -> bool {
+    !stopped_early || has_all
 }
 
 /// Rule "orphan": a pod that its Job released belongs to the Job that its label names. `label`:
@@ -45,8 +45,8 @@ pub(crate) fn released_by(label: Option<&String>) -> Option<&str> {
 /// was told to stop. `finishes`: the author of the step declares that exit code 0 always means
 /// that.
 #[must_use]
-pub(crate) fn zero_means_done(told_to_go: bool, finishes: bool, ended_before: bool) -> bool {
-    !told_to_go || finishes || ended_before
+pub(crate) fn zero_means_done(told_to_stop: bool, finishes: bool, ended_before: bool) -> bool {
+    !told_to_stop || finishes || ended_before
 }
 
 /// Rule "success stays": a Pod that was seen to succeed stays a success, even if a later version

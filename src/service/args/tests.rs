@@ -45,7 +45,7 @@ fn defaults_are_those_of_the_design() {
     assert_eq!(
         parse(&[]).unwrap(),
         RunConfig {
-            reach: ReachRules::default(),
+            egress: EgressRules::default(),
             pod_ips: Vec::new(),
             http_circuits: Some(CircuitConfig {
                 calls: 20,
@@ -70,9 +70,9 @@ fn networks_are_lists_and_may_be_given_more_than_once() {
     let config =
         parse(&["--http-allow-cidrs=10.0.0.0/8, fd00::/8", "--http-allow-cidrs", "10.1.2.3,::1,"])
             .unwrap();
-    let written: Vec<String> = config.reach.allow_cidrs.iter().map(ToString::to_string).collect();
+    let written: Vec<String> = config.egress.allow_cidrs.iter().map(ToString::to_string).collect();
     assert_eq!(written, ["10.0.0.0/8", "fd00::/8", "10.1.2.3/32", "::1/128"]);
-    assert_eq!(parse(&["--http-allow-cidrs="]).unwrap().reach.allow_cidrs, []);
+    assert_eq!(parse(&["--http-allow-cidrs="]).unwrap().egress.allow_cidrs, []);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn ipv4_written_as_ipv6_is_ipv4() {
     let config =
         parse(&["--http-allow-cidrs=::ffff:10.0.0.0/104,::ffff:10.1.2.3,::ffff:0.0.0.0/96,::/0"])
             .unwrap();
-    let written: Vec<String> = config.reach.allow_cidrs.iter().map(ToString::to_string).collect();
+    let written: Vec<String> = config.egress.allow_cidrs.iter().map(ToString::to_string).collect();
     assert_eq!(written, ["10.0.0.0/8", "10.1.2.3/32", "0.0.0.0/0", "::/0"]);
 }
 
@@ -132,12 +132,12 @@ fn hosts_are_names_and_all_below_a_name() {
     let written =
         |patterns: &[HostPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(
-        written(&config.reach.allow_hosts),
+        written(&config.egress.allow_hosts),
         ["payments.shop.svc", "*.example.com", "10.1.2.3"]
     );
-    assert_eq!(written(&config.reach.deny_hosts), ["admin.example.com"]);
+    assert_eq!(written(&config.egress.deny_hosts), ["admin.example.com"]);
     assert_eq!(
-        config.reach.deny_cidrs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        config.egress.deny_cidrs.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["10.0.0.0/8", "192.0.2.7/32"]
     );
     assert_eq!(

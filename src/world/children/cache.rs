@@ -72,8 +72,8 @@ pub(super) fn show_pod(
     match (now.filter(is_watched).map(shown), place) {
         (Some(pod), _) if before.as_ref() == Some(&pod) => (None, false),
         (Some(pod), place) => {
-            if let Some(family) = family_of(cache, &pod) {
-                family.saw(&pod);
+            if let Some(job_pods) = family_of(cache, &pod) {
+                job_pods.saw(&pod);
             }
             match place.and_then(|place| cache.pods.get_mut(place)) {
                 Some(known) => *known = pod,
@@ -84,8 +84,8 @@ pub(super) fn show_pod(
         (None, Some(place)) => {
             let known = cache.pods.remove(place);
             let last = last.filter(is_watched).map_or(known, shown);
-            if let Some(family) = family_of(cache, &last) {
-                family.went(&last);
+            if let Some(job_pods) = family_of(cache, &last) {
+                job_pods.went(&last);
                 return (None, true);
             }
             (Some(last), true)

@@ -14,9 +14,9 @@ use crate::{
     objects::{
         child::{
             DELETION_POLL, WATCH_LAG, after_another, after_job, given_up, is_child, is_late,
-            is_ours, job_goes, just_created, name_conflict, only_kept, unless_done,
+            is_ours, job_is_terminating, just_created, name_conflict, only_kept, unless_done,
         },
-        job::{self, fields::made_by, pods::JobPods, state::Family},
+        job::{self, fields::made_by, pods::JobPods, state::KnownPods},
         pod::{self, fields::CONTROLLER_UID},
     },
     world::{
@@ -203,24 +203,26 @@ fn seen(
     known.refused = None;
     let (since, _) = *known.child.get_or_insert((now, found.uid().and_then(pod_number)?));
     let age = between(since, now);
-    let family = family(world, number, found);
+    let job_pods = job_pods(world, number, found);
     let (deleting, stuck) = match found {
         Found::Pod(pod) => (found.is_deleted(), pod::state::stuck(pod, now)),
-        Found::Job(job) => (job_goes(job, &family), job::state::stuck(Some(job), &family, now)),
+        Found::Job(job) => {
+            (job_is_terminating(job, &job_pods), job::state::stuck(Some(job), &job_pods, now))
+        }
     };
     let note = world.replicas.get_mut(number)?.cache.note(attempt);
     let deleting_for = deleting.then(|| between(*note.deleting_since.get_or_insert(now), now));
     if let Some(end) = given_up(stuck, deleting_for) {
         return Some((end.into(), None));
     }
-    let state = state(world, found, &family, age);
+    let state = state(world, found, &job_pods, age);
     if !matches!(state, ChildState::Active { .. }) {
         return Some((state, None));
     }
     if let Found::Job(job) = found
         && is_late(deleting_for)
-        && only_kept(job, &family)
-        && let Some(end) = job::state::gone(job, &with_live_pods(world, found, family))
+        && only_kept(job, &job_pods)
+        && let Some(end) = job::state::gone(job, &with_live_pods(world, found, job_pods))
     {
         return Some((end.into(), None));
     }
@@ -229,13 +231,18 @@ fn seen(
 
 /// Returns the state of a child. If the watch does not show enough of the pods of a Job, a live
 /// read of its pods decides.
-pub(super) fn state(world: &World, found: &Found, family: &Family, age: Duration) -> ChildState {
+pub(super) fn state(
+    world: &World,
+    found: &Found,
+    job_pods: &KnownPods,
+    age: Duration,
+) -> ChildState {
     match found {
         Found::Pod(pod) => pod::state::state(pod, age),
-        Found::Job(job) if job::state::wants_pods(job, family) => {
-            job::state::state(job, &with_live_pods(world, found, family.clone()), age)
+        Found::Job(job) if job::state::wants_pods(job, job_pods) => {
+            job::state::state(job, &with_live_pods(world, found, job_pods.clone()), age)
         }
-        Found::Job(job) => job::state::state(job, family, age),
+        Found::Job(job) => job::state::state(job, job_pods, age),
     }
 }
 
@@ -250,9 +257,9 @@ fn after_going(
     let since =
         replica.memory.iter().find(|known| known.attempt == attempt).and_then(|known| known.child);
     let pods = replica.cache.of_jobs.get(child);
-    let family = pods.map(JobPods::family).unwrap_or_default();
+    let job_pods = pods.map(JobPods::known).unwrap_or_default();
     let age = since.map_or(Duration::ZERO, |(since, _)| between(since, world.now));
-    after_job(child, &family, pods.and_then(JobPods::last).map(Arc::as_ref), age)
+    after_job(child, &job_pods, pods.and_then(JobPods::last).map(Arc::as_ref), age)
 }
 
 /// Returns the child of an attempt as the watch showed it last.
@@ -277,17 +284,17 @@ pub(super) fn live(world: &World, attempt: AttemptRef) -> Option<Found> {
 }
 
 /// Returns what a replica knows of the pods of a Job.
-pub(super) fn family(world: &World, number: usize, found: &Found) -> Family {
+pub(super) fn job_pods(world: &World, number: usize, found: &Found) -> KnownPods {
     let pods = world
         .replicas
         .get(number)
         .zip(found.uid())
         .and_then(|(replica, uid)| replica.cache.of_jobs.get(uid));
-    pods.map(JobPods::family).unwrap_or_default()
+    pods.map(JobPods::known).unwrap_or_default()
 }
 
-fn with_live_pods(world: &World, found: &Found, family: Family) -> Family {
-    family.as_listed(live_pods(world, found.uid().unwrap_or_default()), false)
+fn with_live_pods(world: &World, found: &Found, job_pods: KnownPods) -> KnownPods {
+    job_pods.as_listed(live_pods(world, found.uid().unwrap_or_default()), false)
 }
 
 /// Returns the pods of a Job by a live read. The read selects by a label.
@@ -308,7 +315,7 @@ pub(super) fn rest(world: &mut World, number: usize, job: &str) -> Vec<Arc<Pod>>
     let listed = live_pods(world, job);
     let Some(replica) = world.replicas.get_mut(number) else { return Vec::new() };
     let pods = replica.cache.of_jobs.entry(job.to_owned()).or_default();
-    let family = pods.family().as_listed(listed, false);
-    pods.correct(&family);
-    family.pods
+    let job_pods = pods.known().as_listed(listed, false);
+    pods.correct(&job_pods);
+    job_pods.pods
 }

@@ -59,7 +59,7 @@ pub(in super::super) fn stop_child(
 ) -> Option<()> {
     if let Some(found) = observe::cached(world, number, attempt) {
         let runs_on = matches!(found, Found::Job(_))
-            && job::state::runs_on(&observe::family(world, number, &found));
+            && job::state::runs_on(&observe::job_pods(world, number, &found));
         if found.is_deleted() && !runs_on {
             return None;
         }
@@ -89,7 +89,7 @@ pub(in super::super) fn stop_child(
         return stop_rest(world, number, attempt, known.as_deref(), events);
     };
     if matches!(
-        observe::state(world, &found, &observe::family(world, number, &found), Duration::ZERO),
+        observe::state(world, &found, &observe::job_pods(world, number, &found), Duration::ZERO),
         ChildState::Active { .. }
     ) {
         let uid = found.uid().map(str::to_owned);
@@ -113,7 +113,7 @@ fn stop_rest(
             observe::state(
                 world,
                 &Found::Pod(pod.clone()),
-                &job::state::Family::default(),
+                &job::state::KnownPods::default(),
                 Duration::ZERO
             ),
             ChildState::Active { .. }

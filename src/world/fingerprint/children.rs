@@ -135,9 +135,9 @@ pub(super) fn cache_into(world: &World, hash: &mut StateHash<'_>, replica: &Repl
     for ((at, own), pods) in families {
         hash.count(at.map_or(0, |at| at + 1));
         hash.count(own.map_or(0, |own| own + 1));
-        let family = pods.family();
-        hash.flags(&[family.lost, family.whole]);
-        for pods in [&family.pods, &family.gone] {
+        let job_pods = pods.known();
+        hash.flags(&[job_pods.lost, job_pods.whole]);
+        for pods in [&job_pods.pods, &job_pods.gone] {
             hash.count(pods.len());
             for pod in pods {
                 hash.count(place(pod.metadata.uid.as_ref()).map_or(0, |place| place + 1));

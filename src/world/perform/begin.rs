@@ -3,7 +3,7 @@
 use crate::{
     api::Direction,
     clock::between,
-    coordination::fence::{Age, leaves_unread},
+    coordination::fence::{Age, is_fresh},
     model::saga::Work,
     world::{
         children, properties, query, replica,
@@ -30,7 +30,7 @@ pub(super) fn begin(
     violations: &mut Vec<Violation>,
 ) {
     let attempt = start.attempt;
-    let fresh = leaves_unread(cursor.written.map(|written| between(written, world.now)));
+    let fresh = is_fresh(cursor.written.map(|written| between(written, world.now)));
     if !fresh && !is_wanted(world, number, attempt, start.object) {
         events.push(Event::Dropped(attempt));
         return;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    api::{Part, SagaStatus},
+    api::{Decoded, SagaStatus},
     world::{
         clocks, properties, replica,
         state::{
@@ -21,7 +21,7 @@ use crate::{
 pub(super) fn record(
     world: &mut World,
     number: usize,
-    status: Arc<Part<SagaStatus>>,
+    status: Arc<Decoded<SagaStatus>>,
     cursor: &mut Cursor,
     events: &mut Vec<Event>,
     violations: &mut Vec<Violation>,

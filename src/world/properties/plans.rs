@@ -5,7 +5,7 @@ use crate::{
     api::{SagaPhase, StepPhase},
     engine::invariants,
     model::{
-        input::Seen,
+        input::PlanInput,
         plan::{Effect, Finalizer, Plan, StatusWrite},
     },
     world::state::{
@@ -17,7 +17,7 @@ use crate::{
 /// Checks a plan that was made on the newest copy.
 pub(in super::super) fn plan(
     copy: &SagaObject,
-    seen: &Seen<'_>,
+    seen: &PlanInput<'_>,
     plan: &Plan,
     violations: &mut Vec<Violation>,
 ) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{attempt::AttemptRef, shared::Shared};
 use crate::{
     api::{
-        Asked, DirectionStatus, Part, SagaStatus, json::fields_as_stored, status::active_attempts,
+        Decoded, DirectionStatus, SagaStatus, UserRequest, json::fields_as_stored,
+        status::active_attempts,
     },
     fault::Fault,
     model::saga::ValidSaga,
@@ -28,11 +29,11 @@ pub struct SagaObject {
     /// Whether the saga no longer exists.
     pub gone: bool,
     /// The requests that the annotations of the saga hold.
-    pub asked: Vec<Asked>,
+    pub asked: Vec<UserRequest>,
     /// The value of the annotation `saga.dev/handled`.
     pub handled: i64,
     pub(in crate::world) saga: Arc<Result<ValidSaga, Vec<Fault>>>,
-    pub(in crate::world) status: Arc<Part<SagaStatus>>,
+    pub(in crate::world) status: Arc<Decoded<SagaStatus>>,
     /// The status as it is stored, if replicas of two versions write it.
     pub(in crate::world) shared: Option<Arc<Shared>>,
 }
@@ -60,7 +61,7 @@ static NO_SAGA: std::sync::LazyLock<ValidSaga> = std::sync::LazyLock::new(|| Val
 });
 
 /// Returns the status as the API server stores it: the API server has its own form of numbers.
-pub(in crate::world) fn as_kept(status: Arc<Part<SagaStatus>>) -> Arc<Part<SagaStatus>> {
+pub(in crate::world) fn as_kept(status: Arc<Decoded<SagaStatus>>) -> Arc<Decoded<SagaStatus>> {
     let Ok(read) = status.as_ref() else { return status };
     if read.outputs.is_none() && read.steps.iter().all(|step| step.outputs.is_none()) {
         return status;

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::attempt::AttemptRef;
 use crate::{
-    api::{Part, RequestAction, SagaStatus},
+    api::{Decoded, RequestAction, SagaStatus},
     model::plan::Notice,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(in crate::world) enum Act {
     AddFinalizer,
-    Write(Arc<Part<SagaStatus>>),
+    Write(Arc<Decoded<SagaStatus>>),
     /// `alone`: no status is written together with the removal, so if the removal fails, the rest
     /// is not performed.
     RemoveFinalizer {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::api::{Part, SagaStatus, Strangers, read_status, what_remains};
+use crate::api::{Decoded, SagaStatus, Strangers, read_status, salvage};
 
 /// What the later version writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +19,19 @@ pub struct Later {
 pub(in crate::world) struct Shared {
     /// The whole stored status.
     pub(in crate::world) text: Value,
-    pub(in crate::world) status: Part<SagaStatus>,
-    pub(in crate::world) remains: SagaStatus,
+    pub(in crate::world) status: Decoded<SagaStatus>,
+    pub(in crate::world) salvaged: SagaStatus,
     pub(in crate::world) strangers: Strangers,
 }
 
 impl Shared {
     pub(in crate::world) fn new(text: Value) -> Self {
         let mut strangers = Strangers::default();
-        let (status, remains) = match read_status(text.clone(), &mut strangers) {
+        let (status, salvaged) = match read_status(text.clone(), &mut strangers) {
             Ok(status) => (Ok(status), SagaStatus::default()),
-            Err((rest, sentence)) => (Err(sentence), what_remains(&rest)),
+            Err((rest, sentence)) => (Err(sentence), salvage(&rest)),
         };
-        Self { text, status, remains, strangers }
+        Self { text, status, salvaged, strangers }
     }
 
     /// Returns whether the status holds a word that this version does not know.

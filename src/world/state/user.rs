@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::api::{Asked, RequestAction};
+use crate::api::{RequestAction, UserRequest};
 
 /// A move of a user: a request or a change that a user may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ pub enum UserMove {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserAction {
     /// Annotates the saga. The previous value of the annotation is overwritten.
-    Annotate(Asked),
+    Annotate(UserRequest),
     /// Sets `spec.suspend`.
     Suspend(bool),
     /// Deletes the saga.

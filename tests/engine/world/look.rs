@@ -3,7 +3,7 @@
 use saga_operator::{
     api::status::active_attempts,
     engine::plan,
-    model::{input::Seen, observation::Observed, versions::Versions},
+    model::{input::PlanInput, observation::Observations, versions::Versions},
 };
 
 use super::{Died, World};
@@ -17,7 +17,7 @@ impl World {
     /// Reconciles the saga once. Returns whether anything changed.
     pub fn look(&mut self) -> Result<bool, Died> {
         let (status, now, executor) = (self.status(), self.now, self.executor());
-        let mut children = Observed::new();
+        let mut children = Observations::new();
         if let Ok(saga) = &self.saga {
             for (id, active) in active_attempts(&status) {
                 if !saga.steps.iter().any(|step| step.name == id.step) {
@@ -44,8 +44,8 @@ impl World {
     }
 
     /// Returns the input of the engine.
-    pub fn seen<'a>(&'a self, children: &'a Observed, executor: &'a str) -> Seen<'a> {
-        Seen {
+    pub fn seen<'a>(&'a self, children: &'a Observations, executor: &'a str) -> PlanInput<'a> {
+        PlanInput {
             generation: self.generation,
             deleting: self.deleting,
             terminating: self.terminating,
@@ -54,7 +54,7 @@ impl World {
             spec_hash: &self.stored.spec_hash,
             deletion_policy: self.stored.deletion_policy,
             status: &self.stored.status,
-            remains: &self.stored.remains,
+            salvaged: &self.stored.salvaged,
             asked: &self.stored.asked,
             handled: self.stored.handled,
             keys_from: &self.stored.keys_from,
@@ -64,7 +64,7 @@ impl World {
             patch_alone: self.patch_alone,
             executor,
             skew: self.skew,
-            room: &self.room,
+            host_capacity: &self.host_capacity,
             circuits: &self.circuits,
             versions: Versions {
                 spec: &self.strange,

@@ -17,7 +17,7 @@ use saga_operator::{
     api::{Direction, SagaSpec, StoredSaga, shape::Shape},
     fault::Fault,
     model::{
-        input::{Gate, Precheck},
+        input::{BreakerAllowance, Precheck},
         origin::Origin,
         plan::Notice,
         saga::{SagaName, ValidSaga},
@@ -45,9 +45,9 @@ pub struct World {
     /// Whether the saga is the child of a saga that has the finalizer.
     pub parent_holds: bool,
     /// How many HTTP requests may begin to a host, if that number is limited.
-    pub room: BTreeMap<String, usize>,
+    pub host_capacity: BTreeMap<String, usize>,
     /// The circuits that are not closed.
-    pub circuits: BTreeMap<Origin, Gate>,
+    pub circuits: BTreeMap<Origin, BreakerAllowance>,
     /// The result of the precheck of the saga.
     pub precheck: Precheck,
     /// Whether no admission policy guards requests.
@@ -68,7 +68,7 @@ pub struct World {
     /// The annotations that users and the operator wrote on the saga.
     pub annotations: BTreeMap<String, String>,
     /// Whether an applied manifest holds the annotations.
-    pub held_in_git: bool,
+    pub reapplied: bool,
     pub now: Timestamp,
     pub other_side: OtherSide,
     /// How many times the process died.
@@ -101,13 +101,13 @@ impl World {
             spec,
             raw: Value::Null,
             annotations: BTreeMap::new(),
-            held_in_git: false,
+            reapplied: false,
             generation: 1,
             deleting: false,
             terminating: false,
             finalizer: false,
             parent_holds: false,
-            room: BTreeMap::new(),
+            host_capacity: BTreeMap::new(),
             circuits: BTreeMap::new(),
             precheck: Precheck::default(),
             patch_alone: false,
@@ -132,7 +132,7 @@ impl World {
     }
 
     fn reload(&mut self) {
-        self.stored = object(&self.spec, &self.raw, &self.annotations, self.held_in_git);
+        self.stored = object(&self.spec, &self.raw, &self.annotations, self.reapplied);
     }
 }
 
@@ -149,10 +149,10 @@ fn object(
     spec: &SagaSpec,
     status: &Value,
     annotations: &BTreeMap<String, String>,
-    held_in_git: bool,
+    reapplied: bool,
 ) -> StoredSaga {
     let mut annotations = annotations.clone();
-    if held_in_git {
+    if reapplied {
         let applied = json!({"metadata": {"annotations": annotations}}).to_string();
         annotations.insert("kubectl.kubernetes.io/last-applied-configuration".into(), applied);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use saga_operator::{
-    api::{Asked, RequestAction, SagaPhase, StepPhase},
+    api::{RequestAction, SagaPhase, StepPhase, UserRequest},
     engine::request::allowed,
 };
 
@@ -29,9 +29,9 @@ fn the_commands_of_the_page_about_requests_are_understood() {
             .into_iter()
             .find(|action| action.annotation() == key)
             .unwrap_or_else(|| panic!("{key}"));
-        let asked = Asked { action, value: value.to_owned(), held_in_git: false };
+        let asked = UserRequest { action, value: value.to_owned(), reapplied: false };
         assert!(!asked.is_empty() && asked.token().is_none(), "{command}");
-        asked.wish().unwrap_or_else(|error| panic!("{command}: {error}"));
+        asked.body().unwrap_or_else(|error| panic!("{command}: {error}"));
         told.insert(action);
     }
     // Of two requests that belong together, the page shows one.

@@ -31,9 +31,9 @@ fn sorted(code: u16, reason: &str, message: &str) -> &'static str {
     let error = kube::Error::Api(Box::new(status));
     match refusal(&error, "Pod") {
         _ if classify(&error) == ErrorClass::Exists => "exists",
-        Trouble::Passes(_) | Trouble::NoKind(_, _) => "passes",
-        Trouble::Final(_, _) => "final",
-        Trouble::Lost(_) => "nobody knows",
+        ApiRefusal::Passes(_) | ApiRefusal::NoKind(_, _) => "passes",
+        ApiRefusal::Final(_, _) => "final",
+        ApiRefusal::Lost(_) => "nobody knows",
     }
 }
 
@@ -70,7 +70,7 @@ fn only_what_a_person_has_to_mend_fails_a_step() {
 #[test]
 fn a_refusal_is_one_bounded_line() {
     let status = Status { code: 422, message: "long\n".repeat(10_000), ..Status::default() };
-    let Trouble::Final(_, message) = refusal(&kube::Error::Api(Box::new(status)), "Pod") else {
+    let ApiRefusal::Final(_, message) = refusal(&kube::Error::Api(Box::new(status)), "Pod") else {
         unreachable!()
     };
     assert!(message.chars().count() < 400 && !message.contains('\n'), "{message}");

@@ -39,7 +39,7 @@ use crate::{
         http::tls::tls_config,
     },
     coordination::breaker::CallEnd,
-    egress::policy::ReachRules,
+    egress::policy::EgressRules,
     model::observation::{Failure, Reached},
     objects::http::{
         request::{HttpHeader, HttpHeaderValue},
@@ -157,8 +157,9 @@ fn with_secret(mut request: HttpRequest) -> HttpRequest {
 }
 
 fn caller_with(allowed: &str, secrets: SecretReader) -> HttpCaller {
-    let rules = ReachRules { allow_cidrs: vec![allowed.parse().unwrap()], ..ReachRules::default() };
-    HttpCaller::new(Reach::new(rules, []), tls_config().unwrap(), secrets)
+    let rules =
+        EgressRules { allow_cidrs: vec![allowed.parse().unwrap()], ..EgressRules::default() };
+    HttpCaller::new(EgressPolicy::new(rules, []), tls_config().unwrap(), secrets)
 }
 
 fn caller() -> HttpCaller {
@@ -214,10 +215,10 @@ fn nothing_reached(state: &CallOutcome) -> (bool, &str) {
     match state {
         CallOutcome::Ended(End::Failed(Failure {
             reached: Reached::Nothing,
-            last,
+            permanent,
             message,
             ..
-        })) => (*last, message),
+        })) => (*permanent, message),
         other => panic!("{other:?}"),
     }
 }

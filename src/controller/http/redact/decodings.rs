@@ -9,7 +9,7 @@ const MAX_NESTED: usize = 3;
 /// A decoded text. For each of its bytes, `places` holds the place in the original text that the
 /// byte comes from.
 #[derive(Debug, Default)]
-pub(crate) struct View {
+pub(crate) struct DecodedText {
     bytes: Vec<u8>,
     places: Vec<Range<usize>>,
 }
@@ -17,8 +17,8 @@ pub(crate) struct View {
 /// Returns the ways to read a text: the text itself, and the text with the escapes of JSON undone
 /// up to three times. Each of these also appears with the escapes of a URL undone, and with the
 /// escapes of a form undone, if it has any.
-pub(crate) fn views(text: &str) -> impl Iterator<Item = View> {
-    let plain = View {
+pub(crate) fn views(text: &str) -> impl Iterator<Item = DecodedText> {
+    let plain = DecodedText {
         bytes: text.as_bytes().to_vec(),
         places: (0..text.len()).map(|at| at..at.saturating_add(1)).collect(),
     };
@@ -36,7 +36,7 @@ pub(crate) fn views(text: &str) -> impl Iterator<Item = View> {
 /// escape, or `None` if the bytes start with no escape.
 type Decode = fn(&[u8]) -> Option<(Vec<u8>, usize)>;
 
-impl View {
+impl DecodedText {
     /// Returns the decoded bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -11,12 +11,12 @@ use serde_json::json;
 
 use super::*;
 
-fn hider(value: impl AsRef<[u8]>) -> Hider {
-    Hider::new(&[SecretValue::from(value.as_ref().to_vec())])
+fn redactor(value: impl AsRef<[u8]>) -> Redactor {
+    Redactor::new(&[SecretValue::from(value.as_ref().to_vec())])
 }
 
 fn hidden(value: &str, text: &str) -> String {
-    hider(value).hide(text).into_owned()
+    redactor(value).redact(text).into_owned()
 }
 
 #[test]
@@ -27,8 +27,8 @@ fn a_value_and_its_words_do_not_show() {
     );
     assert_eq!(hidden("s3cret\n", "no s3cret here"), "no [hidden] here");
     assert_eq!(hidden("abc", "abc is too short to be hidden"), "abc is too short to be hidden");
-    assert!(matches!(hider("s3cret").hide("card declined"), Cow::Borrowed("card declined")));
-    assert!(matches!(Hider::new(&[]).hide("card declined"), Cow::Borrowed("card declined")));
+    assert!(matches!(redactor("s3cret").redact("card declined"), Cow::Borrowed("card declined")));
+    assert!(matches!(Redactor::new(&[]).redact("card declined"), Cow::Borrowed("card declined")));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn json_does_not_show_a_value_however_it_is_escaped() {
         let raw = format!(
             r#"{{"said": "no {echo}!", "{echo}": [{{"deep": "{echo}"}}], "kept": "\u00e4"}}"#
         );
-        let (body, text) = hider(value).body(&raw);
+        let (body, text) = redactor(value).body(&raw);
         assert_eq!(
             body,
             json!({"said": "no [hidden]!", "[hidden]": [{"deep": "[hidden]"}], "kept": "ä"}),
@@ -96,7 +96,7 @@ fn json_does_not_show_a_value_however_it_is_escaped() {
             "{echo}"
         );
         let line = json!({"log": raw}).to_string();
-        let (body, text) = hider(value).body(&line);
+        let (body, text) = redactor(value).body(&line);
         let said =
             r#"{"said": "no [hidden]!", "[hidden]": [{"deep": "[hidden]"}], "kept": "\u00e4"}"#;
         assert_eq!(body, json!({"log": said}), "{echo}");
@@ -113,14 +113,17 @@ fn json_does_not_show_a_value_however_it_is_escaped() {
 fn json_without_a_value_is_passed_on_as_it_came() {
     let raw = r#"{ "b": 1.50, "a": "\u00e4", "c": 12345678901234567890 }"#;
     assert_eq!(
-        hider("s3cret").body(raw),
+        redactor("s3cret").body(raw),
         (json!({"b": 1.5, "a": "ä", "c": 12_345_678_901_234_567_890_u64}), raw.to_owned())
     );
-    assert_eq!(hider("s3cret").body("no s3cret"), (json!("no [hidden]"), "no [hidden]".to_owned()));
+    assert_eq!(
+        redactor("s3cret").body("no s3cret"),
+        (json!("no [hidden]"), "no [hidden]".to_owned())
+    );
     // The first one of the two is not in what was parsed.
     let twice = r#"{"a": "\u00733cret", "a": 1}"#;
     assert_eq!(
-        hider("s3cret").body(twice),
+        redactor("s3cret").body(twice),
         (json!({"a": 1}), r#"{"a": "[hidden]", "a": 1}"#.to_owned())
     );
 }
@@ -128,7 +131,7 @@ fn json_without_a_value_is_passed_on_as_it_came() {
 #[test]
 fn a_number_that_is_a_value_does_not_show() {
     for echo in ["123456", "123456.0", "1.23456e5", "12345600e-2"] {
-        let (body, text) = hider("123456")
+        let (body, text) = redactor("123456")
             .body(&format!(r#"{{"pin": {echo}, "pins": [{echo}, 123457], "text": "{echo}"}}"#));
         assert_eq!(
             (&body["pin"], &body["pins"]),
@@ -137,14 +140,14 @@ fn a_number_that_is_a_value_does_not_show() {
         );
         assert!(text.contains(r#""pin":"[hidden]""#), "{text}");
     }
-    assert_eq!(hider("pin=12345678").body("12345678").0, json!("[hidden]"));
-    assert_eq!(hider("PIN 123456").body("123456").0, json!("[hidden]"), "behind a scheme");
+    assert_eq!(redactor("pin=12345678").body("12345678").0, json!("[hidden]"));
+    assert_eq!(redactor("PIN 123456").body("123456").0, json!("[hidden]"), "behind a scheme");
     assert_eq!(
-        hider("123456789012345678901234567890").body("123456789012345678901234567890").0,
+        redactor("123456789012345678901234567890").body("123456789012345678901234567890").0,
         json!("[hidden]")
     );
-    assert_eq!(hider("0042").body("42").0, json!(42), "too short to be hidden");
-    assert_eq!(hider("true").body("[true, null]").0, json!([true, null]));
+    assert_eq!(redactor("0042").body("42").0, json!(42), "too short to be hidden");
+    assert_eq!(redactor("true").body("[true, null]").0, json!([true, null]));
 }
 
 #[test]
@@ -154,7 +157,7 @@ fn bytes_that_are_no_text_do_not_show() {
     let sent = String::from_utf8_lossy(value).into_owned();
     for echo in [sent.as_str(), "p%E4ssw%F6rt", "p%e4ssw%f6rt", "pässwört", r"p\u00e4ssw\u00f6rt"]
     {
-        assert_eq!(hider(value).hide(&format!("no {echo}!")), "no [hidden]!", "{echo}");
+        assert_eq!(redactor(value).redact(&format!("no {echo}!")), "no [hidden]!", "{echo}");
     }
 }
 
@@ -214,14 +217,14 @@ fn a_token_is_found_in_all_forms_beside_a_long_value() {
         "Bearer s3cret-t0ken".into(),
         "Bearer s3cret-t0ken".into(),
     ];
-    let hider = Hider::new(&secrets.map(|value| SecretValue::from(value.into_bytes())));
+    let redactor = Redactor::new(&secrets.map(|value| SecretValue::from(value.into_bytes())));
     for echo in [
         "s3cret-t0ken".to_owned(),
         STANDARD.encode("s3cret-t0ken"),
         long[7..].to_owned(),
         STANDARD.encode(&long[7..]),
     ] {
-        assert_eq!(hider.hide(&echo).trim_end_matches('='), "[hidden]");
+        assert_eq!(redactor.redact(&echo).trim_end_matches('='), "[hidden]");
     }
 }
 

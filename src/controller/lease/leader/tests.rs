@@ -89,7 +89,7 @@ async fn an_api_server_that_takes_more_than_a_second_for_each_call_has_a_leader(
     let server = Server::new(None, Duration::from_millis(1900));
     let (context, _announced) = fixture::context(server.client(), None);
     fixture::turn(&context, Role::Standby);
-    let (_warms, warmth) = watch::channel(Warmth::Warm);
+    let (_warms, cache_state) = watch::channel(CacheState::Warm);
     let mut candidacy = server.candidacy();
     let process = context.process();
     let leads = async {
@@ -98,7 +98,7 @@ async fn an_api_server_that_takes_more_than_a_second_for_each_call_has_a_leader(
         }
     };
     tokio::select! {
-        () = candidacy.stand(&process, warmth) => {}
+        () = candidacy.stand(&process, cache_state) => {}
         led = timeout(Duration::from_mins(1), leads) => led.unwrap(),
     }
 }
@@ -131,11 +131,11 @@ async fn a_renewal_that_comes_in_while_the_lease_is_given_back_does_not_keep_it(
 async fn a_lease_that_was_asked_for_in_the_last_moment_is_given_back_once_it_was_got() {
     let server = Server::new(None, Duration::from_millis(200));
     let (context, _announced) = fixture::context(server.client(), None);
-    let (_warms, warmth) = watch::channel(Warmth::Warm);
+    let (_warms, cache_state) = watch::channel(CacheState::Warm);
     let mut candidacy = server.candidacy();
     // After the read, before the answer to the write.
     assert!(
-        timeout(Duration::from_millis(300), candidacy.stand(&context.process(), warmth))
+        timeout(Duration::from_millis(300), candidacy.stand(&context.process(), cache_state))
             .await
             .is_err()
     );
@@ -178,15 +178,18 @@ async fn who_resigns_leads_no_more_before_anybody_can_see_that_the_lease_is_free
         Candidate::new("leader".into(), "me".into()),
     );
     fixture::turn(&context, Role::Standby);
-    let (_warms, warmth) = watch::channel(Warmth::Warm);
+    let (_warms, cache_state) = watch::channel(CacheState::Warm);
     let leading = Arc::clone(&context);
     let once_it_led = async move {
         while !leading.lifecycle.leads() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(10), run(Some(candidacy), context.process(), warmth, once_it_led))
-        .await
-        .unwrap();
+    timeout(
+        Duration::from_secs(10),
+        run(Some(candidacy), context.process(), cache_state, once_it_led),
+    )
+    .await
+    .unwrap();
     assert_eq!(*freed.lock().unwrap(), [false]);
 }

@@ -69,14 +69,14 @@ fn an_open_circuit_says_until_when_and_says_the_same_at_every_look() {
     let (circuits, metrics) = circuits(Some(open_for(OPEN)));
     let before = now();
     calls(&circuits, &shop(), 20, CallEnd::Unknown);
-    let gate = circuits.admit(&shop(), "a").unwrap_err();
-    let until = gate.until.unwrap();
+    let allowance = circuits.admit(&shop(), "a").unwrap_err();
+    let until = allowance.until.unwrap();
     assert!(
-        gate.left == 0 && between(before, until) >= OPEN && between(before, until) < 2 * OPEN,
+        allowance.left == 0 && between(before, until) >= OPEN && between(before, until) < 2 * OPEN,
         "{until}"
     );
     assert_eq!(until.as_microsecond() % 1000, 0, "as messages say it");
-    assert!((0..100).all(|_| circuits.admit(&shop(), "a") == Err(gate.clone())));
+    assert!((0..100).all(|_| circuits.admit(&shop(), "a") == Err(allowance.clone())));
     let reports = circuits.reports();
     let (namespace, scheme, host) = ("shop".into(), "http".into(), "stock.shop.svc".into());
     assert_eq!(
@@ -102,7 +102,7 @@ fn who_waits_for_the_probe_is_told_when_it_has_ended() {
     calls(&circuits, &shop(), 20, CallEnd::Unknown);
     let probe = circuits.admit(&shop(), "a").unwrap();
     for saga in ["b", "c", "b"] {
-        assert_eq!(circuits.admit(&shop(), saga), Err(Gate { left: 0, until: None }));
+        assert_eq!(circuits.admit(&shop(), saga), Err(BreakerAllowance { left: 0, until: None }));
     }
     assert_eq!(state(&circuits, &shop()), Some(CircuitState::HalfOpen));
     assert_eq!(circuits.ended(&shop(), probe, CallEnd::NotSent), ["b"], "one may try instead");

@@ -38,7 +38,7 @@ fn a_request_that_ended_is_not_forgotten_because_the_list_of_sagas_is_older_than
 async fn only_what_is_neither_active_nor_in_flight_is_forgotten() {
     let attempts = Attempts::default();
     for number in 1..=3 {
-        attempts.take_off(&key("a", number), Departure::default(), endless);
+        attempts.start(&key("a", number), InFlight::default(), endless);
     }
     attempts.ended(&key("a", 1), unknown());
     attempts.ended(&key("a", 2), unknown());
@@ -55,12 +55,8 @@ async fn what_was_sent_before_the_end_of_the_process_is_unknown_and_nothing_is_s
     let attempts = Attempts::default();
     let (left, kept) = (Sent::default(), Sent::default());
     left.has_left();
-    attempts.take_off(&key("a", 1), Departure { sent: left, ..Departure::default() }, endless);
-    attempts.take_off(
-        &key("a", 2),
-        Departure { sent: kept.clone(), ..Departure::default() },
-        endless,
-    );
+    attempts.start(&key("a", 1), InFlight { sent: left, ..InFlight::default() }, endless);
+    attempts.start(&key("a", 2), InFlight { sent: kept.clone(), ..InFlight::default() }, endless);
     assert_eq!(attempts.abort_all().len(), 2);
     assert!(
         matches!(end(&attempts, &key("a", 1)), Some(End::CalledOff { .. })),
@@ -71,7 +67,7 @@ async fn what_was_sent_before_the_end_of_the_process_is_unknown_and_nothing_is_s
         !kept.may_have_left() && kept.forbid(),
         "nothing may leave after it counts as never sent"
     );
-    attempts.take_off(&key("b", 1), Departure::default(), endless);
+    attempts.start(&key("b", 1), InFlight::default(), endless);
     assert!(attempts.look(&key("b", 1), |known| known.in_flight().is_none()));
 }
 
@@ -80,7 +76,7 @@ fn refused() -> End {
     let message = "forbidden".into();
     End::Failed(Failure {
         reached: Reached::Nothing,
-        last: true,
+        permanent: true,
         exit_code: None,
         disrupted: false,
         retry_after: None,
@@ -91,29 +87,29 @@ fn refused() -> End {
 #[tokio::test]
 async fn who_leads_no_more_answers_for_requests_alone() {
     let attempts = Attempts::default();
-    attempts.take_off(&key("request", 1), Departure::default(), endless);
+    attempts.start(&key("request", 1), InFlight::default(), endless);
     attempts.ended(&key("request", 1), unknown());
     attempts.refused(&key("request", 1), "the circuit is open".into());
     attempts.ended(&key("pod", 1), refused());
     attempts.refused(&key("pod", 2), "exceeded quota".into());
     assert!(attempts.has_unrecorded_request("request") && !attempts.has_unrecorded_request("pod"));
-    attempts.set_verdicts_aside();
-    attempts.set_verdicts_aside();
+    attempts.suspend_verdicts();
+    attempts.suspend_verdicts();
     assert_eq!(
         (end(&attempts, &key("request", 1)), end(&attempts, &key("pod", 1))),
         (Some(unknown()), None)
     );
     assert!(attempts.look(&key("request", 1), |known| known.refusal.is_some()));
     assert!(!attempts.look(&key("pod", 2), |known| known.is_refused()));
-    attempts.take_verdicts_up();
+    attempts.resume_verdicts();
     assert!(
         attempts.look(&key("pod", 2), |known| known.is_refused()),
         "nobody led meanwhile: nothing was created"
     );
     assert_eq!(end(&attempts, &key("pod", 1)), Some(refused()));
-    attempts.set_verdicts_aside();
+    attempts.suspend_verdicts();
     attempts.forget_verdicts();
-    attempts.take_verdicts_up();
+    attempts.resume_verdicts();
     assert!(
         !attempts.look(&key("pod", 2), |known| known.is_refused()),
         "somebody else led meanwhile"

@@ -3,7 +3,7 @@
 use crate::api::DeletionPolicy;
 use crate::controller::effects::child_saga;
 use crate::controller::effects::performance::Next;
-use crate::model::command::Demand;
+use crate::model::command::ChildCommand;
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
@@ -123,20 +123,24 @@ impl Family {
 
     /// Looks at the child and tells it something, which is answered so. Returns what it is known
     /// not to have heard, with the last word; `None` where it was not told.
-    async fn tell(&self, demand: &Demand, code: u16) -> Option<(Vec<(String, bool)>, Next)> {
+    async fn tell(&self, command: &ChildCommand, code: u16) -> Option<(Vec<(String, bool)>, Next)> {
         self.look().await;
         *self.answers.lock().unwrap() = vec![code];
         let performance = fixture::performance(&self.context, &self.parent, &self.saga, "");
-        let next = child_saga::ask(&performance, self.made_by.clone(), &self.made_by, demand)
+        let next = child_saga::ask(&performance, self.made_by.clone(), &self.made_by, command)
             .await
             .unwrap();
-        let unheard = self.look().await.unheard.clone();
-        let unheard = unheard.into_iter().map(|unheard| (unheard.why, unheard.refused)).collect();
-        self.answers.lock().unwrap().is_empty().then_some((unheard, next))
+        let undelivered = self.look().await.undelivered.clone();
+        let undelivered = undelivered
+            .into_iter()
+            .map(|undelivered| (undelivered.why, undelivered.refused))
+            .collect();
+        self.answers.lock().unwrap().is_empty().then_some((undelivered, next))
     }
 }
 
-const GO: Demand = Demand::Follow { suspend: false, deletion_policy: DeletionPolicy::Abandon };
+const GO: ChildCommand =
+    ChildCommand::Follow { suspend: false, deletion_policy: DeletionPolicy::Abandon };
 
 #[tokio::test]
 async fn a_child_that_may_have_come_of_a_lost_creation_is_looked_for_before_it_is_created_again() {
@@ -159,7 +163,7 @@ async fn what_a_child_could_not_be_told_is_known_until_it_was_told() {
     assert_eq!(family.tell(&GO, 500).await, Some((lost.clone(), Next::AtOnce)));
     assert_eq!(family.tell(&GO, 500).await, Some((lost.clone(), Next::Later)), "that is no news");
     assert_eq!(
-        family.tell(&Demand::Cancel, 200).await,
+        family.tell(&ChildCommand::Cancel, 200).await,
         Some((lost, Next::Later)),
         "it was told something else"
     );
@@ -177,5 +181,5 @@ async fn a_child_that_no_attempt_follows_is_told_to_go_as_its_deleted_parent_and
         "as a live read shows it"
     );
     assert_eq!(family.tell(&GO, 200).await, Some((Vec::new(), Next::Later)));
-    assert_eq!(family.tell(&Demand::Cancel, 200).await, None);
+    assert_eq!(family.tell(&ChildCommand::Cancel, 200).await, None);
 }

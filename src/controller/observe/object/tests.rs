@@ -44,7 +44,7 @@ fn intent(child_uid: Option<&str>) -> ActiveAttempt {
 
 #[test]
 fn who_may_not_look_any_more_cannot_tell_whether_another_process_wrote() {
-    let known = Known::new();
+    let known = KnownAttempt::new();
     assert!(
         !may_be_applied(&known, &intent(None), now()),
         "this process wrote the intent, and nothing since"
@@ -54,7 +54,7 @@ fn who_may_not_look_any_more_cannot_tell_whether_another_process_wrote() {
         may_be_applied(&known, &intent(None), now() + Duration::from_mins(1)),
         "an intent that was read a minute later"
     );
-    let mut asked = Known::new();
+    let mut asked = KnownAttempt::new();
     asked.unanswered = true;
     assert!(may_be_applied(&asked, &intent(None), now()));
 }

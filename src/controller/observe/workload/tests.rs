@@ -21,7 +21,7 @@ use crate::{
         clock::now,
         context::{Context, fixture},
         lifecycle::Role,
-        memory::remembered::never_begun,
+        memory::remembered::not_started,
         reconcile::answers_for,
     },
     model::{
@@ -124,7 +124,7 @@ impl Scene {
     }
 
     /// The same of a child of this kind.
-    async fn look_at<K: Child>(&self, written: Option<&str>) -> Result<ChildState, Error> {
+    async fn look_at<K: Workload>(&self, written: Option<&str>) -> Result<ChildState, Error> {
         let intent = ActiveAttempt {
             started_at: MicroTime(now()),
             executor: None,
@@ -143,7 +143,7 @@ impl Scene {
 #[tokio::test]
 async fn what_one_process_was_refused_and_another_one_created_goes_on() {
     let scene = Scene::with_pod();
-    scene.context.memory.attempts.ended(&scene.key, never_begun("forbidden".into(), true));
+    scene.context.memory.attempts.ended(&scene.key, not_started("forbidden".into(), true));
     let refused = scene.look(None).await.unwrap();
     assert!(
         matches!(
@@ -160,7 +160,7 @@ async fn what_one_process_was_refused_and_another_one_created_goes_on() {
 #[tokio::test]
 async fn who_leads_again_looks_whether_another_one_created_what_it_could_not() {
     let scene = Scene::with_pod();
-    scene.context.memory.attempts.ended(&scene.key, never_begun("forbidden".into(), true));
+    scene.context.memory.attempts.ended(&scene.key, not_started("forbidden".into(), true));
     fixture::turn(&scene.context, Role::Standby);
     let saga = json!({
         "metadata": {"name": "order", "namespace": "shop", "uid": "1"}, "spec": {"steps": []},
@@ -224,7 +224,7 @@ fn ago(wanted: Duration) -> Instant {
 
 impl Scene {
     /// As if the child had been seen for the first time some time ago, and this, too.
-    fn waited(&self, also: impl FnOnce(&mut crate::controller::memory::attempt::Known)) {
+    fn waited(&self, also: impl FnOnce(&mut crate::controller::memory::attempt::KnownAttempt)) {
         self.context.memory.attempts.look(&self.key, |known| {
             known.child.as_mut().unwrap().0 = ago(WATCH_LAG);
             also(known);

@@ -220,8 +220,8 @@ async fn a_pod_that_went_while_its_list_broke_off_runs_no_more_and_one_in_the_wh
         () = tokio::time::sleep(Duration::from_hours(1)) => unreachable!("the list was never \
             whole"),
     }
-    assert!(context.memory.families.of("job").0.pods.is_empty());
-    assert_eq!(context.memory.families.of("other").0.pods.len(), 1);
+    assert!(context.memory.job_pods.of("job").0.pods.is_empty());
+    assert_eq!(context.memory.job_pods.of("other").0.pods.len(), 1);
 }
 
 /// An API server with a Pod of the Job `job` in its first list. The watch has a gap at once, and
@@ -266,7 +266,7 @@ async fn of_a_pod_of_a_job_that_went_while_nobody_watched_nobody_claims_to_know_
     // Two Pods of the first list, one of the second.
     let brought = pods.take(3).count();
     assert_eq!(tokio::time::timeout(Duration::from_hours(1), brought).await.unwrap(), 3);
-    let [gone, there] = ["job", "other"].map(|job| context.memory.families.of(job).0);
+    let [gone, there] = ["job", "other"].map(|job| context.memory.job_pods.of(job).0);
     assert!(gone.lost && gone.pods.is_empty() && gone.gone.is_empty(), "{gone:?}");
     assert!(!there.lost && there.pods.len() == 1, "{there:?}");
 }

@@ -7,24 +7,24 @@ fn open_it_lets_nothing_through_until_its_time_has_passed() {
     let mut story = Story::open();
     let until = story.now + Duration::from_secs(30);
     story.wait(29_999);
-    assert_eq!(story.circuit.admit(story.now), Err(Refusal::Open(until)));
+    assert_eq!(story.circuit.admit(story.now), Err(BreakerRefusal::Open(until)));
     story.wait(1);
-    assert_eq!(story.state(), State::HalfOpen { probing: false });
+    assert_eq!(story.state(), BreakerState::HalfOpen { probing: false });
 }
 
 #[test]
 fn half_open_it_lets_one_probe_through_at_a_time() {
     let mut story = Story::half_open();
     let probe = story.circuit.admit(story.now).unwrap();
-    assert_eq!(story.circuit.admit(story.now), Err(Refusal::Probing));
+    assert_eq!(story.circuit.admit(story.now), Err(BreakerRefusal::Probing));
     story.wait(3_600_000);
-    assert_eq!(story.circuit.admit(story.now), Err(Refusal::Probing), "as long as it takes");
+    assert_eq!(story.circuit.admit(story.now), Err(BreakerRefusal::Probing), "as long as it takes");
     // It gives its place back where nothing was sent.
     story.circuit.ended(probe, CallEnd::NotSent, story.now);
     let probe = story.circuit.admit(story.now).unwrap();
-    assert_eq!(story.circuit.admit(story.now), Err(Refusal::Probing));
+    assert_eq!(story.circuit.admit(story.now), Err(BreakerRefusal::Probing));
     story.circuit.ended(probe, CallEnd::Answered, story.now);
-    assert_eq!((story.state(), story.counted()), (State::Closed, (0, 0)), "it begins anew");
+    assert_eq!((story.state(), story.counted()), (BreakerState::Closed, (0, 0)), "it begins anew");
     assert!(!story.calls(19, CallEnd::Unknown).is_open());
 }
 
@@ -33,9 +33,9 @@ fn a_probe_without_an_answer_opens_it_again_for_as_long() {
     let mut story = Story::half_open();
     story.wait(5000).call(CallEnd::Unknown);
     let until = story.now + Duration::from_secs(30);
-    assert_eq!(story.state(), State::Open { until });
+    assert_eq!(story.state(), BreakerState::Open { until });
     story.wait(30_000).call(CallEnd::Answered);
-    assert_eq!(story.state(), State::Closed);
+    assert_eq!(story.state(), BreakerState::Closed);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn what_was_sent_before_it_opened_says_nothing_of_it_afterwards() {
         story.now,
     );
     end(&mut story, 20, CallEnd::Unknown);
-    assert_eq!((story.state(), story.counted()), (State::Closed, (0, 0)));
+    assert_eq!((story.state(), story.counted()), (BreakerState::Closed, (0, 0)));
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn what_nothing_may_keep_back_goes_through_and_is_the_probe_where_there_is_none(
 
     let mut story = Story::half_open();
     let (probe, beside) = (story.circuit.insist(story.now), story.circuit.insist(story.now));
-    assert_eq!(story.circuit.admit(story.now), Err(Refusal::Probing));
+    assert_eq!(story.circuit.admit(story.now), Err(BreakerRefusal::Probing));
     story.circuit.ended(beside, CallEnd::Unknown, story.now);
     story.circuit.ended(probe, CallEnd::Answered, story.now);
-    assert_eq!(story.state(), State::Closed);
+    assert_eq!(story.state(), BreakerState::Closed);
 }

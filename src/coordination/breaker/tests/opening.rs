@@ -6,14 +6,14 @@ use super::*;
 fn it_opens_at_the_twentieth_call_of_which_half_are_unknown_and_not_before() {
     let mut story = Story::new();
     story.calls(10, CallEnd::Unknown).calls(9, CallEnd::Answered);
-    assert_eq!((story.state(), story.counted()), (State::Closed, (19, 10)));
+    assert_eq!((story.state(), story.counted()), (BreakerState::Closed, (19, 10)));
     story.call(CallEnd::Answered);
-    assert_eq!(story.state(), State::Open { until: story.now + Duration::from_secs(30) });
+    assert_eq!(story.state(), BreakerState::Open { until: story.now + Duration::from_secs(30) });
     assert_eq!((story.counted(), story.circuit.reported(story.now)), ((0, 0), (20, 10)));
 
     let mut story = Story::new();
     story.calls(11, CallEnd::Answered).calls(9, CallEnd::Unknown);
-    assert_eq!((story.state(), story.counted()), (State::Closed, (20, 9)));
+    assert_eq!((story.state(), story.counted()), (BreakerState::Closed, (20, 9)));
     story.call(CallEnd::Unknown);
     assert_eq!(story.counted(), (21, 10), "less than half");
     story.call(CallEnd::Unknown);
@@ -30,7 +30,7 @@ fn a_call_counts_for_the_window_and_no_longer() {
 
     let mut story = Story::new();
     story.calls(19, CallEnd::Unknown).wait(60_000).call(CallEnd::Unknown);
-    assert_eq!((story.state(), story.counted()), (State::Closed, (1, 1)));
+    assert_eq!((story.state(), story.counted()), (BreakerState::Closed, (1, 1)));
 
     // It slides: what is older goes by itself, what is younger stays.
     let mut story = Story::new();
@@ -46,10 +46,10 @@ fn a_call_counts_for_the_window_and_no_longer() {
 fn no_answer_opens_it_whatever_it_says_and_what_was_never_sent_counts_neither_way() {
     let mut story = Story::new();
     story.calls(1000, CallEnd::Answered);
-    assert_eq!((story.state(), story.counted()), (State::Closed, (1000, 0)));
+    assert_eq!((story.state(), story.counted()), (BreakerState::Closed, (1000, 0)));
     let mut story = Story::new();
     story.calls(19, CallEnd::Unknown).calls(1000, CallEnd::NotSent);
-    assert_eq!((story.state(), story.counted()), (State::Closed, (19, 19)));
+    assert_eq!((story.state(), story.counted()), (BreakerState::Closed, (19, 19)));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn answers_are_told_from_what_nobody_knows_and_from_what_never_left() {
     }
     let unreached = Failure {
         reached: Reached::Nothing,
-        last: false,
+        permanent: false,
         exit_code: None,
         disrupted: false,
         retry_after: None,

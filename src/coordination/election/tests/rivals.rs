@@ -8,7 +8,7 @@ use super::*;
 enum Stage {
     Idle,
     Asked { asked: Instant, shown: Option<Lease> },
-    Decided { asked: Instant, chosen: Move },
+    Decided { asked: Instant, chosen: LeaseAction },
     Written { asked: Instant, accepted: bool },
 }
 
@@ -30,8 +30,8 @@ impl Rivals {
             Stage::Asked { asked, shown } => {
                 Stage::Decided { asked, chosen: candidate.saw(shown.as_ref(), asked, now, wall(0)) }
             }
-            Stage::Decided { chosen: Move::Wait, .. } => Stage::Idle,
-            Stage::Decided { asked, chosen: Move::Create(lease) } => {
+            Stage::Decided { chosen: LeaseAction::Wait, .. } => Stage::Idle,
+            Stage::Decided { asked, chosen: LeaseAction::Create(lease) } => {
                 let accepted = self.lease.is_none();
                 if accepted {
                     self.version += 1;
@@ -39,7 +39,7 @@ impl Rivals {
                 }
                 Stage::Written { asked, accepted }
             }
-            Stage::Decided { asked, chosen: Move::Replace(lease) } => {
+            Stage::Decided { asked, chosen: LeaseAction::Replace(lease) } => {
                 let accepted = self.lease.as_ref().is_some_and(|now| {
                     now.metadata.resource_version == lease.metadata.resource_version
                 });
@@ -73,20 +73,20 @@ proptest! {
             (0..2_usize, prop_oneof![0..50_u64, 0..4000_u64], prop::bool::weighted(0.1)),
             0..200,
         ),
-        warmth in prop::array::uniform2(
-            prop::sample::select(vec![Warmth::Cold, Warmth::Partly, Warmth::Warm]),
+        cache_state in prop::array::uniform2(
+            prop::sample::select(vec![CacheState::Cold, CacheState::Partly, CacheState::Warm]),
         ),
     ) {
         let dawn = dawn();
-        let both = [("a", warmth[0]), ("b", warmth[1])]
-            .map(|(identity, warmth)| (with_caches(identity, warmth), Stage::Idle));
+        let both = [("a", cache_state[0]), ("b", cache_state[1])]
+            .map(|(identity, cache_state)| (with_caches(identity, cache_state), Stage::Idle));
         let (mut rivals, mut now) = (Rivals { lease: None, version: 0, both }, dawn);
         for (who, later, lost) in steps {
             now += Duration::from_millis(later);
             rivals.step(who, now, lost);
             prop_assert!(!rivals.both.iter().all(|(candidate, _)| candidate.leads(now)));
         }
-        let any = warmth != [Warmth::Cold; 2];
+        let any = cache_state != [CacheState::Cold; 2];
         for _ in 0..120 {
             now += Duration::from_millis(500);
             (0..2).for_each(|who| rivals.step(who, now, false));

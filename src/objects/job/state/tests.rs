@@ -99,11 +99,11 @@ fn never_bound(index: u32) -> Value {
     pod
 }
 
-fn family(pods: &[Value], gone: &[Value]) -> Family {
+fn job_pods(pods: &[Value], gone: &[Value]) -> KnownPods {
     let all = |pods: &[Value]| {
         pods.iter().map(|pod| Arc::new(serde_json::from_value(pod.clone()).unwrap())).collect()
     };
-    Family { pods: all(pods), gone: all(gone), lost: false, whole: true }
+    KnownPods { pods: all(pods), gone: all(gone), lost: false, whole: true }
 }
 
 fn read(job: Value) -> Job {
@@ -133,35 +133,35 @@ fn told(state: &ChildState) -> String {
 }
 
 /// What is kept of a Job and of its pods.
-fn stripped(mut job: Job, mut family: Family) -> (Job, Family) {
+fn stripped(mut job: Job, mut job_pods: KnownPods) -> (Job, KnownPods) {
     job::strip::strip(&mut job);
-    for pod in family.pods.iter_mut().chain(&mut family.gone) {
+    for pod in job_pods.pods.iter_mut().chain(&mut job_pods.gone) {
         pod::strip::strip(Arc::make_mut(pod));
     }
-    (job, family)
+    (job, job_pods)
 }
 
 /// The state of a Job, the same of what is kept of it and of its pods.
-fn seen(job: Value, family: Family) -> String {
+fn seen(job: Value, job_pods: KnownPods) -> String {
     let job = read(job);
-    let state = told(&super::state(&job, &family, Duration::ZERO));
-    let (small, kept) = stripped(job, family);
+    let state = told(&super::state(&job, &job_pods, Duration::ZERO));
+    let (small, kept) = stripped(job, job_pods);
     assert_eq!(told(&super::state(&small, &kept, Duration::ZERO)), state, "stripped");
     state
 }
 
 /// How a Job ended that is gone, by its last copy, the same of what is kept of it and of its pods.
-fn ended(last: Value, family: Family) -> Option<String> {
+fn ended(last: Value, job_pods: KnownPods) -> Option<String> {
     let last = read(last);
-    let end = gone(&last, &family).map(|end| told(&end.into()));
-    let (small, kept) = stripped(last, family);
+    let end = gone(&last, &job_pods).map(|end| told(&end.into()));
+    let (small, kept) = stripped(last, job_pods);
     assert_eq!(gone(&small, &kept).map(|end| told(&end.into())), end, "stripped");
     end
 }
 
 #[test]
 fn the_end_of_the_only_pod_of_a_plain_job_decides_at_once() {
-    let of = |pod: Value| seen(job(&[]), family(&[pod], &[]));
+    let of = |pod: Value| seen(job(&[]), job_pods(&[pod], &[]));
     assert_eq!(of(exited(0, 0, r#"{"a": 1}"#)), r#"succeeded: {"a":1}"#);
     assert_eq!(
         of(exited(0, 3, "no such order")),
@@ -186,7 +186,7 @@ fn of_any_other_job_the_end_of_a_pod_decides_nothing() {
         for code in [0, 3] {
             let state = seen(
                 changed(job(&[]), pointer, value.clone()),
-                family(&[exited(0, code, "")], &[]),
+                job_pods(&[exited(0, code, "")], &[]),
             );
             assert!(state.starts_with("active: "), "{pointer} {value}: {state}");
         }
@@ -196,7 +196,7 @@ fn of_any_other_job_the_end_of_a_pod_decides_nothing() {
 #[test]
 fn a_pod_that_is_taken_away_while_its_job_is_suspended_or_goes_on_decides_nothing() {
     for code in [0, 3, 143] {
-        let leaving = || family(&[deleted(exited(0, code, ""))], &[]);
+        let leaving = || job_pods(&[deleted(exited(0, code, ""))], &[]);
         assert!(seen(job(&[]), leaving()).starts_with("active: "), "{code}");
         assert_eq!(
             seen(changed(job(&[]), "/spec/suspend", json!(true)), leaving()),
@@ -206,7 +206,7 @@ fn a_pod_that_is_taken_away_while_its_job_is_suspended_or_goes_on_decides_nothin
     }
     // Another one takes its place when the Job goes on.
     assert_eq!(
-        seen(job(&[]), family(&[exited(1, 0, "")], &[deleted(exited(0, 143, ""))])),
+        seen(job(&[]), job_pods(&[exited(1, 0, "")], &[deleted(exited(0, 143, ""))])),
         "active: waits for its pods"
     );
 }
@@ -218,7 +218,7 @@ fn nothing_that_is_stored_makes_it_panic() {
         "failed": -1, "succeeded": i32::MIN,
     }});
     assert!(
-        seen(odd, family(&[json!({"metadata": {}})], &[json!({"metadata": {}})]))
+        seen(odd, job_pods(&[json!({"metadata": {}})], &[json!({"metadata": {}})]))
             .starts_with("unknown: ")
     );
 }

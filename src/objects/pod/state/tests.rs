@@ -12,7 +12,7 @@ mod ends;
 mod known;
 mod last_words;
 mod templates;
-mod told_to_go;
+mod told_to_stop;
 
 use serde_json::{Value, json};
 
@@ -189,7 +189,7 @@ fn fits(state: &ChildState, expect: &Expect) -> bool {
                 if matches!(expect, Answer(_)) { Reached::Answer } else { Reached::Nothing };
             failure.reached == reached
                 && failure.disrupted == matches!(expect, Disrupted(_))
-                && !failure.last
+                && !failure.permanent
                 && failure.exit_code.is_some()
                     == (reached == Reached::Answer
                         && !failure.message.starts_with("init container"))

@@ -8,7 +8,7 @@ async fn a_definite_no_is_told_with_its_reason() {
         Other::answering("HTTP/1.1 409 Conflict\r\ncontent-length: 13\r\n\r\ncard declined").await;
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
     let CallOutcome::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
-    assert_eq!((failure.reached, failure.last), (Reached::Answer, true));
+    assert_eq!((failure.reached, failure.permanent), (Reached::Answer, true));
     assert_eq!(failure.message, "the other side answered 409 Conflict: card declined");
 }
 
@@ -33,8 +33,8 @@ async fn a_date_to_wait_for_counts_from_the_answer() {
         GMT\r\ncontent-length: 0\r\n\r\n";
     let (state, _) = call(&caller(), &post(Other::answering(answer).await.url()), LONG).await;
     let CallOutcome::Ended(End::Failed(Failure {
-        reached: Reached::Door,
-        last: false,
+        reached: Reached::Rejected,
+        permanent: false,
         retry_after: Some(wait),
         ..
     })) = state
@@ -90,7 +90,7 @@ async fn a_redirect_is_not_followed() {
         .await;
         let (state, _) = call(&caller(), &post(first.url()), LONG).await;
         let CallOutcome::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
-        assert_eq!((failure.reached, failure.last), (Reached::Answer, true));
+        assert_eq!((failure.reached, failure.permanent), (Reached::Answer, true));
         assert!(failure.message.contains("redirects are not followed"), "{}", failure.message);
     }
     assert_eq!(second.connections().await, 0);

@@ -77,19 +77,19 @@ fn bad_names() -> NameServer {
         .with("10-244-1-7.saga-system.pod", &[&["10.244.1.7"]])
 }
 
-fn caller_of(rules: ReachRules, names: &NameServer) -> HttpCaller {
-    let reach = Reach::new(rules, ["10.96.0.1".parse().unwrap()])
+fn caller_of(rules: EgressRules, names: &NameServer) -> HttpCaller {
+    let egress = EgressPolicy::new(rules, ["10.96.0.1".parse().unwrap()])
         .operator_at(["10.244.1.7".parse().unwrap()]);
     HttpCaller {
         names: names.names(),
-        ..HttpCaller::new(reach, tls_config().unwrap(), payments().0)
+        ..HttpCaller::new(egress, tls_config().unwrap(), payments().0)
     }
 }
 
-fn allowing(networks: &[&str]) -> ReachRules {
-    ReachRules {
+fn allowing(networks: &[&str]) -> EgressRules {
+    EgressRules {
         allow_cidrs: networks.iter().map(|net| net.parse().unwrap()).collect(),
-        ..ReachRules::default()
+        ..EgressRules::default()
     }
 }
 
@@ -165,7 +165,7 @@ async fn no_hostile_url_reaches_anything() {
     let urls = urls(witness.address.port());
     assert!(urls.len() >= 200, "{}", urls.len());
     let names = bad_names();
-    let caller = caller_of(ReachRules::default(), &names);
+    let caller = caller_of(EgressRules::default(), &names);
     for url in &urls {
         looked_at(url);
         refusal(&caller, url).await;
@@ -176,7 +176,7 @@ async fn no_hostile_url_reaches_anything() {
 /// The first lists are refused for where they lead to, not because they are misread.
 #[tokio::test]
 async fn every_spelling_of_an_address_is_recognised() {
-    let caller = caller_of(ReachRules::default(), &bad_names());
+    let caller = caller_of(EgressRules::default(), &bad_names());
     for host in SPELLINGS.iter().chain(HOSTS) {
         let message = refusal(&caller, &format!("http://{host}/")).await;
         assert!(message.contains("by --http-allow-cidrs"), "{host:?}: {message}");
@@ -186,7 +186,7 @@ async fn every_spelling_of_an_address_is_recognised() {
 /// All ways to write an IPv4 address in one to four parts, each decimal, octal or hexadecimal.
 #[tokio::test]
 async fn every_notation_of_an_address_is_recognised() {
-    let caller = caller_of(ReachRules::default(), &NameServer::default());
+    let caller = caller_of(EgressRules::default(), &NameServer::default());
     let mut tried = 0;
     for address in [
         "127.0.0.1",

@@ -11,10 +11,10 @@ fn an_odd_secret_costs_little() {
     assert_eq!(hidden("\u{fffd} \u{0} ", "x"), "x");
     assert_eq!(hidden("", ""), "");
     // Nor does it take anything from another one.
-    let both = Hider::new(
+    let both = Redactor::new(
         &[words, "s3cret-t0ken".to_owned()].map(|value| SecretValue::from(value.into_bytes())),
     );
-    assert_eq!(both.hide(&STANDARD.encode("s3cret-t0ken")), "[hidden]");
+    assert_eq!(both.redact(&STANDARD.encode("s3cret-t0ken")), "[hidden]");
     // No marks make it costly, neither in the value nor in the answer.
     for marks in ["=:", "a=", r"\\", "%41", "+", "aaaa "] {
         assert!(
@@ -47,21 +47,21 @@ fn many_odd_secrets_cost_little() {
         many(|_| "a=b=c=d=".into()),
     ];
     for secrets in odd {
-        let hider = Hider::new(&secrets);
+        let redactor = Redactor::new(&secrets);
         assert!(
-            hider.anywhere.size() <= 32 * 8 * 1024 + encodings::MAX_FORMS + 1,
+            redactor.anywhere.size() <= 32 * 8 * 1024 + encodings::MAX_FORMS + 1,
             "{}",
-            hider.anywhere.size()
+            redactor.anywhere.size()
         );
         for text in ["a", "=b=c"] {
             let text = text.repeat(64 * 1024 / text.len());
-            assert!(hider.hide(&text).len() <= 5 * text.len());
+            assert!(redactor.redact(&text).len() <= 5 * text.len());
         }
     }
-    let nested = Hider::new(&many(|_| nested(String::new())));
+    let nested = Redactor::new(&many(|_| nested(String::new())));
     let answer = json!({"a": "a".repeat(64 * 1024)}).to_string();
     assert_eq!(nested.body(&answer), (json!({"a": "[hidden]"}), r#"{"a":"[hidden]"}"#.to_owned()));
     // All kinds of escapes, so that it is read in all ways.
     let escapes = r"\\\\%61+".repeat(8 * 1024);
-    assert!(nested.hide(&escapes).len() <= 5 * escapes.len());
+    assert!(nested.redact(&escapes).len() <= 5 * escapes.len());
 }

@@ -32,7 +32,7 @@ fn parts_behind_separators_do_not_show() {
         ),
         ("key=abc", r#"["abc", "key=abc"]"#, json!(["abc", "[hidden]"])),
     ] {
-        assert_eq!(hider(value).body(echo).0, shown, "{value}");
+        assert_eq!(redactor(value).body(echo).0, shown, "{value}");
     }
 }
 
@@ -43,12 +43,12 @@ fn basic_credentials_do_not_show_decoded() {
         hidden(&value, "wrong password s3cret-t0ken of shop:s3cret-t0ken"),
         "wrong password [hidden] of [hidden]"
     );
-    let (body, _) = hider(&value)
+    let (body, _) = redactor(&value)
         .body(r#"{"user": "shop", "password": "s3cret-t0ken", "again": "czNjcmV0LXQwa2Vu"}"#);
     assert_eq!(body, json!({"user": "shop", "password": "[hidden]", "again": "[hidden]"}));
     let value = format!("Basic {}", STANDARD.encode("bob:pass<wört"));
     assert_eq!(
-        hider(&value).body(r#"["bob", "pass\u003cw\u00f6rt"]"#).0,
+        redactor(&value).body(r#"["bob", "pass\u003cw\u00f6rt"]"#).0,
         json!(["bob", "[hidden]"])
     );
 }
@@ -60,11 +60,11 @@ fn the_user_of_basic_credentials_shows() {
         let answer =
             json!({"orders": [{"id": 1}], "order-service": "orders of shop", "user": user});
         assert_eq!(
-            hider(&basic).body(&answer.to_string()),
+            redactor(&basic).body(&answer.to_string()),
             (answer.clone(), answer.to_string()),
             "{user}"
         );
-        assert_eq!(hider(&basic).body(r#"{"pw-t0ken": 1}"#).0, json!({"[hidden]": 1}));
+        assert_eq!(redactor(&basic).body(r#"{"pw-t0ken": 1}"#).0, json!({"[hidden]": 1}));
     }
 }
 
@@ -78,14 +78,14 @@ fn a_short_piece_is_hidden_only_as_a_word_of_a_text() {
         "product_id": "product", "prod": 7, "tenant": "[hidden]", "said": "of [hidden], reprod, \
          prods, prod2, äprod, [hidden]_id", "code": "a 4711"
     });
-    let (body, text) = hider("tenant=prod; key=s3cret-t0ken").body(answer);
+    let (body, text) = redactor("tenant=prod; key=s3cret-t0ken").body(answer);
     assert_eq!(body, shown);
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), shown);
     // Also where nothing but a key or a number is such a piece, and where it is escaped or in
     // base64.
     let kept = r#"{ "prod": 7 }"#;
     assert_eq!(
-        serde_json::from_str::<Value>(&hider("tenant=prod; key=s3cret-t0ken").body(kept).1)
+        serde_json::from_str::<Value>(&redactor("tenant=prod; key=s3cret-t0ken").body(kept).1)
             .unwrap(),
         json!({"prod": 7})
     );
@@ -94,7 +94,7 @@ fn a_short_piece_is_hidden_only_as_a_word_of_a_text() {
     }
     // What is not parsed may hold it twice.
     let twice = r#"{"a": "prod", "a": "b"}"#;
-    let (body, text) = hider("tenant=prod; key=s3cret-t0ken").body(twice);
+    let (body, text) = redactor("tenant=prod; key=s3cret-t0ken").body(twice);
     assert_eq!((body, text.as_str()), (json!({"a": "b"}), r#"{"a":"b"}"#));
 }
 
@@ -102,7 +102,7 @@ fn a_short_piece_is_hidden_only_as_a_word_of_a_text() {
 fn a_short_piece_is_no_number() {
     let answer = r#"{"amount": 1000, "1000": 1000.0, "of": "acct 1000"}"#;
     let shown = json!({"amount": 1000, "1000": 1000.0, "of": "acct [hidden]"});
-    let (body, text) = hider("acct:1000:s3cret-t0ken").body(answer);
+    let (body, text) = redactor("acct:1000:s3cret-t0ken").body(answer);
     assert_eq!((body, serde_json::from_str(&text).unwrap()), (shown.clone(), shown));
 }
 
@@ -111,7 +111,7 @@ fn a_short_token_or_password_is_hidden_everywhere() {
     let basic = format!("Basic {}", STANDARD.encode("shop:1234"));
     for value in ["Bearer 1234", basic.as_str(), "1234"] {
         let answer = r#"{"x1234y": "x1234y", "pin": 1234, "again": "eDEyMzR5"}"#;
-        let (body, text) = hider(value).body(answer);
+        let (body, text) = redactor(value).body(answer);
         assert_eq!(
             (&body["x[hidden]y"], &body["pin"]),
             (&json!("x[hidden]y"), &json!("[hidden]")),

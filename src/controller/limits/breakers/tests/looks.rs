@@ -14,15 +14,15 @@ use crate::{
     controller::{
         context::{Context, fixture},
         limits::{
-            reservation::{Admission, Call},
+            reservation::{BreakerTicket, Reservation},
             slots::Slot,
         },
         queue::SagaRef,
         reconcile::reserve::plan_with_slots,
     },
     model::{
-        input::Seen,
-        observation::{Absence, ChildState, Observed},
+        input::PlanInput,
+        observation::{Absence, ChildState, Observations},
         plan::{Effect, Plan, StatusWrite},
         saga::{SagaName, ValidSaga},
         skew::Skew,
@@ -62,10 +62,10 @@ fn look_at(
     context: &Arc<Context>,
     saga: &ValidSaga,
     status: SagaStatus,
-    children: &Observed,
+    children: &Observations,
 ) -> (Plan, HashMap<AttemptId, Slot>) {
-    let (status, remains) = (Ok(status), SagaStatus::default());
-    let seen = Seen {
+    let (status, salvaged) = (Ok(status), SagaStatus::default());
+    let seen = PlanInput {
         patch_alone: false,
         generation: 1,
         deleting: false,
@@ -75,7 +75,7 @@ fn look_at(
         spec_hash: "v1:1",
         deletion_policy: DeletionPolicy::Compensate,
         status: &status,
-        remains: &remains,
+        salvaged: &salvaged,
         asked: &[],
         handled: 0,
         keys_from: &BTreeMap::new(),
@@ -84,7 +84,7 @@ fn look_at(
         precheck: &crate::model::input::Precheck::default(),
         executor: "me",
         skew: Skew::default(),
-        room: &BTreeMap::new(),
+        host_capacity: &BTreeMap::new(),
         circuits: &BTreeMap::new(),
         versions: crate::model::versions::Versions::default(),
         draining: false,
@@ -101,7 +101,7 @@ fn look_at(
 
 /// What the first look at the saga would do.
 fn look(context: &Arc<Context>, saga: &ValidSaga) -> (Plan, HashMap<AttemptId, Slot>) {
-    look_at(context, saga, SagaStatus::default(), &Observed::new())
+    look_at(context, saga, SagaStatus::default(), &Observations::new())
 }
 
 fn begun(plan: &Plan) -> Vec<&str> {
@@ -157,7 +157,7 @@ async fn what_an_open_circuit_keeps_back_has_no_intent_and_is_looked_at_when_it_
 
 #[tokio::test]
 async fn half_open_a_look_begins_one_request_and_gives_the_probe_back_if_it_comes_to_nothing() {
-    let (context, mut announced) = context(open_for(Duration::ZERO));
+    let (context, mut enqueued) = context(open_for(Duration::ZERO));
     calls(&context.outbound.circuits, &shop(), 20, CallEnd::Unknown);
     let saga = saga(&["a", "b"]);
     let (plan, slots) = look(&context, &saga);
@@ -173,7 +173,7 @@ async fn half_open_a_look_begins_one_request_and_gives_the_probe_back_if_it_come
     assert!(begun(&other).is_empty() && none.is_empty());
     // The write was refused.
     drop(slots);
-    assert_eq!(announced.try_recv().unwrap().name, "order");
+    assert_eq!(enqueued.try_recv().unwrap().name, "order");
     let (plan, slots) = look(&context, &saga);
     assert_eq!(begun(&plan), ["a"]);
     end(&slots, "a", CallEnd::Answered);
@@ -207,7 +207,7 @@ async fn an_attempt_that_stands_in_the_status_goes_through_an_open_circuit_and_c
     status.steps[1] = StepStatus { name: "b".into(), ..StepStatus::default() };
     // Nobody knows anything of its request: an error came between the write and its beginning.
     let absent = Absence { seen: false, refused: false, known_for: Duration::ZERO };
-    let children = Observed::from([(attempt("a"), ChildState::Absent(absent))]);
+    let children = Observations::from([(attempt("a"), ChildState::Absent(absent))]);
     let (plan, slots) = look_at(&context, &saga, status.clone(), &children);
     assert_eq!(begun(&plan), ["a", "b"]);
     end(&slots, "a", CallEnd::Unknown);
@@ -227,11 +227,11 @@ async fn an_attempt_that_stands_in_the_status_goes_through_an_open_circuit_and_c
 async fn a_call_that_nobody_speaks_of_was_never_sent() {
     let (context, _announced) = context(open_for(OPEN));
     let (origin, saga) = (shop().origin, SagaRef::new("shop", "order"));
-    let mut admission = Admission::new(&context.outbound.circuits, &context.queue, &saga);
-    assert!(admission.ask(&origin, 3));
-    let call: Call = admission.take(&origin, false).unwrap();
+    let mut reservation = Reservation::new(&context.outbound.circuits, &context.queue, &saga);
+    assert!(reservation.ask(&origin, 3));
+    let call: BreakerTicket = reservation.take(&origin, false).unwrap();
     let clone = call.clone();
-    drop((call, admission));
+    drop((call, reservation));
     assert!(context.outbound.circuits.reports().is_empty());
     clone.ended(CallEnd::Answered);
     assert_eq!(context.outbound.circuits.reports()[0].calls, 1);

@@ -61,7 +61,7 @@ async fn what_passes_waits_what_is_refused_ends_the_attempt_and_what_is_lost_pro
     {
         let seen = Scene::new(Some(config_map("first")), (code, message)).delete("first").await;
         assert!(
-            matches!(&seen, ChildState::Ended(End::Failed(failure)) if failure.last),
+            matches!(&seen, ChildState::Ended(End::Failed(failure)) if failure.permanent),
             "{code}: {seen:?}"
         );
     }

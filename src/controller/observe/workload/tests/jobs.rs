@@ -101,9 +101,9 @@ async fn a_pod_that_only_the_watch_still_shows_is_waited_for_until_the_watch_bri
     let (store, mut writer) = kube::runtime::reflector::store();
     writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(waiting.clone()));
     fixture::caches(&mut scene.context).pods = vec![store];
-    scene.context.memory.families.born("j");
-    scene.context.memory.families.saw(&waiting);
-    scene.context.memory.families.job_went(
+    scene.context.memory.job_pods.born("j");
+    scene.context.memory.job_pods.saw(&waiting);
+    scene.context.memory.job_pods.job_went(
         &serde_json::from_value(job(&json!({"deletionTimestamp": "2026-03-01T10:00:00Z"})))
             .unwrap(),
     );
@@ -114,7 +114,7 @@ async fn a_pod_that_only_the_watch_still_shows_is_waited_for_until_the_watch_bri
             pods is awaited")),
         "{awaited:?}"
     );
-    scene.context.memory.families.went(&waiting);
+    scene.context.memory.job_pods.went(&waiting);
     writer.apply_watcher_event(&kube::runtime::watcher::Event::Delete(waiting));
     let end = scene.look_at::<Job>(Some("j")).await.unwrap();
     assert!(
@@ -134,8 +134,8 @@ async fn the_pods_of_a_job_that_is_gone_are_read_live_whatever_memory_says_of_th
     });
     let mut running = pod_of_job("Running", None);
     running["metadata"]["ownerReferences"] = json!([owner]);
-    scene.context.memory.families.saw(&serde_json::from_value(running).unwrap());
-    scene.context.memory.families.job_went(&serde_json::from_value(job(&json!({}))).unwrap());
+    scene.context.memory.job_pods.saw(&serde_json::from_value(running).unwrap());
+    scene.context.memory.job_pods.job_went(&serde_json::from_value(job(&json!({}))).unwrap());
     scene.lists(&[pod_of_job("Running", None)]);
     let awaited = scene.look_at::<Job>(Some("j")).await.unwrap();
     assert!(
@@ -151,7 +151,7 @@ async fn the_pods_of_a_job_that_is_gone_are_read_live_whatever_memory_says_of_th
     unseen
         .context
         .memory
-        .families
+        .job_pods
         .saw(&serde_json::from_value(pod_of_job("Running", None)).unwrap());
     unseen.lists(&[]);
     let vanished = unseen.look_at::<Job>(Some("j")).await.unwrap();

@@ -2,7 +2,7 @@
 //! goes.
 
 use super::*;
-use crate::{controller::cluster::watch_health::Watched, objects::child::STUCK_SINCE};
+use crate::{controller::cluster::watch_health::WatchedKind, objects::child::STUCK_SINCE};
 
 /// The answer to who has no right.
 fn forbidden() -> Value {
@@ -42,7 +42,7 @@ impl Scene {
 #[tokio::test]
 async fn what_the_watch_brought_of_a_pod_is_all_there_is_once_the_namespace_goes() {
     let scene = Scene::without_rights();
-    let end = never_begun("was bound to no node".into(), false);
+    let end = not_started("was bound to no node".into(), false);
     scene.context.memory.attempts.look(&scene.key, |known| known.gone = Some(end.clone()));
     let error = scene.look(Some("p")).await.unwrap_err();
     assert!(
@@ -92,12 +92,12 @@ async fn a_cache_that_no_watch_fills_any_more_is_believed_only_as_long_as_the_na
         serde_json::from_value(scene.pod("p", "Running")).unwrap(),
     ));
     fixture::caches(&mut scene.context).pods.push(store);
-    scene.context.cluster.barred.failed("shop", Watched::Pod, Some(403));
+    scene.context.cluster.watch_health.failed("shop", WatchedKind::Pod, Some(403));
     scene.waits();
     assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Active { .. }));
     scene.namespace_is_deleted();
     assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Ended(End::Unknown { .. })));
-    scene.context.cluster.barred.works("shop", Watched::Pod);
+    scene.context.cluster.watch_health.works("shop", WatchedKind::Pod);
     assert!(
         matches!(scene.look(Some("p")).await.unwrap(), ChildState::Active { .. }),
         "the watch tells of its end"
@@ -118,7 +118,7 @@ async fn the_pods_of_a_job_that_failed_are_not_waited_for_once_the_namespace_goe
     });
     let job: Job = serde_json::from_value(job).unwrap();
     assert!(
-        job.state(&scene.context.cluster, &scene.context.memory.families, Duration::ZERO)
+        job.state(&scene.context.cluster, &scene.context.memory.job_pods, Duration::ZERO)
             .await
             .unwrap_err()
             .is_forbidden(),
@@ -126,7 +126,7 @@ async fn the_pods_of_a_job_that_failed_are_not_waited_for_once_the_namespace_goe
     );
     scene.namespace_is_deleted();
     let state = job
-        .state(&scene.context.cluster, &scene.context.memory.families, Duration::ZERO)
+        .state(&scene.context.cluster, &scene.context.memory.job_pods, Duration::ZERO)
         .await
         .unwrap();
     assert!(matches!(state, ChildState::Ended(End::Failed(_) | End::Unknown { .. })), "{state:?}");

@@ -69,7 +69,7 @@ async fn told_of(
     news: usize,
 ) -> (Vec<String>, Option<End>) {
     let client = with_news(items, events);
-    let (context, mut announced) = fixture::context(client.clone(), None);
+    let (context, mut enqueued) = fixture::context(client.clone(), None);
     let attempt = crate::api::names::AttemptId {
         step: "ship".into(),
         direction: crate::api::Direction::Action,
@@ -86,7 +86,7 @@ async fn told_of(
         .await;
     assert_eq!(brought.len(), news);
     let mut told = Vec::new();
-    while let Ok(saga) = announced.try_recv() {
+    while let Ok(saga) = enqueued.try_recv() {
         told.push(saga.name);
     }
     (told, context.memory.attempts.look(&key, |known| known.gone.clone()))

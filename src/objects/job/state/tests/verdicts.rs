@@ -8,31 +8,31 @@ fn a_job_that_is_complete_hands_on_the_word_of_one_pod() {
     for complete in
         [["Complete"].as_slice(), &["SuccessCriteriaMet"], &["SuccessCriteriaMet", "Complete"]]
     {
-        assert_eq!(seen(indexed(complete), family(&all, &[])), r#"succeeded: {"part":0}"#);
+        assert_eq!(seen(indexed(complete), job_pods(&all, &[])), r#"succeeded: {"part":0}"#);
     }
     let plain = changed(indexed(&["Complete"]), "/spec/completionMode", json!("NonIndexed"));
     assert_eq!(
-        seen(plain.clone(), family(&all, &[])),
+        seen(plain.clone(), job_pods(&all, &[])),
         "succeeded: null",
         "nobody knows which one is meant"
     );
-    assert!(!wants_pods(&read(plain), &Family::default()));
+    assert!(!wants_pods(&read(plain), &KnownPods::default()));
     // One that failed and was tried again.
     let again = changed(job(&["Complete"]), "/spec/backoffLimit", json!(2));
     assert_eq!(
-        seen(again, family(&[exited(0, 3, ""), exited(1, 0, r#"{"try": 2}"#)], &[])),
+        seen(again, job_pods(&[exited(0, 3, ""), exited(1, 0, r#"{"try": 2}"#)], &[])),
         r#"succeeded: {"try":2}"#
     );
     let workers = changed(job(&["Complete"]), "/spec/parallelism", json!(2));
     assert_eq!(
-        seen(workers, family(&[exited(0, 0, "done"), exited(1, 0, r#"{"it": 1}"#)], &[])),
+        seen(workers, job_pods(&[exited(0, 0, "done"), exited(1, 0, r#"{"it": 1}"#)], &[])),
         r#"succeeded: {"it":1}"#
     );
 }
 
 #[test]
 fn nothing_is_settled_while_a_pod_runs_unless_the_job_has_finished() {
-    let some = || family(&[exited(0, 3, "no"), running(1)], &[]);
+    let some = || job_pods(&[exited(0, 3, "no"), running(1)], &[]);
     assert_eq!(
         seen(indexed(&["FailureTarget"]), some()),
         "active: fails; the end of its pods is awaited"
@@ -49,7 +49,7 @@ fn nothing_is_settled_while_a_pod_runs_unless_the_job_has_finished() {
 
 #[test]
 fn a_job_that_failed_is_told_of_by_its_newest_pod_that_said_no_by_itself() {
-    let failed = |pods: &[Value], gone: &[Value]| seen(indexed(&["Failed"]), family(pods, gone));
+    let failed = |pods: &[Value], gone: &[Value]| seen(indexed(&["Failed"]), job_pods(pods, gone));
     assert_eq!(
         failed(&[exited(0, 3, "a"), exited(1, 4, "b"), exited(2, 0, "")], &[]),
         "Work Some(4): pod j-1: exit code 4 (Error): b"
@@ -60,7 +60,7 @@ fn a_job_that_failed_is_told_of_by_its_newest_pod_that_said_no_by_itself() {
         failed(&[exited(0, 3, "a"), exited(1, 3, "b")], &[never_bound(2)]),
         "Answer Some(3): pod j-1: exit code 3 (Error): b"
     );
-    let lost = Family { lost: true, ..family(&[exited(0, 3, "a")], &[]) };
+    let lost = KnownPods { lost: true, ..job_pods(&[exited(0, 3, "a")], &[]) };
     assert_eq!(seen(indexed(&["Failed"]), lost), "Work Some(3): pod j-0: exit code 3 (Error): a");
     // Those that the Job ended for it are no answers.
     assert_eq!(
@@ -73,10 +73,10 @@ fn a_job_that_failed_is_told_of_by_its_newest_pod_that_said_no_by_itself() {
     );
     let counted = changed(indexed(&["Failed"]), "/status/failed", json!(1));
     assert_eq!(
-        seen(counted, Family { whole: true, ..Family::default() }),
+        seen(counted, KnownPods { whole: true, ..KnownPods::default() }),
         "unknown: BackoffLimitExceeded: reached the limit"
     );
-    let lost = Family { lost: true, ..family(&[], &[never_bound(0)]) };
+    let lost = KnownPods { lost: true, ..job_pods(&[], &[never_bound(0)]) };
     assert_eq!(
         seen(indexed(&["Failed"]), lost),
         "unknown: BackoffLimitExceeded: reached the limit"
@@ -85,7 +85,7 @@ fn a_job_that_failed_is_told_of_by_its_newest_pod_that_said_no_by_itself() {
     assert_eq!(failed(&[], &[]), "Nothing None: BackoffLimitExceeded: reached the limit");
     let half = changed(indexed(&["Failed"]), "/status/succeeded", json!(1));
     assert!(
-        seen(half, family(&[exited(0, 0, "")], &[never_bound(1)])).starts_with("unknown: "),
+        seen(half, job_pods(&[exited(0, 0, "")], &[never_bound(1)])).starts_with("unknown: "),
         "one part is done"
     );
     let taint =

@@ -8,7 +8,7 @@ use super::{
     ends::{ends_beside_a_proxy, ends_by_itself, ends_with_zero_and_is_told_to_go},
     *,
 };
-use crate::model::observation::Trouble;
+use crate::model::observation::PodTrouble;
 
 fn goes_on() -> Vec<Fixture> {
     let no_room = json!({
@@ -106,25 +106,29 @@ fn what_keeps_a_pod_from_going_on_is_known_by_its_kind_and_told_by_its_reason() 
         unbound(on_node(json!({"phase": "Pending", "conditions": condition(reason)})))
     };
     let cases = [
-        (pending("ErrImagePull", "not found"), Some(Trouble::Image), "ErrImagePull: not found"),
+        (pending("ErrImagePull", "not found"), Some(PodTrouble::Image), "ErrImagePull: not found"),
         (
             pending("ImagePullBackOff", "Back-off"),
-            Some(Trouble::Image),
+            Some(PodTrouble::Image),
             "ImagePullBackOff: Back-off",
         ),
-        (pending("InvalidImageName", "Ship:1"), Some(Trouble::Image), "InvalidImageName: Ship:1"),
+        (
+            pending("InvalidImageName", "Ship:1"),
+            Some(PodTrouble::Image),
+            "InvalidImageName: Ship:1",
+        ),
         (
             pending("CreateContainerConfigError", "secret \"a\" not found"),
-            Some(Trouble::Container),
+            Some(PodTrouble::Container),
             "secret \"a\" not found",
         ),
         (
             unbound_because("Unschedulable"),
-            Some(Trouble::Scheduling),
+            Some(PodTrouble::Scheduling),
             "Unschedulable: 0/3 nodes are available",
         ),
-        (unbound_because("SchedulingGated"), Some(Trouble::Scheduling), "SchedulingGated"),
-        (in_phase("Unknown", running()), Some(Trouble::Node), "node n1 does not answer"),
+        (unbound_because("SchedulingGated"), Some(PodTrouble::Scheduling), "SchedulingGated"),
+        (in_phase("Unknown", running()), Some(PodTrouble::Node), "node n1 does not answer"),
         (pending("ContainerCreating", ""), None, "ContainerCreating"),
         (pending("PodInitializing", ""), None, "PodInitializing"),
         (unbound(on_node(json!({"phase": "Pending"}))), None, "waits to be scheduled"),

@@ -8,7 +8,7 @@ async fn a_host_that_is_denied_is_not_even_looked_up() {
     let names = NameServer::default()
         .with("stock.shop.svc", &[&["127.0.0.1"]])
         .with("admin.shop.svc", &[&["127.0.0.1"]]);
-    let rules = ReachRules {
+    let rules = EgressRules {
         allow_hosts: vec!["*.shop.svc".parse().unwrap()],
         deny_hosts: vec!["admin.shop.svc".parse().unwrap()],
         ..allowing(&["127.0.0.0/8"])
@@ -40,7 +40,7 @@ async fn a_host_that_is_denied_is_not_even_looked_up() {
 #[tokio::test]
 async fn a_denied_network_is_not_reached_although_it_is_allowed() {
     let witness = witness().await;
-    let rules = ReachRules {
+    let rules = EgressRules {
         deny_cidrs: vec!["127.0.0.1/32".parse().unwrap()],
         ..allowing(&["127.0.0.0/8"])
     };

@@ -12,7 +12,7 @@ use saga_operator::{
         names::{AttemptId, child_name},
     },
     coordination::executor_lease::HOLDS_FOR,
-    mutants::Twin,
+    mutants::Mutant,
 };
 use serde_json::json;
 use tokio::time::sleep;
@@ -37,17 +37,17 @@ const LOOKS: usize = 6;
 /// Runs the plan of every mutant, on the whole operator and on the mutant. Returns the number of
 /// killed mutants: those whose plan the whole operator passes and the mutant fails.
 pub async fn all() -> usize {
-    let runs = Twin::GUARDS.map(|twin| tokio::spawn(one(twin)));
+    let runs = Mutant::GUARDS.map(|mutant| tokio::spawn(one(mutant)));
     let mut killed = 0;
-    for (twin, run) in Twin::GUARDS.into_iter().zip(runs) {
+    for (mutant, run) in Mutant::GUARDS.into_iter().zip(runs) {
         match run.await.map_err(|panic| panic.to_string()).and_then(|result| result) {
             Ok(caught) => {
-                println!("twin {}: {caught}", twin.as_str());
+                println!("twin {}: {caught}", mutant.as_str());
                 killed += 1;
             }
             Err(why) => println!(
                 "FAILED twin {}: {}; again: SAGA_CHAOS_TWINS=only make chaos",
-                twin.as_str(),
+                mutant.as_str(),
                 one_line(&why)
             ),
         }
@@ -56,25 +56,25 @@ pub async fn all() -> usize {
 }
 
 /// Returns the error that exposed the mutant.
-async fn one(twin: Twin) -> Result<String, String> {
+async fn one(mutant: Mutant) -> Result<String, String> {
     // The two runs are sequential, and each has its own namespace.
-    plan(twin, None).await.map_err(|why| format!("the whole operator fails its plan: {why}"))?;
-    plan(twin, Some(twin))
+    plan(mutant, None).await.map_err(|why| format!("the whole operator fails its plan: {why}"))?;
+    plan(mutant, Some(mutant))
         .await
         .err()
         .ok_or_else(|| "it passes, too: nothing here needs the guard".to_owned())
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "only the guards come here")]
-async fn plan(of: Twin, off: Option<Twin>) -> Result<(), String> {
+async fn plan(of: Mutant, off: Option<Mutant>) -> Result<(), String> {
     let stand = Stand::with_pods("twin").await;
     match of {
-        Twin::TwoSeconds => late_effect(&stand, off).await,
-        Twin::OwnWrites => old_copies(&stand, off).await,
-        Twin::Adopt => foreign_pod(&stand, off).await,
-        Twin::Executor => request_of_another(&stand, off).await,
-        Twin::Key => lost_answer(&stand, off).await,
-        Twin::Tenure => late_request(&stand, off).await,
+        Mutant::TwoSeconds => late_effect(&stand, off).await,
+        Mutant::OwnWrites => old_copies(&stand, off).await,
+        Mutant::Adopt => foreign_pod(&stand, off).await,
+        Mutant::Executor => request_of_another(&stand, off).await,
+        Mutant::Key => lost_answer(&stand, off).await,
+        Mutant::Tenure => late_request(&stand, off).await,
         // The other mutants break rules of the engine. The model tests cover these rules.
         other => Err(format!("{} has no plan", other.as_str())),
     }
@@ -82,10 +82,10 @@ async fn plan(of: Twin, off: Option<Twin>) -> Result<(), String> {
 
 /// Starts an operator. If `off` is a guard, the guard is switched off. If `fault` is given, the
 /// fault strikes.
-async fn start(stand: &Stand, name: &str, off: Option<Twin>, fault: Option<&str>) -> Process {
-    let twin = off.map(|twin| ("SAGA_TWIN", twin.as_str().to_owned()));
+async fn start(stand: &Stand, name: &str, off: Option<Mutant>, fault: Option<&str>) -> Process {
+    let mutant = off.map(|mutant| ("SAGA_TWIN", mutant.as_str().to_owned()));
     let fault = fault.map(|fault| ("SAGA_FAULT", fault.to_owned()));
-    let variables: Vec<_> = twin.into_iter().chain(fault).collect();
+    let variables: Vec<_> = mutant.into_iter().chain(fault).collect();
     let mut process = Process::start(stand, name, &variables);
     process.watches().await;
     process
@@ -93,7 +93,7 @@ async fn start(stand: &Stand, name: &str, off: Option<Twin>, fault: Option<&str>
 
 /// The shop charges the card, and the answer is lost. The key of the second request must be the
 /// same, so that the shop recognises the same charge.
-async fn lost_answer(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
+async fn lost_answer(stand: &Stand, off: Option<Mutant>) -> Result<(), String> {
     let _operator = start(stand, NAME, off, None).await;
     stand
         .shop
@@ -106,7 +106,7 @@ async fn lost_answer(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
 }
 
 /// A foreign Pod has the name that the Pod of the step needs.
-async fn foreign_pod(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
+async fn foreign_pod(stand: &Stand, off: Option<Mutant>) -> Result<(), String> {
     let _operator = start(stand, NAME, off, None).await;
     let work = json!({"image": IMAGE, "command": ["true"]});
     stand.apply(NAME, &json!({"suspend": true, "steps": [{"name": "ship", "pod": work}]})).await;
@@ -141,7 +141,7 @@ async fn foreign_pod(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
 }
 
 /// After each of its writes, the operator receives the previous copy once more.
-async fn old_copies(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
+async fn old_copies(stand: &Stand, off: Option<Mutant>) -> Result<(), String> {
     for nth in 2..=4 {
         let name = format!("{NAME}-{nth}");
         let operator = start(stand, &name, off, Some(&format!("stale@call:{nth}"))).await;
@@ -171,7 +171,7 @@ fn is_done(saga: &Saga) -> bool {
 /// The first of two operators is frozen between its intent and the create of the Pod. The second
 /// one creates the Pod, ends it when its time limit passes without a node for it, and settles the
 /// attempt. After that, the effect of the first operator is too late.
-async fn late_effect(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
+async fn late_effect(stand: &Stand, off: Option<Mutant>) -> Result<(), String> {
     // The first call is the finalizer, and the second call is the intent.
     let first = start(stand, "first", off, Some("freeze@call:2")).await;
     let work =
@@ -200,7 +200,7 @@ async fn frozen(process: &Process) {
 
 /// The first of two operators waits for an answer that is held back for longer than the term of any
 /// Lease. The second operator watches during that time.
-async fn request_of_another(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
+async fn request_of_another(stand: &Stand, off: Option<Mutant>) -> Result<(), String> {
     // Only the second operator is a mutant. Two mutants would take the HTTP request from each other
     // until no attempt is left. On a slow machine, the mutant takes the HTTP request several times
     // before the gate opens.
@@ -233,7 +233,7 @@ async fn request_of_another(stand: &Stand, off: Option<Twin>) -> Result<(), Stri
 /// A single operator is frozen between its intent and the HTTP request, for longer than its tenure
 /// holds. During that time, another replica could decide that the operator is gone. The operator
 /// must not send the HTTP request under the executor that the intent names.
-async fn late_request(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
+async fn late_request(stand: &Stand, off: Option<Mutant>) -> Result<(), String> {
     // The first call is the finalizer, and the second call is the intent.
     let operator = start(stand, NAME, off, Some("freeze@call:2")).await;
     let saga = stand

@@ -5,47 +5,47 @@ use std::{
     sync::{Mutex, atomic::AtomicUsize, atomic::Ordering},
 };
 
-use saga_operator::mutants::Twin;
+use saga_operator::mutants::Mutant;
 
 use crate::shapes::Shape;
 
 /// Mutants that are only visible on a real API server. The chaos suite kills them.
-const ELSEWHERE: [Twin; 2] = [Twin::Adopt, Twin::Tenure];
+const ELSEWHERE: [Mutant; 2] = [Mutant::Adopt, Mutant::Tenure];
 
 /// The shapes in which a mutant must be visible: those whose names contain the text. They are
 /// searched first.
 #[cfg(feature = "twins")]
-const SHOWS_IN: [(Twin, &str); 27] = [
-    (Twin::ZeroIsDone, AS_IT_IS),
-    (Twin::ForgetsSuccess, AS_IT_IS),
-    (Twin::JobCountsAll, AS_IT_IS),
-    (Twin::OwnerOnly, AS_IT_IS),
-    (Twin::OrphanStays, AS_IT_IS),
-    (Twin::JobKept, AS_IT_IS),
-    (Twin::Skew, "Pods x1 Compensate in order; [Crash, Stall, SetBack]"),
-    (Twin::ClockSet, "Pods x1 Compensate in order; [Crash, Stall, SetBack]"),
+const SHOWS_IN: [(Mutant, &str); 27] = [
+    (Mutant::ZeroIsDone, AS_IT_IS),
+    (Mutant::ForgetsSuccess, AS_IT_IS),
+    (Mutant::JobCountsAll, AS_IT_IS),
+    (Mutant::OwnerOnly, AS_IT_IS),
+    (Mutant::OrphanStays, AS_IT_IS),
+    (Mutant::JobKept, AS_IT_IS),
+    (Mutant::Skew, "Pods x1 Compensate in order; [Crash, Stall, SetBack]"),
+    (Mutant::ClockSet, "Pods x1 Compensate in order; [Crash, Stall, SetBack]"),
     (
-        Twin::UnknownEarly,
+        Mutant::UnknownEarly,
         "Pods x1 Compensate in order; [Crash, Freeze], two operators, clocks [20, -20]",
     ),
-    (Twin::DropsFields, LATER),
-    (Twin::StrangeWords, LATER),
-    (Twin::LeavesLate, "[Crash, Stall]"),
-    (Twin::RefusalProves, "[Stall, Refuse]"),
-    (Twin::NumbersDrift, "s1 sends"),
-    (Twin::RejectDone, "Approval x1"),
-    (Twin::ApprovalUndone, "Approval x1"),
-    (Twin::UndoDependants, PIVOT),
-    (Twin::Dependencies, "side by side, pivot"),
-    (Twin::FailureStops, PIVOT),
-    (Twin::Slots, PIVOT),
-    (Twin::RetriesStop, "side by side, pivot"),
-    (Twin::Pivot, PIVOT),
-    (Twin::PivotUncertain, PIVOT),
-    (Twin::OwnWrites, "request@token, fault, stale"),
-    (Twin::TwoSeconds, "request@token, fault, stale"),
-    (Twin::TokenTwice, "request@token, fault, stale"),
-    (Twin::Executor, "two operators, stale"),
+    (Mutant::DropsFields, LATER),
+    (Mutant::StrangeWords, LATER),
+    (Mutant::LeavesLate, "[Crash, Stall]"),
+    (Mutant::RefusalProves, "[Stall, Refuse]"),
+    (Mutant::NumbersDrift, "s1 sends"),
+    (Mutant::RejectDone, "Approval x1"),
+    (Mutant::ApprovalUndone, "Approval x1"),
+    (Mutant::UndoDependants, PIVOT),
+    (Mutant::Dependencies, "side by side, pivot"),
+    (Mutant::FailureStops, PIVOT),
+    (Mutant::Slots, PIVOT),
+    (Mutant::RetriesStop, "side by side, pivot"),
+    (Mutant::Pivot, PIVOT),
+    (Mutant::PivotUncertain, PIVOT),
+    (Mutant::OwnWrites, "request@token, fault, stale"),
+    (Mutant::TwoSeconds, "request@token, fault, stale"),
+    (Mutant::TokenTwice, "request@token, fault, stale"),
+    (Mutant::Executor, "two operators, stale"),
 ];
 #[cfg(feature = "twins")]
 const AS_IT_IS: &str = "as it is";
@@ -56,20 +56,20 @@ const PIVOT: &str = "in order, pivot";
 
 /// Returns the number of mutants, and the names of the survivors.
 pub fn hunt() -> (usize, Vec<&'static str>) {
-    let twins: Vec<_> = Twin::ALL.iter().filter(|twin| !ELSEWHERE.contains(twin)).collect();
+    let mutants: Vec<_> = Mutant::ALL.iter().filter(|mutant| !ELSEWHERE.contains(mutant)).collect();
     let (next, survivors) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                while let Some(twin) = twins.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if !is_killed(twin.as_str()) {
-                        survivors.lock().unwrap().push(twin.as_str());
+                while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if !is_killed(mutant.as_str()) {
+                        survivors.lock().unwrap().push(mutant.as_str());
                     }
                 }
             });
         }
     });
-    (twins.len(), survivors.into_inner().unwrap())
+    (mutants.len(), survivors.into_inner().unwrap())
 }
 
 /// Runs the mutant in a new process, because a rule is broken for a whole process. Returns whether
@@ -85,12 +85,12 @@ fn is_killed(name: &str) -> bool {
 /// Breaks the rule in this process. Returns whether the model finds a violation.
 #[cfg(feature = "twins")]
 pub fn live(name: &str, shapes: &[Shape]) -> bool {
-    let Some(twin) = Twin::ALL.iter().find(|twin| twin.as_str() == name) else {
+    let Some(mutant) = Mutant::ALL.iter().find(|mutant| mutant.as_str() == name) else {
         println!("there is no twin {name}");
         return false;
     };
-    saga_operator::mutants::switch_off(*twin);
-    let text = SHOWS_IN.iter().find(|(known, _)| known == twin).map(|(_, text)| *text);
+    saga_operator::mutants::switch_off(*mutant);
+    let text = SHOWS_IN.iter().find(|(known, _)| known == mutant).map(|(_, text)| *text);
     let (first, last): (Vec<_>, Vec<_>) =
         shapes.iter().partition(|shape| text.is_some_and(|text| shape.name.contains(text)));
     if let Some(text) = text.filter(|_| first.is_empty()) {

@@ -10,13 +10,13 @@ use serde_json::{Map, Value};
 
 use super::{missing, sentence::are};
 use crate::{
-    api::{Direction, Outcome, RequestAction, StepStatus, Word},
+    api::{Direction, ManualOutcome, Outcome, RequestAction, StepStatus},
     engine::{
         attempt::{outputs, settle::move_key},
         planner::{
             change,
             doubt::{HINT, direction_of, is_uncertain},
-            state::{Pass, is_active},
+            state::{Planner, is_active},
             transition::StepEvent,
             undo_set,
         },
@@ -29,9 +29,9 @@ use crate::{
 const EARLIER: usize = 300;
 
 /// Returns whether the step may be settled by a user's statement.
-pub(crate) fn may_be_settled(pass: &Pass<'_>, status: &StepStatus) -> bool {
-    let before = pass
-        .seen
+pub(crate) fn may_be_settled(planner: &Planner<'_>, status: &StepStatus) -> bool {
+    let before = planner
+        .input
         .status
         .as_ref()
         .ok()
@@ -41,78 +41,78 @@ pub(crate) fn may_be_settled(pass: &Pass<'_>, status: &StepStatus) -> bool {
 }
 
 /// Settles a step by a user's statement. The caller has checked that the step may be settled.
-pub(crate) fn settle_by_word(
-    pass: &mut Pass<'_>,
+pub(crate) fn settle_manually(
+    planner: &mut Planner<'_>,
     name: &str,
-    word: &Word,
+    word: &ManualOutcome,
 ) -> Result<String, String> {
-    let backward = pass
+    let backward = planner
         .status
         .steps
         .iter()
         .any(|status| status.name == name && direction_of(status) == Direction::Compensation);
     let names = [name.to_owned()];
     let outputs = match word {
-        Word::Succeeded(Some(_)) if backward => {
+        ManualOutcome::Succeeded(Some(_)) if backward => {
             return Err(
                 "a compensation has no outputs: write only the step's name and Succeeded".into()
             );
         }
-        Word::Succeeded(outputs) => {
-            outputs.as_ref().map(|outputs| outputs::taken(pass, outputs.clone())).transpose()?
+        ManualOutcome::Succeeded(outputs) => {
+            outputs.as_ref().map(|outputs| outputs::taken(planner, outputs.clone())).transpose()?
         }
-        Word::Failed => None,
+        ManualOutcome::Failed => None,
     };
-    if matches!(word, Word::Succeeded(_)) && !backward && !undo_set::is_backward(pass) {
+    if matches!(word, ManualOutcome::Succeeded(_)) && !backward && !undo_set::is_backward(planner) {
         missing::check(
-            pass.saga,
-            &pass.status.steps,
+            planner.saga,
+            &planner.status.steps,
             &names,
             outputs.as_ref(),
             RequestAction::Settle,
         )?;
     }
-    change::change_steps(pass, &names, |pass, _, status| {
-        take_word(pass, status, word, outputs.as_ref());
+    change::change_steps(planner, &names, |planner, _, status| {
+        apply_outcome(planner, status, word, outputs.as_ref());
     });
     Ok(are(
         &names,
         match (word, backward) {
-            (Word::Failed, false) => "settled: nothing was done",
-            (Word::Failed, true) => "settled: it was not undone",
-            (Word::Succeeded(_), false) => "done",
-            (Word::Succeeded(_), true) => "undone",
+            (ManualOutcome::Failed, false) => "settled: nothing was done",
+            (ManualOutcome::Failed, true) => "settled: it was not undone",
+            (ManualOutcome::Succeeded(_), false) => "done",
+            (ManualOutcome::Succeeded(_), true) => "undone",
         },
     ))
 }
 
-fn take_word(
-    pass: &mut Pass<'_>,
+fn apply_outcome(
+    planner: &mut Planner<'_>,
     status: &mut StepStatus,
-    word: &Word,
+    word: &ManualOutcome,
     outputs: Option<&Map<String, Value>>,
 ) {
     let direction = direction_of(status);
     let record = status.direction_mut(direction);
     match word {
-        Word::Failed => {
+        ManualOutcome::Failed => {
             move_key(record);
             record.last_outcome = Some(Outcome::Failed);
             let earlier = status.message.take().unwrap_or_default();
             let earlier = clip(earlier.split(HINT).next().unwrap_or_default(), EARLIER);
             status.message = Some(format!("settled by request as Failed, after {earlier}"));
         }
-        Word::Succeeded(_) => {
+        ManualOutcome::Succeeded(_) => {
             record.uncertain = false;
             record.last_outcome = Some(Outcome::Succeeded);
             status.message = None;
             status.next_attempt_at = None;
             status.retry_requested = false;
             if direction == Direction::Action {
-                status.completed_at = Some(MicroTime(pass.seen.now));
+                status.completed_at = Some(MicroTime(planner.input.now));
                 status.outputs = outputs.cloned();
             }
-            pass.move_step(status, StepEvent::Settle);
+            planner.move_step(status, StepEvent::Settle);
         }
     }
 }

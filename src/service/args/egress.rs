@@ -7,11 +7,11 @@ use clap::{ArgAction, Args};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::value::{List, list};
-use crate::egress::policy::{HostPattern, ReachRules};
+use crate::egress::policy::{EgressRules, HostPattern};
 
-/// The arguments as written. [`ReachArgs::validate`] makes [`ReachRules`] of them.
+/// The arguments as written. [`EgressArgs::validate`] makes [`EgressRules`] of them.
 #[derive(Debug, Args)]
-pub(super) struct ReachArgs {
+pub(super) struct EgressArgs {
     /// Networks that HTTP steps may reach although they are refused by default (link-local,
     /// loopback, metadata, the operator itself, the API server): comma-separated, such as
     /// `169.254.20.10,fd00:7::/64`
@@ -58,14 +58,14 @@ pub(super) struct ReachArgs {
     deny_hosts: Vec<List<HostPattern>>,
 }
 
-impl ReachArgs {
+impl EgressArgs {
     /// Checks the arguments against each other.
     ///
     /// # Errors
     /// A sentence that names the arguments and says what to write.
-    pub(super) fn validate(self) -> Result<ReachRules, String> {
+    pub(super) fn validate(self) -> Result<EgressRules, String> {
         let Self { allow_cidrs, deny_cidrs, allow_hosts, deny_hosts } = self;
-        let rules = ReachRules {
+        let rules = EgressRules {
             allow_cidrs: all(allow_cidrs),
             deny_cidrs: all(deny_cidrs),
             allow_hosts: all(allow_hosts),
