@@ -21,7 +21,7 @@ use crate::{
     model::observation::{ChildState, End},
     objects::{
         child::{after_job, job_is_terminating, only_kept},
-        job::{self, fields::made_by, state::KnownPods},
+        job::{self, fields::made_by, known_pods::KnownPods},
         pod::{self, fields::CONTROLLER_UID},
     },
 };
@@ -218,7 +218,7 @@ impl Workload for Job {
     /// If a finalizer keeps a Job, nobody ends its pods, unless the Job is deleted in the
     /// foreground.
     fn runs_on(&self, memory: &JobPodMemory) -> bool {
-        job::state::runs_on(&job_pods(self, memory))
+        job::known_pods::runs_on(&job_pods(self, memory))
     }
 
     fn held_up(&self, memory: &JobPodMemory) -> Option<(End, Duration)> {

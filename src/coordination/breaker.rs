@@ -209,7 +209,7 @@ impl Circuit {
         match (state, probe, end) {
             (BreakerState::Closed, _, CallEnd::Answered | CallEnd::Unknown) => self.count(end, now),
             (BreakerState::HalfOpen { .. }, true, CallEnd::Answered) => {
-                self.turn(BreakerState::Closed, now)
+                self.turn(BreakerState::Closed, now);
             }
             (BreakerState::HalfOpen { .. }, true, CallEnd::Unknown) => self.open(now),
             (BreakerState::HalfOpen { .. }, true, CallEnd::NotSent) => {

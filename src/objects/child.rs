@@ -17,7 +17,7 @@ use kube::Resource;
 
 pub(crate) use super::rules::is_ours;
 use super::{
-    job::{self, fields::is_deleted, state::KnownPods},
+    job::{self, fields::is_deleted, known_pods::KnownPods},
     rules,
 };
 use crate::{
@@ -134,7 +134,7 @@ pub fn job_is_terminating(job: &Job, job_pods: &KnownPods) -> bool {
 /// [gone](job::state::gone), by a live read of its pods.
 #[must_use]
 pub fn only_kept(job: &Job, job_pods: &KnownPods) -> bool {
-    rules::ends_although_kept(is_deleted(job), job::state::runs(job_pods))
+    rules::ends_although_kept(is_deleted(job), job::known_pods::runs(job_pods))
 }
 
 /// Returns the state of a Job that a live read did not find. `child`: the UID of the Job. `last`:
@@ -147,7 +147,7 @@ pub fn after_job(
     last: Option<&Job>,
     age: Duration,
 ) -> Option<ChildState> {
-    if job::state::runs(job_pods) {
+    if job::known_pods::runs(job_pods) {
         let detail = "its Job is gone; the end of its pods is awaited".into();
         return Some(ChildState::Active {
             uid: Some(child.to_owned()),

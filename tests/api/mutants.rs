@@ -32,7 +32,11 @@ fn every_mutant_breaks_a_rule_in_one_place() {
     let known: Vec<_> = Mutant::ALL.iter().map(|twin| format!("{twin:?}")).collect();
     for twin in &known {
         let places = places.get(twin).map(Vec::as_slice).unwrap_or_default();
-        assert_eq!(places.len(), 1, "Twin::{twin} is to stand once in a file {BROKEN}: {places:?}");
+        assert_eq!(
+            places.len(),
+            1,
+            "Mutant::{twin} is to stand once in a file {BROKEN}: {places:?}"
+        );
     }
     assert_eq!(places.len(), known.len());
 }
@@ -75,10 +79,10 @@ fn every_broken_rule_is_a_rule_of_its_room() {
 
 #[test]
 fn a_mutant_is_found_in_code_only() {
-    let code = "fn a() -> bool { broken(Twin::Key) || broken(Twin::Slots) } // Twin::Pivot";
+    let code = "fn a() -> bool { broken(Mutant::Key) || broken(Mutant::Slots) } // Mutant::Pivot";
     assert_eq!(twins(code.parse().unwrap()), ["Key", "Slots"]);
-    assert!(mentions_a_mutant("use crate::mutants::{Twin, broken};"));
-    assert!(mentions_a_mutant("if broken(Twin::Key) {"));
+    assert!(mentions_a_mutant("use crate::mutants::{Mutant, broken};"));
+    assert!(mentions_a_mutant("if broken(Mutant::Key) {"));
     assert!(!mentions_a_mutant("faults.push(Fault::broken(path, message));"));
     assert!(is_switch("mod mutants;") && !is_switch("use self::mutants::{a};"));
 }
@@ -97,7 +101,7 @@ fn rules_are_compared_by_their_types() {
 
 /// Returns whether a line of code mentions a mutant.
 fn mentions_a_mutant(line: &str) -> bool {
-    line.contains("Twin") || line.contains("mutants") || line.contains(r#"feature = "twins""#)
+    line.contains("Mutant") || line.contains("mutants") || line.contains(r#"feature = "twins""#)
 }
 
 /// Returns whether a line is part of the switch between the rules and the broken rules.
@@ -114,7 +118,7 @@ fn twins(tokens: TokenStream) -> Vec<String> {
     for (place, token) in tokens.iter().enumerate() {
         match (token, tokens.get(place + 3)) {
             (TokenTree::Group(group), _) => found.extend(twins(group.stream())),
-            (TokenTree::Ident(name), Some(TokenTree::Ident(twin))) if name == "Twin" => {
+            (TokenTree::Ident(name), Some(TokenTree::Ident(twin))) if name == "Mutant" => {
                 found.push(twin.to_string());
             }
             (TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_), _) => {}

@@ -338,26 +338,20 @@ fn state(
             trouble,
         };
     }
-    match &child.act.end {
-        _ if child.cut => ChildState::Ended(ChildEnd::Unknown {
-            message: "no answer within its time".into(),
-            retry_after: None,
-        }),
-        End::Succeeds => ChildState::Ended(ChildEnd::Succeeded(None)),
-        End::HandsOn(outputs) => {
-            ChildState::Ended(ChildEnd::Succeeded(outputs.as_object().cloned()))
+    ChildState::Ended(match &child.act.end {
+        _ if child.cut => {
+            ChildEnd::Unknown { message: "no answer within its time".into(), retry_after: None }
         }
-        End::Answers(answer) => ChildState::Ended(ChildEnd::Answered(Arc::new(answer.clone()))),
-        End::Fails(failure) => ChildState::Ended(ChildEnd::Failed(failure.clone())),
-        End::Unknown { retry_after } => ChildState::Ended(ChildEnd::Unknown {
+        End::Succeeds => ChildEnd::Succeeded(None),
+        End::HandsOn(outputs) => ChildEnd::Succeeded(outputs.as_object().cloned()),
+        End::Answers(answer) => ChildEnd::Answered(Arc::new(answer.clone())),
+        End::Fails(failure) => ChildEnd::Failed(failure.clone()),
+        End::Unknown { retry_after } => ChildEnd::Unknown {
             message: "the connection was lost".into(),
             retry_after: *retry_after,
-        }),
+        },
         End::Vanishes | End::Never | End::Stuck | End::NeverStarts => {
-            ChildState::Ended(ChildEnd::Unknown {
-                message: "the connection was lost".into(),
-                retry_after: None,
-            })
+            ChildEnd::Unknown { message: "the connection was lost".into(), retry_after: None }
         }
-    }
+    })
 }

@@ -106,7 +106,7 @@ impl<'a> Reservation<'a> {
         while admitted.len() < wanted {
             match self.circuits.admit(&place, &self.saga.name) {
                 Ok(ticket) => {
-                    admitted.push(BreakerTicket::new(self.circuits, self.queue, &place, ticket))
+                    admitted.push(BreakerTicket::new(self.circuits, self.queue, &place, ticket));
                 }
                 Err(allowance) => {
                     self.allowances.insert(

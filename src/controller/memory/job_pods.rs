@@ -14,7 +14,7 @@ use std::{
 
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
-use crate::objects::job::{fields::job_of, pods::JobPods, state::KnownPods};
+use crate::objects::job::{fields::job_of, known_pods::KnownPods, pods::JobPods};
 
 /// A family is removed only if nothing has been heard of it for this long.
 const KEPT: Duration = Duration::from_mins(10);

@@ -7,7 +7,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
-    allowed, inbox, missing,
+    allowed,
+    chosen::chosen,
+    inbox, missing,
     sentence::{are, words},
     settle_manually,
 };
@@ -19,16 +21,12 @@ use crate::{
     engine::{
         attempt::{outputs, wait},
         planner::{
-            change::change_steps,
-            deadline,
-            pivot::past_pivot,
-            state::{Planner, is_active},
-            transition::StepEvent,
-            undo_set::is_backward,
+            change::change_steps, deadline, pivot::past_pivot, state::Planner,
+            transition::StepEvent, undo_set::is_backward,
         },
         rules,
     },
-    model::saga::{ValidStep, Work},
+    model::saga::ValidStep,
     text::clip,
 };
 
@@ -233,68 +231,6 @@ fn ask_to_undo(planner: &mut Planner<'_>, reason: &str) -> Result<String, String
     }
     planner.status.compensation_requested = Some(clip(reason, MAX_REASON));
     Ok("what is active settles, then what was done is undone".into())
-}
-
-/// Returns the names of the steps that a request is about. Returns an error if the request is not
-/// allowed for all of them.
-fn chosen(
-    planner: &Planner<'_>,
-    action: RequestAction,
-    body: &RequestBody,
-) -> Result<Vec<String>, String> {
-    let backward = is_backward(planner);
-    let phases = allowed::in_step_phases(action, backward);
-    let answers = matches!(action, RequestAction::Reject | RequestAction::Approve);
-    let settles = action == RequestAction::Settle;
-    let may = |step: &ValidStep, status: &StepStatus| {
-        let free = !is_active(status) || status.phase == StepPhase::Waiting;
-        let answerable = !answers || matches!(step.action.work, Work::Approval(_));
-        phases.contains(&status.phase)
-            && answerable
-            && (if settles { settle_manually::may_be_settled(planner, status) } else { free })
-    };
-    let steps = || planner.saga.steps.iter().zip(&planner.status.steps);
-    let able: Vec<_> = steps()
-        .filter(|(step, status)| may(step, status))
-        .map(|(step, _)| step.name.clone())
-        .collect();
-    let allowed = || {
-        let way = if backward { "while the saga is being undone, " } else { "" };
-        let now = if able.is_empty() {
-            "none is now".into()
-        } else {
-            format!("now {}", words(able.iter().map(String::as_str)))
-        };
-        let which = match (answers, settles) {
-            (true, _) => " for an approval",
-            (false, true) => " and may have acted, with no attempt under way",
-            (false, false) => "",
-        };
-        let phases = words(phases.iter().map(|phase| phase.as_str()));
-        let phases = if phases.is_empty() {
-            "no steps".into()
-        } else {
-            format!("steps that are {phases}{which}")
-        };
-        format!("{way}{action} is allowed for {phases}: {now}")
-    };
-    let RequestBody::Steps(names) = body else {
-        return if able.is_empty() { Err(allowed()) } else { Ok(able) };
-    };
-    for name in names {
-        let Some((step, status)) = steps().find(|(step, _)| step.name == *name) else {
-            return Err(format!("the saga has no step {name}; {}", allowed()));
-        };
-        if !may(step, status) {
-            let active = if is_active(status) && status.phase != StepPhase::Waiting {
-                " and has an attempt under way"
-            } else {
-                ""
-            };
-            return Err(format!("step {name} is {}{active}; {}", status.phase.as_str(), allowed()));
-        }
-    }
-    Ok(names.clone())
 }
 
 /// Gives the step a new budget that starts now. Attempt numbers and the idempotency key continue.

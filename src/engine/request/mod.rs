@@ -1,6 +1,7 @@
 //! The requests that users make by annotation: which are new, which are allowed, and what they do.
 
 pub mod allowed;
+mod chosen;
 pub(super) mod handle;
 pub mod inbox;
 pub(super) mod missing;

@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod fields;
+pub mod known_pods;
 pub mod pods;
 pub mod state;
 pub mod strip;

@@ -12,7 +12,7 @@ use std::{
 
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
-use super::state::KnownPods;
+use super::known_pods::KnownPods;
 use crate::objects::attempt::saga_of;
 
 /// How many gone pods of one Job are remembered: the newest 8.

@@ -16,7 +16,7 @@ use crate::{
             DELETION_POLL, WATCH_LAG, after_another, after_job, given_up, is_child, is_late,
             is_ours, job_is_terminating, just_created, name_conflict, only_kept, unless_done,
         },
-        job::{self, fields::made_by, pods::JobPods, state::KnownPods},
+        job::{self, fields::made_by, known_pods::KnownPods, pods::JobPods},
         pod::{self, fields::CONTROLLER_UID},
     },
     world::{

@@ -59,7 +59,7 @@ pub(in super::super) fn stop_child(
 ) -> Option<()> {
     if let Some(found) = observe::cached(world, number, attempt) {
         let runs_on = matches!(found, Found::Job(_))
-            && job::state::runs_on(&observe::job_pods(world, number, &found));
+            && job::known_pods::runs_on(&observe::job_pods(world, number, &found));
         if found.is_deleted() && !runs_on {
             return None;
         }
@@ -113,7 +113,7 @@ fn stop_rest(
             observe::state(
                 world,
                 &Found::Pod(pod.clone()),
-                &job::state::KnownPods::default(),
+                &job::known_pods::KnownPods::default(),
                 Duration::ZERO
             ),
             ChildState::Active { .. }

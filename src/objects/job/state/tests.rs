@@ -16,6 +16,7 @@ use serde_json::json;
 use super::*;
 use crate::objects::job;
 use crate::objects::pod;
+use std::sync::Arc;
 
 /// A plain Job of one pod, with conditions.
 fn job(conditions: &[&str]) -> Value {
