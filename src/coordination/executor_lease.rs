@@ -27,7 +27,9 @@
 
 use std::time::{Duration, Instant};
 
-pub(crate) use super::rules::{may_last, may_send};
+pub(crate) use super::rules::may_last;
+#[cfg(feature = "operator")]
+pub(crate) use super::rules::may_send;
 
 /// How long a tenure holds after its last acknowledged renewal was sent.
 pub const HOLDS_FOR: Duration = Duration::from_secs(4);

@@ -32,6 +32,7 @@ pub struct Acknowledged(String);
 
 impl Acknowledged {
     /// Makes the proof from the resourceVersion that the API server answered.
+    #[cfg(feature = "operator")]
     pub(crate) const fn by_api_server(version: String) -> Self {
         Self(version)
     }

@@ -12,6 +12,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "operator")]
 pub(crate) use self::saga::{name, namespace};
 pub use self::{
     part::Decoded,

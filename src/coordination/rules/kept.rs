@@ -81,6 +81,7 @@ pub(crate) fn may_last(first_read: Instant, timeout: Duration, now: Instant) -> 
 /// Rule "tenure": an HTTP request is sent only while the tenure of the executor that its intent
 /// names holds. `holding`: the executor of this process whose tenure holds now.
 #[must_use]
+#[cfg(feature = "operator")]
 pub(crate) fn may_send(holding: Option<&str>, named: &str) -> bool {
     holding == Some(named)
 }

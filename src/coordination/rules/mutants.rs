@@ -44,6 +44,7 @@ pub(crate) fn may_last(first_read: Instant, timeout: Duration, now: Instant) -> 
     if broken(Mutant::Executor) { Duration::ZERO } else { kept::may_last(first_read, timeout, now) }
 }
 
+#[cfg(feature = "operator")]
 pub(crate) fn may_send(holding: Option<&str>, named: &str) -> bool {
     broken(Mutant::Tenure) || kept::may_send(holding, named)
 }
