@@ -1,6 +1,6 @@
 //! Small trees that each break one rule, and the same trees corrected.
 
-use super::{Found, TABLE, known::Known, project::Tree, violations};
+use super::{Found, TABLE, project::Tree, told, violations};
 
 const ROOMS: &str = "
 | other | table |
@@ -176,7 +176,7 @@ fn a_shortest_circle_is_told() {
         ("src/low/c.rs", "pub struct C(super::a::A);"),
     ];
     let found = violations(&tree(&files));
-    let told = Known::default().compare(&found).told(&found);
+    let told = told(&found).join("\n");
     assert!(told.contains("circle  src/low/a.rs    (a.rs → b.rs → a.rs)"), "{told}");
     assert!(told.contains("circle  src/low/c.rs    (c.rs → a.rs → b.rs → c.rs)"), "{told}");
 }
@@ -265,24 +265,4 @@ fn what_is_in_no_row_and_what_is_not_there_are_found() {
         &[(TABLE, &rooms), ("src/odd.rs", ""), ("src/other/a.rs", ""), ("src/other/b.rs", "")],
         &["missing src/far/", "missing src/near.rs", "no room src/odd.rs", "no room src/other/"],
     );
-}
-
-#[test]
-fn the_list_of_known_violations_only_shrinks() {
-    let found = |lines: &[&str]| -> Found {
-        lines.iter().map(|line| ((*line).to_owned(), String::new())).collect()
-    };
-    let known = Known::parse("# a\n\nroom circle  a b c\nwide    a.rs\ntwice   A: a b c\n");
-    let same = found(&["room circle  a b c", "wide    a.rs", "twice   A: a b c"]);
-    assert!(known.compare(&same).is_empty());
-    let other = found(&["wide    b.rs", "room circle  a d", "twice   B: a b", "twice   A: a c"]);
-    let difference = known.compare(&other);
-    assert_eq!(difference.new, ["room circle  a d", "twice   B: a b", "wide    b.rs"]);
-    assert_eq!(difference.gone, ["room circle  a b c", "twice   A: a b c", "wide    a.rs"]);
-    let told = difference.told(&other);
-    assert!(told.contains("mend these: the list of known violations may only shrink\n  room"));
-    assert!(told.contains("take these lines off tests/api/layers/known.txt"), "{told}");
-    let fewer = found(&["room circle  b c"]);
-    assert!(known.compare(&fewer).new.is_empty());
-    assert_eq!(known.written(&fewer), "# a\nroom circle  b c\n");
 }
