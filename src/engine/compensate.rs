@@ -85,7 +85,7 @@ fn start_compensations(planner: &mut Planner<'_>, set: StepSet) {
     let chosen = StepSet::of(chosen);
     planner.each_step(|planner, place, step, status| {
         if chosen.contains(place) {
-            begin::begin(planner, place, step, status, Direction::Compensation);
+            begin::begin(planner, step, status, Direction::Compensation);
         }
     });
 }

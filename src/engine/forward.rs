@@ -155,7 +155,7 @@ fn start_runnable(planner: &mut Planner<'_>) {
                 status.phase == StepPhase::Pending,
             )
         {
-            begin::begin(planner, place, step, status, Direction::Action);
+            begin::begin(planner, step, status, Direction::Action);
         }
     });
     capacity::forget_overtaken(planner, &slots);

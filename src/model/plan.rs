@@ -95,10 +95,10 @@ pub enum Effect {
     Begin {
         /// The identity of the attempt.
         identity: Identity,
-        /// The step's place in the list.
-        place: usize,
-        /// What is done, if expressions decide it; `None` if the spec states it.
-        work: Option<Box<Work>>,
+        /// What is done, with the values of its expressions.
+        work: Box<Work>,
+        /// The time limit of the operation, as the spec states it.
+        timeout: Duration,
         /// The instant of the intent.
         intended: Timestamp,
         /// The time limit of the attempt, counted from now. Deadlines are not included, because

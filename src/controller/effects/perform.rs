@@ -53,8 +53,8 @@ const MAX_REASON: usize = 300;
 
 /// What is needed to begin an attempt.
 struct BeginInput {
-    place: usize,
-    work: Option<Box<Work>>,
+    work: Box<Work>,
+    timeout: Duration,
     /// The instant of the intent.
     intended: Timestamp,
     time_limit: Duration,
@@ -106,8 +106,8 @@ async fn one(
     cancelled: bool,
 ) -> Result<Next, Error> {
     match effect {
-        Effect::Begin { identity, place, work, intended, time_limit, uid } => {
-            let beginning = BeginInput { place, work, intended, time_limit, uid, written };
+        Effect::Begin { identity, work, timeout, intended, time_limit, uid } => {
+            let beginning = BeginInput { work, timeout, intended, time_limit, uid, written };
             begin(performance, identity, beginning).await
         }
         Effect::Ask { attempt, child, command } => {
@@ -146,16 +146,11 @@ async fn begin(
     identity: Identity,
     beginning: BeginInput,
 ) -> Result<Next, Error> {
-    let BeginInput { place, work, intended, time_limit, uid, written } = beginning;
+    let BeginInput { work, timeout, intended, time_limit, uid, written } = beginning;
     let stored = performance.stored;
-    let operation = performance
-        .saga
-        .and_then(|saga| saga.steps.get(place))
-        .and_then(|step| step.operation(identity.attempt.direction));
-    let (Some(operation), Some(saga)) = (operation, performance.saga) else {
-        return Ok(Next::Later);
-    };
-    let work = work.as_deref().unwrap_or(&operation.work);
+    // Only a plan of a valid saga begins attempts.
+    let Some(saga) = performance.saga else { return Ok(Next::Later) };
+    let work = work.as_ref();
     // The surroundings are read first: the reads take time, and the freshness is measured after
     // them.
     let keys = look_around(performance, saga, &identity, work).await;
@@ -187,11 +182,11 @@ async fn begin(
             Ok(send(performance, &request_context, identity))
         }
         Work::Pod(action) => {
-            let pod = pod::build::pod(saga, &identity, action, operation.timeout);
+            let pod = pod::build::pod(saga, &identity, action, timeout);
             create(performance, pod, identity).await
         }
         Work::Job(action) => {
-            let job = job::build::job(saga, &identity, action, operation.timeout);
+            let job = job::build::job(saga, &identity, action, timeout);
             create(performance, job, identity).await
         }
         work @ (Work::Apply(_) | Work::Delete(_) | Work::Until(_)) => {

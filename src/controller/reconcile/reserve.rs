@@ -46,7 +46,7 @@ pub(in crate::controller) fn plan_with_slots(
             &PlanInput { host_capacity: &room, circuits: circuits.allowances(), ..seen.clone() },
         );
         let Ok(saga) = saga else { return (plan, HashMap::new()) };
-        let requests = requests(saga, seen, &plan);
+        let requests = requests(seen, &plan);
         // Breakers come first, so that an HTTP request that waits for its breaker takes no slot.
         let new = requests
             .iter()
@@ -80,40 +80,19 @@ pub(in crate::controller) fn plan_with_slots(
 }
 
 /// Returns the HTTP requests that a plan begins.
-fn requests(saga: &ValidSaga, seen: &PlanInput<'_>, plan: &Plan) -> Vec<Outgoing> {
+fn requests(seen: &PlanInput<'_>, plan: &Plan) -> Vec<Outgoing> {
     let standing: BTreeSet<_> =
         seen.status.iter().flat_map(active_attempts).map(|(attempt, _)| attempt).collect();
-    let request = |identity: &Identity, place: usize| match &saga
-        .steps
-        .get(place)?
-        .operation(identity.attempt.direction)?
-        .work
-    {
-        Work::Http(action) => {
-            let (attempt, host, origin) =
-                (identity.attempt.clone(), origin::host(&action.url), origin::origin(&action.url));
-            Some(Outgoing { stands: standing.contains(&attempt), attempt, host, origin })
-        }
-        Work::Pod(_)
-        | Work::Job(_)
-        | Work::Apply(_)
-        | Work::Delete(_)
-        | Work::Until(_)
-        | Work::Saga(_)
-        | Work::UndoSaga
-        | Work::Approval(_)
-        | Work::Wait(_) => None,
+    let request = |effect: &Effect| {
+        let Effect::Begin { identity: Identity { attempt, .. }, work, .. } = effect else {
+            return None;
+        };
+        let Work::Http(action) = work.as_ref() else { return None };
+        let (host, origin) = (origin::host(&action.url), origin::origin(&action.url));
+        let stands = standing.contains(attempt);
+        Some(Outgoing { attempt: attempt.clone(), host, origin, stands })
     };
-    let begins = plan.drafted_effects().iter();
-    begins
-        .filter_map(|effect| {
-            if let Effect::Begin { identity, place, .. } = effect {
-                request(identity, *place)
-            } else {
-                None
-            }
-        })
-        .collect()
+    plan.drafted_effects().iter().filter_map(request).collect()
 }
 
 /// Counts how often each value occurs.

@@ -13,16 +13,15 @@ use crate::{
 
 /// Judges every active attempt of the saga in both directions, and acts on the verdicts.
 pub(crate) fn settle_all(planner: &mut Planner<'_>) {
-    planner.each_step(|planner, place, step, status| {
+    planner.each_step(|planner, _, step, status| {
         for direction in [Direction::Action, Direction::Compensation] {
-            settle(planner, place, step, status, direction);
+            settle(planner, step, status, direction);
         }
     });
 }
 
 pub(crate) fn settle(
     planner: &mut Planner<'_>,
-    place: usize,
     step: &ValidStep,
     status: &mut StepStatus,
     direction: Direction,
@@ -44,7 +43,7 @@ pub(crate) fn settle(
                     let identity = begin::identity(planner, &step.name, direction, &record);
                     let limit = deadline::limit(planner, operation, direction, &record);
                     planner.wake_at(limit);
-                    begin::begin_effect(planner, identity, place, work, (operation, &record));
+                    begin::begin_effect(planner, identity, work, (operation, &record));
                 }
                 Err(why) => {
                     apply(

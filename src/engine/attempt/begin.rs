@@ -52,7 +52,6 @@ pub(crate) fn fail_what_may_not_begin(
 /// or only waits.
 pub(crate) fn begin(
     planner: &mut Planner<'_>,
-    place: usize,
     step: &ValidStep,
     status: &mut StepStatus,
     direction: Direction,
@@ -103,7 +102,7 @@ pub(crate) fn begin(
     // An object to delete is read first. Its UID is written to the status before the delete is
     // sent.
     if !operation.deletes() {
-        begin_effect(planner, identity, place, work, (operation, &record));
+        begin_effect(planner, identity, work, (operation, &record));
     }
 }
 
@@ -111,7 +110,6 @@ pub(crate) fn begin(
 pub(crate) fn begin_effect(
     planner: &mut Planner<'_>,
     identity: Identity,
-    place: usize,
     work: Cow<'_, Work>,
     (operation, record): (&Operation, &DirectionStatus),
 ) {
@@ -120,12 +118,9 @@ pub(crate) fn begin_effect(
         .as_ref()
         .map_or(planner.input.now, |active| planner.input.skew.intended(active));
     let time_limit = between(planner.input.now, deadline::own_limit(planner, operation, record));
-    let work = match work {
-        Cow::Borrowed(_) => None,
-        Cow::Owned(work) => Some(Box::new(work)),
-    };
+    let (work, timeout) = (Box::new(work.into_owned()), operation.timeout);
     let uid = record.active.as_ref().and_then(|active| active.child_uid.clone());
-    planner.effects.push(Effect::Begin { identity, place, work, intended, time_limit, uid });
+    planner.effects.push(Effect::Begin { identity, work, timeout, intended, time_limit, uid });
 }
 
 /// Returns why no further attempt may begin although one is due, or `None` if it may begin.

@@ -84,20 +84,21 @@ impl World {
     fn perform(&mut self, effect: Effect) -> bool {
         let executor = self.executor();
         let performed = match effect {
-            Effect::Begin { identity, place, work, intended: _, time_limit, uid: _ } => {
+            Effect::Begin { identity, work, timeout: _, intended: _, time_limit, uid: _ } => {
+                let steps = &self.saga.as_ref().expect("only a valid saga begins anything").steps;
+                let place = steps
+                    .iter()
+                    .position(|step| step.name == identity.attempt.step)
+                    .expect("only a step of the saga begins");
                 watch::begin(self, &identity, place);
-                let step =
-                    &self.saga.as_ref().expect("only a valid saga begins anything").steps[place];
-                let operation = step
-                    .operation(identity.attempt.direction)
-                    .expect("only what is written begins");
+                let step = &steps[place];
                 let call = Call {
                     identity: &identity,
-                    in_process: matches!(operation.work, Work::Http(_)),
+                    in_process: matches!(*work, Work::Http(_)),
                     limit: time_limit,
                     leaves_half: step.compensate_failed,
                     executor: &executor,
-                    work: work.as_deref().unwrap_or(&operation.work),
+                    work: &work,
                 };
                 self.other_side.read(self.now, &identity.attempt);
                 self.other_side.begin(self.now, &call)

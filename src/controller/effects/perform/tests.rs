@@ -141,6 +141,7 @@ async fn tried_as(
     let saga = validate_stored(&named, &stored.spec).unwrap();
     let performance = fixture::performance(&context, &stored, &saga, "");
     let (_, attempt) = key();
+    let saga_steps = &saga.steps;
     let (saga, namespace) = ("order".into(), "shop".into());
     let identity =
         Identity { saga, namespace, uid: "1".into(), attempt, key: "1/charge/action/0".into() };
@@ -149,8 +150,8 @@ async fn tried_as(
         let (identity, time_limit) = (identity.clone(), Duration::from_mins(5));
         let begin = Effect::Begin {
             identity,
-            place: 0,
-            work: None,
+            work: Box::new(saga_steps[0].action.work.clone()),
+            timeout: saga_steps[0].action.timeout,
             intended: now() - age,
             time_limit,
             uid: None,
