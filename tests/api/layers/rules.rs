@@ -28,6 +28,7 @@ pub fn found(project: &Project) -> Found {
         twice(project),
         door(project),
         strangers(project),
+        order(project, &edges),
     ];
     found.extend(lines.into_iter().flatten().map(|line| (line, String::new())));
     found
@@ -89,6 +90,29 @@ fn room_circles(project: &Project, edges: &Edges) -> Found {
             (format!("room circle  {}", names.join(" ")), way.join(" → "))
         })
         .collect()
+}
+
+/// Finds the parts of a room that import a part below their own row, and parts without a row.
+fn order(project: &Project, edges: &Edges) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    for (from, to) in edges.iter().flat_map(|(from, all)| all.iter().map(move |to| (from, to))) {
+        let (Some(own), Some(part)) = (room(from), from.get(2)) else { continue };
+        let (Some(rows), Some(other)) = (project.table.parts(own), to.get(2)) else { continue };
+        if room(to) != Some(own) || part == other {
+            continue;
+        }
+        match (rows.get(part), rows.get(other)) {
+            (Some(row), Some(below)) if below > row => {
+                found.insert(format!("order   src/{own}/: {part} imports {other}"));
+            }
+            (Some(_), Some(_)) => {}
+            (row, _) => {
+                let without = if row.is_none() { part } else { other };
+                found.insert(format!("no row  src/{own}/: {without}"));
+            }
+        }
+    }
+    found.into_iter().collect()
 }
 
 fn circles(project: &Project, edges: &Edges) -> Found {

@@ -266,3 +266,25 @@ fn what_is_in_no_row_and_what_is_not_there_are_found() {
         &["missing src/far/", "missing src/near.rs", "no room src/odd.rs", "no room src/other/"],
     );
 }
+
+#[test]
+fn a_part_that_imports_a_row_below_its_own_is_found() {
+    let rows = |rows: &str| format!("{ROOMS}\n| in `low/` | holds |\n|---|---|\n{rows}\n");
+    let files = [
+        ("src/low/mod.rs", "mod floor; mod wall; pub use floor::ground;"),
+        ("src/low/wall.rs", "pub struct Wall(super::floor::Ground);"),
+        ("src/low/floor.rs", "pub struct Ground; pub fn ground() {}"),
+    ];
+    let with = |table: &str| {
+        let table = rows(table);
+        let mut all = vec![(TABLE, table.as_str())];
+        all.extend(files);
+        violations(&tree(&all)).into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(with("| `floor.rs` | the ground |\n| `wall.rs` | walls |"), Vec::<String>::new());
+    assert_eq!(
+        with("| `wall.rs` | walls |\n| `floor.rs` | the ground |"),
+        ["order   src/low/: wall imports floor"]
+    );
+    assert_eq!(with("| `wall.rs` | walls |"), ["no row  src/low/: floor"]);
+}

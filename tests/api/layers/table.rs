@@ -9,12 +9,16 @@ pub struct Table {
     rooms: BTreeMap<String, BTreeSet<String>>,
     /// The leaf files, which every room may import.
     leaves: BTreeSet<String>,
+    /// The parts of a room, each with its row in the table of the room. A row imports only rows
+    /// above it.
+    parts: BTreeMap<String, BTreeMap<String, usize>>,
 }
 
 impl Table {
-    /// Reads the first table whose columns are `room` and `may import`.
+    /// Reads the first table whose columns are `room` and `may import`, and the tables of parts,
+    /// whose first column is ``in `room/` ``.
     pub fn parse(text: &str) -> Self {
-        let mut table = Self::default();
+        let mut table = Self { parts: parts(text), ..Self::default() };
         let mut lines = text.lines().skip_while(|line| !is_head(line));
         assert!(lines.next().is_some(), "there is no table of rooms: | room | … | may import |");
         for line in lines.skip(1).take_while(|line| line.trim_start().starts_with('|')) {
@@ -40,6 +44,11 @@ impl Table {
         }
     }
 
+    /// Returns the rows of a room's parts, if the room has such a table.
+    pub fn parts(&self, room: &str) -> Option<&BTreeMap<String, usize>> {
+        self.parts.get(room)
+    }
+
     /// Returns whether the table has a row for a room.
     pub fn has(&self, room: &str) -> bool {
         self.rooms.contains_key(room)
@@ -57,6 +66,28 @@ impl Table {
             format!("src/{room}{end}")
         })
     }
+}
+
+/// Reads the tables of parts.
+fn parts(text: &str) -> BTreeMap<String, BTreeMap<String, usize>> {
+    let mut all = BTreeMap::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let head = cells(line).first().and_then(|cell| cell.strip_prefix("in ")).map(names);
+        let Some(room) = head.and_then(|mut names| names.next()) else { continue };
+        let rows = lines.by_ref().skip(1).take_while(|line| line.starts_with('|'));
+        let rows = rows.enumerate().flat_map(|(row, line)| {
+            let first = cells(line).first().copied().unwrap_or_default();
+            names(first).map(move |name| (part(name).to_owned(), row)).collect::<Vec<_>>()
+        });
+        all.insert(room.trim_end_matches('/').to_owned(), rows.collect());
+    }
+    all
+}
+
+/// Returns the name of a part without the end that says whether the part is a file or a folder.
+fn part(name: &str) -> &str {
+    name.trim_end_matches('/').trim_end_matches(".rs")
 }
 
 fn is_head(line: &str) -> bool {
