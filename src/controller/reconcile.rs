@@ -50,7 +50,7 @@ use crate::{
         stored::{name, namespace},
     },
     clock::{between, later},
-    model::{input::PlanInput, saga::ValidSaga},
+    model::saga::ValidSaga,
     service::metrics::ReconcileResult,
 };
 
@@ -155,10 +155,15 @@ async fn decide(
     let (at, planned) = (now(), Instant::now());
     let permit = context.lifecycle.start_permit();
     let served = context.cluster.definition.served();
-    let seen = PlanInput {
-        draining: permit.is_none() || executor.is_none(),
-        ..seen_here(stored, context, &gathered, served.as_deref(), executor.as_deref(), at)
-    };
+    let seen = seen_here(
+        stored,
+        context,
+        &gathered,
+        served.as_deref(),
+        executor.as_deref(),
+        permit.as_ref(),
+        at,
+    );
     let heavy = saga.as_ref().is_ok_and(ValidSaga::has_expressions);
     let (plan, slots) = context
         .evaluations

@@ -30,7 +30,7 @@ pub(crate) fn undo(planner: &mut Planner<'_>) -> SagaCourse {
     compensate::end_retries(planner);
     wait::withdraw_waits(planner);
     let set = planner.steps_where(in_undo_set);
-    if !planner.input.draining && !planner.is_paused() {
+    if !planner.input.process.draining && !planner.is_paused() {
         start_compensations(planner, set);
     }
     undo_course(planner, set)

@@ -30,12 +30,15 @@ pub(super) fn forward(planner: &mut Planner<'_>) -> SagaCourse {
 }
 
 fn may_start(planner: &Planner<'_>) -> bool {
-    !planner.input.draining && !planner.is_paused() && !must_turn_back(planner)
+    !planner.input.process.draining && !planner.is_paused() && !must_turn_back(planner)
 }
 
 /// Returns whether the saga turns back whatever its steps do.
 fn must_turn_back(planner: &Planner<'_>) -> bool {
-    rules::turns_back(planner.input.deleting, planner.status.compensation_requested.as_deref())
+    rules::turns_back(
+        planner.input.stored.deleting,
+        planner.status.compensation_requested.as_deref(),
+    )
 }
 
 /// Drops a request for the undo if the pivot was passed while active attempts settled. After the

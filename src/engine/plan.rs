@@ -55,7 +55,7 @@ const WORDS_AGAIN: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Decides what happens now.
 pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, input: &PlanInput<'_>) -> Plan {
-    if input.deleting && !input.finalizer {
+    if input.stored.deleting && !input.stored.finalizer {
         return Plan::nothing();
     }
     if rules::is_of_another_version(input.versions.words) {
@@ -64,13 +64,13 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, input: &PlanInput<'_>) -> Plan
     if let Some(plan) = deleted(saga.as_ref().ok(), input) {
         return plan;
     }
-    let status = match input.status {
+    let status = match input.stored.status {
         Ok(status) => status,
         Err(sentence) => {
-            return held(input.salvaged, &Blocked::Status(vec![sentence.clone()]), input);
+            return held(input.stored.salvaged, &Blocked::Status(vec![sentence.clone()]), input);
         }
     };
-    if status.spec_hash.as_ref().is_some_and(|pinned| pinned != input.spec_hash)
+    if status.spec_hash.as_ref().is_some_and(|pinned| pinned != input.stored.spec_hash)
         && !is_terminal(status)
     {
         return held(status, &Blocked::SpecChanged, input);
@@ -104,13 +104,13 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, input: &PlanInput<'_>) -> Plan
     }
     // A refused saga can be cancelled, because nothing of it ran.
     let refused = versions::refused(status, input)
-        .filter(|_| !inbox::asks_to_cancel(input.asked, input.handled, status));
+        .filter(|_| !inbox::asks_to_cancel(input.requests.asked, input.requests.handled, status));
     if let Some(block) = refused {
         return held(status, &block, input);
     }
     // This comes after the checks above: a changed spec or a status that contradicts itself must
     // not decide that nothing is undone.
-    if input.deleting && past_return(saga, status) && !is_terminal(status) {
+    if input.stored.deleting && past_return(saga, status) && !is_terminal(status) {
         return let_go_or(Some(saga), input, "the pivot is passed, nothing can be undone");
     }
     run(saga, status, input)
@@ -118,8 +118,12 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, input: &PlanInput<'_>) -> Plan
 
 /// Returns the event for a deleted saga that is released without being undone.
 fn abandoned(saga: Option<&ValidSaga>, input: &PlanInput<'_>, why: &str) -> Notice {
-    let steps =
-        input.status.as_ref().map(|status| in_effect(saga, status).join(", ")).unwrap_or_default();
+    let steps = input
+        .stored
+        .status
+        .as_ref()
+        .map(|status| in_effect(saga, status).join(", "))
+        .unwrap_or_default();
     let steps = if steps.is_empty() { "nothing that is known of".into() } else { steps };
     let message = format!("{why}: the saga goes as it is; still in effect: {steps}");
     Notice { warning: true, reason: "Abandoned", message }
@@ -159,8 +163,8 @@ fn answer_all(
 ) -> Answered {
     let mut new = status.clone();
     let answer = |_: &mut SagaStatus, asked: &UserRequest| answer(asked);
-    let (effects, requests) =
-        inbox::sort(input.asked, input.handled, status).answer(input, &mut new, answer);
+    let (effects, requests) = inbox::sort(input.requests.asked, input.requests.handled, status)
+        .answer(input, &mut new, answer);
     (new, effects, Tally { requests, ..Tally::default() })
 }
 
@@ -169,17 +173,17 @@ fn answer_all(
 /// namespace is terminating and the saga waits for a user. With the policy Abandon, its unfinished
 /// children first receive their commands.
 fn deleted(saga: Option<&ValidSaga>, input: &PlanInput<'_>) -> Option<Plan> {
-    if !input.deleting {
+    if !input.stored.deleting {
         return None;
     }
     if rules::is_released(nothing_to_undo(input), stays_for_parent(input)) {
         return Some(release(None));
     }
-    if input.deletion_policy == DeletionPolicy::Abandon {
+    if input.stored.deletion_policy == DeletionPolicy::Abandon {
         return Some(let_go_or(saga, input, "deletionPolicy is Abandon"));
     }
     let why = "its namespace is being deleted, where nothing more can be undone";
-    (input.terminating && waits_for_user(input.status))
+    (input.surroundings.terminating && waits_for_user(input.stored.status))
         .then(|| release(Some(abandoned(saga, input, why))))
 }
 
@@ -226,7 +230,7 @@ fn held(status: &SagaStatus, block: &Blocked, input: &PlanInput<'_>) -> Plan {
         let message = new.message.clone().unwrap_or_default();
         effects.push(Effect::Publish(Notice { warning: true, reason: block.reason(), message }));
     }
-    let write = match input.status {
+    let write = match input.stored.status {
         Ok(old) if !input.versions.differs(old, &new) => None,
         Ok(_) => Some(StatusWrite::Whole(Box::new(new))),
         Err(_) if (&status.message, &status.conditions) == (&new.message, &new.conditions) => None,
@@ -263,7 +267,7 @@ fn run(saga: &ValidSaga, status: &SagaStatus, input: &PlanInput<'_>) -> Plan {
         return go_on(planner, status, true);
     }
     if planner.status.spec_hash.is_none() {
-        planner.status.spec_hash = Some(input.spec_hash.to_owned());
+        planner.status.spec_hash = Some(input.stored.spec_hash.to_owned());
         planner.status.accepted_by = Some(RELEASE.to_owned());
         planner.status.started_at = Some(MicroTime(input.now));
         planner.status.timeout_started_at = saga.timeout.map(|_| MicroTime(input.now));
@@ -318,8 +322,8 @@ fn go_on(mut planner: Planner<'_>, status: &SagaStatus, reopened: bool) -> Plan 
     let finalizer = if ends {
         rules::finalizer_of_ended(input)
     } else {
-        let needed = (first_intent || reopened) && !input.deleting;
-        rules::finalizer_of_unfinished(input.finalizer, needed)
+        let needed = (first_intent || reopened) && !input.stored.deleting;
+        rules::finalizer_of_unfinished(input.stored.finalizer, needed)
     };
     let Planner { status: new, mut effects, mut wake, mut tally, .. } = planner;
     #[cfg(feature = "next")]
@@ -334,8 +338,8 @@ fn go_on(mut planner: Planner<'_>, status: &SagaStatus, reopened: bool) -> Plan 
     if in_words && input.versions.rewording_waits {
         wake = wake.into_iter().chain([later(input.now, WORDS_AGAIN)]).min();
     }
-    let answered = SagaStatus { observed_generation: Some(input.generation), ..new };
-    let left = in_words && (input.draining || input.versions.rewording_waits);
+    let answered = SagaStatus { observed_generation: Some(input.stored.generation), ..new };
+    let left = in_words && (input.process.draining || input.versions.rewording_waits);
     let write = (differs && !left).then(|| StatusWrite::Whole(Box::new(answered)));
     Plan::new(write, finalizer, wake, tally, effects)
 }

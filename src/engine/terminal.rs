@@ -37,7 +37,7 @@ const FOR_PARENT: Duration = Duration::from_secs(30);
 /// Returns whether a saga never began anything, or has ended. A status without steps proves nothing
 /// once the saga was accepted.
 pub(crate) fn nothing_to_undo(input: &PlanInput<'_>) -> bool {
-    input.status.as_ref().is_ok_and(|status| {
+    input.stored.status.as_ref().is_ok_and(|status| {
         let lost = status.steps.is_empty() && status.spec_hash.is_some();
         is_terminal(status) || (!lost && status.steps.iter().all(|step| step.action.is_none()))
     })
@@ -47,8 +47,10 @@ pub(crate) fn nothing_to_undo(input: &PlanInput<'_>) -> bool {
 /// have to undo it. A garbage collector that deletes in the foreground deletes children before
 /// their parent.
 pub(crate) fn stays_for_parent(input: &PlanInput<'_>) -> bool {
-    let ended = input.status.as_ref().is_ok_and(is_terminal);
-    input.parent_holds && ended && input.deletion_policy != DeletionPolicy::Abandon
+    let ended = input.stored.status.as_ref().is_ok_and(is_terminal);
+    input.surroundings.parent_holds
+        && ended
+        && input.stored.deletion_policy != DeletionPolicy::Abandon
 }
 
 /// Makes the plan for an ended saga: requests are answered, its finalizer is removed, later its
@@ -60,24 +62,25 @@ pub(crate) fn ended(
     (answered, mut effects, tally): Answered,
 ) -> Plan {
     let new = of_the_present_spec(answered, input);
-    let mut wake =
-        stays_for_parent(input).then(|| later(input.now, FOR_PARENT)).filter(|_| input.deleting);
+    let mut wake = stays_for_parent(input)
+        .then(|| later(input.now, FOR_PARENT))
+        .filter(|_| input.stored.deleting);
     let after =
         |wait| status.completed_at.as_ref().map(|MicroTime(completed)| later(*completed, wait));
-    if let Some(due) = after(KEPT_CHILDREN).filter(|_| input.leftovers) {
+    if let Some(due) = after(KEPT_CHILDREN).filter(|_| input.surroundings.leftovers) {
         if due <= input.now {
             effects.push(Effect::Sweep);
         } else {
             wake = wake.into_iter().chain([due]).min();
         }
     }
-    let ttl = saga.and_then(|saga| saga.ttl).filter(|_| !input.deleting);
+    let ttl = saga.and_then(|saga| saga.ttl).filter(|_| !input.stored.deleting);
     if let Some(due) = ttl.and_then(|ttl| after(ttl.max(KEPT_LEAST))) {
         // The saga is deleted only after its own writes and after its parent. Each of these changes
         // enqueues the saga.
         let writes = input.versions.differs(status, &new)
-            || input.finalizer
-            || input.parent_holds
+            || input.stored.finalizer
+            || input.surroundings.parent_holds
             || effects.iter().any(|effect| matches!(effect, Effect::TakeAway { .. }));
         if due > input.now {
             wake = wake.into_iter().chain([due]).min();
@@ -93,9 +96,9 @@ pub(crate) fn ended(
 /// Returns the status of an ended saga for the present spec. Only answers to requests are written,
 /// and that a changed spec was read, because a user who changed the spec in Git waits for this.
 fn of_the_present_spec(mut status: SagaStatus, input: &PlanInput<'_>) -> SagaStatus {
-    status.observed_generation = Some(input.generation);
+    status.observed_generation = Some(input.stored.generation);
     for condition in &mut status.conditions {
-        condition.observed_generation = Some(input.generation);
+        condition.observed_generation = Some(input.stored.generation);
     }
     status
 }
@@ -105,7 +108,7 @@ fn of_the_present_spec(mut status: SagaStatus, input: &PlanInput<'_>) -> SagaSta
 /// children are not undone when they are deleted with their parent. Returns `None` if every child
 /// has received its command or cannot receive it.
 pub(crate) fn let_go(saga: Option<&ValidSaga>, input: &PlanInput<'_>) -> Option<Plan> {
-    let (saga, status) = (saga?, input.status.as_ref().ok()?);
+    let (saga, status) = (saga?, input.stored.status.as_ref().ok()?);
     let untold = |(id, child): (&AttemptId, &ChildState)| {
         let ChildState::Saga(child) = child else { return None };
         let ended = child.phase.is_some_and(SagaPhase::is_terminal);
@@ -124,7 +127,7 @@ pub(crate) fn let_go(saga: Option<&ValidSaga>, input: &PlanInput<'_>) -> Option<
         let told = ended || child.deletion_policy == DeletionPolicy::Abandon || refused;
         (!told).then(|| Effect::Ask { attempt: id.clone(), child: made_by, command })
     };
-    let effects: Vec<_> = input.children.iter().filter_map(untold).collect();
+    let effects: Vec<_> = input.surroundings.children.iter().filter_map(untold).collect();
     (!effects.is_empty()).then(|| {
         Plan::new(
             None,

@@ -18,20 +18,24 @@ use crate::{
 
 /// Returns why a saga is not accepted although its spec is valid.
 pub(super) fn refused(status: &SagaStatus, input: &PlanInput<'_>) -> Option<Blocked> {
-    if status.spec_hash.is_some() || input.deleting {
+    if status.spec_hash.is_some() || input.stored.deleting {
         return None;
     }
     let needed = input.versions.served.map(Served::needed).unwrap_or_default();
     if !needed.is_empty() {
         return Some(Blocked::DefinitionTooOld(needed));
     }
-    (!input.precheck.refused.is_empty()).then(|| Blocked::Refused(input.precheck.refused.clone()))
+    input
+        .surroundings
+        .precheck
+        .filter(|precheck| !precheck.refused.is_empty())
+        .map(|precheck| Blocked::Refused(precheck.refused.clone()))
 }
 
 /// Makes the plan for a saga whose status holds values of another version. The status cannot be
 /// read, and nothing is written. If the saga is deleted with the policy Abandon, it is released.
 pub(super) fn leave_alone(input: &PlanInput<'_>) -> Plan {
-    if input.deleting && input.deletion_policy == DeletionPolicy::Abandon {
+    if input.stored.deleting && input.stored.deletion_policy == DeletionPolicy::Abandon {
         let message = "deletionPolicy is Abandon: the saga goes as it is; what is still in effect \
             stands in a status of another version";
         return release(Some(Notice {

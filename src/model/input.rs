@@ -23,23 +23,31 @@ pub struct BreakerAllowance {
 
 /// Everything that a decision rests on, besides the valid saga.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts that are seen one by one, in any combination"
-)]
 pub struct PlanInput<'a> {
+    /// The saga as it is stored.
+    pub stored: StoredFacts<'a>,
+    /// The requests of users.
+    pub requests: OpenRequests<'a>,
+    /// What was observed around the saga.
+    pub surroundings: Surroundings<'a>,
+    /// What this process may begin, and how well its clock is known.
+    pub process: ThisProcess<'a>,
+    /// What another version of the operator or of the CustomResourceDefinition (CRD) wrote or
+    /// lacks.
+    pub versions: Versions<'a>,
+    /// The present instant, in whole microseconds.
+    pub now: Timestamp,
+}
+
+/// The saga as it is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredFacts<'a> {
     /// `metadata.generation`.
     pub generation: i64,
     /// Whether the saga is terminating.
     pub deleting: bool,
-    /// Whether the saga's namespace is terminating and so takes no new Pod. The namespace is read
-    /// only if the saga is terminating and waits for a user.
-    pub terminating: bool,
     /// Whether the saga has our finalizer.
     pub finalizer: bool,
-    /// Whether the saga is the child of a saga that has our finalizer. Then the parent may still
-    /// have to undo the saga after it ended.
-    pub parent_holds: bool,
     /// The hash of the pinned fields as they are stored now.
     pub spec_hash: &'a str,
     /// The spec's policy for deletion. It is known even if the rest of the spec is not valid.
@@ -48,42 +56,59 @@ pub struct PlanInput<'a> {
     pub status: &'a Decoded<SagaStatus>,
     /// The message and the conditions of a status that cannot be read.
     pub salvaged: &'a SagaStatus,
+    /// Where the idempotency keys of the steps continue, by step, if the saga follows an earlier
+    /// child saga.
+    pub keys_from: &'a Keys,
+}
+
+/// The requests of users.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenRequests<'a> {
     /// The requests of users by annotation, in the order in which they are handled.
     pub asked: &'a [UserRequest],
     /// The highest number of a plain request whose annotation was handled and removed; 0 if no
     /// number is known.
     pub handled: i64,
-    /// Where the idempotency keys of the steps continue, by step, if the saga follows an earlier
-    /// child saga.
-    pub keys_from: &'a Keys,
+    /// Whether no policy guards requests. Then anyone who may patch a saga may make any request.
+    pub patch_alone: bool,
+}
+
+/// What was observed around the saga.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
     /// The children of the active attempts. If a deleted saga is released without being undone,
     /// also the children that belong to no active attempt, by the attempts that created them.
     pub children: &'a Observations,
     /// Whether succeeded Pods of the saga still exist.
     pub leftovers: bool,
-    /// The result of the precheck of a saga that is not accepted yet.
-    pub precheck: &'a Precheck,
-    /// Whether no policy guards requests. Then anyone who may patch a saga may make any request.
-    pub patch_alone: bool,
-    /// The executor of this process. It is empty while the process has none, and then nothing
-    /// begins.
-    pub executor: &'a str,
+    /// Whether the saga's namespace is terminating and so takes no new Pod. The namespace is read
+    /// only if the saga is terminating and waits for a user.
+    pub terminating: bool,
+    /// Whether the saga is the child of a saga that has our finalizer. Then the parent may still
+    /// have to undo the saga after it ended.
+    pub parent_holds: bool,
+    /// The result of the precheck of a saga that is not accepted yet; `None` if the saga was not
+    /// prechecked.
+    pub precheck: Option<&'a Precheck>,
+}
+
+/// What this process may begin, and how well its clock is known. The default is a process without
+/// an executor that knows of no limits.
+#[derive(Debug, Clone, Default)]
+pub struct ThisProcess<'a> {
+    /// The executor of this process; `None` while the process has none, and then nothing begins.
+    pub executor: Option<&'a str>,
+    /// Whether this process begins nothing, because it is about to end or has no Lease. Active
+    /// attempts still settle.
+    pub draining: bool,
     /// How far this process's clock may be from the API server's clock.
     pub skew: Skew,
     /// How many HTTP requests may begin now, by host and port. A host that is not listed has no
     /// limit.
-    pub host_capacity: &'a BTreeMap<String, usize>,
+    pub host_capacity: BTreeMap<String, usize>,
     /// The breakers that are not closed, and what they admit. An origin that is not listed has a
     /// closed breaker.
-    pub circuits: &'a BTreeMap<Origin, BreakerAllowance>,
-    /// What another version of the operator or of the CustomResourceDefinition (CRD) wrote or
-    /// lacks.
-    pub versions: Versions<'a>,
-    /// Whether this process begins nothing, because it is about to end or has no Lease. Active
-    /// attempts still settle.
-    pub draining: bool,
-    /// The present instant, in whole microseconds.
-    pub now: Timestamp,
+    pub circuits: BTreeMap<Origin, BreakerAllowance>,
 }
 
 /// What earlier steps may create or change. A thing that is missing now may exist when a later step

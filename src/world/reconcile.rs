@@ -1,6 +1,6 @@
 //! One reconcile of a replica: observe, plan, record, perform. Also the halt of a reconcile.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{
     clocks, observe, perform, properties, replica,
@@ -18,6 +18,7 @@ use super::{
     versions::{self, ReadStatus},
 };
 use crate::{
+    api::status::Keys,
     clock::later,
     coordination::{
         executor_lease::Tenure,
@@ -25,7 +26,7 @@ use crate::{
     },
     engine::plan,
     model::{
-        input::{PlanInput, Precheck},
+        input::{OpenRequests, PlanInput, StoredFacts, Surroundings, ThisProcess},
         observation::Observations,
         plan::{Acknowledged, Effect, Finalizer, Plan, StatusWrite},
         saga::Work,
@@ -71,31 +72,32 @@ pub(super) fn decide(
     let ReadStatus { status, salvaged, versions } = versions::read_status(world, number, &copy);
     let executor = world.replicas.get(number)?.executor;
     let id = executor_id(executor);
-    let (room, circuits, keys_from, precheck) =
-        (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), Precheck::default());
+    let keys_from = Keys::new();
     let seen = PlanInput {
-        generation: copy.generation,
-        deleting: copy.deleting,
-        terminating: false,
-        finalizer: copy.finalizer,
-        parent_holds: false,
-        spec_hash: SPEC_HASH,
-        deletion_policy: copy.saga().deletion_policy,
-        status,
-        salvaged,
-        asked: &copy.asked,
-        handled: copy.handled,
-        keys_from: &keys_from,
-        children: &children,
-        leftovers: false,
-        precheck: &precheck,
-        patch_alone: false,
-        executor: &id,
-        skew: clocks::skew(world, number),
-        host_capacity: &room,
-        circuits: &circuits,
+        stored: StoredFacts {
+            generation: copy.generation,
+            deleting: copy.deleting,
+            finalizer: copy.finalizer,
+            spec_hash: SPEC_HASH,
+            deletion_policy: copy.saga().deletion_policy,
+            status,
+            salvaged,
+            keys_from: &keys_from,
+        },
+        requests: OpenRequests { asked: &copy.asked, handled: copy.handled, patch_alone: false },
+        surroundings: Surroundings {
+            children: &children,
+            leftovers: false,
+            terminating: false,
+            parent_holds: false,
+            precheck: None,
+        },
+        process: ThisProcess {
+            executor: Some(&id),
+            skew: clocks::skew(world, number),
+            ..ThisProcess::default()
+        },
         versions,
-        draining: false,
         now: clocks::shown(world, number),
     };
     let plan = plan(&copy.saga, &seen);

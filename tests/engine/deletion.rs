@@ -7,7 +7,7 @@ use saga_operator::{
     api::{Outcome, SagaSpec, SagaStatus, StepPhase},
     engine::plan,
     model::{
-        input::PlanInput,
+        input::{PlanInput, ThisProcess},
         observation::{ChildState, End, Observations},
         plan::{Effect, StatusWrite},
     },
@@ -46,7 +46,9 @@ fn look_at(world: &mut World, child: Option<&ChildState>, draining: bool) -> Loo
     let children: Observations = id.into_iter().zip(child.cloned()).collect();
     let executor = world.executor();
     let plan = {
-        let seen = PlanInput { draining, ..world.seen(&children, &executor) };
+        let seen = world.seen(&children, &executor);
+        let process = ThisProcess { draining, ..seen.process.clone() };
+        let seen = PlanInput { process, ..seen };
         let plan = plan(&world.saga, &seen);
         crate::watch::plan(world, &seen, &plan);
         plan

@@ -8,7 +8,7 @@ use saga_operator::{
     engine::{invariants, plan as decide},
     model::{
         count,
-        input::PlanInput,
+        input::{PlanInput, StoredFacts},
         observation::ChildState,
         plan::{Effect, Finalizer, Plan, StatusWrite},
         saga::Identity,
@@ -30,7 +30,7 @@ pub fn plan(world: &World, seen: &PlanInput<'_>, plan: &Plan) {
             invariants::check_plan(saga, seen, plan),
             Vec::<String>::new(),
             "{:?}\n{plan:?}",
-            seen.status
+            seen.stored.status
         );
     }
     let Some(StatusWrite::Whole(status)) = &plan.status else { return };
@@ -38,14 +38,15 @@ pub fn plan(world: &World, seen: &PlanInput<'_>, plan: &Plan) {
     let finalizer = match plan.finalizer {
         Finalizer::Add => true,
         Finalizer::Remove => false,
-        Finalizer::Keep => seen.finalizer,
+        Finalizer::Keep => seen.stored.finalizer,
     };
-    let second = decide(&world.saga, &PlanInput { status: &status, finalizer, ..seen.clone() });
+    let stored = StoredFacts { status: &status, finalizer, ..seen.stored };
+    let second = decide(&world.saga, &PlanInput { stored, ..seen.clone() });
     assert_eq!(second.status, None, "a second look changes the status again");
     for effect in second.drafted_effects() {
         let Effect::Begin { identity, .. } = effect else { continue };
         let absent = matches!(
-            seen.children.get(&identity.attempt),
+            seen.surroundings.children.get(&identity.attempt),
             Some(ChildState::Absent(_) | ChildState::Standing { .. })
         );
         assert!(absent, "a second look begins {}", identity.attempt);

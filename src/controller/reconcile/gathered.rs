@@ -16,12 +16,13 @@ use crate::{
             namespace::{self, NAMESPACE_POLL},
         },
         context::Context,
+        lifecycle::StartPermit,
         observe::{children, parent},
         precheck,
     },
     fault::Fault,
     model::{
-        input::{PlanInput, Precheck},
+        input::{PlanInput, Precheck, Surroundings, ThisProcess},
         observation::Observations,
         saga::ValidSaga,
         versions::{Served, Versions},
@@ -77,28 +78,37 @@ pub(super) async fn gathered(
     }))
 }
 
-/// Builds the input of the plan from the saga and from what this process knows, whether or not this
-/// process may begin anything.
+/// Builds the input of the plan from the saga and from what this process knows. `permit`: whether
+/// this process may begin anything.
 pub(super) fn seen_here<'a>(
     stored: &'a StoredSaga,
     context: &'a Context,
     gathered: &'a Gathered,
     served: Option<&'a Served>,
     executor: Option<&'a str>,
+    permit: Option<&StartPermit<'_>>,
     now: Timestamp,
 ) -> PlanInput<'a> {
     let uid = stored.metadata.uid.as_deref().unwrap_or_default();
     let version = stored.metadata.resource_version.as_deref().unwrap_or_default();
     let rewording_waits = !context.memory.writes.is_own(uid, version)
         && context.memory.versions.was_reworded_lately(uid);
+    let seen = seen(stored, &context.cluster, &gathered.children, now);
     PlanInput {
         versions: Versions { rewording_waits, ..Versions::of(stored.strangers.as_deref(), served) },
-        terminating: gathered.terminating,
-        parent_holds: gathered.parent_holds,
-        precheck: &gathered.tried,
-        executor: executor.unwrap_or_default(),
-        skew: context.outbound.own.skew().towards_others(),
-        ..seen(stored, &context.cluster, &gathered.children, now)
+        surroundings: Surroundings {
+            terminating: gathered.terminating,
+            parent_holds: gathered.parent_holds,
+            precheck: Some(&gathered.tried),
+            ..seen.surroundings
+        },
+        process: ThisProcess {
+            executor,
+            draining: permit.is_none() || executor.is_none(),
+            skew: context.outbound.own.skew().towards_others(),
+            ..ThisProcess::default()
+        },
+        ..seen
     }
 }
 

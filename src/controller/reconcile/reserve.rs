@@ -17,7 +17,7 @@ use crate::{
     engine::plan,
     fault::Fault,
     model::{
-        input::PlanInput,
+        input::{PlanInput, ThisProcess},
         origin,
         plan::{Effect, Plan},
         saga::{Identity, ValidSaga, Work},
@@ -43,7 +43,14 @@ pub(in crate::controller) fn plan_with_slots(
     loop {
         let plan = plan(
             saga,
-            &PlanInput { host_capacity: &room, circuits: circuits.allowances(), ..seen.clone() },
+            &PlanInput {
+                process: ThisProcess {
+                    host_capacity: room.clone(),
+                    circuits: circuits.allowances().clone(),
+                    ..seen.process.clone()
+                },
+                ..seen.clone()
+            },
         );
         let Ok(saga) = saga else { return (plan, HashMap::new()) };
         let requests = requests(seen, &plan);
@@ -82,7 +89,7 @@ pub(in crate::controller) fn plan_with_slots(
 /// Returns the HTTP requests that a plan begins.
 fn requests(seen: &PlanInput<'_>, plan: &Plan) -> Vec<Outgoing> {
     let standing: BTreeSet<_> =
-        seen.status.iter().flat_map(active_attempts).map(|(attempt, _)| attempt).collect();
+        seen.stored.status.iter().flat_map(active_attempts).map(|(attempt, _)| attempt).collect();
     let request = |effect: &Effect| {
         let Effect::Begin { identity: Identity { attempt, .. }, work, .. } = effect else {
             return None;

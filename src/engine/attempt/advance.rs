@@ -32,7 +32,8 @@ pub(crate) fn settle(
     let id = AttemptId { step: step.name.clone(), direction, number: record.attempt };
     match judge::judge(planner, step, &record, &active, &id, status) {
         Verdict::Begin
-            if planner.input.draining || !throttle::take_host_capacity(planner, operation) => {}
+            if planner.input.process.draining
+                || !throttle::take_host_capacity(planner, operation) => {}
         Verdict::Wait => {}
         Verdict::Begin => {
             match begin::begins_with(planner, operation, status, direction, &record) {

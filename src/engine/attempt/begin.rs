@@ -71,10 +71,10 @@ pub(crate) fn begin(
     record.budget_started_at.get_or_insert_with(|| now.clone());
     let in_process = matches!(operation.work, Work::Http(_));
     let intent = ActiveAttempt {
-        executor: in_process.then(|| planner.input.executor.to_owned()),
+        executor: planner.input.process.executor.filter(|_| in_process).map(str::to_owned),
         ends_by: in_process.then(|| MicroTime(to_micros(later(now.0, operation.timeout)))),
-        clock_ahead_seconds: planner.input.skew.stated_ahead(),
-        clock_behind_seconds: planner.input.skew.stated_behind(),
+        clock_ahead_seconds: planner.input.process.skew.stated_ahead(),
+        clock_behind_seconds: planner.input.process.skew.stated_behind(),
         child_uid: None,
         trouble: None,
         started_at: now,
@@ -116,7 +116,7 @@ pub(crate) fn begin_effect(
     let intended = record
         .active
         .as_ref()
-        .map_or(planner.input.now, |active| planner.input.skew.intended(active));
+        .map_or(planner.input.now, |active| planner.input.process.skew.intended(active));
     let time_limit = between(planner.input.now, deadline::own_limit(planner, operation, record));
     let (work, timeout) = (Box::new(work.into_owned()), operation.timeout);
     let uid = record.active.as_ref().and_then(|active| active.child_uid.clone());

@@ -151,8 +151,8 @@ fn lead_child(planner: &mut Planner<'_>, view: &ChildView<'_>) -> Verdict {
     follow(planner, view, attempt);
     // A child that runs as a compensation is not turned back by the deletion of the saga, because
     // the deletion is the reason for the compensation.
-    let undone_by_deletion =
-        planner.input.deleting && planner.input.deletion_policy == DeletionPolicy::Compensate;
+    let undone_by_deletion = planner.input.stored.deleting
+        && planner.input.stored.deletion_policy == DeletionPolicy::Compensate;
     let turns_back = *overdue || (undone_by_deletion && attempt.direction == Direction::Action);
     if planner.status.cancel_requested.is_some() {
         ask(planner, view, attempt, ChildCommand::Cancel);
@@ -240,7 +240,7 @@ fn undo_child(planner: &mut Planner<'_>, status: &StepStatus, view: &ChildView<'
 /// Tells a child to follow its parent, if its fields differ: the child starts nothing new while the
 /// parent is paused, and has the parent's deletion policy.
 fn follow(planner: &mut Planner<'_>, view: &ChildView<'_>, made_by: &AttemptId) {
-    let (suspend, deletion_policy) = (planner.is_paused(), planner.input.deletion_policy);
+    let (suspend, deletion_policy) = (planner.is_paused(), planner.input.stored.deletion_policy);
     if view.child.suspended != suspend || view.child.deletion_policy != deletion_policy {
         ask(planner, view, made_by, ChildCommand::Follow { suspend, deletion_policy });
     }

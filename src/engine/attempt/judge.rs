@@ -93,7 +93,7 @@ pub(crate) fn judge(
     if let Some(verdict) = object::judge_deletion(planner, operation, status, id, overdue) {
         return verdict;
     }
-    match planner.input.children.get(id) {
+    match planner.input.surroundings.children.get(id) {
         Some(ChildState::Ended(end)) => {
             answer::judge_end(planner, step, status, id.direction, end).into()
         }
@@ -202,7 +202,7 @@ fn judge_absent(
     // send it.
     let certain = in_process || refused;
     let age = Age {
-        intended: between(planner.input.skew.intended(active), planner.input.now),
+        intended: between(planner.input.process.skew.intended(active), planner.input.now),
         known: known_for,
     };
     match (age.may_create(certain), overdue) {
@@ -212,7 +212,8 @@ fn judge_absent(
         }
         (true, true) if certain => not_started("not begun within its time"),
         (true, true) | (false, _) => {
-            let at_least = between(planner.input.skew.intended_by(active), planner.input.now);
+            let at_least =
+                between(planner.input.process.skew.intended_by(active), planner.input.now);
             if !is_past_creation(at_least, known_for) {
                 planner.wake_at(later(
                     planner.input.now,

@@ -49,7 +49,7 @@ pub(crate) fn judge_deletion(
     id: &AttemptId,
     overdue: bool,
 ) -> Option<Verdict> {
-    let child = planner.input.children.get(id)?;
+    let child = planner.input.surroundings.children.get(id)?;
     let active =
         status.direction_mut(id.direction).active.as_mut().filter(|_| operation.deletes())?;
     let written = active.child_uid.clone();
@@ -78,7 +78,7 @@ pub(crate) fn judge_deletion(
         // The old object is gone: another object was created under the same name.
         return Some(Settlement::succeeded().into());
     }
-    if written.is_none() && !planner.input.draining {
+    if written.is_none() && !planner.input.process.draining {
         active.child_uid = Some(uid.clone());
         // The message describes what an earlier attempt waited for. What this attempt waits for is
         // written after it has waited for a while.
@@ -92,7 +92,7 @@ pub(crate) fn judge_deletion(
         }
         true if *refused => not_started("not deleted within its time"),
         true => gave_up(operation, "it is still there"),
-        false if planner.input.draining => Verdict::Wait,
+        false if planner.input.process.draining => Verdict::Wait,
         false => Verdict::Begin,
     })
 }

@@ -21,7 +21,7 @@ use crate::{
 /// be valid, and its stored status must not contradict itself.
 #[must_use]
 pub fn check_plan(saga: &ValidSaga, input: &PlanInput<'_>, plan: &Plan) -> Vec<String> {
-    let Ok(before) = input.status else { return Vec::new() };
+    let Ok(before) = input.stored.status else { return Vec::new() };
     let after = match &plan.status {
         Some(StatusWrite::Whole(status) | StatusWrite::Verdict(status)) => status,
         None => before,
@@ -69,9 +69,9 @@ fn intents(
         let Some(new) = record(after, id) else { continue };
         let earlier = record(before, id).map_or(0, |old| old.attempt);
         must(id.number == earlier.saturating_add(1), id, "out of turn");
-        must(!input.draining, id, "although this process begins nothing");
+        must(!input.process.draining, id, "although this process begins nothing");
         must(
-            input.deleting || !(saga.suspend || after.paused.is_some()),
+            input.stored.deleting || !(saga.suspend || after.paused.is_some()),
             id,
             "although the saga is paused",
         );
@@ -90,7 +90,7 @@ fn intents(
         let due = step(before).next_attempt_at.is_none_or(|next| next.0 <= input.now);
         must(due || asked || earlier == 0, id, "before its time");
         if id.direction == Direction::Action {
-            must(!input.deleting, id, "although the saga is being deleted");
+            must(!input.stored.deleting, id, "although the saga is being deleted");
             must(after.compensation_requested.is_none(), id, "although the saga is to be undone");
             must(after.steps.iter().all(|step| step.compensation.is_none()), id, "after an undo");
             let failed = after.timed_out_at.is_some()
@@ -135,7 +135,7 @@ fn effects(
             }
             Effect::Delete
                 if !before.phase.is_some_and(SagaPhase::is_terminal)
-                    || input.finalizer
+                    || input.stored.finalizer
                     || plan.status.is_some() =>
             {
                 found.push("the saga is deleted although it has not ended".into());
@@ -173,7 +173,7 @@ fn leaves(
     if deletes && (uid.is_none() || uid != intent.child_uid.as_ref()) {
         found.push(format!("{id} deletes {uid:?}, and the status names {:?}", intent.child_uid));
     }
-    if intent.executor.as_deref().is_some_and(|executor| executor != input.executor) {
+    if intent.executor.as_deref().is_some_and(|executor| Some(executor) != input.process.executor) {
         found.push(format!("{id} leaves although another process is to send it"));
     }
     let key = record(after, id)
@@ -181,11 +181,12 @@ fn leaves(
     if key.as_ref() != Some(&identity.key) {
         found.push(format!("{id} leaves under the key {}, not {key:?}", identity.key));
     }
-    if !(input.finalizer || plan.finalizer == Finalizer::Add) || plan.finalizer == Finalizer::Remove
+    if !(input.stored.finalizer || plan.finalizer == Finalizer::Add)
+        || plan.finalizer == Finalizer::Remove
     {
         found.push(format!("{id} leaves although nothing keeps the saga"));
     }
-    if after.spec_hash.as_deref() != Some(input.spec_hash) {
+    if after.spec_hash.as_deref() != Some(input.stored.spec_hash) {
         found.push(format!("{id} leaves although the spec is not what was accepted"));
     }
 }
@@ -236,7 +237,7 @@ fn ends(
             found.push("an ended saga is written although nobody asked for anything".into());
         }
     }
-    let turns = input.deleting || after.compensation_requested.is_some();
+    let turns = input.stored.deleting || after.compensation_requested.is_some();
     if after.phase == Some(SagaPhase::Completed)
         && !ended(before)
         && turns
@@ -246,10 +247,10 @@ fn ends(
     }
     if plan.finalizer == Finalizer::Remove && !ended(after) {
         let untouched = before.steps.iter().all(|step| step.action.is_none());
-        let abandoned = input.deletion_policy == crate::api::DeletionPolicy::Abandon
-            || input.terminating
+        let abandoned = input.stored.deletion_policy == crate::api::DeletionPolicy::Abandon
+            || input.surroundings.terminating
             || past_return(saga, before);
-        if !(input.deleting && (untouched || abandoned)) {
+        if !(input.stored.deleting && (untouched || abandoned)) {
             found.push(format!("the saga is let go while it is {:?}", after.phase));
         }
     }
@@ -267,8 +268,8 @@ fn wakes(
     // finalizer is gone.
     if plan.wake.is_some()
         || plan.finalizer == Finalizer::Remove
-        || input.draining
-        || (input.deleting && !input.finalizer)
+        || input.process.draining
+        || (input.stored.deleting && !input.stored.finalizer)
     {
         return;
     }
@@ -280,14 +281,14 @@ fn wakes(
         active && step.phase != StepPhase::Waiting
     });
     let asks = after.steps.iter().any(|step| step.phase == StepPhase::Waiting);
-    let paused = (saga.suspend || after.paused.is_some()) && !input.deleting;
+    let paused = (saga.suspend || after.paused.is_some()) && !input.stored.deleting;
     let failed = after.timed_out_at.is_some()
         || after.steps.iter().any(|step| step.phase == StepPhase::Failed);
     let turns = failed
-        || input.deleting
+        || input.stored.deleting
         || after.compensation_requested.is_some()
         || after.cancel_requested.is_some();
-    let full = !input.host_capacity.is_empty();
+    let full = !input.process.host_capacity.is_empty();
     let waits = match after.phase {
         Some(
             SagaPhase::Completed
@@ -297,7 +298,7 @@ fn wakes(
             | SagaPhase::Paused,
         ) => true,
         // The write of the status enqueues the deleted saga, which is then released.
-        Some(SagaPhase::Failed) => !input.deleting || plan.status.is_some(),
+        Some(SagaPhase::Failed) => !input.stored.deleting || plan.status.is_some(),
         Some(SagaPhase::Running) => asks && !turns,
         Some(SagaPhase::Compensating) => paused,
         Some(SagaPhase::Pending) | None => false,

@@ -86,7 +86,7 @@ impl<'a> Planner<'a> {
                 // The keys are read once, when the saga is accepted. Later changes of the
                 // annotation have no effect.
                 if status.spec_hash.is_none() {
-                    known.keys_from = input.keys_from.get(&step.name).cloned();
+                    known.keys_from = input.stored.keys_from.get(&step.name).cloned();
                 }
                 known
             })
@@ -100,8 +100,8 @@ impl<'a> Planner<'a> {
             effects: Vec::new(),
             wake: None,
             tally: Tally::default(),
-            host_capacity: input.host_capacity.clone(),
-            allowances: input.circuits.clone(),
+            host_capacity: input.process.host_capacity.clone(),
+            allowances: input.process.circuits.clone(),
             throttled: Vec::new(),
             was_refused,
             illegal: None,
@@ -111,7 +111,7 @@ impl<'a> Planner<'a> {
     /// Returns whether nothing new may start because a user paused or suspended the saga. A
     /// deletion overrides both.
     pub(crate) fn is_paused(&self) -> bool {
-        rules::is_paused(self.saga.suspend, self.status.paused.as_ref(), self.input.deleting)
+        rules::is_paused(self.saga.suspend, self.status.paused.as_ref(), self.input.stored.deleting)
     }
 
     /// Requeues the saga for `instant` at the latest.

@@ -82,7 +82,7 @@ fn wait<'p>(planner: &'p Planner<'_>, step: &str) -> Option<&'p ThrottleReason> 
 /// this text from the messages of steps that no longer wait for a breaker. A process that begins
 /// nothing changes no message, because it does not know which steps would wait.
 pub(crate) fn report_breakers(planner: &mut Planner<'_>) {
-    if planner.input.draining {
+    if planner.input.process.draining {
         return;
     }
     planner.each_step(|planner, _, step, status| match wait(planner, &step.name) {

@@ -10,7 +10,9 @@ use crate::{
 /// Returns whether the saga is being undone, or will be undone when its active attempts have
 /// settled.
 pub(crate) fn is_backward(planner: &Planner<'_>) -> bool {
-    is_undoing(planner) || planner.input.deleting || planner.status.compensation_requested.is_some()
+    is_undoing(planner)
+        || planner.input.stored.deleting
+        || planner.status.compensation_requested.is_some()
 }
 
 /// Returns the steps of the undo set.

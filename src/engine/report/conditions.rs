@@ -73,12 +73,13 @@ impl Wanted {
 /// Returns the text for the acceptance of a saga: who may make requests, what the warnings are, and
 /// what could not be tried.
 pub(crate) fn accepted_as(warnings: &[Fault], input: &PlanInput<'_>) -> String {
-    let unchecked = &input.precheck.unchecked;
+    let unchecked =
+        input.surroundings.precheck.map_or(&[][..], |precheck| precheck.unchecked.as_slice());
     let shown = warnings.iter().take(SHOWN_WARNINGS).map(ToString::to_string);
     let more = warnings.len().saturating_sub(SHOWN_WARNINGS);
     let parts = [
         Some("the spec is valid".into()),
-        input.patch_alone.then(|| "requests are guarded by the verb patch alone".into()),
+        input.requests.patch_alone.then(|| "requests are guarded by the verb patch alone".into()),
         (!warnings.is_empty()).then(|| format!("warning: {}", join(shown, "; "))),
         (more > 0).then(|| format!("and {more} more of these")),
         (!unchecked.is_empty()).then(|| {
@@ -133,7 +134,7 @@ pub(crate) fn conditions(
                 }
                 Some(_) | None => message.to_owned(),
             },
-            observed_generation: Some(input.generation),
+            observed_generation: Some(input.stored.generation),
             last_transition_time: unchanged
                 .map_or(Time(now), |old| old.last_transition_time.clone()),
         }

@@ -59,7 +59,7 @@ pub(crate) fn message(
 /// Returns the message that active attempts settle, and why nothing else happens before.
 fn settling(planner: &Planner<'_>, paused: String) -> String {
     let then_undone = "what is active settles, then all is undone";
-    if planner.input.deleting {
+    if planner.input.stored.deleting {
         return sentences(&[format!("deleted: {then_undone}"), activity(planner)]);
     }
     if planner.status.compensation_requested.is_some() {
@@ -95,7 +95,7 @@ fn undo_failed(planner: &Planner<'_>, paused: String, still: &str) -> String {
     let why = sentences(&[paused, failures(planner, StepPhase::CompensationFailed)]);
     let help = ways_out(planner, StepPhase::CompensationFailed, false);
     let way_out = ". To let the saga go as it is, set spec.deletionPolicy to Abandon";
-    let way_out = if planner.input.deleting { way_out } else { "" };
+    let way_out = if planner.input.stored.deleting { way_out } else { "" };
     format!("{why}. Still in effect: {still}. The saga waits for you{help}{way_out}")
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn held(status: &SagaStatus, block: &Blocked, input: &PlanInput<'_>) 
         },
     );
     new.phase.get_or_insert(SagaPhase::Pending);
-    new.observed_generation = Some(input.generation);
+    new.observed_generation = Some(input.stored.generation);
     new.conditions = conditions(&status.conditions, &wanted, &message, input, None);
     for refused in new
         .conditions
@@ -114,7 +114,7 @@ pub(crate) fn summarise(planner: &mut Planner<'_>, course: SagaCourse) {
     if phase.is_terminal() {
         status.paused = None;
     }
-    status.observed_generation = Some(planner.input.generation);
+    status.observed_generation = Some(planner.input.stored.generation);
     status.phase = Some(phase);
     status.progress = Some(progress);
     status.current_steps = current;

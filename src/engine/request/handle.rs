@@ -35,7 +35,8 @@ const MAX_REASON: usize = 200;
 
 /// Answers the requests of users. Returns whether at least one was accepted.
 pub(crate) fn answer_requests(planner: &mut Planner<'_>) -> bool {
-    let inbox = inbox::sort(planner.input.asked, planner.input.handled, &planner.status);
+    let inbox =
+        inbox::sort(planner.input.requests.asked, planner.input.requests.handled, &planner.status);
     let mut status = std::mem::take(&mut planner.status);
     let (effects, tally) = inbox.answer(planner.input, &mut status, |status, asked| {
         std::mem::swap(&mut planner.status, status);
@@ -106,7 +107,7 @@ fn ask_to_cancel(planner: &mut Planner<'_>, reason: &str) -> String {
 }
 
 fn pause(planner: &mut Planner<'_>, reason: &str) -> Result<String, String> {
-    if planner.input.deleting {
+    if planner.input.stored.deleting {
         return Err("the saga is being deleted, which no pause holds up".into());
     }
     let at = planner.status.paused.take().map_or(MicroTime(planner.input.now), |paused| paused.at);
@@ -197,10 +198,10 @@ fn ask_to_skip(planner: &mut Planner<'_>, body: &RequestBody) -> Result<String, 
 fn ask_to_undo(planner: &mut Planner<'_>, reason: &str) -> Result<String, String> {
     // A child saga that ended is kept until its parent ends, and is undone together with its
     // parent.
-    let kept = planner.input.parent_holds
-        && planner.input.finalizer
+    let kept = planner.input.surroundings.parent_holds
+        && planner.input.stored.finalizer
         && planner.status.phase == Some(SagaPhase::Completed);
-    if planner.input.deleting && !kept {
+    if planner.input.stored.deleting && !kept {
         return Err("the saga is being deleted: an unfinished one is undone without being \
             asked, a finished one no more"
             .into());
@@ -224,7 +225,12 @@ fn ask_to_undo(planner: &mut Planner<'_>, reason: &str) -> Result<String, String
         ));
     }
     // The spec can have changed here only if the saga ended.
-    if planner.status.spec_hash.as_ref().is_some_and(|pinned| pinned != planner.input.spec_hash) {
+    if planner
+        .status
+        .spec_hash
+        .as_ref()
+        .is_some_and(|pinned| pinned != planner.input.stored.spec_hash)
+    {
         return Err("steps, params or idempotencyPrefix are not what was accepted: restore the \
             spec first"
             .into());

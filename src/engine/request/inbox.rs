@@ -184,7 +184,7 @@ impl Inbox<'_> {
         mut judge: impl FnMut(&mut SagaStatus, &UserRequest) -> RequestAnswer,
     ) -> (Vec<Effect>, Vec<(RequestAction, RequestResult)>) {
         let Self { new, old } = self;
-        let known = known_handled(input.handled, status);
+        let known = known_handled(input.requests.handled, status);
         let (mut effects, mut tally, mut take_away) = (Vec::new(), Vec::new(), old);
         for NewRequest { asked, remember, answer } in new {
             let (result, message) = answer.unwrap_or_else(|| judge(status, asked));

@@ -32,6 +32,7 @@ const EARLIER: usize = 300;
 pub(crate) fn may_be_settled(planner: &Planner<'_>, status: &StepStatus) -> bool {
     let before = planner
         .input
+        .stored
         .status
         .as_ref()
         .ok()

@@ -344,9 +344,9 @@ pub(in crate::engine) fn finalizer_of_unfinished(present: bool, needed: bool) ->
 /// Rule "released at the end": the finalizer of an ended saga is removed. A child keeps its
 /// finalizer as long as its parent has one.
 pub(in crate::engine) fn finalizer_of_ended(input: &PlanInput<'_>) -> Finalizer {
-    match (input.finalizer, input.parent_holds) {
+    match (input.stored.finalizer, input.surroundings.parent_holds) {
         (true, false) => Finalizer::Remove,
-        (false, true) if !input.deleting => Finalizer::Add,
+        (false, true) if !input.stored.deleting => Finalizer::Add,
         (_, _) => Finalizer::Keep,
     }
 }

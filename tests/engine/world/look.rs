@@ -3,7 +3,11 @@
 use saga_operator::{
     api::status::active_attempts,
     engine::plan,
-    model::{input::PlanInput, observation::Observations, versions::Versions},
+    model::{
+        input::{OpenRequests, PlanInput, StoredFacts, Surroundings, ThisProcess},
+        observation::Observations,
+        versions::Versions,
+    },
 };
 
 use super::{Died, World};
@@ -46,26 +50,35 @@ impl World {
     /// Returns the input of the engine.
     pub fn seen<'a>(&'a self, children: &'a Observations, executor: &'a str) -> PlanInput<'a> {
         PlanInput {
-            generation: self.generation,
-            deleting: self.deleting,
-            terminating: self.terminating,
-            finalizer: self.finalizer,
-            parent_holds: self.parent_holds,
-            spec_hash: &self.stored.spec_hash,
-            deletion_policy: self.stored.deletion_policy,
-            status: &self.stored.status,
-            salvaged: &self.stored.salvaged,
-            asked: &self.stored.asked,
-            handled: self.stored.handled,
-            keys_from: &self.stored.keys_from,
-            children,
-            leftovers: self.other_side.leftovers(self.now),
-            precheck: &self.precheck,
-            patch_alone: self.patch_alone,
-            executor,
-            skew: self.skew,
-            host_capacity: &self.host_capacity,
-            circuits: &self.circuits,
+            stored: StoredFacts {
+                generation: self.generation,
+                deleting: self.deleting,
+                finalizer: self.finalizer,
+                spec_hash: &self.stored.spec_hash,
+                deletion_policy: self.stored.deletion_policy,
+                status: &self.stored.status,
+                salvaged: &self.stored.salvaged,
+                keys_from: &self.stored.keys_from,
+            },
+            requests: OpenRequests {
+                asked: &self.stored.asked,
+                handled: self.stored.handled,
+                patch_alone: self.patch_alone,
+            },
+            surroundings: Surroundings {
+                children,
+                leftovers: self.other_side.leftovers(self.now),
+                terminating: self.terminating,
+                parent_holds: self.parent_holds,
+                precheck: Some(&self.precheck),
+            },
+            process: ThisProcess {
+                executor: Some(executor),
+                draining: self.draining,
+                skew: self.skew,
+                host_capacity: self.host_capacity.clone(),
+                circuits: self.circuits.clone(),
+            },
             versions: Versions {
                 spec: &self.strange,
                 ..Versions::of(
@@ -73,7 +86,6 @@ impl World {
                     self.served.as_ref().and_then(|(_, served)| served.as_ref()),
                 )
             },
-            draining: self.draining,
             now: self.now,
         }
     }
