@@ -16,7 +16,7 @@ use crate::{
     },
     controller::{
         cluster::{error::Error, impersonate::target, refusal::ApiRefusal, sagas::live},
-        memory::remembered::not_started,
+        memory::{attempt::AttemptKey, remembered::not_started},
     },
     engine::succession::Hindrance,
     model::{
@@ -63,7 +63,7 @@ pub(crate) async fn create_child(
     let suspended = performance.stored.status.as_ref().is_ok_and(|status| status.paused.is_some())
         || saga.suspend;
     let attempts = &performance.memory.attempts;
-    let key = (identity.uid.clone(), identity.attempt.clone());
+    let key = AttemptKey::new(&identity.uid, identity.attempt.clone());
     attempts.look(&key, |_| ());
     let child = match keys {
         Ok(keys) => child_saga(saga, &identity, action, suspended, &keys),
@@ -76,7 +76,7 @@ pub(crate) async fn create_child(
         }
     };
     let (child_name, api_version) =
-        (child_name(&saga.name, &saga.uid, &key.1), Saga::api_version(&()));
+        (child_name(&saga.name, &saga.uid, &key.attempt), Saga::api_version(&()));
     match performance
         .cluster
         .objects
@@ -146,14 +146,14 @@ pub(crate) async fn ask(
     if !must_be_sent(performance, &attempt, command).await? {
         return Ok(Next::Later);
     }
-    let key = (saga.uid.clone(), attempt);
+    let key = AttemptKey::new(&saga.uid, attempt);
     let uid = performance
         .memory
         .attempts
         .look(&key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()));
     let Some(uid) = uid else { return Ok(Next::AtOnce) };
-    let undoes = matches!(command, ChildCommand::Compensate { .. }) && key.1 != *child;
-    let patch = patch_of(command, &uid, name(performance.stored), &key.1.step);
+    let undoes = matches!(command, ChildCommand::Compensate { .. }) && key.attempt != *child;
+    let patch = patch_of(command, &uid, name(performance.stored), &key.attempt.step);
     let (child, api_version) = (child_name(&saga.name, &saga.uid, child), Saga::api_version(&()));
     tracing::info!(
         saga = saga.name,

@@ -37,7 +37,7 @@ pub(crate) async fn stop(
     cancelled: bool,
 ) -> Result<Next, Error> {
     let uid = performance.stored.metadata.uid.clone().unwrap_or_default();
-    let key = (uid, attempt);
+    let key = AttemptKey::new(uid, attempt);
     let in_flight = performance.memory.attempts.look(&key, |known| known.in_flight().is_some());
     if in_flight {
         let why = if cancelled {
@@ -54,9 +54,10 @@ pub(crate) async fn stop(
         }
         return Ok(Next::AtOnce);
     }
-    let step =
-        performance.saga.and_then(|saga| saga.steps.iter().find(|step| step.name == key.1.step));
-    let operation = step.and_then(|step| step.operation(key.1.direction));
+    let step = performance
+        .saga
+        .and_then(|saga| saga.steps.iter().find(|step| step.name == key.attempt.step));
+    let operation = step.and_then(|step| step.operation(key.attempt.direction));
     if operation.is_some_and(|operation| matches!(operation.work, Work::Job(_))) {
         // The pods of the Job are deleted with it, and the Job exists until they are gone.
         return stop_child::<Job>(performance, &key, &DeleteParams::foreground()).await;
@@ -71,14 +72,15 @@ async fn stop_child<K: Workload>(
     key: &AttemptKey,
     how: &DeleteParams,
 ) -> Result<Next, Error> {
-    let child = K::name_of(name(performance.stored), &key.0, &key.1);
+    let child = K::name_of(name(performance.stored), &key.saga_uid, &key.attempt);
     let cached = K::cached(performance.cluster, namespace(performance.stored), &child);
     if cached.is_some_and(|found| {
         found.meta().deletion_timestamp.is_some() && !found.runs_on(&performance.memory.job_pods)
     }) {
         return Ok(Next::Later);
     }
-    let Some(intent) = live_intent(performance.cluster, performance.stored, &key.1).await? else {
+    let Some(intent) = live_intent(performance.cluster, performance.stored, &key.attempt).await?
+    else {
         return Ok(Next::Later);
     };
     let known = performance
@@ -88,7 +90,8 @@ async fn stop_child<K: Workload>(
         .or(intent.child_uid);
     let api = K::api(performance.cluster, namespace(performance.stored));
     let found = api.get_opt(&child).await.map_err(Error::api(K::READ))?;
-    let is_ours = |found: &K| is_child(found, (&key.0, &key.1), [known.as_deref(), None]);
+    let is_ours =
+        |found: &K| is_child(found, (&key.saga_uid, &key.attempt), [known.as_deref(), None]);
     let Some(found) =
         found.filter(|found| is_ours(found) && found.meta().deletion_timestamp.is_none())
     else {

@@ -190,7 +190,7 @@ async fn begin(
             create(performance, job, identity).await
         }
         work @ (Work::Apply(_) | Work::Delete(_) | Work::Until(_)) => {
-            let key = (identity.uid, identity.attempt);
+            let key = AttemptKey::new(identity.uid, identity.attempt);
             Ok(object::begin(performance, saga, &key, work, uid.as_deref()).await)
         }
         Work::Saga(action) => {
@@ -249,14 +249,17 @@ fn send(
 /// Returns whether the attempt is young enough for its child to be created, when the creation is
 /// about to be sent. If it is not, the next reconcile settles the attempt.
 fn may_leave(performance: &Performance<'_>, identity: &Identity, intended: Timestamp) -> bool {
-    performance.memory.attempts.look(&(identity.uid.clone(), identity.attempt.clone()), |known| {
-        let (shown, at) = performance.planned;
-        let age = Age {
-            intended: between(intended, shown),
-            known: at.saturating_duration_since(known.first_read),
-        };
-        age.later(at.elapsed()).may_leave(known.is_refused())
-    })
+    performance.memory.attempts.look(
+        &AttemptKey::new(&identity.uid, identity.attempt.clone()),
+        |known| {
+            let (shown, at) = performance.planned;
+            let age = Age {
+                intended: between(intended, shown),
+                known: at.saturating_duration_since(known.first_read),
+            };
+            age.later(at.elapsed()).may_leave(known.is_refused())
+        },
+    )
 }
 
 /// Creates a Pod or a Job. If it could not be built, the attempt fails permanently.
@@ -265,9 +268,8 @@ pub(crate) async fn create<K: Workload>(
     built: Result<K, String>,
     identity: Identity,
 ) -> Result<Next, Error> {
-    let (key, attempts): (AttemptKey, _) =
-        ((identity.uid, identity.attempt), &performance.memory.attempts);
-    let key = &key;
+    let (key, attempts) =
+        (&AttemptKey::new(identity.uid, identity.attempt), &performance.memory.attempts);
     let child = match built {
         Ok(child) => child,
         Err(message) => {
@@ -293,7 +295,7 @@ pub(crate) async fn create<K: Workload>(
         let Some(existing) = api.get_opt(name).await.map_err(Error::api(K::READ))? else {
             return Ok(Next::AtOnce);
         };
-        if is_ours(&existing, &key.0, &key.1) {
+        if is_ours(&existing, &key.saga_uid, &key.attempt) {
             attempts.child_seen(key, existing.meta().uid.as_deref().unwrap_or_default());
         } else {
             attempts.ended(key, name_conflict(&existing));

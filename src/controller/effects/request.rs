@@ -91,7 +91,7 @@ pub(crate) fn begin(
         executor: request_context.executor.to_owned(),
         sent: Sent::default(),
         slot,
-        key: (identity.uid.clone(), identity.attempt.clone()),
+        key: AttemptKey::new(&identity.uid, identity.attempt.clone()),
     };
     let span = tracing::info_span!(
         "request",
@@ -238,7 +238,7 @@ impl SendTask {
         let (cluster, outbound) = (Arc::clone(&self.cluster), Arc::clone(&self.outbound));
         let stored = Arc::new(self.stored.clone());
         let (attempt, fresh_since, executor) =
-            (self.key.1.clone(), self.fresh_since, self.executor.clone());
+            (self.key.attempt.clone(), self.fresh_since, self.executor.clone());
         Arc::new(move || {
             let (cluster, outbound) = (Arc::clone(&cluster), Arc::clone(&outbound));
             let (stored, unwanted) = (Arc::clone(&stored), Arc::clone(&unwanted));

@@ -15,9 +15,12 @@ use crate::{
         ApplyAction, StoredSaga,
         stored::{name, namespace},
     },
-    controller::cluster::{
-        impersonate::{Account, ObjectTarget},
-        objects::mark_of,
+    controller::{
+        cluster::{
+            impersonate::{Account, ObjectTarget},
+            objects::mark_of,
+        },
+        memory::attempt::AttemptKey,
     },
     engine::applied_by,
     model::{
@@ -36,7 +39,7 @@ pub(crate) async fn tell_of_a_rival(
     identity: &Identity,
     action: &ApplyAction,
 ) {
-    let key = (identity.uid.clone(), identity.attempt.clone());
+    let key = AttemptKey::new(&identity.uid, identity.attempt.clone());
     if performance
         .memory
         .attempts

@@ -23,7 +23,21 @@ use crate::{
 pub(super) const KEPT: Duration = Duration::from_mins(10);
 
 /// The key of an attempt: the saga's UID and the attempt.
-pub type AttemptKey = (String, AttemptId);
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AttemptKey {
+    /// The UID of the saga.
+    pub saga_uid: String,
+    /// The attempt.
+    pub attempt: AttemptId,
+}
+
+impl AttemptKey {
+    /// Returns the key of an attempt of the saga with this UID.
+    #[must_use]
+    pub fn new(saga_uid: impl Into<String>, attempt: AttemptId) -> Self {
+        Self { saga_uid: saga_uid.into(), attempt }
+    }
+}
 
 /// What this process knows of one attempt.
 #[derive(Debug)]

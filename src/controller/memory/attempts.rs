@@ -40,9 +40,9 @@ struct AttemptTable {
 }
 
 impl AttemptTable {
-    fn entry(&mut self, (uid, attempt): &AttemptKey) -> &mut KnownAttempt {
+    fn entry(&mut self, AttemptKey { saga_uid, attempt }: &AttemptKey) -> &mut KnownAttempt {
         self.sagas
-            .entry(uid.clone())
+            .entry(saga_uid.clone())
             .or_default()
             .entry(attempt.clone())
             .or_insert_with(KnownAttempt::new)
@@ -123,9 +123,9 @@ impl Attempts {
 
     /// Notes the end that the last copy of a deleted child shows, if the attempt is known here and
     /// has had no other child since.
-    pub fn child_gone(&self, (saga, attempt): &AttemptKey, child: &str, end: End) {
+    pub fn child_gone(&self, AttemptKey { saga_uid, attempt }: &AttemptKey, child: &str, end: End) {
         let mut table = self.lock();
-        let known = table.sagas.get_mut(saga).and_then(|attempts| attempts.get_mut(attempt));
+        let known = table.sagas.get_mut(saga_uid).and_then(|attempts| attempts.get_mut(attempt));
         if let Some(known) =
             known.filter(|known| known.child.as_ref().is_none_or(|(_, uid)| uid == child))
         {

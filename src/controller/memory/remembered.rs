@@ -89,7 +89,7 @@ pub(crate) fn absent(known: &KnownAttempt, seen: bool) -> ChildState {
 mod tests {
     #![allow(clippy::panic, reason = "tests fail by panicking")]
 
-    use super::super::attempts::Attempts;
+    use super::super::{attempt::AttemptKey, attempts::Attempts};
     use super::*;
     use crate::api::{Direction, names::AttemptId};
 
@@ -97,7 +97,7 @@ mod tests {
     fn what_is_refused_after_an_answer_was_lost_is_not_believed_to_be_absent() {
         let attempts = Attempts::default();
         let attempt = AttemptId { step: "ship".into(), direction: Direction::Action, number: 1 };
-        let key = ("uid".to_owned(), attempt);
+        let key = AttemptKey::new("uid", attempt);
         attempts.refused(&key, "exceeded quota".into());
         let refused = attempts.look(&key, remembered);
         assert!(matches!(refused, Some(ChildState::Refused { .. })), "{refused:?}");

@@ -111,7 +111,8 @@ impl ChildReader<'_> {
         // removed.
         let first = self.known(|known| known.child.as_ref().map(|(_, uid)| uid.clone()));
         let mut known = [first.as_ref(), active, written].into_iter().flatten().peekable();
-        if known.peek().is_none() && !is_ours(&child, &key.0, made_by, &saga.service_account) {
+        if known.peek().is_none() && !is_ours(&child, &key.saga_uid, made_by, &saga.service_account)
+        {
             return Ok((foreign(&name), None));
         }
         let another = known.any(|known| *known != uid);
@@ -143,12 +144,12 @@ pub(crate) async fn left_behind(
 ) -> Result<Observations, Error> {
     let mut observed = Observations::new();
     for (made_by, written) in left {
-        let key = (saga.uid.clone(), made_by);
+        let key = AttemptKey::new(&saga.uid, made_by);
         let (state, _) =
-            ChildReader { sources, saga, key: &key, made_by: &key.1, written: Some(written) }
+            ChildReader { sources, saga, key: &key, made_by: &key.attempt, written: Some(written) }
                 .live(None)
                 .await?;
-        observed.insert(key.1, state);
+        observed.insert(key.attempt, state);
     }
     Ok(observed)
 }

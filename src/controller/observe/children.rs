@@ -53,7 +53,7 @@ pub async fn children(
             .find(|step| step.name == id.step)
             .and_then(|step| step.operation(id.direction));
         let Some(operation) = operation else { continue };
-        let key = (saga.uid.clone(), id);
+        let key = AttemptKey::new(&saga.uid, id);
         let (state, poll) = match operation.work {
             Work::Http(_) => {
                 let timeout = own_time(Some(attempt), operation.timeout);
@@ -73,7 +73,7 @@ pub async fn children(
             Work::Approval(_) | Work::Wait(_) => continue,
         };
         again = [again, poll].into_iter().flatten().min();
-        observed.insert(key.1, state);
+        observed.insert(key.attempt, state);
     }
     let senders: Vec<_> =
         active_attempts(status).filter_map(|(_, attempt)| attempt.executor.as_deref()).collect();
@@ -92,10 +92,10 @@ async fn observe_child_saga(
     attempt: &ActiveAttempt,
     undoes: bool,
 ) -> Result<(ChildState, Option<Duration>), Error> {
-    let step = status.steps.iter().find(|known| known.name == key.1.step);
+    let step = status.steps.iter().find(|known| known.name == key.attempt.step);
     let (written, made_by) =
         (step.and_then(|step| step.child.as_ref()), step.filter(|_| undoes).map(made_by));
-    let made_by = made_by.unwrap_or_else(|| key.1.clone());
+    let made_by = made_by.unwrap_or_else(|| key.attempt.clone());
     child_saga::ChildReader { sources, saga, key, made_by: &made_by, written }.state(attempt).await
 }
 
@@ -108,10 +108,10 @@ async fn object(
     key: &AttemptKey,
     attempt: &ActiveAttempt,
 ) -> (ChildState, Option<Duration>) {
-    let step = saga.steps.iter().find(|step| step.name == key.1.step);
-    let known = status.steps.iter().find(|step| step.name == key.1.step);
+    let step = saga.steps.iter().find(|step| step.name == key.attempt.step);
+    let known = status.steps.iter().find(|step| step.name == key.attempt.step);
     let (Some(operation), Some(known)) =
-        (step.and_then(|step| step.operation(key.1.direction)), known)
+        (step.and_then(|step| step.operation(key.attempt.direction)), known)
     else {
         return (sources.memory.attempts.look(key, |known| absent(known, false)), None);
     };
@@ -119,7 +119,7 @@ async fn object(
     match sources
         .evaluations
         .run(Weight::of(operation.template.is_some()), || {
-            values.resolve(operation, known, key.1.direction)
+            values.resolve(operation, known, key.attempt.direction)
         })
         .await
     {

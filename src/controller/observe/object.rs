@@ -47,7 +47,7 @@ pub(crate) const fn account(saga: &ValidSaga) -> Account<'_> {
 }
 
 /// Returns the name of the attempt that is written into an applied object.
-pub(crate) fn mark(saga: &ValidSaga, (_, attempt): &AttemptKey) -> String {
+pub(crate) fn mark(saga: &ValidSaga, AttemptKey { attempt, .. }: &AttemptKey) -> String {
     child_name(&saga.name, &saga.uid, attempt)
 }
 

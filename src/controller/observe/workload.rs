@@ -56,10 +56,12 @@ async fn child<K: Workload>(
     key: &AttemptKey,
     attempt: &ActiveAttempt,
 ) -> Result<(ChildState, Option<Duration>), Error> {
-    let name = K::name_of(&saga.name, &saga.uid, &key.1);
+    let name = K::name_of(&saga.name, &saga.uid, &key.attempt);
     let cached = K::cached(sources.cluster, &saga.namespace, &name);
     let there = attempt.child_uid.is_some()
-        || cached.as_ref().is_some_and(|found| is_ours(found.as_ref(), &key.0, &key.1));
+        || cached
+            .as_ref()
+            .is_some_and(|found| is_ours(found.as_ref(), &key.saga_uid, &key.attempt));
     if let Some(end) = sources.memory.attempts.look(key, |known| known.end(there)) {
         return Ok((end.into(), None));
     }
@@ -134,7 +136,7 @@ async fn after_live<K: Workload>(
         }
         // Somebody deleted the attempt's child, and another replica created it again. The attempt
         // ends only when the new child has ended.
-        Some(found) if is_ours(found, &key.0, &key.1) => {
+        Some(found) if is_ours(found, &key.saga_uid, &key.attempt) => {
             return Ok((
                 after_another(seen(sources, key, attempt, found).await?.0, &K::word()),
                 Some(WATCH_LAG),
@@ -173,7 +175,11 @@ async fn seen<K: Workload>(
         .memory
         .attempts
         .look(key, |known| known.child.as_ref().map(|(_, child)| child.clone()));
-    if !is_child(found, (&key.0, &key.1), [known.as_deref(), attempt.child_uid.as_deref()]) {
+    if !is_child(
+        found,
+        (&key.saga_uid, &key.attempt),
+        [known.as_deref(), attempt.child_uid.as_deref()],
+    ) {
         return Ok((name_conflict(found).into(), None));
     }
     sources.memory.attempts.child_seen(key, found.meta().uid.as_deref().unwrap_or_default());

@@ -10,7 +10,7 @@ use crate::{
             reservation::{Outgoing, Reservation},
             slots::Slot,
         },
-        memory::attempts::Attempts,
+        memory::{attempt::AttemptKey, attempts::Attempts},
         outbound::Outbound,
         queue::{Queue, SagaRef},
     },
@@ -76,7 +76,7 @@ pub(in crate::controller) fn plan_with_slots(
             let slots =
                 requests.into_iter().filter_map(|Outgoing { attempt, host, origin, stands }| {
                     if !stands {
-                        attempts.intend(&(saga.uid.clone(), attempt.clone()));
+                        attempts.intend(&AttemptKey::new(&saga.uid, attempt.clone()));
                     }
                     let call = origin.and_then(|origin| circuits.take(&origin, stands));
                     Some((attempt, taken.get_mut(&host)?.pop()?.with(call)))

@@ -261,7 +261,7 @@ fn attempt() -> AttemptId {
 }
 
 fn key() -> AttemptKey {
-    ("1".into(), attempt())
+    AttemptKey::new("1", attempt())
 }
 
 fn identity() -> Identity {

@@ -21,7 +21,7 @@ use crate::{
     api::names::{LABEL_MANAGED_BY, LABEL_SAGA, MANAGER},
     controller::{
         cluster::watch_health::WatchedKind,
-        memory::memories::Memory,
+        memory::{attempt::AttemptKey, memories::Memory},
         queue::{Queue, SagaRef},
     },
     model::observation::End,
@@ -98,7 +98,9 @@ fn note_pod(memory: &Memory, event: &Event<Pod>, listed: &mut Vec<Pod>) {
 fn child_gone(memory: &Memory, child: &impl Resource, end: End) {
     let uid = child.meta().uid.as_deref().unwrap_or_default();
     match attempt::attempt_of(child) {
-        Some(key) => memory.attempts.child_gone(&key, uid, end),
+        Some((saga_uid, attempt)) => {
+            memory.attempts.child_gone(&AttemptKey { saga_uid, attempt }, uid, end);
+        }
         None => memory.attempts.orphan_gone(uid, end),
     }
 }

@@ -100,7 +100,8 @@ async fn tried(age: Duration, answers: &[u16]) -> (Vec<Method>, Next, Option<End
 
 /// The attempt.
 fn key() -> AttemptKey {
-    ("1".to_owned(), AttemptId { step: "charge".into(), direction: Direction::Action, number: 1 })
+    let attempt = AttemptId { step: "charge".into(), direction: Direction::Action, number: 1 };
+    AttemptKey::new("1", attempt)
 }
 
 /// What the API server says with this code.
@@ -140,7 +141,7 @@ async fn tried_as(
     let named = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
     let saga = validate_stored(&named, &stored.spec).unwrap();
     let performance = fixture::performance(&context, &stored, &saga, "");
-    let (_, attempt) = key();
+    let attempt = key().attempt;
     let saga_steps = &saga.steps;
     let (saga, namespace) = ("order".into(), "shop".into());
     let identity =

@@ -6,7 +6,8 @@ use crate::{
 };
 
 fn key(uid: &str, number: i64) -> AttemptKey {
-    (uid.into(), AttemptId { step: "charge".into(), direction: Direction::Action, number })
+    let step = "charge".into();
+    AttemptKey::new(uid, AttemptId { step, direction: Direction::Action, number })
 }
 
 fn unknown() -> End {
@@ -42,7 +43,7 @@ async fn only_what_is_neither_active_nor_in_flight_is_forgotten() {
     }
     attempts.ended(&key("a", 1), unknown());
     attempts.ended(&key("a", 2), unknown());
-    attempts.keep_only("a", &[key("a", 2).1]);
+    attempts.keep_only("a", &[key("a", 2).attempt]);
     assert_eq!(end(&attempts, &key("a", 1)), None);
     assert_eq!(end(&attempts, &key("a", 2)), Some(unknown()));
     assert!(attempts.look(&key("a", 3), |known| known.in_flight().is_some()));

@@ -149,7 +149,7 @@ async fn a_child_that_may_have_come_of_a_lost_creation_is_looked_for_before_it_i
         &json!({}),
         &json!({"phase": "Running", "action": {"attempt": 1, "budgetUsed": 1, "active": active}}),
     );
-    let key = ("1".to_owned(), family.made_by.clone());
+    let key = AttemptKey::new("1", family.made_by.clone());
     family.context.memory.attempts.unanswered(&key);
     family.context.memory.attempts.refused(&key, "the API server answered 500: no".into());
     // It is there: whoever goes as it is can tell it so.

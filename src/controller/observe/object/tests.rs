@@ -192,8 +192,8 @@ impl Scene {
             &serde_json::from_value(json!({"steps": [step]})).map_err(|_| String::new()),
         )
         .unwrap();
-        let key = (
-            "1".to_owned(),
+        let key = AttemptKey::new(
+            "1",
             AttemptId { step: "clear".into(), direction: Direction::Action, number: 1 },
         );
         Self { context, saga, key, server }

@@ -73,8 +73,8 @@ impl Scene {
             &serde_json::from_value(json!({"steps": [step]})).map_err(|_| String::new()),
         )
         .unwrap();
-        let key = (
-            "1".to_owned(),
+        let key = AttemptKey::new(
+            "1",
             AttemptId { step: "ship".into(), direction: Direction::Action, number: 1 },
         );
         Self { context, saga, key, server }
@@ -96,8 +96,8 @@ impl Scene {
         let identity = crate::model::saga::Identity {
             saga: "order".into(),
             namespace: "shop".into(),
-            uid: self.key.0.clone(),
-            attempt: self.key.1.clone(),
+            uid: self.key.saga_uid.clone(),
+            attempt: self.key.attempt.clone(),
             key: "1/ship/action/0".into(),
         };
         let Work::Pod(action) = &self.saga.steps.first().unwrap().action.work else {
@@ -114,7 +114,7 @@ impl Scene {
     }
 
     fn path(&self) -> &'static str {
-        let name = Pod::name_of("order", "1", &self.key.1);
+        let name = Pod::name_of("order", "1", &self.key.attempt);
         format!("/api/v1/namespaces/shop/pods/{name}").leak()
     }
 

@@ -81,7 +81,7 @@ async fn what_somebody_applied_is_not_refused_by_what_this_process_was_told() {
     );
     let mut object = config_map("first");
     object["metadata"]["annotations"] =
-        json!({ANNOTATION_ATTEMPT: child_name("order", "1", &scene.key.1)});
+        json!({ANNOTATION_ATTEMPT: child_name("order", "1", &scene.key.attempt)});
     scene.stands(Some(object));
     let there = scene.look(Some("first")).await;
     assert!(matches!(there, ChildState::Object { .. }), "{there:?}");

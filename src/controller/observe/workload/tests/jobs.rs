@@ -52,8 +52,11 @@ impl Scene {
     }
 
     fn job_path(&self) -> &'static str {
-        format!("/apis/batch/v1/namespaces/shop/jobs/{}", Job::name_of("order", "1", &self.key.1))
-            .leak()
+        format!(
+            "/apis/batch/v1/namespaces/shop/jobs/{}",
+            Job::name_of("order", "1", &self.key.attempt)
+        )
+        .leak()
     }
 
     /// From now on a live read of the pods shows these.

@@ -75,7 +75,7 @@ async fn told_of(
         direction: crate::api::Direction::Action,
         number: 1,
     };
-    let key = ("s".to_owned(), attempt);
+    let key = AttemptKey::new("s", attempt);
     context.memory.attempts.child_seen(&key, "a");
     let (_store, writer) = reflector::store();
     let pods = pod_stream(Api::all(client), writer, watch::Sender::default(), context.listeners());
