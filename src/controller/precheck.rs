@@ -22,6 +22,7 @@ use super::{
     cluster::{
         connection::Cluster,
         impersonate::{Account, ObjectTarget, target},
+        objects::WriteMode,
         refusal::{ApiRefusal, ErrorClass, Refused, classify},
         secrets::{SecretError, SecretReader},
     },
@@ -156,7 +157,7 @@ async fn tried(tools: Tools<'_>, hash: &str, probe: &Probe, anew: bool) -> Prech
                 let tried = tools
                     .cluster
                     .objects
-                    .apply(ObjectTarget::applied(account, action), action, "", true)
+                    .apply(ObjectTarget::applied(account, action), action, "", WriteMode::DryRun)
                     .await;
                 tried.map_or_else(of_refusal, |_| PrecheckVerdict::Fine)
             }
@@ -237,7 +238,8 @@ async fn try_saga(cluster: &Cluster, probe: &Probe, action: &SagaAction) -> Prec
     let (child, api_version) =
         (child_saga(saga, &identity, action, false, &Keys::new()), Saga::api_version(&()));
     let name = child_name(&saga.name, &saga.uid, &identity.attempt);
-    let tried = cluster.objects.create(target(saga, &name, &api_version), &child, true).await;
+    let tried =
+        cluster.objects.create(target(saga, &name, &api_version), &child, WriteMode::DryRun).await;
     tried.map_or_else(of_refusal, |_| PrecheckVerdict::Fine)
 }
 

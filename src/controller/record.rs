@@ -71,7 +71,7 @@ pub async fn record(
     let mut version = saga.metadata.resource_version.clone().unwrap_or_default();
     let mut written_at = None;
     if plan.finalizer == Finalizer::Add {
-        let Some(next) = patch_finalizers(recorder, saga, &version, true).await? else {
+        let Some(next) = patch_finalizers(recorder, saga, &version, Finalizer::Add).await? else {
             return Ok(None);
         };
         version = next;
@@ -107,7 +107,7 @@ pub async fn record(
     // The precondition is the version of the terminal write, or of the copy that shows it. So no
     // other read is needed.
     if plan.finalizer == Finalizer::Remove {
-        match patch_finalizers(recorder, saga, &version, false).await {
+        match patch_finalizers(recorder, saga, &version, Finalizer::Remove).await {
             Ok(Some(next)) => version = next,
             // No status is stored that the effects could refer to.
             Ok(None) if plan.status.is_none() => return Ok(None),
@@ -234,12 +234,14 @@ async fn patch_finalizers(
     recorder: &Recorder<'_>,
     saga: &StoredSaga,
     version: &str,
-    add: bool,
+    change: Finalizer,
 ) -> Result<Option<String>, Error> {
     let mut finalizers = saga.metadata.finalizers.clone().unwrap_or_default();
     finalizers.retain(|finalizer| finalizer != FINALIZER);
-    if add {
-        finalizers.push(FINALIZER.into());
+    match change {
+        Finalizer::Add => finalizers.push(FINALIZER.into()),
+        Finalizer::Remove => {}
+        Finalizer::Keep => return Ok(Some(version.to_owned())),
     }
     let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
     let written = recorder

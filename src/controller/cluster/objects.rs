@@ -36,6 +36,15 @@ use crate::{
 
 /// The field manager of applied objects.
 const MANAGER: &str = "saga.dev";
+/// Whether a write is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteMode {
+    /// The write is stored.
+    Commit,
+    /// The API server only checks whether the write would succeed.
+    DryRun,
+}
+
 /// Reads and writes objects as the accounts of sagas.
 pub struct Objects {
     client: Client,
@@ -79,14 +88,13 @@ impl Objects {
         }
     }
 
-    /// Applies the manifest by server-side apply for this attempt. If `dry_run` is set, the API
-    /// server only checks whether the apply would succeed. Returns the UID of the object.
+    /// Applies the manifest by server-side apply for this attempt. Returns the UID of the object.
     pub(crate) async fn apply(
         &self,
         target: ObjectTarget<'_>,
         action: &ApplyAction,
         attempt: &str,
-        dry_run: bool,
+        mode: WriteMode,
     ) -> Result<String, ApiRefusal> {
         let (path, namespace) = self.path(target).await?;
         let mut manifest = action.manifest.clone();
@@ -103,7 +111,7 @@ impl Objects {
         };
         annotations.insert(ANNOTATION_ATTEMPT.into(), json!(attempt));
         let mut params = PatchParams::apply(MANAGER);
-        params.dry_run = dry_run;
+        params.dry_run = mode == WriteMode::DryRun;
         params.force = action.force.unwrap_or_default();
         params.field_validation = Some(ValidationDirective::Strict);
         let request = ApiRequest::new(path).patch(target.name, &params, &Patch::Apply(&manifest));
@@ -112,17 +120,17 @@ impl Objects {
         Ok(uid(&applied))
     }
 
-    /// Creates the object. If `dry_run` is set, the API server only checks whether the create would
-    /// succeed. Returns the UID of the object, or `None` if an object of the name exists.
+    /// Creates the object. Returns the UID of the object, or `None` if an object of the name exists.
     pub(crate) async fn create(
         &self,
         target: ObjectTarget<'_>,
         object: &Value,
-        dry_run: bool,
+        mode: WriteMode,
     ) -> Result<Option<String>, ApiRefusal> {
         let (path, _) = self.path(target).await?;
         let body =
             serde_json::to_vec(object).map_err(|error| ApiRefusal::malformed(error.to_string()))?;
+        let dry_run = mode == WriteMode::DryRun;
         let params = PostParams { dry_run, field_manager: Some(MANAGER.into()) };
         let request = strictly(ApiRequest::new(path).create(&params, body));
         match self.call(target, request).await {

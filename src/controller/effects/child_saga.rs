@@ -15,8 +15,10 @@ use crate::{
         stored::{name, namespace},
     },
     controller::{
-        cluster::{error::Error, impersonate::target, refusal::ApiRefusal, sagas::live},
-        memory::{attempt::AttemptKey, remembered::not_started},
+        cluster::{
+            error::Error, impersonate::target, objects::WriteMode, refusal::ApiRefusal, sagas::live,
+        },
+        memory::{attempt::AttemptKey, remembered::refused_permanently},
     },
     engine::succession::Hindrance,
     model::{
@@ -70,7 +72,7 @@ pub(crate) async fn create_child(
         Err(hindrance) => {
             match hindrance {
                 Hindrance::NotEnded(message) => attempts.refused(&key, message),
-                Hindrance::Person(message) => attempts.ended(&key, not_started(message, true)),
+                Hindrance::Person(message) => attempts.ended(&key, refused_permanently(message)),
             }
             return Next::AtOnce;
         }
@@ -80,7 +82,7 @@ pub(crate) async fn create_child(
     match performance
         .cluster
         .objects
-        .create(target(saga, &child_name, &api_version), &child, false)
+        .create(target(saga, &child_name, &api_version), &child, WriteMode::Commit)
         .await
     {
         Ok(Some(uid)) => {
@@ -171,7 +173,7 @@ pub(crate) async fn ask(
             }
             // A right is missing. A user has to grant it and then retry the step.
             Err(ApiRefusal::Final(_, message)) if undoes => {
-                performance.memory.attempts.ended(&key, not_started(message, true));
+                performance.memory.attempts.ended(&key, refused_permanently(message));
                 return Ok(Next::AtOnce);
             }
             Err(ApiRefusal::Final(_, message)) => (message, true),

@@ -118,7 +118,7 @@ async fn stop_child<K: Workload>(
     performance.memory.attempts.overdue(key, detail);
     let deleted = delete_child(&api, &found, version, how).await?;
     if idle && deleted {
-        performance.memory.attempts.ended(key, not_started("was bound to no node".into(), false));
+        performance.memory.attempts.ended(key, not_started("was bound to no node".into()));
         return Ok(Next::AtOnce);
     }
     Ok(Next::Later)

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     controller::{
-        cluster::impersonate::ObjectTarget,
+        cluster::{impersonate::ObjectTarget, objects::WriteMode},
         memory::attempt::AttemptKey,
         observe::object::{account, mark},
     },
@@ -31,7 +31,7 @@ pub(crate) async fn begin(
     let done = match (work, uid) {
         (Work::Apply(action), _) => {
             let target = ObjectTarget::applied(account(saga), action);
-            objects.apply(target, action, &mark(saga, key), false).await
+            objects.apply(target, action, &mark(saga, key), WriteMode::Commit).await
         }
         (Work::Delete(object), Some(uid)) => {
             let target = ObjectTarget::of(account(saga), object);

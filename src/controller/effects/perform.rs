@@ -31,7 +31,7 @@ use crate::{
             refusal::{ApiRefusal, ErrorClass, classify},
             sagas::may_still_begin,
         },
-        memory::{attempt::AttemptKey, remembered::not_started},
+        memory::{attempt::AttemptKey, remembered::refused_permanently},
         record::{self, Record, Recorder},
         workload::Workload,
     },
@@ -273,7 +273,7 @@ pub(crate) async fn create<K: Workload>(
     let child = match built {
         Ok(child) => child,
         Err(message) => {
-            attempts.ended(key, not_started(message, true));
+            attempts.ended(key, refused_permanently(message));
             return Ok(Next::AtOnce);
         }
     };

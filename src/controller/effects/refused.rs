@@ -3,7 +3,7 @@
 use crate::{
     controller::{
         cluster::refusal::ApiRefusal,
-        memory::{attempt::AttemptKey, attempts::Attempts, remembered::not_started},
+        memory::{attempt::AttemptKey, attempts::Attempts, remembered::refused_permanently},
     },
     model::observation::End,
 };
@@ -25,7 +25,7 @@ pub(super) fn note(attempts: &Attempts, key: &AttemptKey, refused: ApiRefusal) -
             let end = if unanswered {
                 End::Unknown { message, retry_after: None }
             } else {
-                not_started(message, true)
+                refused_permanently(message)
             };
             attempts.ended(key, end);
             Noted::InMemory

@@ -14,7 +14,7 @@ use tower::util::AndThenLayer;
 
 use super::{
     headers::{Headers, of_answer},
-    outcome::{CallOutcome, MAX_CAUSE, broken, cannot_be_sent, cause, failed, overdue},
+    outcome::{CallOutcome, MAX_CAUSE, broken, cannot_be_sent, cause, failed_permanently, overdue},
     redact::Redactor,
     resolve::{Destination, Names},
     sent::{Permit, Sent},
@@ -187,7 +187,7 @@ impl HttpCaller {
             .method
             .as_str()
             .parse()
-            .map_err(|_| failed(true, "the method cannot be sent".into()))?;
+            .map_err(|_| failed_permanently("the method cannot be sent".into()))?;
         let mut outgoing = client.request(method, target.url).headers(map);
         if let Some(body) = &request.body {
             outgoing = outgoing.body(body.clone());

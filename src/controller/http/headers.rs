@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::{
-    outcome::{CallOutcome, failed},
+    outcome::{CallOutcome, failed, failed_permanently},
     redact::Redactor,
 };
 use crate::{
@@ -81,13 +81,10 @@ pub(super) async fn headers(
             }
         };
         let name = HeaderName::try_from(&header.name).map_err(|_| {
-            failed(
-                true,
-                format!(
-                    "{:?} cannot be the name of a header: write letters, digits and dashes",
-                    header.name
-                ),
-            )
+            failed_permanently(format!(
+                "{:?} cannot be the name of a header: write letters, digits and dashes",
+                header.name
+            ))
         })?;
         map.append(name, value);
     }
@@ -96,10 +93,9 @@ pub(super) async fn headers(
 
 fn literal(name: &str, value: &str) -> Result<HeaderValue, CallOutcome> {
     HeaderValue::try_from(value).map_err(|_| {
-        failed(
-            true,
-            format!("the value of header {name} holds a line break or another control character"),
-        )
+        failed_permanently(format!(
+            "the value of header {name} holds a line break or another control character"
+        ))
     })
 }
 
@@ -112,10 +108,9 @@ fn from_secret(
 ) -> Result<HeaderValue, CallOutcome> {
     let refused = |why: &str| {
         let SecretKey { name, key } = key;
-        failed(
-            true,
-            format!("key {key:?} of the secret {name:?} cannot be sent as header {header}: {why}"),
-        )
+        failed_permanently(format!(
+            "key {key:?} of the secret {name:?} cannot be sent as header {header}: {why}"
+        ))
     };
     if secret.expose().len() > MAX_SECRET {
         let why = format!(
@@ -137,10 +132,10 @@ fn from_secret(
 pub(super) fn unreadable(error: &SecretError) -> CallOutcome {
     let message = error.to_string();
     match error {
-        SecretError::NoObject { .. } | SecretError::NoKey { .. } => failed(false, message),
+        SecretError::NoObject { .. } | SecretError::NoKey { .. } => failed(message),
         SecretError::Forbidden { .. }
         | SecretError::NotImpersonated { .. }
-        | SecretError::BadName { .. } => failed(true, message),
+        | SecretError::BadName { .. } => failed_permanently(message),
         SecretError::Passing { retry_after, .. } => {
             let retry_in = retry_after.unwrap_or(RETRY_IN).min(MAX_RETRY_IN);
             CallOutcome::Refused { message, retry_in }

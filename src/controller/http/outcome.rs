@@ -22,9 +22,18 @@ pub enum CallOutcome {
     },
 }
 
-/// Returns a failure of an HTTP request that was not sent. If `last` is set, the failure is
-/// permanent.
-pub(crate) fn failed(permanent: bool, message: String) -> CallOutcome {
+/// Returns the failure of an HTTP request that was not sent, and after which a retry may help.
+pub(crate) const fn failed(message: String) -> CallOutcome {
+    unsent(message, false)
+}
+
+/// Returns the permanent failure of an HTTP request that was not sent: a user has to correct
+/// something first.
+pub(crate) const fn failed_permanently(message: String) -> CallOutcome {
+    unsent(message, true)
+}
+
+const fn unsent(message: String, permanent: bool) -> CallOutcome {
     CallOutcome::Ended(End::Failed(Failure {
         reached: Reached::Nothing,
         permanent,
@@ -43,12 +52,12 @@ pub(crate) fn overdue(time_limit: Duration, sent: &Sent) -> CallOutcome {
     if sent.may_have_left() {
         unknown(format!("no answer within {time_limit:?}"))
     } else {
-        failed(false, format!("no connection within {time_limit:?}: nothing was sent"))
+        failed(format!("no connection within {time_limit:?}: nothing was sent"))
     }
 }
 
 pub(crate) fn cannot_be_sent(cause: &str) -> CallOutcome {
-    failed(true, format!("the request cannot be sent: {cause}"))
+    failed_permanently(format!("the request cannot be sent: {cause}"))
 }
 
 /// Returns the outcome of an HTTP request that got no answer.
@@ -58,7 +67,7 @@ pub(crate) fn broken(error: &reqwest::Error, host: &str, sent: &Sent, cause: &st
     } else if error.is_builder() {
         cannot_be_sent(cause)
     } else {
-        failed(false, format!("no connection to {host}: {cause}"))
+        failed(format!("no connection to {host}: {cause}"))
     }
 }
 

@@ -19,7 +19,7 @@ use reqwest::{
 
 use url::Host;
 
-use super::outcome::{CallOutcome, failed};
+use super::outcome::{CallOutcome, failed, failed_permanently};
 use crate::{
     egress::{
         address::AddressPolicy,
@@ -81,14 +81,14 @@ pub(super) async fn target(
     let shown = bounded_line(&format!("{host}:{port}"), MAX_SHOWN);
     egress
         .check_host(&host)
-        .map_err(|denied| failed(true, bounded_line(&denied.to_string(), 2 * MAX_SHOWN)))?;
+        .map_err(|denied| failed_permanently(bounded_line(&denied.to_string(), 2 * MAX_SHOWN)))?;
     let addresses = match host {
         // The client connects to a literal address without calling its resolver.
         Host::Ipv4(ip) => vec![SocketAddr::new(IpAddr::V4(ip), port)],
         Host::Ipv6(ip) => vec![SocketAddr::new(IpAddr::V6(ip), port)],
         Host::Domain(name) => names(name, port).await.map_err(|error| {
             let error = bounded_line(&error.to_string(), MAX_SHOWN);
-            failed(false, format!("the host of {shown} cannot be resolved: {error}"))
+            failed(format!("the host of {shown} cannot be resolved: {error}"))
         })?,
     };
     check(&shown, &addresses, &egress.addresses)?;
@@ -104,7 +104,7 @@ struct Parsed {
 
 fn parse(url: &str) -> Result<Parsed, CallOutcome> {
     let wrong = |what: &str| {
-        failed(true, format!("the url {what}: write http:// or https://, a host and a path"))
+        failed_permanently(format!("the url {what}: write http:// or https://, a host and a path"))
     };
     let url = Url::parse(url).map_err(|error| wrong(&format!("is malformed ({error})")))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -131,10 +131,12 @@ fn parse(url: &str) -> Result<Parsed, CallOutcome> {
 
 fn check(host: &str, addresses: &[SocketAddr], policy: &AddressPolicy) -> Result<(), CallOutcome> {
     if addresses.is_empty() {
-        return Err(failed(false, format!("the host of {host} has no address")));
+        return Err(failed(format!("the host of {host} has no address")));
     }
     for address in addresses {
-        policy.check(address.ip()).map_err(|denied| failed(true, format!("{host}: {denied}")))?;
+        policy
+            .check(address.ip())
+            .map_err(|denied| failed_permanently(format!("{host}: {denied}")))?;
     }
     Ok(())
 }

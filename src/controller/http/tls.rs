@@ -14,7 +14,7 @@ use rustls::{
 
 use super::{
     headers::unreadable,
-    outcome::{CallOutcome, failed},
+    outcome::{CallOutcome, failed_permanently},
     resolve::Destination,
 };
 use crate::{
@@ -37,8 +37,7 @@ pub(super) async fn settings(
 ) -> Result<ClientConfig, CallOutcome> {
     let Some(HttpTls { ca }) = &request.tls else { return Ok(common.clone()) };
     if target.url.scheme() != "https" {
-        return Err(failed(
-            true,
+        return Err(failed_permanently(
             "tls is for https:// alone: write https:// in url, or leave tls out".into(),
         ));
     }
@@ -51,8 +50,7 @@ pub(super) async fn settings(
             (Kind::ConfigMap, name, key, reader.read_config_map(account, wanted).await)
         }
         (Some(_), Some(_)) | (None, None) => {
-            return Err(failed(
-                true,
+            return Err(failed_permanently(
                 "tls.ca names no single place: set exactly one of secretKeyRef and configMapKeyRef"
                     .into(),
             ));
@@ -62,15 +60,12 @@ pub(super) async fn settings(
     let roots = roots(pem.expose()).map_err(|what| {
         let hint = "store certificates in PEM, each from -----BEGIN CERTIFICATE----- to -----END \
             CERTIFICATE-----";
-        failed(
-            true,
-            format!(
-                "key {key:?} of the {kind} {name:?}, whose certificates this request \
+        failed_permanently(format!(
+            "key {key:?} of the {kind} {name:?}, whose certificates this request \
             is to trust, {what}: {hint}"
-            ),
-        )
+        ))
     })?;
-    configured(roots).map_err(|error| failed(true, format!("TLS cannot be set up: {error}")))
+    configured(roots).map_err(|error| failed_permanently(format!("TLS cannot be set up: {error}")))
 }
 
 /// Returns the certificates of a PEM text. Other content is skipped. The errors show nothing of the

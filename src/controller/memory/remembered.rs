@@ -35,12 +35,24 @@ pub(crate) fn with_reason(
     state
 }
 
-/// Returns the end of an attempt of which nothing was begun. `last`: whether the failure is
-/// permanent.
-pub(crate) fn not_started(message: String, permanent: bool) -> End {
+/// Returns the end of an attempt of which nothing was begun, and after which a retry may help.
+pub(crate) const fn not_started(message: String) -> End {
     End::Failed(Failure {
         reached: Reached::Nothing,
-        permanent,
+        permanent: false,
+        exit_code: None,
+        disrupted: false,
+        retry_after: None,
+        message,
+    })
+}
+
+/// Returns the permanent end of an attempt of which nothing was begun: a user has to correct
+/// something first.
+pub(crate) const fn refused_permanently(message: String) -> End {
+    End::Failed(Failure {
+        reached: Reached::Nothing,
+        permanent: true,
         exit_code: None,
         disrupted: false,
         retry_after: None,

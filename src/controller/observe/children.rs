@@ -6,7 +6,7 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
 use super::{child_saga, object::Attempt, request::request, sources::Sources, workload::explained};
 use crate::{
-    api::{ActiveAttempt, DeletionPolicy, SagaStatus, status::active_attempts},
+    api::{ActiveAttempt, DeletionPolicy, SagaStatus, names::AttemptId, status::active_attempts},
     controller::{
         cluster::error::Error,
         evaluations::Weight,
@@ -65,10 +65,13 @@ pub async fn children(
                 object(sources, saga, status, &key, attempt).await
             }
             Work::Saga(_) => {
-                observe_child_saga(sources, saga, status, &key, attempt, false).await?
+                let made_by = key.attempt.clone();
+                observe_child_saga(sources, saga, status, &key, attempt, &made_by).await?
             }
             Work::UndoSaga => {
-                observe_child_saga(sources, saga, status, &key, attempt, true).await?
+                let step = status.steps.iter().find(|known| known.name == key.attempt.step);
+                let made_by = step.map_or_else(|| key.attempt.clone(), made_by);
+                observe_child_saga(sources, saga, status, &key, attempt, &made_by).await?
             }
             Work::Approval(_) | Work::Wait(_) => continue,
         };
@@ -83,20 +86,18 @@ pub async fn children(
 
 /// Returns the state of a child saga, and after how long to requeue the saga.
 ///
-/// `undoes`: whether the attempt undoes a child that another attempt created.
+/// `made_by`: the attempt that created the child.
 async fn observe_child_saga(
     sources: &Sources<'_>,
     saga: &ValidSaga,
     status: &SagaStatus,
     key: &AttemptKey,
     attempt: &ActiveAttempt,
-    undoes: bool,
+    made_by: &AttemptId,
 ) -> Result<(ChildState, Option<Duration>), Error> {
     let step = status.steps.iter().find(|known| known.name == key.attempt.step);
-    let (written, made_by) =
-        (step.and_then(|step| step.child.as_ref()), step.filter(|_| undoes).map(made_by));
-    let made_by = made_by.unwrap_or_else(|| key.attempt.clone());
-    child_saga::ChildReader { sources, saga, key, made_by: &made_by, written }.state(attempt).await
+    let written = step.and_then(|step| step.child.as_ref());
+    child_saga::ChildReader { sources, saga, key, made_by, written }.state(attempt).await
 }
 
 /// Returns the state of the object that a step applies, deletes or waits for, and after how long to

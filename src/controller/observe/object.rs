@@ -23,7 +23,7 @@ use crate::{
         },
         memory::{
             attempt::{AttemptKey, KnownAttempt},
-            remembered::{absent, backing_off, not_now, not_started},
+            remembered::{absent, backing_off, not_now, refused_permanently},
         },
     },
     coordination::fence::FRESH,
@@ -130,7 +130,7 @@ impl Attempt<'_> {
                 let end = if written {
                     End::Unknown { message, retry_after: None }
                 } else {
-                    not_started(message, true)
+                    refused_permanently(message)
                 };
                 self.sources.memory.attempts.ended(self.key, end.clone());
                 end.into()
@@ -195,7 +195,7 @@ impl Attempt<'_> {
             }
             // No deletion is sent before the status names the UID.
             Err(ApiRefusal::Final(_, message)) if active.child_uid.is_none() => {
-                return not_started(message, true).into();
+                return refused_permanently(message).into();
             }
             Err(ApiRefusal::Final(_, message)) => {
                 return ChildState::Ended(End::Unknown { message, retry_after: None });

@@ -52,15 +52,17 @@ fn has_finalizer(saga: &StoredSaga) -> bool {
     saga.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
-/// Returns the names of the children to enqueue when their parent changed or was deleted. The
-/// children remove their finalizers after the parent has removed its own. They add them again if
-/// the parent is undone after its end.
-pub(crate) fn children_to_enqueue(parent: &StoredSaga, gone: bool) -> Vec<String> {
+/// Returns the names of the children to enqueue when their parent changed. The children remove
+/// their finalizers after the parent has removed its own. They add them again if the parent is
+/// undone after its end.
+pub(crate) fn children_of_changed(parent: &StoredSaga) -> Vec<String> {
     let ended =
         parent.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
-    if !gone && !ended && has_finalizer(parent) {
-        return Vec::new();
-    }
+    if !ended && has_finalizer(parent) { Vec::new() } else { children_of_deleted(parent) }
+}
+
+/// Returns the names of the children to enqueue when their parent was deleted.
+pub(crate) fn children_of_deleted(parent: &StoredSaga) -> Vec<String> {
     let uid = parent.metadata.uid.as_deref().unwrap_or_default();
     let status = parent.status.as_ref().ok().into_iter();
     let with_child = |step: &str| {

@@ -66,13 +66,13 @@ pub(super) fn saga_stream(
 /// Enqueues the children of a saga that removed their finalizers because of the saga, or will add
 /// them again.
 fn enqueue_children(queue: &Queue, event: &Event<StoredSaga>) {
-    let (saga, gone) = match event {
-        Event::Apply(saga) => (saga, false),
-        Event::Delete(saga) => (saga, true),
+    let (saga, children) = match event {
+        Event::Apply(saga) => (saga, parent::children_of_changed(saga)),
+        Event::Delete(saga) => (saga, parent::children_of_deleted(saga)),
         // The children are in the list too.
         Event::Init | Event::InitApply(_) | Event::InitDone => return,
     };
-    for child in parent::children_to_enqueue(saga, gone) {
+    for child in children {
         queue.enqueue(&SagaRef::new(namespace(saga), &child));
     }
 }

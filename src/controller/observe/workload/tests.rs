@@ -21,7 +21,7 @@ use crate::{
         clock::now,
         context::{Context, fixture},
         lifecycle::Role,
-        memory::remembered::not_started,
+        memory::remembered::{not_started, refused_permanently},
         reconcile::answers_for,
     },
     model::{
@@ -143,7 +143,7 @@ impl Scene {
 #[tokio::test]
 async fn what_one_process_was_refused_and_another_one_created_goes_on() {
     let scene = Scene::with_pod();
-    scene.context.memory.attempts.ended(&scene.key, not_started("forbidden".into(), true));
+    scene.context.memory.attempts.ended(&scene.key, refused_permanently("forbidden".into()));
     let refused = scene.look(None).await.unwrap();
     assert!(
         matches!(
@@ -160,7 +160,7 @@ async fn what_one_process_was_refused_and_another_one_created_goes_on() {
 #[tokio::test]
 async fn who_leads_again_looks_whether_another_one_created_what_it_could_not() {
     let scene = Scene::with_pod();
-    scene.context.memory.attempts.ended(&scene.key, not_started("forbidden".into(), true));
+    scene.context.memory.attempts.ended(&scene.key, refused_permanently("forbidden".into()));
     fixture::turn(&scene.context, Role::Standby);
     let saga = json!({
         "metadata": {"name": "order", "namespace": "shop", "uid": "1"}, "spec": {"steps": []},

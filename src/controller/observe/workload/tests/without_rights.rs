@@ -42,7 +42,7 @@ impl Scene {
 #[tokio::test]
 async fn what_the_watch_brought_of_a_pod_is_all_there_is_once_the_namespace_goes() {
     let scene = Scene::without_rights();
-    let end = not_started("was bound to no node".into(), false);
+    let end = not_started("was bound to no node".into());
     scene.context.memory.attempts.look(&scene.key, |known| known.gone = Some(end.clone()));
     let error = scene.look(Some("p")).await.unwrap_err();
     assert!(
