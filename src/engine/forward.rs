@@ -48,8 +48,7 @@ fn drop_undo_past_pivot(planner: &mut Planner<'_>) {
         && !planner.steps_where(past_pivot).is_empty()
     {
         planner.status.compensation_requested = None;
-        planner.publish(
-            true,
+        planner.warn(
             "PivotPassed",
             "the saga is not undone, although that was asked for: its pivot was passed \
              meanwhile, or may be",

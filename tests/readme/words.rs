@@ -150,7 +150,7 @@ fn sources(folder: &Path) -> Vec<String> {
 
 /// Returns the event reasons that a source contains.
 fn reasons(source: &str) -> Vec<String> {
-    let marks = ["reason: \"", "publish(true, \"", "publish(false, \""];
+    let marks = ["reason: \"", ".warn(\"", ".publish(\""];
     let after = marks.into_iter().flat_map(|mark| source.split(mark).skip(1));
     after
         .map(|rest| rest.split('"').next().unwrap().to_owned())

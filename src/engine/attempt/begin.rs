@@ -226,6 +226,6 @@ pub(crate) fn begin_to_wait(
     wake_for_wait(planner, operation, record);
     if matches!(operation.work, Work::Approval(_)) {
         let sentence = asks_for_approval(planner, operation, status);
-        planner.publish(false, "AwaitingApproval", sentence);
+        planner.publish("AwaitingApproval", sentence);
     }
 }

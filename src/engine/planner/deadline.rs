@@ -97,7 +97,7 @@ pub(crate) fn enforce_timeout(planner: &mut Planner<'_>) {
     }
     planner.status.timed_out_at = Some(MicroTime(planner.input.now));
     let text = timeout_passed(planner);
-    planner.publish(true, "TimedOut", text.clone());
+    planner.warn("TimedOut", text.clone());
     planner.each_step(|planner, _, _, status| {
         if status.phase == StepPhase::Retrying {
             let last = status.message.take().unwrap_or_default();

@@ -119,13 +119,16 @@ impl<'a> Planner<'a> {
         self.wake = Some(self.wake.map_or(instant, |wake| wake.min(instant)));
     }
 
-    pub(crate) fn publish(
-        &mut self,
-        warning: bool,
-        reason: &'static str,
-        message: impl Into<String>,
-    ) {
-        self.effects.push(Effect::Publish(Notice { warning, reason, message: message.into() }));
+    /// Publishes an event of the type Normal.
+    pub(crate) fn publish(&mut self, reason: &'static str, message: impl Into<String>) {
+        let notice = Notice { warning: false, reason, message: message.into() };
+        self.effects.push(Effect::Publish(notice));
+    }
+
+    /// Publishes an event of the type Warning.
+    pub(crate) fn warn(&mut self, reason: &'static str, message: impl Into<String>) {
+        let notice = Notice { warning: true, reason, message: message.into() };
+        self.effects.push(Effect::Publish(notice));
     }
 
     /// Calls `visit` for each step in list order, with the step's place in the list. During
@@ -190,12 +193,11 @@ impl<'a> Planner<'a> {
             Direction::Action => {
                 self.move_step(status, StepEvent::FailForGood);
                 status.completed_at = Some(MicroTime(self.input.now));
-                self.publish(true, "StepFailed", format!("step {} failed: {message}", status.name));
+                self.warn("StepFailed", format!("step {} failed: {message}", status.name));
             }
             Direction::Compensation => {
                 self.move_step(status, StepEvent::UndoFailed);
-                self.publish(
-                    true,
+                self.warn(
                     "CompensationFailed",
                     format!("step {} could not be undone: {message}", status.name),
                 );

@@ -61,6 +61,26 @@ pub(crate) fn held(status: &SagaStatus, block: &Blocked, input: &PlanInput<'_>) 
     new
 }
 
+/// Publishes the phase that the saga enters.
+fn publish_phase(
+    planner: &mut Planner<'_>,
+    phase: SagaPhase,
+    reason: &'static str,
+    still: Option<&[String]>,
+    message: &str,
+) {
+    let left = phase == SagaPhase::Cancelled && still.is_some_and(|still| !still.is_empty());
+    let reason = if phase == SagaPhase::Failed { phase.as_str() } else { reason };
+    if left
+        || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed)
+        || reason == "CompensatedExcept"
+    {
+        planner.warn(reason, message);
+    } else {
+        planner.publish(reason, message);
+    }
+}
+
 /// Writes the part of the status for users.
 pub(crate) fn summarise(planner: &mut Planner<'_>, course: SagaCourse) {
     size::fit(&mut planner.status.steps, planner.input.versions.bytes);
@@ -86,13 +106,7 @@ pub(crate) fn summarise(planner: &mut Planner<'_>, course: SagaCourse) {
     let reason = reason(planner, phase, still.as_deref());
     let message = clip(&message(planner, course, still.as_deref()), MESSAGE);
     if entered && phase != SagaPhase::Running {
-        let left =
-            phase == SagaPhase::Cancelled && still.as_ref().is_some_and(|still| !still.is_empty());
-        let warning = left
-            || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed)
-            || reason == "CompensatedExcept";
-        let reason = if phase == SagaPhase::Failed { phase.as_str() } else { reason };
-        planner.publish(warning, reason, message.clone());
+        publish_phase(planner, phase, reason, still.as_deref(), &message);
     }
     let ready = if paused && !phase.is_terminal() { "Paused" } else { reason };
     let wanted = wanted(phase, paused, ready, reason);
@@ -101,7 +115,7 @@ pub(crate) fn summarise(planner: &mut Planner<'_>, course: SagaCourse) {
     if let Some(doubts) = doubts(&planner.saga.doubts)
         .filter(|doubts| !planner.status.conditions.iter().any(|old| old.message.contains(doubts)))
     {
-        planner.publish(true, "SpecDoubted", doubts);
+        planner.warn("SpecDoubted", doubts);
     }
     let (progress, current, retries) =
         (progress(planner, phase), current_steps(planner, phase), retries(&planner.status));
