@@ -210,10 +210,10 @@ func TestTheSampleOfTheNotesIsNotRefused(t *testing.T) {
 			t.Errorf("%s: %s is missing in\n%s", set, wanted, said)
 		}
 	}
-	if said := notes(t); strings.Contains(said, placeholder) || strings.Contains(said, "somebody else") {
+	if said := notes(t); strings.Contains(said, placeholder) || strings.Contains(said, "nother user") {
 		t.Errorf("they say\n%s", said)
 	}
-	if said := notes(t, "--set", "admission.fourEyes=true"); !strings.Contains(said, "may not approve it: somebody else answers:") {
+	if said := notes(t, "--set", "admission.fourEyes=true"); !strings.Contains(said, "may not approve it. Another user runs:") {
 		t.Errorf("they say\n%s", said)
 	}
 }
@@ -222,7 +222,7 @@ func TestTheSampleOfTheNotesIsNotRefused(t *testing.T) {
 func TestTheNotesSpeakOfNoRightsThatAreNotInstalled(t *testing.T) {
 	for _, set := range []string{"replicas=1", "replicas=0", "impersonation.clusterWide=true", "impersonation.namespaces={shop}", "watchNamespaces={shop}"} {
 		notes := notes(t, "--set", "rbac.create=false,"+set)
-		if !strings.Contains(notes, "rbac.create is false: the operator has no rights but those that you give to saga-system/saga-operator") {
+		if !strings.Contains(notes, "rbac.create is false: the operator has only the rights that you give to saga-system/saga-operator") {
 			t.Errorf("%s: they say\n%s", set, notes)
 		}
 		for _, wrong := range []string{"may act as", "It may do so", "impersonator", "rights of the operator are"} {

@@ -270,7 +270,7 @@ func faults(pod any) []string {
 // Who adds an argument to the operator is told here that the chart does not give it: by a value, or as the pod's own addresses by a variable.
 func TestEveryArgumentOfTheOperatorComesFromTheChart(t *testing.T) {
 	var known []string
-	for _, file := range []string{"args.rs", "args/reach.rs", "args/circuits.rs"} {
+	for _, file := range []string{"args.rs", "args/egress.rs", "args/circuits.rs"} {
 		source, err := os.ReadFile(repository + "/src/service/" + file)
 		if err != nil {
 			t.Fatal(err)

@@ -92,7 +92,7 @@ func vocabulary(t *testing.T) map[string][]string {
 	known := map[string][]string{
 		"phase":   arms("api/phase.rs", "SagaPhase"),
 		"outcome": arms("api/phase.rs", "Outcome"),
-		"reason":  append(arms("engine/report/blocked.rs", "Hold"), found(`const \w+: &str = "([A-Za-z-]+)"`, source(t, "api/reason.rs"))...),
+		"reason":  append(arms("engine/report/blocked.rs", "Blocked"), found(`const \w+: &str = "([A-Za-z-]+)"`, source(t, "api/reason.rs"))...),
 		"result":  append(arms("service/metrics.rs", "ReconcileResult"), found(`=> "([a-z]+)"`, source(t, "controller/record.rs"))...),
 	}
 	for label, words := range known {
