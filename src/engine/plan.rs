@@ -15,8 +15,7 @@ use super::{
         deadline,
         pivot::past_return,
         state::{Planner, SagaCourse},
-        throttle,
-        undo_set::{self, is_in_effect},
+        throttle, undo_set,
     },
     report::{
         blocked::{self, Blocked},
@@ -24,7 +23,7 @@ use super::{
     },
     request::{handle, inbox},
     rules::{self, Course},
-    terminal::{self, Answered, ended, nothing_to_undo, release, stays_for_parent},
+    terminal::{Answered, abandoned, ended, let_go_or, nothing_to_undo, release, stays_for_parent},
     versions,
 };
 use crate::{
@@ -116,38 +115,10 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, input: &PlanInput<'_>) -> Plan
     run(saga, status, input)
 }
 
-/// Returns the event for a deleted saga that is released without being undone.
-fn abandoned(saga: Option<&ValidSaga>, input: &PlanInput<'_>, why: &str) -> Notice {
-    let steps = input
-        .stored
-        .status
-        .as_ref()
-        .map(|status| in_effect(saga, status).join(", "))
-        .unwrap_or_default();
-    let steps = if steps.is_empty() { "nothing that is known of".into() } else { steps };
-    let message = format!("{why}: the saga goes as it is; still in effect: {steps}");
-    Notice { warning: true, reason: "Abandoned", message }
-}
-
 /// Returns whether nothing happens to a saga until a user acts.
 fn waits_for_user(status: &Decoded<SagaStatus>) -> bool {
     let Ok(status) = status else { return true };
     status.phase == Some(SagaPhase::CompensationFailed) || blocked::is_held(status)
-}
-
-/// Returns the names of the steps that did, or may have done, something that is not undone.
-fn in_effect(saga: Option<&ValidSaga>, status: &SagaStatus) -> Vec<String> {
-    use crate::api::StepPhase as P;
-    let known = saga.map(|saga| saga.steps.as_slice()).unwrap_or_default();
-    let counts = |(place, step): &(usize, &crate::api::StepStatus)| {
-        let active = step.phase == P::Running;
-        let valid = known.get(*place).filter(|valid| valid.name == step.name);
-        active
-            || (step.phase != P::Compensated
-                && valid.is_none_or(|valid| is_in_effect(valid, step))
-                && step.action.is_some())
-    };
-    status.steps.iter().enumerate().filter(counts).map(|(_, step)| step.name.clone()).collect()
 }
 
 /// Refuses every new request for the same reason.
@@ -185,11 +156,6 @@ fn deleted(saga: Option<&ValidSaga>, input: &PlanInput<'_>) -> Option<Plan> {
     let why = "its namespace is being deleted, where nothing more can be undone";
     (input.surroundings.terminating && waits_for_user(input.stored.status))
         .then(|| release(Some(abandoned(saga, input, why))))
-}
-
-/// Releases a saga without undoing it, after its children received their commands.
-fn let_go_or(saga: Option<&ValidSaga>, input: &PlanInput<'_>, why: &str) -> Plan {
-    terminal::let_go(saga, input).unwrap_or_else(|| release(Some(abandoned(saga, input, why))))
 }
 
 /// Makes the plan for a saga that cannot continue until a user corrects it: one write that says so,

@@ -10,7 +10,11 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::{planner::child_sagas::made_by, rules, settlement::STOP_POLL};
+use super::{
+    planner::{child_sagas::made_by, undo_set::is_in_effect},
+    rules,
+    settlement::STOP_POLL,
+};
 use crate::{
     api::{DeletionPolicy, SagaPhase, SagaStatus, names::AttemptId, status::is_terminal},
     clock::later,
@@ -153,3 +157,36 @@ pub(crate) fn release(notice: Option<Notice>) -> Plan {
 /// The result of the requests to an ended saga: the status with their records, the effects, and
 /// what the metrics count.
 pub(crate) type Answered = (SagaStatus, Vec<Effect>, Tally);
+
+/// Releases a saga without undoing it, after its children received their commands.
+pub(super) fn let_go_or(saga: Option<&ValidSaga>, input: &PlanInput<'_>, why: &str) -> Plan {
+    let_go(saga, input).unwrap_or_else(|| release(Some(abandoned(saga, input, why))))
+}
+
+/// Returns the event for a deleted saga that is released without being undone.
+pub(super) fn abandoned(saga: Option<&ValidSaga>, input: &PlanInput<'_>, why: &str) -> Notice {
+    let steps = input
+        .stored
+        .status
+        .as_ref()
+        .map(|status| in_effect(saga, status).join(", "))
+        .unwrap_or_default();
+    let steps = if steps.is_empty() { "nothing that is known of".into() } else { steps };
+    let message = format!("{why}: the saga goes as it is; still in effect: {steps}");
+    Notice { warning: true, reason: "Abandoned", message }
+}
+
+/// Returns the names of the steps that did, or may have done, something that is not undone.
+fn in_effect(saga: Option<&ValidSaga>, status: &SagaStatus) -> Vec<String> {
+    use crate::api::StepPhase as P;
+    let known = saga.map(|saga| saga.steps.as_slice()).unwrap_or_default();
+    let counts = |(place, step): &(usize, &crate::api::StepStatus)| {
+        let active = step.phase == P::Running;
+        let valid = known.get(*place).filter(|valid| valid.name == step.name);
+        active
+            || (step.phase != P::Compensated
+                && valid.is_none_or(|valid| is_in_effect(valid, step))
+                && step.action.is_some())
+    };
+    status.steps.iter().enumerate().filter(counts).map(|(_, step)| step.name.clone()).collect()
+}

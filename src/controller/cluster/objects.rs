@@ -120,7 +120,8 @@ impl Objects {
         Ok(uid(&applied))
     }
 
-    /// Creates the object. Returns the UID of the object, or `None` if an object of the name exists.
+    /// Creates the object. Returns the UID of the object, or `None` if an object of the name
+    /// exists.
     pub(crate) async fn create(
         &self,
         target: ObjectTarget<'_>,
