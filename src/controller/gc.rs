@@ -15,7 +15,7 @@ use crate::api::{SagaPhase, StoredSaga};
 const EVERY: Duration = Duration::from_mins(1);
 
 /// Removes old memory at regular intervals. Never returns.
-pub(crate) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
+pub(in crate::controller) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
     let memory = &context.memory;
     let mut every = tokio::time::interval(EVERY);
     loop {

@@ -151,7 +151,7 @@ async fn first_looks(context: &Context) {
 /// Reports when the caches are filled and the process is ready, and removes old memory. The two
 /// tasks do not wait for each other: if one namespace cannot be listed, the process works in the
 /// other namespaces. Never returns.
-pub(crate) async fn tend(
+pub(in crate::controller) async fn tend(
     context: &Context,
     cache_syncs: &[CacheSync],
     sagas: &[Store<StoredSaga>],

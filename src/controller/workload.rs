@@ -30,7 +30,7 @@ use crate::{
 const MOST_PODS: u32 = 500;
 
 /// A kind of child that the operator creates itself.
-pub(crate) trait Workload:
+pub(in crate::controller) trait Workload:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug

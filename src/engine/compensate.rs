@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Undoes as much as possible now.
-pub(crate) fn undo(planner: &mut Planner<'_>) -> SagaCourse {
+pub(in crate::engine) fn undo(planner: &mut Planner<'_>) -> SagaCourse {
     compensate::end_retries(planner);
     wait::withdraw_waits(planner);
     let set = planner.steps_where(in_undo_set);
@@ -91,7 +91,7 @@ fn start_compensations(planner: &mut Planner<'_>, set: StepSet) {
 }
 
 /// Stops everything that is active. After that the saga goes neither forward nor back.
-pub(crate) fn cancel(planner: &mut Planner<'_>) -> SagaCourse {
+pub(in crate::engine) fn cancel(planner: &mut Planner<'_>) -> SagaCourse {
     if !rules::may_be_cancelled(planner.with_children()) {
         return SagaCourse::Cancelling { undoing: is_undoing(planner) };
     }
@@ -138,7 +138,7 @@ fn undo_course(planner: &mut Planner<'_>, set: StepSet) -> SagaCourse {
 }
 
 /// Turns the saga back: a step that waited for a retry fails permanently.
-pub(crate) fn end_retries(planner: &mut Planner<'_>) {
+pub(in crate::engine) fn end_retries(planner: &mut Planner<'_>) {
     planner.each_step(|planner, _, _, status| {
         if status.phase == StepPhase::Retrying {
             status.next_attempt_at = None;

@@ -183,7 +183,7 @@ fn wake_for_retries(planner: &mut Planner<'_>, failed: bool) {
 ///
 /// # Errors
 /// One line: the step's `when` cannot be evaluated.
-pub(crate) fn is_wanted(
+pub(in crate::engine) fn is_wanted(
     planner: &Planner<'_>,
     step: &ValidStep,
     status: &StepStatus,
@@ -194,7 +194,7 @@ pub(crate) fn is_wanted(
 }
 
 /// Skips a step that is not wanted.
-pub(crate) fn leave_out(planner: &mut Planner<'_>, status: &mut StepStatus) {
+pub(in crate::engine) fn leave_out(planner: &mut Planner<'_>, status: &mut StepStatus) {
     planner.move_step(status, StepEvent::Skip);
     status.unwanted = true;
     status.message = Some("not wanted: its when is false".into());

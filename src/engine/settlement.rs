@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Returns a permanent failure: no retry follows automatically.
-pub(crate) fn failed(reached: Reached, message: String) -> Settlement {
+pub(in crate::engine) fn failed(reached: Reached, message: String) -> Settlement {
     Settlement::failed(Failure {
         reached,
         permanent: true,
@@ -22,10 +22,10 @@ pub(crate) fn failed(reached: Reached, message: String) -> Settlement {
 }
 
 /// The interval at which a child that is being stopped is reconciled.
-pub(crate) const STOP_POLL: Duration = Duration::from_secs(5);
+pub(in crate::engine) const STOP_POLL: Duration = Duration::from_secs(5);
 
 /// The verdict on an active attempt.
-pub(crate) enum Verdict {
+pub(in crate::engine) enum Verdict {
     Wait,
     Begin,
     Stop,
@@ -38,11 +38,11 @@ impl From<Settlement> for Verdict {
     }
 }
 
-pub(crate) fn unknown(message: impl Into<String>) -> Verdict {
+pub(in crate::engine) fn unknown(message: impl Into<String>) -> Verdict {
     Settlement::unknown(message, None).into()
 }
 
-pub(crate) fn not_started(message: impl Into<String>) -> Verdict {
+pub(in crate::engine) fn not_started(message: impl Into<String>) -> Verdict {
     let message = message.into();
     Settlement::failed(Failure {
         reached: Reached::Nothing,
@@ -56,22 +56,22 @@ pub(crate) fn not_started(message: impl Into<String>) -> Verdict {
 }
 
 /// The end of an attempt.
-pub(crate) struct Settlement {
-    pub(crate) outcome: Outcome,
-    pub(crate) failure: Option<Failure>,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) message: Option<String>,
+pub(in crate::engine) struct Settlement {
+    pub(in crate::engine) outcome: Outcome,
+    pub(in crate::engine) failure: Option<Failure>,
+    pub(in crate::engine) retry_after: Option<Duration>,
+    pub(in crate::engine) message: Option<String>,
     /// Whether no retry follows automatically.
-    pub(crate) permanent: bool,
+    pub(in crate::engine) permanent: bool,
     /// Whether this process called the attempt off, for a reason of its own, after the attempt may
     /// have been sent.
-    pub(crate) called_off: bool,
+    pub(in crate::engine) called_off: bool,
     /// The outputs of the step.
-    pub(crate) outputs: Option<Map<String, Value>>,
+    pub(in crate::engine) outputs: Option<Map<String, Value>>,
 }
 
 impl Settlement {
-    pub(crate) const fn succeeded() -> Self {
+    pub(in crate::engine) const fn succeeded() -> Self {
         Self {
             outcome: Outcome::Succeeded,
             failure: None,
@@ -83,7 +83,10 @@ impl Settlement {
         }
     }
 
-    pub(crate) fn unknown(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
+    pub(in crate::engine) fn unknown(
+        message: impl Into<String>,
+        retry_after: Option<Duration>,
+    ) -> Self {
         Self {
             outcome: Outcome::Unknown,
             retry_after,
@@ -94,11 +97,11 @@ impl Settlement {
 
     /// Returns a permanent Unknown: the work may have been done, and a retry would not show whether
     /// it was.
-    pub(crate) fn unknown_for_good(message: impl Into<String>) -> Self {
+    pub(in crate::engine) fn unknown_for_good(message: impl Into<String>) -> Self {
         Self { permanent: true, ..Self::unknown(message, None) }
     }
 
-    pub(crate) fn failed(failure: Failure) -> Self {
+    pub(in crate::engine) fn failed(failure: Failure) -> Self {
         let (retry_after, message, permanent) =
             (failure.retry_after, Some(failure.message.clone()), failure.permanent);
         Self {

@@ -40,7 +40,7 @@ const FOR_PARENT: Duration = Duration::from_secs(30);
 
 /// Returns whether a saga never began anything, or has ended. A status without steps proves nothing
 /// once the saga was accepted.
-pub(crate) fn nothing_to_undo(input: &PlanInput<'_>) -> bool {
+pub(in crate::engine) fn nothing_to_undo(input: &PlanInput<'_>) -> bool {
     input.stored.status.as_ref().is_ok_and(|status| {
         let lost = status.steps.is_empty() && status.spec_hash.is_some();
         is_terminal(status) || (!lost && status.steps.iter().all(|step| step.action.is_none()))
@@ -50,7 +50,7 @@ pub(crate) fn nothing_to_undo(input: &PlanInput<'_>) -> bool {
 /// Returns whether a deleted saga that ended is kept because its parent reads how it ended and may
 /// have to undo it. A garbage collector that deletes in the foreground deletes children before
 /// their parent.
-pub(crate) fn stays_for_parent(input: &PlanInput<'_>) -> bool {
+pub(in crate::engine) fn stays_for_parent(input: &PlanInput<'_>) -> bool {
     let ended = input.stored.status.as_ref().is_ok_and(is_terminal);
     input.surroundings.parent_holds
         && ended
@@ -59,7 +59,7 @@ pub(crate) fn stays_for_parent(input: &PlanInput<'_>) -> bool {
 
 /// Makes the plan for an ended saga: requests are answered, its finalizer is removed, later its
 /// succeeded Pods are deleted, and the saga is deleted if the spec says so.
-pub(crate) fn ended(
+pub(in crate::engine) fn ended(
     saga: Option<&ValidSaga>,
     status: &SagaStatus,
     input: &PlanInput<'_>,
@@ -111,7 +111,7 @@ fn of_the_present_spec(mut status: SagaStatus, input: &PlanInput<'_>) -> SagaSta
 /// that is released without being undone. The commands set the deletion policy Abandon, so that the
 /// children are not undone when they are deleted with their parent. Returns `None` if every child
 /// has received its command or cannot receive it.
-pub(crate) fn let_go(saga: Option<&ValidSaga>, input: &PlanInput<'_>) -> Option<Plan> {
+pub(in crate::engine) fn let_go(saga: Option<&ValidSaga>, input: &PlanInput<'_>) -> Option<Plan> {
     let (saga, status) = (saga?, input.stored.status.as_ref().ok()?);
     let untold = |(id, child): (&AttemptId, &ChildState)| {
         let ChildState::Saga(child) = child else { return None };
@@ -144,7 +144,7 @@ pub(crate) fn let_go(saga: Option<&ValidSaga>, input: &PlanInput<'_>) -> Option<
 }
 
 /// Releases a deleted saga.
-pub(crate) fn release(notice: Option<Notice>) -> Plan {
+pub(in crate::engine) fn release(notice: Option<Notice>) -> Plan {
     Plan::new(
         None,
         Finalizer::Remove,
@@ -156,7 +156,7 @@ pub(crate) fn release(notice: Option<Notice>) -> Plan {
 
 /// The result of the requests to an ended saga: the status with their records, the effects, and
 /// what the metrics count.
-pub(crate) type Answered = (SagaStatus, Vec<Effect>, Tally);
+pub(in crate::engine) type Answered = (SagaStatus, Vec<Effect>, Tally);
 
 /// Releases a saga without undoing it, after its children received their commands.
 pub(super) fn let_go_or(saga: Option<&ValidSaga>, input: &PlanInput<'_>, why: &str) -> Plan {

@@ -76,7 +76,7 @@ const MAX_COMPREHENSIONS: usize = 1;
 ///
 /// # Errors
 /// Returns one line about a name that the expression uses and that does not exist.
-pub(crate) fn reads(expr: &IdedExpr) -> Result<Reads, String> {
+pub(in crate::expression) fn reads(expr: &IdedExpr) -> Result<Reads, String> {
     let mut checker = Checker { reads: Reads::default(), bound: Vec::new(), nested: 0 };
     checker.visit(expr)?;
     Ok(checker.reads)

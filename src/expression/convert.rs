@@ -20,7 +20,7 @@ use crate::api::{
 
 /// Converts a JSON value into CEL. Whole numbers become `int`, as in the CEL of Kubernetes, and all
 /// other numbers `double`.
-pub(crate) fn into_cel(value: &Value) -> Cel {
+pub(in crate::expression) fn into_cel(value: &Value) -> Cel {
     match value {
         Value::Null => Cel::Null,
         Value::Bool(value) => Cel::Bool(*value),
@@ -41,7 +41,7 @@ fn number_into_cel(number: &Number) -> Cel {
 }
 
 /// Converts a JSON object into CEL.
-pub(crate) fn fields_into_cel(fields: &serde_json::Map<String, Value>) -> Cel {
+pub(in crate::expression) fn fields_into_cel(fields: &serde_json::Map<String, Value>) -> Cel {
     let fields: HashMap<Key, Cel> =
         fields.iter().map(|(name, value)| (Key::from(name.as_str()), into_cel(value))).collect();
     Cel::Map(Map::from(fields))
@@ -51,7 +51,7 @@ pub(crate) fn fields_into_cel(fields: &serde_json::Map<String, Value>) -> Cel {
 ///
 /// # Errors
 /// Returns in words what JSON cannot express.
-pub(crate) fn into_json(value: &Cel) -> Result<Value, String> {
+pub(in crate::expression) fn into_json(value: &Cel) -> Result<Value, String> {
     match value {
         Cel::Null => Ok(Value::Null),
         Cel::Bool(value) => Ok(Value::Bool(*value)),
@@ -85,7 +85,7 @@ fn number_into_json(double: f64) -> Option<Number> {
 }
 
 /// Returns the kind of a value in words.
-pub(crate) const fn kind(value: &Value) -> &'static str {
+pub(in crate::expression) const fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a truth value",

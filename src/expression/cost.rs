@@ -36,7 +36,7 @@ pub const MAX_TOGETHER: u64 = 64 * MAX_WORK;
 /// reads.
 const EXPRESSION: u64 = 16 << 10;
 /// The most expressions that fit within [`MAX_TOGETHER`].
-pub(crate) const MAX_EXPRESSIONS: u64 = MAX_TOGETHER / EXPRESSION;
+pub(in crate::expression) const MAX_EXPRESSIONS: u64 = MAX_TOGETHER / EXPRESSION;
 /// The most bytes of a variable's value as JSON: outputs and params have at most 32 KiB, an answer
 /// at most 64 KiB.
 const MAX_INPUT: u64 = 72 << 10;
@@ -72,18 +72,18 @@ const fn plain(bytes: u64) -> Size {
 
 /// The most that an expression costs.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cost {
+pub(in crate::expression) struct Cost {
     /// The bytes of the result.
-    pub(crate) bytes: u64,
+    pub(in crate::expression) bytes: u64,
     /// The work of evaluating the expression, which counts against [`MAX_TOGETHER`].
-    pub(crate) work: u64,
+    pub(in crate::expression) work: u64,
 }
 
 /// Decides whether an expression may be evaluated over these variables, and returns its cost.
 ///
 /// # Errors
 /// Returns what is too large.
-pub(crate) fn afford<'a>(
+pub(in crate::expression) fn afford<'a>(
     expr: &'a IdedExpr,
     variables: &'a BTreeMap<&'static str, Given<'a>>,
 ) -> Result<Cost, String> {
@@ -106,7 +106,7 @@ pub(crate) fn afford<'a>(
 
 /// Returns the work of an expression over these variables that is never evaluated: its variables
 /// are still measured.
-pub(crate) fn least(variables: &BTreeMap<&'static str, Given<'_>>) -> u64 {
+pub(in crate::expression) fn least(variables: &BTreeMap<&'static str, Given<'_>>) -> u64 {
     variables.values().fold(EXPRESSION, |all, value| all.saturating_add(size_of(value).bytes))
 }
 

@@ -13,7 +13,7 @@ use kube::core::cel::cel::{
 use regex::Regex;
 
 /// Replaces the interpreter's own functions with those of this file.
-pub(crate) fn register(context: &mut Context<'_>) {
+pub(in crate::expression) fn register(context: &mut Context<'_>) {
     context.add_function("size", size);
     context.add_function("join", join);
     let patterns = Patterns::default();

@@ -24,11 +24,11 @@ use super::{
 use crate::api::{Outcome, StepPhase};
 
 /// The name that is reported for a field whose name is computed.
-pub(crate) const COMPUTED: &str = "…";
+pub(in crate::expression) const COMPUTED: &str = "…";
 
 /// The step whose outputs are searched for.
 #[derive(Clone, Copy)]
-pub(crate) enum GuardSubject<'a> {
+pub(in crate::expression) enum GuardSubject<'a> {
     /// The step's own outputs, as its compensation reads them.
     Own,
     /// The outputs of another step.
@@ -60,7 +60,7 @@ impl GuardSubject<'_> {
 }
 
 /// Returns the fields that are read without a guard. `when` is the condition that held before.
-pub(crate) fn unguarded(
+pub(in crate::expression) fn unguarded(
     expr: &IdedExpr,
     of: GuardSubject<'_>,
     when: Option<&IdedExpr>,

@@ -12,7 +12,7 @@ const MAX_OPERATORS: usize = 64;
 /// Returns the characters outside strings, each with its place in bytes. If a quote does not begin
 /// a complete string, the quote and what follows it count as outside: the parser reads on there,
 /// too.
-pub(crate) fn outside_strings(text: &str) -> impl Iterator<Item = (usize, char)> {
+pub(in crate::expression) fn outside_strings(text: &str) -> impl Iterator<Item = (usize, char)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         loop {
@@ -86,7 +86,7 @@ fn escaped(escape: &str) -> Option<usize> {
 /// # Errors
 /// Returns the reason in words: the expression has too many brackets or operators, or holds a
 /// comment. A quote in a comment would hide brackets and operators from the count.
-pub(crate) fn check(text: &str) -> Result<(), String> {
+pub(in crate::expression) fn check(text: &str) -> Result<(), String> {
     let (mut nested, mut operators, mut slash) = (0_usize, 0_usize, None);
     for (place, letter) in outside_strings(text) {
         if letter == '/' && slash.replace(place).is_some_and(|before| before + 1 == place) {

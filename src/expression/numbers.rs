@@ -17,7 +17,7 @@ use kube::core::cel::cel::{
 use super::{rules, strict::ORDERED};
 
 /// Replaces the interpreter's own operators and functions with those of this file.
-pub(crate) fn register(context: &mut Context<'_>) {
+pub(in crate::expression) fn register(context: &mut Context<'_>) {
     context.add_function(operators::ADD, |This(left): This<Value>, right: Value| add(left, right));
     context.add_function(operators::SUBSTRACT, |This(left): This<Value>, right: Value| {
         in_one_kind(left, right, |left, right| left - right)

@@ -34,11 +34,11 @@ const BASE: u64 = 512;
 
 /// The work of a pattern, or of a part of a pattern.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Effort {
+pub(in crate::expression) struct Effort {
     /// The work of compiling, in the unit of an expression's work.
-    pub(crate) made: u64,
+    pub(in crate::expression) made: u64,
     /// The work for each byte of the text: the number of places in the pattern.
-    pub(crate) places: u64,
+    pub(in crate::expression) places: u64,
 }
 
 impl Effort {
@@ -62,7 +62,7 @@ impl Effort {
 ///
 /// # Errors
 /// Returns the reason in words if the text is not a valid pattern.
-pub(crate) fn effort(pattern: &str) -> Result<Effort, String> {
+pub(in crate::expression) fn effort(pattern: &str) -> Result<Effort, String> {
     let tree = Parser::new()
         .parse(pattern)
         .map_err(|error| format!("matches: {}", invalid(pattern, error)))?;
@@ -72,7 +72,7 @@ pub(crate) fn effort(pattern: &str) -> Result<Effort, String> {
 }
 
 /// Returns the message about an invalid pattern.
-pub(crate) fn invalid(pattern: &str, error: impl Display) -> String {
+pub(in crate::expression) fn invalid(pattern: &str, error: impl Display) -> String {
     format!("'{pattern}' not a valid regex:\n{error}")
 }
 

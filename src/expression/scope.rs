@@ -34,7 +34,7 @@ pub struct Scope<'a> {
 
 /// The value of a variable. A value that already exists elsewhere is borrowed, because a saga may
 /// hold thousands of expressions.
-pub(crate) enum Given<'a> {
+pub(in crate::expression) enum Given<'a> {
     /// An object.
     Fields(&'a Map<String, Value>),
     /// Any value.
@@ -42,21 +42,21 @@ pub(crate) enum Given<'a> {
 }
 
 impl Given<'_> {
-    pub(crate) fn as_object(&self) -> Option<&Map<String, Value>> {
+    pub(in crate::expression) fn as_object(&self) -> Option<&Map<String, Value>> {
         match self {
             Self::Fields(fields) => Some(fields),
             Self::Value(value) => value.as_object(),
         }
     }
 
-    pub(crate) fn as_array(&self) -> Option<&Vec<Value>> {
+    pub(in crate::expression) fn as_array(&self) -> Option<&Vec<Value>> {
         match self {
             Self::Fields(_) => None,
             Self::Value(value) => value.as_array(),
         }
     }
 
-    pub(crate) fn to_cel(&self) -> Cel {
+    pub(in crate::expression) fn to_cel(&self) -> Cel {
         match self {
             Self::Fields(fields) => convert::fields_into_cel(fields),
             Self::Value(value) => convert::into_cel(value),
@@ -66,7 +66,10 @@ impl Given<'_> {
 
 impl<'a> Scope<'a> {
     /// Returns the values of the variables in `reads`. A variable that has no value is left out.
-    pub(crate) fn variables(&self, reads: &Reads) -> BTreeMap<&'static str, Given<'a>> {
+    pub(in crate::expression) fn variables(
+        &self,
+        reads: &Reads,
+    ) -> BTreeMap<&'static str, Given<'a>> {
         let made = |value| Some(Given::Value(Cow::Owned(value)));
         let value = |variable: &Variable| match variable {
             Variable::Params => Some(Given::Fields(self.params)),

@@ -16,13 +16,13 @@ use kube::core::cel::cel::{
 };
 
 /// The function that returns the keys of a map in their order, and any other value unchanged.
-pub(crate) const ORDERED: &str = "@ordered";
+pub(in crate::expression) const ORDERED: &str = "@ordered";
 /// The name of the variable in which a comprehension gathers its result. No user can write this
 /// name.
 const GATHERED: &str = "@result";
 
 /// Returns the tree that is evaluated.
-pub(crate) fn strict(mut expr: IdedExpr) -> IdedExpr {
+pub(in crate::expression) fn strict(mut expr: IdedExpr) -> IdedExpr {
     expr.expr = match expr.expr {
         Expr::Select(mut select) => {
             *select.operand = strict(std::mem::take(&mut *select.operand));
@@ -85,7 +85,7 @@ fn in_order(mut comprehension: ComprehensionExpr) -> ComprehensionExpr {
 }
 
 /// Returns the range of a comprehension as the user wrote it.
-pub(crate) fn range(comprehension: &ComprehensionExpr) -> &IdedExpr {
+pub(in crate::expression) fn range(comprehension: &ComprehensionExpr) -> &IdedExpr {
     match &comprehension.iter_range.expr {
         Expr::Call(CallExpr { func_name, target: None, args }) if func_name == ORDERED => {
             args.first().unwrap_or(&comprehension.iter_range)
@@ -96,7 +96,7 @@ pub(crate) fn range(comprehension: &ComprehensionExpr) -> &IdedExpr {
 
 /// Returns the operands of a call: the value that the function is called on, if any, and the
 /// arguments.
-pub(crate) fn operands(call: &CallExpr) -> Vec<&IdedExpr> {
+pub(in crate::expression) fn operands(call: &CallExpr) -> Vec<&IdedExpr> {
     call.target.as_deref().into_iter().chain(&call.args).collect()
 }
 

@@ -11,10 +11,10 @@ use crate::fault::{Wrong, wrong};
 
 /// The shortest `ttlSecondsAfterFinished` of a Job, in seconds. The operator may be down for a
 /// while, and must still find the finished Job.
-pub(crate) const SHORTEST_TTL: i32 = 600;
+pub(in crate::manifest) const SHORTEST_TTL: i32 = 600;
 
 /// The fields of a Job's spec that the user may not set, each with what to do instead.
-pub(crate) const TAKEN: [(&str, &str); 3] = [
+pub(in crate::manifest) const TAKEN: [(&str, &str); 3] = [
     ("activeDeadlineSeconds", "is set by the operator: leave it out, and set the step's timeout"),
     ("selector", "is set by Kubernetes: leave it out"),
     ("manualSelector", "is set by Kubernetes: leave it out"),

@@ -3,4 +3,4 @@
 pub mod job_spec;
 pub mod pod_template;
 pub mod resources;
-pub(crate) mod strict;
+pub(in crate::manifest) mod strict;

@@ -19,7 +19,7 @@ pub const STEP_CONTAINER: &str = "step";
 pub const DECIDES: &str = "saga.dev/container";
 
 /// The domain of the operator's own labels and annotations.
-pub(crate) const OURS: &str = "saga.dev/";
+pub(in crate::manifest) const OURS: &str = "saga.dev/";
 
 /// The restart policy of a Pod that runs once.
 pub(crate) const NEVER: &str = "Never";
@@ -53,7 +53,11 @@ pub fn check_template(value: &Value) -> Result<PodTemplateSpec, Vec<Wrong>> {
 
 /// Returns the faults of a template that was read from `value`, by the rules for Pods and Jobs
 /// alike. `path` is the place of the template within the action.
-pub(crate) fn faults_of(template: &PodTemplateSpec, value: &Value, path: &str) -> Vec<Wrong> {
+pub(in crate::manifest) fn faults_of(
+    template: &PodTemplateSpec,
+    value: &Value,
+    path: &str,
+) -> Vec<Wrong> {
     let mut faults = Vec::new();
     of_metadata(value.get("metadata"), &format!("{path}.metadata"), &mut faults);
     let spec = template.spec.clone().unwrap_or_default();
@@ -83,7 +87,11 @@ pub fn check_account(template: &PodTemplateSpec, account: &str) -> Option<Wrong>
 }
 
 /// Does the same as [`check_account`] for a template at `path` within the action.
-pub(crate) fn account_of(template: &PodTemplateSpec, account: &str, path: &str) -> Option<Wrong> {
+pub(in crate::manifest) fn account_of(
+    template: &PodTemplateSpec,
+    account: &str,
+    path: &str,
+) -> Option<Wrong> {
     let spec = template.spec.as_ref()?;
     let (name, other) = [
         ("serviceAccountName", &spec.service_account_name),
@@ -111,7 +119,11 @@ pub fn deciding_image(template: &Value) -> Option<&str> {
 }
 
 /// Checks that the metadata holds only labels and annotations, and none of the operator's own.
-pub(crate) fn of_metadata(metadata: Option<&Value>, path: &str, faults: &mut Vec<Wrong>) {
+pub(in crate::manifest) fn of_metadata(
+    metadata: Option<&Value>,
+    path: &str,
+    faults: &mut Vec<Wrong>,
+) {
     for (name, value) in metadata.and_then(Value::as_object).into_iter().flatten() {
         let path = format!("{path}.{}", excerpt(name));
         if !matches!(name.as_str(), "labels" | "annotations") && !value.is_null() {
@@ -132,7 +144,11 @@ pub(crate) fn of_metadata(metadata: Option<&Value>, path: &str, faults: &mut Vec
     }
 }
 
-pub(crate) fn of_container(container: &Container, path: &str, faults: &mut Vec<Wrong>) {
+pub(in crate::manifest) fn of_container(
+    container: &Container,
+    path: &str,
+    faults: &mut Vec<Wrong>,
+) {
     for (place, variable) in container.env.iter().flatten().enumerate() {
         if variable.name.starts_with("SAGA_") {
             let message =

@@ -41,7 +41,10 @@ pub fn check_resources(value: &Value) -> Result<ResourceRequirements, String> {
 
 /// Reads one of the two maps (`requests` or `limits`, named by `part`) from resource names to
 /// quantities.
-pub(crate) fn quantities(part: &str, value: &Value) -> Result<BTreeMap<String, Quantity>, String> {
+pub(in crate::manifest) fn quantities(
+    part: &str,
+    value: &Value,
+) -> Result<BTreeMap<String, Quantity>, String> {
     let Value::Object(entries) = value else {
         return Err(format!(
             "resources.{part}: must be an object, such as {{cpu: 500m, memory: 128Mi}}"
@@ -71,7 +74,7 @@ pub(crate) fn quantities(part: &str, value: &Value) -> Result<BTreeMap<String, Q
 
 /// Returns whether a container can have a resource of this name: a standard resource, or a resource
 /// with a domain.
-pub(crate) fn is_resource(name: &str) -> bool {
+pub(in crate::manifest) fn is_resource(name: &str) -> bool {
     matches!(name, "cpu" | "memory" | "ephemeral-storage")
         || name.starts_with("hugepages-")
         || name.contains('/')

@@ -21,7 +21,7 @@ const QUANTITIES: [&str; 2] = ["sizeLimit", "divisor"];
 ///
 /// # Errors
 /// Returns the paths of the faults, each with what to do. The list is never empty.
-pub(crate) fn read<T: Serialize + DeserializeOwned>(
+pub(in crate::manifest) fn read<T: Serialize + DeserializeOwned>(
     value: &Value,
     path: &str,
     kind: &str,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The most seconds that count for the clock error of an intent, more than any clock is off.
-pub(crate) const MOST_TOLD: i64 = 1 << 40;
+pub(in crate::model) const MOST_TOLD: i64 = 1 << 40;
 
 /// The clock error, ahead or behind, up to which an intent states 0.
 pub(crate) const UNTOLD: Duration = Duration::from_secs(2);
@@ -90,7 +90,7 @@ impl Skew {
 }
 
 /// Returns the clock error as an intent states it, in whole seconds. Errors up to 2 s become 0.
-pub(crate) fn stated_seconds(apart: Duration) -> i64 {
+pub(in crate::model) fn stated_seconds(apart: Duration) -> i64 {
     if apart <= UNTOLD {
         0
     } else {

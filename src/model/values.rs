@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The key and the outcome of a step's action, as its compensation reads them.
-pub(crate) type Acted = (String, Outcome);
+pub(in crate::model) type Acted = (String, Outcome);
 
 /// What the expressions of a saga read.
 #[derive(Clone, Copy)]

@@ -10,7 +10,7 @@ use crate::api::{
 };
 
 /// Status fields for users only. No decision rests on them.
-pub(crate) const TOLD_ONLY: [&str; 5] = [
+pub(in crate::model) const TOLD_ONLY: [&str; 5] = [
     "status.acceptedBy",
     "status.currentSteps",
     "status.message",

@@ -21,13 +21,16 @@ use crate::{
 
 /// How long after the attempt's time limit the kubelet may end the Pod. While an operator runs, the
 /// operator ends the Pod first.
-pub(crate) const DEADLINE_SLACK: Duration = Duration::from_secs(10);
+pub(in crate::objects) const DEADLINE_SLACK: Duration = Duration::from_secs(10);
 
 /// The largest `activeDeadlineSeconds` that the API server accepts.
-pub(crate) const MAX_DEADLINE_SECONDS: i64 = i32::MAX as i64;
+pub(in crate::objects) const MAX_DEADLINE_SECONDS: i64 = i32::MAX as i64;
 
 /// Returns the labels that name the saga and the attempt.
-pub(crate) fn labels(saga: &ValidSaga, attempt: &AttemptId) -> BTreeMap<String, String> {
+pub(in crate::objects) fn labels(
+    saga: &ValidSaga,
+    attempt: &AttemptId,
+) -> BTreeMap<String, String> {
     let labels = [
         (LABEL_MANAGED_BY, MANAGER.to_owned()),
         (LABEL_SAGA, saga.name.clone()),
@@ -40,7 +43,7 @@ pub(crate) fn labels(saga: &ValidSaga, attempt: &AttemptId) -> BTreeMap<String, 
 
 /// Returns the metadata of a child: name, labels and owner. `named` builds the name, for example
 /// [`child_name`](crate::api::names::child_name).
-pub(crate) fn metadata(
+pub(in crate::objects) fn metadata(
     saga: &ValidSaga,
     attempt: &AttemptId,
     named: fn(&str, &str, &AttemptId) -> String,
@@ -62,7 +65,7 @@ pub(crate) fn metadata(
 }
 
 /// Returns the identity of the attempt as environment variables.
-pub(crate) fn identity_env(identity: &Identity) -> [EnvVar; 7] {
+pub(in crate::objects) fn identity_env(identity: &Identity) -> [EnvVar; 7] {
     let Identity { saga, namespace, uid, attempt, key } = identity;
     [
         ("SAGA_NAME", saga.clone()),
@@ -77,7 +80,7 @@ pub(crate) fn identity_env(identity: &Identity) -> [EnvVar; 7] {
 }
 
 /// Returns the time limit plus [`DEADLINE_SLACK`] in whole seconds, rounded up; 1 to 2147483647.
-pub(crate) fn deadline_seconds(timeout: Duration) -> i64 {
+pub(in crate::objects) fn deadline_seconds(timeout: Duration) -> i64 {
     let whole = timeout.saturating_add(DEADLINE_SLACK);
     let seconds = whole.as_secs().saturating_add(u64::from(whole.subsec_nanos() > 0));
     i64::try_from(seconds).unwrap_or(i64::MAX).clamp(1, MAX_DEADLINE_SECONDS)

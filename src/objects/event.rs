@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The maximum number of bytes of an event's note. The API server accepts 1024.
-pub(crate) const MAX_NOTE: usize = 1000;
+pub(in crate::objects) const MAX_NOTE: usize = 1000;
 
 /// Builds the event of a notice. Each event is a separate object: an aggregated series would keep
 /// only the text of its first event.

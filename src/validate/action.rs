@@ -30,16 +30,22 @@ const RESERVED_HEADERS: [&str; 9] = [
 ];
 
 /// Adds a fault if a list or a text is longer than the schema allows.
-pub(crate) fn limit(length: usize, most: usize, what: &str, path: &str, faults: &mut Vec<Fault>) {
+pub(in crate::validate) fn limit(
+    length: usize,
+    most: usize,
+    what: &str,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) {
     if length > most {
         faults.push(Fault::new(path, format!("has {length} {what}: at most {most} are taken")));
     }
 }
 
 /// An action, and its template if the action holds expressions.
-pub(crate) type Templated<T> = (T, Option<Template>);
+pub(in crate::validate) type Templated<T> = (T, Option<Template>);
 
-pub(crate) fn http(
+pub(in crate::validate) fn http(
     action: &HttpAction,
     path: &str,
     faults: &mut Vec<Fault>,
@@ -147,7 +153,7 @@ fn trust(tls: &HttpTls, path: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-pub(crate) fn apply(
+pub(in crate::validate) fn apply(
     action: &ApplyAction,
     path: &str,
     faults: &mut Vec<Fault>,
@@ -185,7 +191,7 @@ pub(crate) fn apply(
     Some((action, template.map(|template| template.without(fixed))))
 }
 
-pub(crate) fn object(
+pub(in crate::validate) fn object(
     object: &ObjectRef,
     path: &str,
     faults: &mut Vec<Fault>,
@@ -200,7 +206,7 @@ pub(crate) fn object(
     parsed(object, path, |_| Form::Text, faults)
 }
 
-pub(crate) fn approval(
+pub(in crate::validate) fn approval(
     action: &ApprovalAction,
     path: &str,
     faults: &mut Vec<Fault>,
@@ -218,7 +224,7 @@ pub(crate) fn approval(
 
 /// Returns the action with its escapes resolved if it holds no expression. Otherwise returns the
 /// action as it is written, with its template.
-pub(crate) fn parsed<T>(
+pub(in crate::validate) fn parsed<T>(
     action: &T,
     path: &str,
     form: impl Fn(&str) -> Form,
@@ -243,7 +249,7 @@ where
     }
 }
 
-pub(crate) fn is_object_name(text: &str) -> bool {
+pub(in crate::validate) fn is_object_name(text: &str) -> bool {
     let allowed =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     (1..=253).contains(&text.len())

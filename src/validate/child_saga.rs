@@ -29,7 +29,7 @@ const OF_THE_PARENT: [&str; 4] =
     ["serviceAccountName", "suspend", "deletionPolicy", "ttlSecondsAfterFinished"];
 
 /// Checks the action `saga`. `reads` is what the expressions in the child's params may read.
-pub(crate) fn saga(
+pub(in crate::validate) fn saga(
     action: &SagaAction,
     path: &str,
     reads: &ReadScope<'_>,

@@ -10,22 +10,23 @@ use crate::{
 
 /// The function that checks a saga. The check of a child saga receives it as a value: otherwise the
 /// files of the two checks would import each other.
-pub(crate) type ChildCheck = fn(&SagaName, &SagaSpec, Params<'_>) -> Result<ValidSaga, Vec<Fault>>;
+pub(in crate::validate) type ChildCheck =
+    fn(&SagaName, &SagaSpec, Params<'_>) -> Result<ValidSaga, Vec<Fault>>;
 
 /// What is known of a saga's params when the saga is checked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Params<'a> {
+pub(in crate::validate) struct Params<'a> {
     /// Whether the values of the params are known. If so, expressions that read nothing else are
     /// tried.
-    pub(crate) known: bool,
+    pub(in crate::validate) known: bool,
     /// Whether the answer of a service may be among the params.
-    pub(crate) of_another: bool,
+    pub(in crate::validate) of_another: bool,
     /// Whether the saga was accepted before.
-    pub(crate) accepted: bool,
+    pub(in crate::validate) accepted: bool,
     /// The work of all expressions so far, of the saga and of all sagas that enclose it.
-    pub(crate) work: &'a Cell<u64>,
+    pub(in crate::validate) work: &'a Cell<u64>,
     /// Whether the saga itself holds an expression, as far as it was checked.
-    pub(crate) met: &'a Cell<bool>,
+    pub(in crate::validate) met: &'a Cell<bool>,
     /// The function that checks a child saga.
-    pub(crate) check_child: ChildCheck,
+    pub(in crate::validate) check_child: ChildCheck,
 }

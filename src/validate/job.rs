@@ -14,7 +14,7 @@ use crate::{
     model::saga::{ValidSaga, Work},
 };
 
-pub(crate) fn job(
+pub(in crate::validate) fn job(
     action: &JobAction,
     path: &str,
     faults: &mut Vec<Fault>,
@@ -33,7 +33,7 @@ pub(crate) fn job(
 
 /// Finds specs that name another ServiceAccount than the saga's. The operator creates the Jobs of
 /// the saga, so they may not gain the permissions of another account.
-pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
+pub(in crate::validate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     for (place, step) in saga.steps.iter().enumerate() {
         for (operation, path) in
             [(Some(&step.action), "job"), (step.compensation.as_ref(), "compensation.job")]

@@ -1,7 +1,7 @@
 //! Turns a stored spec into a valid saga, or into all reasons why the spec is not valid.
 
 mod action;
-pub(crate) mod child_saga;
+pub(in crate::validate) mod child_saga;
 mod given;
 mod job;
 mod operation;

@@ -26,7 +26,7 @@ const MAX_RULES: usize = 16;
 const TIMEOUT: Duration = Duration::from_hours(1);
 
 /// Returns the compensation of a step that runs a child saga and declares no other compensation.
-pub(crate) fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault>) -> Operation {
+pub(in crate::validate) fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault>) -> Operation {
     let timeout = defaults.timeout.and_then(GoDuration::positive).unwrap_or(TIMEOUT);
     // Faults of the defaults were reported where they are written.
     let retry = retry::effective(
@@ -40,22 +40,22 @@ pub(crate) fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault>) -> Operati
 }
 
 /// An operation as written, of a step or of its compensation.
-pub(crate) struct WrittenOperation<'a> {
-    pub(crate) pod: &'a Option<PodAction>,
-    pub(crate) job: &'a Option<JobAction>,
-    pub(crate) http: &'a Option<HttpAction>,
-    pub(crate) apply: &'a Option<ApplyAction>,
-    pub(crate) delete: &'a Option<ObjectRef>,
-    pub(crate) saga: &'a Option<SagaAction>,
-    pub(crate) approval: &'a Option<ApprovalAction>,
-    pub(crate) wait: &'a Option<WaitAction>,
-    pub(crate) timeout: Option<GoDuration>,
-    pub(crate) retry: Option<&'a RetryPolicy>,
+pub(in crate::validate) struct WrittenOperation<'a> {
+    pub(in crate::validate) pod: &'a Option<PodAction>,
+    pub(in crate::validate) job: &'a Option<JobAction>,
+    pub(in crate::validate) http: &'a Option<HttpAction>,
+    pub(in crate::validate) apply: &'a Option<ApplyAction>,
+    pub(in crate::validate) delete: &'a Option<ObjectRef>,
+    pub(in crate::validate) saga: &'a Option<SagaAction>,
+    pub(in crate::validate) approval: &'a Option<ApprovalAction>,
+    pub(in crate::validate) wait: &'a Option<WaitAction>,
+    pub(in crate::validate) timeout: Option<GoDuration>,
+    pub(in crate::validate) retry: Option<&'a RetryPolicy>,
     /// The actions that the operation may be, in words.
-    pub(crate) one_of: &'static str,
+    pub(in crate::validate) one_of: &'static str,
 }
 
-pub(crate) fn operation(
+pub(in crate::validate) fn operation(
     written: &WrittenOperation<'_>,
     defaults: &Defaults,
     default_retry: Option<&RetryPolicy>,

@@ -34,7 +34,7 @@ const TEXTS: [&str; 12] = [
     "subPath",
     "mountPath",
 ];
-pub(crate) fn pod(
+pub(in crate::validate) fn pod(
     action: &PodAction,
     path: &str,
     faults: &mut Vec<Fault>,
@@ -90,7 +90,7 @@ pub(crate) fn pod(
 }
 
 /// Checks the exit codes after which no retry follows.
-pub(crate) fn exit_codes(codes: &[i32], path: &str, faults: &mut Vec<Fault>) {
+pub(in crate::validate) fn exit_codes(codes: &[i32], path: &str, faults: &mut Vec<Fault>) {
     limit(codes.len(), 32, "entries", path, faults);
     for (place, code) in codes.iter().enumerate() {
         if !(1..=255).contains(code) {
@@ -127,7 +127,11 @@ fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
 
 /// Returns the action with its escapes resolved if it holds no expression. Otherwise returns the
 /// action as it is written, with its template.
-pub(crate) fn parsed<T>(action: &T, path: &str, faults: &mut Vec<Fault>) -> Option<Templated<T>>
+pub(in crate::validate) fn parsed<T>(
+    action: &T,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<Templated<T>>
 where
     T: Serialize + DeserializeOwned + Clone,
 {
@@ -163,13 +167,13 @@ fn form(leaf: &str) -> Form {
 }
 
 /// Returns `args` for `args[1]`.
-pub(crate) fn without_place(part: &str) -> &str {
+pub(in crate::validate) fn without_place(part: &str) -> &str {
     part.split('[').next().unwrap_or_default()
 }
 
 /// Finds templates that name another ServiceAccount than the saga's. The operator creates the Pods
 /// of the saga, so they may not gain the permissions of another account.
-pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
+pub(in crate::validate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     for (place, step) in saga.steps.iter().enumerate() {
         for (operation, path) in
             [(Some(&step.action), "pod"), (step.compensation.as_ref(), "compensation.pod")]
@@ -200,6 +204,6 @@ fn known_of(action: &PodAction, template: Option<&Template>) -> Option<Value> {
 
 /// Makes a fault of a template a broken fault. A template that cannot be read may hide another
 /// ServiceAccount, so no part of it ever runs.
-pub(crate) fn fault(path: &str, (within, message): Wrong) -> Fault {
+pub(in crate::validate) fn fault(path: &str, (within, message): Wrong) -> Fault {
     Fault::broken(format!("{path}.{within}"), message)
 }

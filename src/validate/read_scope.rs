@@ -37,7 +37,7 @@ const MAX_PARAMS: usize = 32 * 1024;
 
 /// What the expressions at one place may read.
 #[derive(Clone)]
-pub(crate) struct ReadScope<'a> {
+pub(in crate::validate) struct ReadScope<'a> {
     variables: BTreeSet<Variable>,
     /// The steps that may be read. `all` holds all steps of the saga.
     upstream: &'a BTreeSet<&'a str>,
@@ -50,7 +50,7 @@ pub(crate) struct ReadScope<'a> {
 
 impl<'a> ReadScope<'a> {
     /// Returns what may be read by the action of a step that depends on `upstream`.
-    pub(crate) fn action(
+    pub(in crate::validate) fn action(
         upstream: &'a BTreeSet<&'a str>,
         all: &'a BTreeSet<&'a str>,
         known: Option<Scope<'a>>,
@@ -67,22 +67,22 @@ impl<'a> ReadScope<'a> {
     }
 
     /// Returns what may be read by the compensation of this action.
-    pub(crate) fn undo(&self) -> Self {
+    pub(in crate::validate) fn undo(&self) -> Self {
         self.with(&[Variable::Outputs, Variable::Action])
     }
 
     /// Returns what may be read by an expression that reads the answer of this action.
-    pub(crate) fn answer(&self) -> Self {
+    pub(in crate::validate) fn answer(&self) -> Self {
         self.with(&[Variable::Response])
     }
 
     /// Returns what may be read by an expression that decides what an answer of this action means.
-    pub(crate) fn judged(&self) -> Self {
+    pub(in crate::validate) fn judged(&self) -> Self {
         self.with(&[Variable::Response, Variable::Attempt])
     }
 
     /// Returns what may be read by an expression that reads the object of this action.
-    pub(crate) fn object(&self) -> Self {
+    pub(in crate::validate) fn object(&self) -> Self {
         self.with(&[Variable::Object])
     }
 
@@ -93,7 +93,7 @@ impl<'a> ReadScope<'a> {
     }
 
     /// Parses and checks an expression that is written without `${…}`.
-    pub(crate) fn expression(
+    pub(in crate::validate) fn expression(
         &self,
         text: &str,
         path: &str,
@@ -123,7 +123,7 @@ impl<'a> ReadScope<'a> {
     /// Checks the expressions in the leaves of an action or of outputs. `fixed` returns whether
     /// only `params` and `saga` may reach the leaf below these keys. The check ends with the first
     /// fault that no user will be told about.
-    pub(crate) fn template(
+    pub(in crate::validate) fn template(
         &self,
         template: &Template,
         fixed: impl Fn(&[String]) -> bool,
@@ -154,22 +154,22 @@ impl<'a> ReadScope<'a> {
     }
 
     /// Returns whether the answer of a service may be among the saga's params.
-    pub(crate) const fn params_are_of_another(&self) -> bool {
+    pub(in crate::validate) const fn params_are_of_another(&self) -> bool {
         self.given.of_another
     }
 
     /// Returns whether the saga was accepted before.
-    pub(crate) const fn is_accepted(&self) -> bool {
+    pub(in crate::validate) const fn is_accepted(&self) -> bool {
         self.given.accepted
     }
 
     /// Returns the function that checks a child saga.
-    pub(crate) const fn check_child(&self) -> ChildCheck {
+    pub(in crate::validate) const fn check_child(&self) -> ChildCheck {
         self.given.check_child
     }
 
     /// Returns the work of all expressions so far.
-    pub(crate) const fn work(&self) -> &'a Cell<u64> {
+    pub(in crate::validate) const fn work(&self) -> &'a Cell<u64> {
         self.given.work
     }
 
@@ -205,7 +205,7 @@ impl<'a> ReadScope<'a> {
     }
 
     /// Returns the value of a template, if all that the template reads is already known.
-    pub(crate) fn tried(&self, template: &Template) -> Option<Value> {
+    pub(in crate::validate) fn tried(&self, template: &Template) -> Option<Value> {
         let fixed = template.fields().iter().all(|field| field.expression.is_fixed());
         template.evaluate(&self.known.filter(|_| fixed && self.work().get() <= MAX_TOGETHER)?).ok()
     }
@@ -273,7 +273,10 @@ pub fn may_have_expressions(spec: &SagaSpec) -> bool {
 
 /// Returns the names of the steps that a step with these dependencies depends on, directly or
 /// through other steps.
-pub(crate) fn upstream<'a>(depends_on: &[usize], steps: &'a [ValidStep]) -> BTreeSet<&'a str> {
+pub(in crate::validate) fn upstream<'a>(
+    depends_on: &[usize],
+    steps: &'a [ValidStep],
+) -> BTreeSet<&'a str> {
     let (mut found, mut open) = (BTreeSet::new(), depends_on.to_vec());
     while let Some(step) = open.pop().and_then(|place| steps.get(place)) {
         if found.insert(step.name.as_str()) {
@@ -284,7 +287,7 @@ pub(crate) fn upstream<'a>(depends_on: &[usize], steps: &'a [ValidStep]) -> BTre
 }
 
 /// Parses and checks the outputs of a step or of the saga: values by name.
-pub(crate) fn outputs(
+pub(in crate::validate) fn outputs(
     values: Option<&Map<String, Value>>,
     path: &str,
     reads: &ReadScope<'_>,
@@ -296,7 +299,7 @@ pub(crate) fn outputs(
 }
 
 /// Returns the fault of params that are too large for expressions to read.
-pub(crate) fn too_large(params: &Map<String, Value>) -> Option<Fault> {
+pub(in crate::validate) fn too_large(params: &Map<String, Value>) -> Option<Fault> {
     let bytes = serde_json::to_string(params).map_or(0, |text| text.len());
     let message = || {
         format!("has {bytes} bytes: where expressions read it, it may have at most {MAX_PARAMS}")

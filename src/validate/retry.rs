@@ -18,12 +18,12 @@ const MAX_DELAY: Duration = Duration::from_mins(1);
 const MAX_ATTEMPTS: i32 = 1_000_000;
 
 /// Returns the policy that applies if nothing is written.
-pub(crate) fn built_in(attempts: i32) -> Retry {
+pub(in crate::validate) fn built_in(attempts: i32) -> Retry {
     effective(None, None, attempts, "", &mut Vec::new())
 }
 
 /// Checks the defaults of the saga alone.
-pub(crate) fn check_defaults(defaults: &Defaults, faults: &mut Vec<Fault>) {
+pub(in crate::validate) fn check_defaults(defaults: &Defaults, faults: &mut Vec<Fault>) {
     let Defaults { timeout, retry, compensation_retry } = defaults;
     check_duration(*timeout, "spec.defaults.timeout", faults);
     check(retry.as_ref(), "spec.defaults.retry", faults);
@@ -31,7 +31,11 @@ pub(crate) fn check_defaults(defaults: &Defaults, faults: &mut Vec<Fault>) {
 }
 
 /// Checks that a time limit is positive. `path` is the place where it is written.
-pub(crate) fn check_duration(written: Option<GoDuration>, path: &str, faults: &mut Vec<Fault>) {
+pub(in crate::validate) fn check_duration(
+    written: Option<GoDuration>,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) {
     if let Some(written) = written.filter(|written| written.positive().is_none()) {
         faults.push(Fault::new(
             path,
@@ -62,7 +66,7 @@ fn check(policy: Option<&RetryPolicy>, path: &str, faults: &mut Vec<Fault>) {
 
 /// Returns the effective policy of an operation, and checks the operation's own policy. The result
 /// is usable only if there is no fault.
-pub(crate) fn effective(
+pub(in crate::validate) fn effective(
     own: Option<&RetryPolicy>,
     default: Option<&RetryPolicy>,
     attempts: i32,
@@ -120,6 +124,6 @@ fn shorter(max_delay: Option<GoDuration>, initial_delay: Option<GoDuration>) -> 
     max_delay.zip(initial_delay).is_some_and(|(max_delay, initial_delay)| max_delay < initial_delay)
 }
 
-pub(crate) const ACTION_ATTEMPTS: i32 = 1;
+pub(in crate::validate) const ACTION_ATTEMPTS: i32 = 1;
 
-pub(crate) const COMPENSATION_ATTEMPTS: i32 = 10;
+pub(in crate::validate) const COMPENSATION_ATTEMPTS: i32 = 10;

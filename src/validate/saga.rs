@@ -83,7 +83,7 @@ pub(crate) fn valid_child(
     validate_as(&SagaName { name, namespace, uid }, spec, given).ok()
 }
 
-pub(crate) fn validate_as(
+pub(in crate::validate) fn validate_as(
     who: &SagaName,
     spec: &SagaSpec,
     given: Params<'_>,

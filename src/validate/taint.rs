@@ -23,7 +23,7 @@ const OF_OBJECTS: &[&str] = &[
     "targetNamespace",
 ];
 /// The same keys in the spec of a Pod.
-pub(crate) const OF_PODS: TrustedFields = TrustedFields {
+pub(in crate::validate) const OF_PODS: TrustedFields = TrustedFields {
     names: &["image", "serviceAccountName", "serviceAccount", "namespace", "namespaces"],
     free: &[],
 };
@@ -47,7 +47,7 @@ const DATA: &[&[&str]] = &[
 const PARAMS: &[&[&str]] = &[&["manifest", "spec", "params"]];
 
 /// Returns the fields that an object from a service may not bring into the applied object.
-pub(crate) fn of_manifest(manifest: &Value) -> TrustedFields {
+pub(in crate::validate) fn of_manifest(manifest: &Value) -> TrustedFields {
     let field = |name: &str| manifest.get(name).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (field("apiVersion"), field("kind"));
     let free = match (version, kind) {
@@ -68,7 +68,7 @@ fn may_be_a_saga(version: &str, kind: &str) -> bool {
 
 /// Returns whether only `params` and `saga` may reach the leaf below these keys of an action, such
 /// as `template`, `spec`, `serviceAccountName`.
-pub(crate) fn is_fixed(work: &Work, keys: &[String]) -> bool {
+pub(in crate::validate) fn is_fixed(work: &Work, keys: &[String]) -> bool {
     let whole: Vec<&str> = keys.iter().map(String::as_str).collect();
     let decides = |keys: &[&str], names: &[&str]| keys.iter().any(|key| names.contains(key));
     match work {

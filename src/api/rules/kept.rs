@@ -7,7 +7,7 @@ use crate::api::shape::put_strangers_back;
 
 /// Rule "unknown fields": fields that another version wrote into the status are written back.
 /// `status`: the status that is written. `fields`: the fields of the other version.
-pub(crate) fn put_back(status: &mut Value, fields: &Value) {
+pub(in crate::api) fn put_back(status: &mut Value, fields: &Value) {
     put_strangers_back(status, fields);
 }
 

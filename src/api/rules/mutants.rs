@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::kept;
 use crate::mutants::{Mutant, broken};
 
-pub(crate) fn put_back(status: &mut Value, fields: &Value) {
+pub(in crate::api) fn put_back(status: &mut Value, fields: &Value) {
     if !broken(Mutant::DropsFields) {
         kept::put_back(status, fields);
     }

@@ -11,24 +11,24 @@ use crate::{
 
 /// One object, and the account that the operator impersonates to access it.
 #[derive(Clone, Copy)]
-pub(crate) struct ObjectTarget<'a> {
-    pub(crate) account: Account<'a>,
-    pub(crate) api_version: &'a str,
-    pub(crate) kind: &'a str,
-    pub(crate) name: &'a str,
-    pub(crate) namespace: Option<&'a str>,
+pub(in crate::controller) struct ObjectTarget<'a> {
+    pub(in crate::controller) account: Account<'a>,
+    pub(in crate::controller) api_version: &'a str,
+    pub(in crate::controller) kind: &'a str,
+    pub(in crate::controller) name: &'a str,
+    pub(in crate::controller) namespace: Option<&'a str>,
 }
 
 impl<'a> ObjectTarget<'a> {
     /// Returns the target for the object that `object` names.
-    pub(crate) fn of(account: Account<'a>, object: &'a ObjectRef) -> Self {
+    pub(in crate::controller) fn of(account: Account<'a>, object: &'a ObjectRef) -> Self {
         let ObjectRef { api_version, kind, name, namespace } = object;
         Self { account, api_version, kind, name, namespace: namespace.as_deref() }
     }
 
     /// Returns the target for the object that `action` applies. A field that the manifest lacks is
     /// empty.
-    pub(crate) fn applied(account: Account<'a>, action: &'a ApplyAction) -> Self {
+    pub(in crate::controller) fn applied(account: Account<'a>, action: &'a ApplyAction) -> Self {
         let text = |pointer: &str| action.manifest.pointer(pointer).and_then(Value::as_str);
         let [api_version, kind, name] = ["/apiVersion", "/kind", "/metadata/name"]
             .map(|pointer| text(pointer).unwrap_or_default());
@@ -54,7 +54,7 @@ impl fmt::Display for Account<'_> {
 }
 
 /// Returns the target for a child saga of this name, with the account of its parent `saga`.
-pub(crate) fn target<'a>(
+pub(in crate::controller) fn target<'a>(
     saga: &'a ValidSaga,
     name: &'a str,
     api_version: &'a str,

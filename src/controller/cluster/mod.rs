@@ -5,7 +5,7 @@ pub mod definition;
 pub mod error;
 pub mod impersonate;
 mod kinds;
-pub(crate) mod namespace;
+pub(in crate::controller) mod namespace;
 pub mod objects;
 pub mod refusal;
 pub mod request_policy;

@@ -18,7 +18,7 @@ use crate::api::{SagaStatus, StoredSaga, stored::namespace};
 /// How often the operator reads the namespace of a stalled saga that is being deleted, because no
 /// watch reports the deletion of the namespace. Also how often a saga is requeued if its watches no
 /// longer report.
-pub(crate) const NAMESPACE_POLL: Duration = Duration::from_mins(1);
+pub(in crate::controller) const NAMESPACE_POLL: Duration = Duration::from_mins(1);
 
 /// Returns whether the namespace of a stalled saga that is being deleted is terminating. Returns
 /// `None` if the saga is not being deleted or is not stalled. A saga with an unreadable status
@@ -26,7 +26,7 @@ pub(crate) const NAMESPACE_POLL: Duration = Duration::from_mins(1);
 ///
 /// # Errors
 /// If the live read of the namespace failed.
-pub(crate) async fn stalled_deletion(
+pub(in crate::controller) async fn stalled_deletion(
     cluster: &Cluster,
     saga: &StoredSaga,
 ) -> Result<Option<bool>, Error> {
@@ -43,7 +43,10 @@ pub(crate) async fn stalled_deletion(
 ///
 /// # Errors
 /// If the live read failed. A 403 is not an error.
-pub(crate) async fn is_terminating(cluster: &Cluster, namespace: &str) -> Result<bool, Error> {
+pub(in crate::controller) async fn is_terminating(
+    cluster: &Cluster,
+    namespace: &str,
+) -> Result<bool, Error> {
     let api: kube::Api<Namespace> = kube::Api::all(cluster.client.clone());
     match api.get_opt(namespace).await {
         Ok(read) => Ok(read.is_some_and(|read| read.metadata.deletion_timestamp.is_some())),

@@ -38,7 +38,7 @@ use crate::{
 const MANAGER: &str = "saga.dev";
 /// Whether a write is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WriteMode {
+pub(in crate::controller) enum WriteMode {
     /// The write is stored.
     Commit,
     /// The API server only checks whether the write would succeed.
@@ -60,13 +60,16 @@ impl Objects {
 
     /// Reads the object, without `metadata.managedFields`. Returns `None` if the object does not
     /// exist.
-    pub(crate) async fn get(&self, target: ObjectTarget<'_>) -> Result<Option<Value>, ApiRefusal> {
+    pub(in crate::controller) async fn get(
+        &self,
+        target: ObjectTarget<'_>,
+    ) -> Result<Option<Value>, ApiRefusal> {
         Ok(self.get_whole(target).await?.map(stripped))
     }
 
     /// Reads the object as `get` does. The flag says whether the fields of the object and their
     /// manager show that `action` was applied.
-    pub(crate) async fn get_applied(
+    pub(in crate::controller) async fn get_applied(
         &self,
         target: ObjectTarget<'_>,
         action: &ApplyAction,
@@ -89,7 +92,7 @@ impl Objects {
     }
 
     /// Applies the manifest by server-side apply for this attempt. Returns the UID of the object.
-    pub(crate) async fn apply(
+    pub(in crate::controller) async fn apply(
         &self,
         target: ObjectTarget<'_>,
         action: &ApplyAction,
@@ -122,7 +125,7 @@ impl Objects {
 
     /// Creates the object. Returns the UID of the object, or `None` if an object of the name
     /// exists.
-    pub(crate) async fn create(
+    pub(in crate::controller) async fn create(
         &self,
         target: ObjectTarget<'_>,
         object: &Value,
@@ -147,7 +150,7 @@ impl Objects {
 
     /// Merges a patch into the object with the UID that the patch names. Returns false if the
     /// object is gone or another object has its name.
-    pub(crate) async fn merge(
+    pub(in crate::controller) async fn merge(
         &self,
         target: ObjectTarget<'_>,
         changes: &Value,
@@ -167,7 +170,7 @@ impl Objects {
     /// Deletes the object with this UID. An object that is gone counts as deleted, whether its kind
     /// still exists or not. A conflict (409) counts as a temporary refusal: either the conflict
     /// passes, or another object now has the name, which the next read shows.
-    pub(crate) async fn delete(
+    pub(in crate::controller) async fn delete(
         &self,
         target: ObjectTarget<'_>,
         uid: &str,
@@ -277,17 +280,17 @@ fn strip(object: &mut Value) {
 }
 
 /// Returns the UID of an object, or an empty string if the object has none.
-pub(crate) fn uid(object: &Value) -> String {
+pub(in crate::controller) fn uid(object: &Value) -> String {
     object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// Returns the attempt that applied the object last, as the annotation of the object names it.
-pub(crate) fn mark_of(object: &Value) -> Option<&str> {
+pub(in crate::controller) fn mark_of(object: &Value) -> Option<&str> {
     object.pointer("/metadata/annotations")?.get(ANNOTATION_ATTEMPT)?.as_str()
 }
 
 /// Wraps an object for the engine.
-pub(crate) fn shared(object: Value) -> Arc<Value> {
+pub(in crate::controller) fn shared(object: Value) -> Arc<Value> {
     Arc::new(object)
 }
 

@@ -5,11 +5,11 @@ use crate::text::bounded_line;
 
 /// The most characters that a message quotes from the API server. The bound leaves room for the
 /// name of an admission policy, twice, and for what the policy demands.
-pub(crate) const MAX_REASON: usize = 500;
+pub(in crate::controller) const MAX_REASON: usize = 500;
 
 /// The reason why a call did not take effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ApiRefusal {
+pub(in crate::controller) enum ApiRefusal {
     /// The call was refused. A person has to correct something.
     Final(Refused, String),
     /// The call was refused for a temporary reason, before anything was done.
@@ -22,7 +22,7 @@ pub(crate) enum ApiRefusal {
 
 /// The scope in which a kind is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unserved {
+pub(in crate::controller) enum Unserved {
     /// The kind is not served under this name and version. Its objects may exist under another
     /// version.
     Here,
@@ -32,7 +32,7 @@ pub(crate) enum Unserved {
 
 /// The reason for a refusal that a person has to correct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(in crate::controller) enum Refused {
     /// No such object can exist: its content or its name is invalid.
     Malformed,
     /// The account lacks the right.
@@ -47,14 +47,14 @@ pub(crate) enum Refused {
 
 impl ApiRefusal {
     /// Returns the refusal of an object that cannot exist.
-    pub(crate) fn malformed(message: impl Into<String>) -> Self {
+    pub(in crate::controller) fn malformed(message: impl Into<String>) -> Self {
         Self::Final(Refused::Malformed, message.into())
     }
 }
 
 /// The class of a failed call, by the answer alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ErrorClass {
+pub(in crate::controller) enum ErrorClass {
     /// The name of the object to create is taken.
     Exists,
     /// Another write came first, or another manager owns the fields.
@@ -69,7 +69,7 @@ pub(crate) enum ErrorClass {
 
 /// Returns the class of an error of the client. This is the one table of what the answers of the
 /// API server mean for a write.
-pub(crate) fn classify(error: &kube::Error) -> ErrorClass {
+pub(in crate::controller) fn classify(error: &kube::Error) -> ErrorClass {
     let kube::Error::Api(status) = error else { return ErrorClass::Lost };
     let says = |text: &str| status.message.contains(text);
     match status.code {
@@ -97,7 +97,11 @@ pub(crate) fn classify(error: &kube::Error) -> ErrorClass {
 }
 
 /// Returns the meaning of an error of the client for the object of a step.
-pub(crate) fn trouble(target: ObjectTarget<'_>, verb: &str, error: &kube::Error) -> ApiRefusal {
+pub(in crate::controller) fn trouble(
+    target: ObjectTarget<'_>,
+    verb: &str,
+    error: &kube::Error,
+) -> ApiRefusal {
     let kube::Error::Api(status) = error else {
         return ApiRefusal::Lost("the API server did not answer".into());
     };

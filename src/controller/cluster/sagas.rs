@@ -13,7 +13,7 @@ use crate::api::{
 ///
 /// # Errors
 /// If the read failed.
-pub(crate) async fn may_still_begin(
+pub(in crate::controller) async fn may_still_begin(
     cluster: &Cluster,
     stored: &StoredSaga,
     attempt: &AttemptId,
@@ -29,7 +29,7 @@ pub(crate) async fn may_still_begin(
 ///
 /// # Errors
 /// If the read failed.
-pub(crate) async fn live_intent(
+pub(in crate::controller) async fn live_intent(
     cluster: &Cluster,
     stored: &StoredSaga,
     attempt: &AttemptId,
@@ -45,7 +45,7 @@ pub(crate) async fn live_intent(
 ///
 /// # Errors
 /// If the read failed.
-pub(crate) async fn live(
+pub(in crate::controller) async fn live(
     cluster: &Cluster,
     stored: &StoredSaga,
 ) -> Result<Option<StoredSaga>, Error> {

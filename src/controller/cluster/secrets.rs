@@ -316,7 +316,7 @@ fn about(kind: Kind, status: &Status) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+pub(in crate::controller) mod tests {
     #![allow(
         clippy::unwrap_used,
         clippy::panic,
@@ -335,10 +335,10 @@ pub(crate) mod tests {
     const ACCOUNT: Account<'static> = Account { namespace: "shop", name: "order-saga" };
 
     /// The calls that a reader sent.
-    pub(crate) type Seen = Arc<Mutex<Vec<Request<Body>>>>;
+    pub(in crate::controller) type Seen = Arc<Mutex<Vec<Request<Body>>>>;
 
     /// Returns a reader in front of an API server that gives the same answer to every call.
-    pub(crate) fn reader(code: u16, answer: &Value) -> (SecretReader, Seen) {
+    pub(in crate::controller) fn reader(code: u16, answer: &Value) -> (SecretReader, Seen) {
         let (seen, answer) = (Seen::default(), answer.to_string());
         let service = tower::service_fn({
             let seen = Arc::clone(&seen);
@@ -354,7 +354,7 @@ pub(crate) mod tests {
 
     /// Returns a reader in front of an API server with one Secret: `payments`, whose `token` is
     /// `Bearer s3cret-t0ken`.
-    pub(crate) fn payments() -> (SecretReader, Seen) {
+    pub(in crate::controller) fn payments() -> (SecretReader, Seen) {
         reader(
             200,
             &json!({
@@ -364,7 +364,7 @@ pub(crate) mod tests {
         )
     }
 
-    pub(crate) fn wanted(key: &str) -> SecretKey {
+    pub(in crate::controller) fn wanted(key: &str) -> SecretKey {
         SecretKey { name: "payments".into(), key: key.into() }
     }
 

@@ -112,7 +112,7 @@ impl WatchHealth {
 }
 
 /// The health of one watch.
-pub(crate) struct WatchReporter {
+pub(in crate::controller) struct WatchReporter {
     barred: Arc<WatchHealth>,
     queue: Queue,
     metrics: Arc<Metrics>,
@@ -122,7 +122,7 @@ pub(crate) struct WatchReporter {
 
 impl WatchReporter {
     /// Creates the health of a watch of `api`.
-    pub(crate) fn of<K>(
+    pub(in crate::controller) fn of<K>(
         api: &Api<K>,
         kind: WatchedKind,
         barred: &Arc<WatchHealth>,
@@ -144,7 +144,7 @@ impl WatchReporter {
     /// Counts and logs a failure, and records a delivery. If the watch of a namespace becomes
     /// barred, all sagas of the namespace are enqueued, because its deletion may have removed the
     /// operator's rights.
-    pub(crate) fn note<K>(&self, event: &Result<Event<K>, watcher::Error>) {
+    pub(in crate::controller) fn note<K>(&self, event: &Result<Event<K>, watcher::Error>) {
         let Self { barred, queue, metrics, kind, namespace } = self;
         let kind = *kind;
         match (event, namespace) {

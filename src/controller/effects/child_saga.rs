@@ -31,7 +31,12 @@ use crate::{
 
 /// Returns the patch that sends a command to the child with this UID. `saga` and `step` are the
 /// parent and its step, for the reason in the request.
-pub(crate) fn patch_of(command: &ChildCommand, uid: &str, saga: &str, step: &str) -> Value {
+pub(in crate::controller) fn patch_of(
+    command: &ChildCommand,
+    uid: &str,
+    saga: &str,
+    step: &str,
+) -> Value {
     let reason = |what: &str| format!("{what} saga {saga}, step {step}");
     let annotation = |action: RequestAction, value: String| {
         json!({
@@ -55,7 +60,7 @@ pub(crate) fn patch_of(command: &ChildCommand, uid: &str, saga: &str, step: &str
 }
 
 /// Creates the child saga of an attempt. `keys`: where the idempotency keys of the child continue.
-pub(crate) async fn create_child(
+pub(in crate::controller) async fn create_child(
     performance: &Performance<'_>,
     saga: &ValidSaga,
     identity: Identity,
@@ -111,7 +116,7 @@ pub(crate) async fn create_child(
 ///
 /// # Errors
 /// If the read failed.
-pub(crate) async fn must_be_sent(
+pub(in crate::controller) async fn must_be_sent(
     performance: &Performance<'_>,
     attempt: &AttemptId,
     command: &ChildCommand,
@@ -136,7 +141,7 @@ pub(crate) async fn must_be_sent(
 ///
 /// # Errors
 /// If the live read failed.
-pub(crate) async fn ask(
+pub(in crate::controller) async fn ask(
     performance: &Performance<'_>,
     attempt: AttemptId,
     child: &AttemptId,

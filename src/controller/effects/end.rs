@@ -31,7 +31,7 @@ use crate::{
 
 /// Ends an attempt that is past its deadline, or whose saga is cancelled. An attempt with a child
 /// settles only when the child is gone.
-pub(crate) async fn stop(
+pub(in crate::controller) async fn stop(
     performance: &Performance<'_>,
     attempt: AttemptId,
     cancelled: bool,
@@ -161,7 +161,9 @@ async fn stop_rest<K: Workload>(
 
 /// Deletes the succeeded Pods and Jobs of an ended saga, if a live read shows that the saga has
 /// ended.
-pub(crate) async fn delete_leftovers(performance: &Performance<'_>) -> Result<Next, Error> {
+pub(in crate::controller) async fn delete_leftovers(
+    performance: &Performance<'_>,
+) -> Result<Next, Error> {
     let live = performance
         .cluster
         .sagas(namespace(performance.stored))
@@ -191,7 +193,7 @@ async fn delete_leftovers_of<K: Workload>(performance: &Performance<'_>) -> Resu
 
 /// Deletes the saga with its UID and the version that was read as preconditions. If the saga has
 /// changed, or another saga has its name, nothing is deleted and a later reconcile decides again.
-pub(crate) async fn delete_saga(
+pub(in crate::controller) async fn delete_saga(
     performance: &Performance<'_>,
     version: &str,
 ) -> Result<Next, Error> {

@@ -1,12 +1,12 @@
 //! Performs effects: everything that leaves the process after the status that names it is written.
 
 pub mod child_saga;
-pub(crate) mod end;
-pub(crate) mod object;
+pub(in crate::controller) mod end;
+pub(in crate::controller) mod object;
 pub mod perform;
 pub mod performance;
 pub mod publish;
 mod refused;
-pub(crate) mod request;
+pub(in crate::controller) mod request;
 mod rival;
 mod succession;

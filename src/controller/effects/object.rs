@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Applies the object, or deletes the object with this UID.
-pub(crate) async fn begin(
+pub(in crate::controller) async fn begin(
     performance: &Performance<'_>,
     saga: &ValidSaga,
     key: &AttemptKey,

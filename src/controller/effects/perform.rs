@@ -263,7 +263,7 @@ fn may_leave(performance: &Performance<'_>, identity: &Identity, intended: Times
 }
 
 /// Creates a Pod or a Job. If it could not be built, the attempt fails permanently.
-pub(crate) async fn create<K: Workload>(
+pub(in crate::controller) async fn create<K: Workload>(
     performance: &Performance<'_>,
     built: Result<K, String>,
     identity: Identity,

@@ -14,7 +14,10 @@ use crate::{
     objects::event::event,
 };
 
-pub(crate) async fn publish(performance: &Performance<'_>, notice: &Notice) -> Result<Next, Error> {
+pub(in crate::controller) async fn publish(
+    performance: &Performance<'_>,
+    notice: &Notice,
+) -> Result<Next, Error> {
     let event = event(performance.stored, &performance.cluster.instance, notice, now());
     let api: Api<Event> =
         Api::namespaced(performance.cluster.client.clone(), namespace(performance.stored));

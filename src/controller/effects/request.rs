@@ -51,21 +51,21 @@ use crate::{
 };
 
 /// What an HTTP request needs from its saga.
-pub(crate) struct RequestContext<'a> {
-    pub(crate) stored: &'a StoredSaga,
-    pub(crate) account: &'a str,
-    pub(crate) action: &'a HttpAction,
-    pub(crate) time_limit: Duration,
+pub(in crate::controller) struct RequestContext<'a> {
+    pub(in crate::controller) stored: &'a StoredSaga,
+    pub(in crate::controller) account: &'a str,
+    pub(in crate::controller) action: &'a HttpAction,
+    pub(in crate::controller) time_limit: Duration,
     /// When the write that names the attempt was sent, or when the read that showed the attempt
     /// began.
-    pub(crate) fresh_since: Instant,
+    pub(in crate::controller) fresh_since: Instant,
     /// The executor that the intent names.
-    pub(crate) executor: &'a str,
+    pub(in crate::controller) executor: &'a str,
 }
 
 /// Starts the HTTP request of an attempt, unless it is under way. `slot` is released when the HTTP
 /// request has ended.
-pub(crate) fn begin(
+pub(in crate::controller) fn begin(
     performance: &Performance<'_>,
     request_context: &RequestContext<'_>,
     identity: Identity,

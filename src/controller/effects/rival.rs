@@ -33,7 +33,7 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Reports, once for each attempt, another unfinished saga that applied the object last.
-pub(crate) async fn tell_of_a_rival(
+pub(in crate::controller) async fn tell_of_a_rival(
     performance: &Performance<'_>,
     saga: &ValidSaga,
     identity: &Identity,

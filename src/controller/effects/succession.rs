@@ -14,7 +14,7 @@ use crate::{
 ///
 /// # Errors
 /// Why the child cannot be created, or not yet.
-pub(crate) async fn succession(
+pub(in crate::controller) async fn succession(
     performance: &Performance<'_>,
     saga: &ValidSaga,
     identity: &Identity,

@@ -71,7 +71,7 @@ impl HttpCaller {
     }
 
     /// Returns the reader of Secrets.
-    pub(crate) const fn secrets(&self) -> &SecretReader {
+    pub(in crate::controller) const fn secrets(&self) -> &SecretReader {
         &self.secrets
     }
 

@@ -30,4 +30,4 @@ pub mod outcome;
 mod redact;
 mod resolve;
 pub mod sent;
-pub(crate) mod tls;
+pub(in crate::controller) mod tls;

@@ -6,7 +6,7 @@ use super::sent::Sent;
 use crate::model::observation::{End, Failure, Reached};
 
 /// The most characters of an error that a message shows.
-pub(crate) const MAX_CAUSE: usize = 200;
+pub(in crate::controller) const MAX_CAUSE: usize = 200;
 
 /// What came of an HTTP request.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,13 +23,13 @@ pub enum CallOutcome {
 }
 
 /// Returns the failure of an HTTP request that was not sent, and after which a retry may help.
-pub(crate) const fn failed(message: String) -> CallOutcome {
+pub(in crate::controller) const fn failed(message: String) -> CallOutcome {
     unsent(message, false)
 }
 
 /// Returns the permanent failure of an HTTP request that was not sent: a user has to correct
 /// something first.
-pub(crate) const fn failed_permanently(message: String) -> CallOutcome {
+pub(in crate::controller) const fn failed_permanently(message: String) -> CallOutcome {
     unsent(message, true)
 }
 
@@ -44,11 +44,11 @@ const fn unsent(message: String, permanent: bool) -> CallOutcome {
     }))
 }
 
-pub(crate) fn unknown(message: String) -> CallOutcome {
+pub(in crate::controller) fn unknown(message: String) -> CallOutcome {
     CallOutcome::Ended(End::Unknown { message, retry_after: None })
 }
 
-pub(crate) fn overdue(time_limit: Duration, sent: &Sent) -> CallOutcome {
+pub(in crate::controller) fn overdue(time_limit: Duration, sent: &Sent) -> CallOutcome {
     if sent.may_have_left() {
         unknown(format!("no answer within {time_limit:?}"))
     } else {
@@ -56,12 +56,17 @@ pub(crate) fn overdue(time_limit: Duration, sent: &Sent) -> CallOutcome {
     }
 }
 
-pub(crate) fn cannot_be_sent(cause: &str) -> CallOutcome {
+pub(in crate::controller) fn cannot_be_sent(cause: &str) -> CallOutcome {
     failed_permanently(format!("the request cannot be sent: {cause}"))
 }
 
 /// Returns the outcome of an HTTP request that got no answer.
-pub(crate) fn broken(error: &reqwest::Error, host: &str, sent: &Sent, cause: &str) -> CallOutcome {
+pub(in crate::controller) fn broken(
+    error: &reqwest::Error,
+    host: &str,
+    sent: &Sent,
+    cause: &str,
+) -> CallOutcome {
     if sent.may_have_left() {
         unknown(format!("the connection to {host} broke before an answer came: {cause}"))
     } else if error.is_builder() {
@@ -73,7 +78,7 @@ pub(crate) fn broken(error: &reqwest::Error, host: &str, sent: &Sent, cause: &st
 
 /// Returns the innermost error. The outer errors say only that something failed, and one of them
 /// holds the URL. The innermost error may quote the service, such as the names in its certificate.
-pub(crate) fn cause(error: &reqwest::Error) -> String {
+pub(in crate::controller) fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;

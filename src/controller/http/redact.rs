@@ -42,7 +42,7 @@ const HIDDEN: &str = "[hidden]";
 
 /// The redactor of the Secrets that one HTTP request sends. Large values make the redactor large,
 /// so keep few redactors at once.
-pub(crate) struct Redactor {
+pub(in crate::controller) struct Redactor {
     /// Finds the forms that are hidden anywhere.
     anywhere: Finder,
     /// Finds the forms that are hidden as whole words.
@@ -59,19 +59,19 @@ impl fmt::Debug for Redactor {
 
 impl Redactor {
     /// Creates a redactor of the values of `secrets`.
-    pub(crate) fn new(secrets: &[SecretValue]) -> Self {
+    pub(in crate::controller) fn new(secrets: &[SecretValue]) -> Self {
         let Forms { anywhere, words, numbers } = Forms::of(secrets);
         Self { anywhere: Finder::new(anywhere), words, numbers }
     }
 
     /// Returns the text without the values.
-    pub(crate) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    pub(in crate::controller) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.hide_with(&self.words, text)
     }
 
     /// Returns a name without the values. Short pieces of a value stay, because they are everyday
     /// words and names are made of such words.
-    pub(crate) fn redact_in_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+    pub(in crate::controller) fn redact_in_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
         self.hide_with(&Words::default(), name)
     }
 
@@ -94,7 +94,7 @@ impl Redactor {
 
     /// Returns two forms of a body: as expressions read it, which is JSON, or text if the body is
     /// not JSON; and as a message shows it.
-    pub(crate) fn body(&self, raw: &str) -> (Value, String) {
+    pub(in crate::controller) fn body(&self, raw: &str) -> (Value, String) {
         let Ok(parsed) = serde_json::from_str::<Value>(raw) else {
             let text = self.redact(raw).into_owned();
             return (Value::String(text.clone()), text);

@@ -15,13 +15,13 @@ use tower::BoxError;
 pub struct Sent(Arc<AtomicU8>, pub(super) Arc<OnceLock<u16>>);
 
 /// Nothing has left the process.
-pub(crate) const KEPT: u8 = 0;
+pub(in crate::controller) const KEPT: u8 = 0;
 
 /// Something may have left the process.
-pub(crate) const LEFT: u8 = 1;
+pub(in crate::controller) const LEFT: u8 = 1;
 
 /// Nothing has left the process, and nothing will.
-pub(crate) const FORBIDDEN: u8 = 2;
+pub(in crate::controller) const FORBIDDEN: u8 = 2;
 
 impl Sent {
     /// Returns whether a connection was made, so that the HTTP request may be under way.
@@ -38,7 +38,7 @@ impl Sent {
 
     /// Records that something may have left the process.
     #[cfg(test)]
-    pub(crate) fn has_left(&self) {
+    pub(in crate::controller) fn has_left(&self) {
         self.0.store(LEFT, Ordering::Release);
     }
 
@@ -51,7 +51,7 @@ impl Sent {
     /// Returns the check of a new connection. The check runs before the first byte of the HTTP
     /// request is written to the connection: it asks `permit`, then records that something may have
     /// left. The connection is refused if the permit is denied or the HTTP request was forbidden.
-    pub(crate) fn on_connection<T: Send + 'static>(
+    pub(in crate::controller) fn on_connection<T: Send + 'static>(
         &self,
         permit: Permit,
     ) -> impl FnOnce(T) -> BoxFuture<'static, Result<T, BoxError>> + Clone + Send + Sync + 'static

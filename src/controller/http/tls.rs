@@ -104,7 +104,9 @@ pub fn tls_config() -> Result<ClientConfig, rustls::Error> {
 }
 
 /// Returns the TLS settings that trust `roots`.
-pub(crate) fn configured(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
+pub(in crate::controller) fn configured(
+    roots: RootCertStore,
+) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;

@@ -31,15 +31,15 @@ use crate::{
 };
 
 /// The label that marks the Leases of executors.
-pub(crate) const LABEL_EXECUTOR: &str = "saga.dev/executor";
+pub(in crate::controller) const LABEL_EXECUTOR: &str = "saga.dev/executor";
 
 /// Returns the name of an executor's Lease.
-pub(crate) fn lease_name(id: &str) -> String {
+pub(in crate::controller) fn lease_name(id: &str) -> String {
     format!("saga-executor-{id}")
 }
 
 /// Builds the Lease of an executor, as it is created.
-pub(crate) fn lease(id: &str) -> Lease {
+pub(in crate::controller) fn lease(id: &str) -> Lease {
     let labels = [(LABEL_MANAGED_BY, MANAGER), (LABEL_EXECUTOR, "true")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
     let at = Some(MicroTime(now()));

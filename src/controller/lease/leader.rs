@@ -56,7 +56,7 @@ const ON_ITS_WAY: Duration = Duration::from_millis(500);
 const RELEASE: Duration = Duration::from_secs(2);
 
 /// This process as a leader or a candidate for leadership.
-pub(crate) struct Candidacy {
+pub(in crate::controller) struct Candidacy {
     api: Api<Lease>,
     candidate: Candidate,
     /// The Lease as last written; `None` while this process does not hold it, or if an answer was
@@ -78,7 +78,7 @@ enum Failed {
 
 /// Stands for leadership until `resigned` completes, then releases the Lease. Without election,
 /// only waits. `cache_state`: how much of the caches is filled.
-pub(crate) async fn run(
+pub(in crate::controller) async fn run(
     candidacy: Option<Candidacy>,
     process: Process,
     cache_state: Receiver<CacheState>,
@@ -97,11 +97,11 @@ pub(crate) async fn run(
 
 /// What a change of the leadership changes in this process.
 #[derive(Clone)]
-pub(crate) struct Process {
-    pub(crate) lifecycle: Arc<Lifecycle>,
-    pub(crate) memory: Arc<Memory>,
-    pub(crate) queue: Queue,
-    pub(crate) metrics: Arc<Metrics>,
+pub(in crate::controller) struct Process {
+    pub(in crate::controller) lifecycle: Arc<Lifecycle>,
+    pub(in crate::controller) memory: Arc<Memory>,
+    pub(in crate::controller) queue: Queue,
+    pub(in crate::controller) metrics: Arc<Metrics>,
 }
 
 impl Process {
@@ -114,7 +114,7 @@ impl Process {
 }
 
 impl Candidacy {
-    pub(crate) const fn new(api: Api<Lease>, candidate: Candidate) -> Self {
+    pub(in crate::controller) const fn new(api: Api<Lease>, candidate: Candidate) -> Self {
         Self { api, candidate, known: None, unanswered: false, told: String::new() }
     }
 

@@ -2,7 +2,7 @@
 //! and the leader's Lease.
 
 mod executor;
-pub(crate) mod leader;
-pub(crate) mod old_leases;
-pub(crate) mod others;
-pub(crate) mod own;
+pub(in crate::controller) mod leader;
+pub(in crate::controller) mod old_leases;
+pub(in crate::controller) mod others;
+pub(in crate::controller) mod own;

@@ -45,20 +45,20 @@ const TOLERATED: Duration = Duration::from_secs(1);
 
 /// The origin that the sagas of one namespace call.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct OriginKey {
-    pub(crate) namespace: String,
-    pub(crate) origin: Origin,
+pub(in crate::controller) struct OriginKey {
+    pub(in crate::controller) namespace: String,
+    pub(in crate::controller) origin: Origin,
 }
 
 impl OriginKey {
     /// Returns the key of the breaker of this namespace and origin.
-    pub(crate) fn new(namespace: &str, origin: &Origin) -> Self {
+    pub(in crate::controller) fn new(namespace: &str, origin: &Origin) -> Self {
         Self { namespace: namespace.to_owned(), origin: origin.clone() }
     }
 }
 
 /// Converts the command-line arguments to the settings of the engine.
-pub(crate) const fn settings(config: CircuitConfig) -> Settings {
+pub(in crate::controller) const fn settings(config: CircuitConfig) -> Settings {
     let CircuitConfig { calls, window, unknown_percent, open } = config;
     Settings { calls, window, unknown_percent, open }
 }
@@ -138,13 +138,17 @@ impl Circuits {
     }
 
     /// Returns whether there are breakers at all.
-    pub(crate) const fn are_on(&self) -> bool {
+    pub(in crate::controller) const fn are_on(&self) -> bool {
         self.settings.is_some()
     }
 
     /// Lets an HTTP request of a saga through if the breaker allows it. If a probe is under way,
     /// the saga is enqueued when the probe has ended.
-    pub(crate) fn admit(&self, place: &OriginKey, saga: &str) -> Result<Ticket, BreakerAllowance> {
+    pub(in crate::controller) fn admit(
+        &self,
+        place: &OriginKey,
+        saga: &str,
+    ) -> Result<Ticket, BreakerAllowance> {
         let (mut table, at) = self.lock();
         let Some(tracked) = table.circuits.get_mut(place) else { return Ok(Ticket::first()) };
         tracked.look(&self.metrics, at);
@@ -157,7 +161,7 @@ impl Circuits {
     }
 
     /// Lets an HTTP request through whose attempt is already in the status.
-    pub(crate) fn insist(&self, place: &OriginKey) -> Ticket {
+    pub(in crate::controller) fn insist(&self, place: &OriginKey) -> Ticket {
         let (mut table, at) = self.lock();
         let Some(tracked) = table.circuits.get_mut(place) else { return Ticket::first() };
         tracked.look(&self.metrics, at);
@@ -165,7 +169,12 @@ impl Circuits {
     }
 
     /// Records the end of a call. Returns the sagas that wait for that end.
-    pub(crate) fn ended(&self, place: &OriginKey, ticket: Ticket, end: CallEnd) -> Vec<String> {
+    pub(in crate::controller) fn ended(
+        &self,
+        place: &OriginKey,
+        ticket: Ticket,
+        end: CallEnd,
+    ) -> Vec<String> {
         let (mut table, at) = self.lock();
         if !table.circuits.contains_key(place) && end != CallEnd::NotSent {
             self.track(&mut table, place, at);

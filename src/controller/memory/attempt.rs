@@ -156,7 +156,7 @@ pub struct CreateRefusal {
 }
 
 impl KnownAttempt {
-    pub(crate) fn new() -> Self {
+    pub(in crate::controller) fn new() -> Self {
         Self {
             first_read: Instant::now(),
             child: None,

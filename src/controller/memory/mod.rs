@@ -8,5 +8,5 @@ pub mod memories;
 pub mod other_versions;
 pub mod own_writes;
 pub mod prechecks;
-pub(crate) mod remembered;
+pub(in crate::controller) mod remembered;
 pub mod validated;

@@ -58,7 +58,12 @@ impl OwnWrites {
 
     /// Notes a write that was acknowledged this long ago.
     #[cfg(test)]
-    pub(crate) fn acknowledged_before(&self, uid: &str, version: &str, ago: Duration) {
+    pub(in crate::controller) fn acknowledged_before(
+        &self,
+        uid: &str,
+        version: &str,
+        ago: Duration,
+    ) {
         self.acknowledged(uid, version);
         if let (Some(written), Some(at)) =
             (self.lock().get_mut(uid), Instant::now().checked_sub(ago))

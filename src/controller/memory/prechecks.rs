@@ -9,19 +9,19 @@ use std::{
 use crate::model::input::MayProvide;
 
 /// How long a refusal must last before it counts.
-pub(crate) const BELIEVED_AFTER: Duration = Duration::from_secs(1);
+pub(in crate::controller) const BELIEVED_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a good result is valid for the same content.
-pub(crate) const GOOD_FOR: Duration = Duration::from_mins(10);
+pub(in crate::controller) const GOOD_FOR: Duration = Duration::from_mins(10);
 
-pub(crate) const BAD_FOR: Duration = Duration::from_millis(800);
+pub(in crate::controller) const BAD_FOR: Duration = Duration::from_millis(800);
 
 /// How many results are remembered.
-pub(crate) const MOST: usize = 2048;
+pub(in crate::controller) const MOST: usize = 2048;
 
 /// The result of trying one operation, for all places in a saga that hold it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum PrecheckVerdict {
+pub(in crate::controller) enum PrecheckVerdict {
     Fine,
     Refused(FixedBy, String),
     Unchecked(String),
@@ -29,7 +29,7 @@ pub(crate) enum PrecheckVerdict {
 
 /// What an earlier step may write that would make the operation valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FixedBy {
+pub(in crate::controller) enum FixedBy {
     Nothing,
     Objects,
     Secrets,
@@ -39,7 +39,7 @@ pub(crate) enum FixedBy {
 impl PrecheckVerdict {
     /// Returns the verdict for an operation that stands after earlier steps. If the earlier steps
     /// may mend a refusal, the refusal becomes unchecked.
-    pub(crate) fn after(&self, may_provide: MayProvide) -> Self {
+    pub(in crate::controller) fn after(&self, may_provide: MayProvide) -> Self {
         let mended = |mend: FixedBy| match mend {
             FixedBy::Nothing => false,
             FixedBy::Objects => may_provide.objects,
@@ -57,18 +57,18 @@ impl PrecheckVerdict {
 #[derive(Default)]
 pub struct Prechecks {
     results: Mutex<HashMap<String, (Instant, PrecheckVerdict)>>,
-    pub(crate) refused: Mutex<HashMap<String, Instant>>,
+    pub(in crate::controller) refused: Mutex<HashMap<String, Instant>>,
 }
 
 impl Prechecks {
-    pub(crate) fn known(&self, content: &str) -> Option<PrecheckVerdict> {
+    pub(in crate::controller) fn known(&self, content: &str) -> Option<PrecheckVerdict> {
         let results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, verdict) = results.get(content)?;
         let holds = if *verdict == PrecheckVerdict::Fine { GOOD_FOR } else { BAD_FOR };
         (at.elapsed() < holds).then(|| verdict.clone())
     }
 
-    pub(crate) fn remember(&self, content: String, verdict: PrecheckVerdict) {
+    pub(in crate::controller) fn remember(&self, content: String, verdict: PrecheckVerdict) {
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         if results.len() >= MOST {
             results.clear();
@@ -77,7 +77,7 @@ impl Prechecks {
     }
 
     /// Returns whether a refusal has lasted long enough to count. A refusal that ends is forgotten.
-    pub(crate) fn is_believed(&self, uid: &str, refused: bool) -> bool {
+    pub(in crate::controller) fn is_believed(&self, uid: &str, refused: bool) -> bool {
         let mut since = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if !refused {
             since.remove(uid);
@@ -88,7 +88,7 @@ impl Prechecks {
 
     /// Removes when sagas were first refused, for sagas that ended or were deleted. The other sagas
     /// all stay in memory: if the start of a refusal were forgotten, the refusal would never count.
-    pub(crate) fn forget(&self, lives: impl Fn(&str) -> bool) {
+    pub(in crate::controller) fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| lives(uid));
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 /// Returns the state with a reason. If this process ended the child, the message also says why, and
 /// what the child did or waited for. Without this, the message would only say that the child was
 /// deleted.
-pub(crate) fn with_reason(
+pub(in crate::controller) fn with_reason(
     known: &KnownAttempt,
     mut state: ChildState,
     cancelled: bool,
@@ -36,7 +36,7 @@ pub(crate) fn with_reason(
 }
 
 /// Returns the end of an attempt of which nothing was begun, and after which a retry may help.
-pub(crate) const fn not_started(message: String) -> End {
+pub(in crate::controller) const fn not_started(message: String) -> End {
     End::Failed(Failure {
         reached: Reached::Nothing,
         permanent: false,
@@ -49,7 +49,7 @@ pub(crate) const fn not_started(message: String) -> End {
 
 /// Returns the permanent end of an attempt of which nothing was begun: a user has to correct
 /// something first.
-pub(crate) const fn refused_permanently(message: String) -> End {
+pub(in crate::controller) const fn refused_permanently(message: String) -> End {
     End::Failed(Failure {
         reached: Reached::Nothing,
         permanent: true,
@@ -61,13 +61,13 @@ pub(crate) const fn refused_permanently(message: String) -> End {
 }
 
 /// Returns the state of a child whose state cannot be observed just now.
-pub(crate) const fn not_now(detail: String) -> ChildState {
+pub(in crate::controller) const fn not_now(detail: String) -> ChildState {
     ChildState::Active { uid: None, age: Duration::ZERO, detail, trouble: None }
 }
 
 /// Returns the state while this process waits after a failed call. If the answer to an earlier call
 /// was lost, that call may have succeeded, so the state is not a refusal.
-pub(crate) fn backing_off(known: &KnownAttempt) -> Option<ChildState> {
+pub(in crate::controller) fn backing_off(known: &KnownAttempt) -> Option<ChildState> {
     let refusal = known.refusal.as_ref().filter(|refusal| refusal.until > Instant::now())?;
     if known.unanswered {
         return Some(not_now(refusal.message.clone()));
@@ -81,7 +81,7 @@ pub(crate) fn backing_off(known: &KnownAttempt) -> Option<ChildState> {
 }
 
 /// Returns the remembered state of a child that the watch does not show.
-pub(crate) fn remembered(known: &mut KnownAttempt) -> Option<ChildState> {
+pub(in crate::controller) fn remembered(known: &mut KnownAttempt) -> Option<ChildState> {
     if let Some(waits) = backing_off(known) {
         return Some(waits);
     }
@@ -89,7 +89,7 @@ pub(crate) fn remembered(known: &mut KnownAttempt) -> Option<ChildState> {
     just_created(uid, since.elapsed())
 }
 
-pub(crate) fn absent(known: &KnownAttempt, seen: bool) -> ChildState {
+pub(in crate::controller) fn absent(known: &KnownAttempt, seen: bool) -> ChildState {
     ChildState::Absent(Absence {
         seen,
         refused: known.is_refused(),

@@ -14,7 +14,7 @@ use std::{
 use crate::{fault::Fault, model::saga::ValidSaga};
 
 /// A valid saga, or the faults that make it invalid.
-pub(crate) type Validated = Arc<Result<ValidSaga, Vec<Fault>>>;
+pub(in crate::controller) type Validated = Arc<Result<ValidSaga, Vec<Fault>>>;
 
 /// The most sagas that are kept. A saga with many expressions takes about 100 KiB.
 const MOST: usize = 512;
@@ -28,14 +28,14 @@ pub struct ValidatedSagas(Mutex<HashMap<String, (Checked, Validated)>>);
 
 impl ValidatedSagas {
     /// Returns the kept saga of this UID if it was checked in this state.
-    pub(crate) fn kept(&self, uid: &str, checked: Checked) -> Option<Validated> {
+    pub(in crate::controller) fn kept(&self, uid: &str, checked: Checked) -> Option<Validated> {
         let kept =
             |known: &(Checked, Validated)| (known.0 == checked).then(|| Arc::clone(&known.1));
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(uid).and_then(kept)
     }
 
     /// Keeps the result of checking the spec of this UID in this state.
-    pub(crate) fn keep(
+    pub(in crate::controller) fn keep(
         &self,
         uid: &str,
         checked: Checked,
@@ -56,7 +56,7 @@ impl ValidatedSagas {
     }
 
     /// Removes all kept sagas.
-    pub(crate) fn forget(&self) {
+    pub(in crate::controller) fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

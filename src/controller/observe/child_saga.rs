@@ -38,16 +38,16 @@ use crate::{
 const POLL: Duration = Duration::from_secs(30);
 
 /// A child saga, as the active attempt of its parent finds it.
-pub(crate) struct ChildReader<'a> {
-    pub(crate) sources: &'a Sources<'a>,
-    pub(crate) saga: &'a ValidSaga,
+pub(in crate::controller) struct ChildReader<'a> {
+    pub(in crate::controller) sources: &'a Sources<'a>,
+    pub(in crate::controller) saga: &'a ValidSaga,
     /// The active attempt.
-    pub(crate) key: &'a AttemptKey,
+    pub(in crate::controller) key: &'a AttemptKey,
     /// The attempt that created the child: the active attempt, or an earlier attempt if the active
     /// attempt undoes the child.
-    pub(crate) made_by: &'a AttemptId,
+    pub(in crate::controller) made_by: &'a AttemptId,
     /// The child as the status of the step names it.
-    pub(crate) written: Option<&'a ChildStatus>,
+    pub(in crate::controller) written: Option<&'a ChildStatus>,
 }
 
 impl ChildReader<'_> {
@@ -59,7 +59,7 @@ impl ChildReader<'_> {
     ///
     /// # Errors
     /// If the live read failed.
-    pub(crate) async fn state(
+    pub(in crate::controller) async fn state(
         &self,
         active: &ActiveAttempt,
     ) -> Result<(ChildState, Option<Duration>), Error> {
@@ -137,7 +137,7 @@ impl ChildReader<'_> {
 ///
 /// # Errors
 /// If a live read failed.
-pub(crate) async fn left_behind(
+pub(in crate::controller) async fn left_behind(
     sources: &Sources<'_>,
     saga: &ValidSaga,
     left: Vec<(AttemptId, &ChildStatus)>,

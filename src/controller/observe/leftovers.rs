@@ -16,7 +16,10 @@ use crate::{
 
 /// Returns the succeeded Pods or Jobs of an ended saga that still exist, as the cache shows them.
 /// They are looked up by name, because the cache may hold very many of both.
-pub(crate) fn leftovers<K: Workload>(cluster: &Cluster, saga: &StoredSaga) -> Vec<Arc<K>> {
+pub(in crate::controller) fn leftovers<K: Workload>(
+    cluster: &Cluster,
+    saga: &StoredSaga,
+) -> Vec<Arc<K>> {
     let uid = saga.metadata.uid.as_deref().unwrap_or_default();
     let exists = |id: AttemptId| {
         let found = K::cached(cluster, namespace(saga), &K::name_of(name(saga), uid, &id))?;
@@ -26,12 +29,14 @@ pub(crate) fn leftovers<K: Workload>(cluster: &Cluster, saga: &StoredSaga) -> Ve
 }
 
 /// Returns whether a succeeded Pod or Job of the saga still exists.
-pub(crate) fn leaves_any(cluster: &Cluster, saga: &StoredSaga) -> bool {
+pub(in crate::controller) fn leaves_any(cluster: &Cluster, saga: &StoredSaga) -> bool {
     !leftovers::<Pod>(cluster, saga).is_empty() || !leftovers::<Job>(cluster, saga).is_empty()
 }
 
 /// Returns the attempts that a status still records.
-pub(crate) fn remembered_attempts(status: &SagaStatus) -> impl Iterator<Item = AttemptId> {
+pub(in crate::controller) fn remembered_attempts(
+    status: &SagaStatus,
+) -> impl Iterator<Item = AttemptId> {
     let directions = |step: &StepStatus| {
         [
             (Direction::Action, step.action.clone()),

@@ -2,9 +2,9 @@
 
 mod child_saga;
 pub mod children;
-pub(crate) mod leftovers;
-pub(crate) mod object;
-pub(crate) mod parent;
+pub(in crate::controller) mod leftovers;
+pub(in crate::controller) mod object;
+pub(in crate::controller) mod parent;
 mod request;
-pub(crate) mod sources;
+pub(in crate::controller) mod sources;
 mod workload;

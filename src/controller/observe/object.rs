@@ -42,20 +42,23 @@ const POLLS: [(Duration, Duration); 3] = [
 ];
 
 /// Returns the account of a saga.
-pub(crate) const fn account(saga: &ValidSaga) -> Account<'_> {
+pub(in crate::controller) const fn account(saga: &ValidSaga) -> Account<'_> {
     Account { namespace: saga.namespace.as_str(), name: saga.service_account.as_str() }
 }
 
 /// Returns the name of the attempt that is written into an applied object.
-pub(crate) fn mark(saga: &ValidSaga, AttemptKey { attempt, .. }: &AttemptKey) -> String {
+pub(in crate::controller) fn mark(
+    saga: &ValidSaga,
+    AttemptKey { attempt, .. }: &AttemptKey,
+) -> String {
     child_name(&saga.name, &saga.uid, attempt)
 }
 
 /// One attempt at an object.
-pub(crate) struct Attempt<'a> {
-    pub(crate) sources: &'a Sources<'a>,
-    pub(crate) saga: &'a ValidSaga,
-    pub(crate) key: &'a AttemptKey,
+pub(in crate::controller) struct Attempt<'a> {
+    pub(in crate::controller) sources: &'a Sources<'a>,
+    pub(in crate::controller) saga: &'a ValidSaga,
+    pub(in crate::controller) key: &'a AttemptKey,
 }
 
 impl Attempt<'_> {
@@ -64,7 +67,7 @@ impl Attempt<'_> {
     }
 
     /// Returns the state of the object, and after how long to requeue the saga.
-    pub(crate) async fn state(
+    pub(in crate::controller) async fn state(
         &self,
         work: &Work,
         active: &ActiveAttempt,

@@ -22,7 +22,10 @@ use crate::{
 ///
 /// # Errors
 /// If the live read of the parent failed.
-pub(crate) async fn holds(cluster: &Cluster, saga: &StoredSaga) -> Result<bool, Error> {
+pub(in crate::controller) async fn holds(
+    cluster: &Cluster,
+    saga: &StoredSaga,
+) -> Result<bool, Error> {
     let (Some(parent), Some((uid, _))) = (child_saga::parent(saga), attempt_of(saga)) else {
         return Ok(false);
     };
@@ -55,14 +58,14 @@ fn has_finalizer(saga: &StoredSaga) -> bool {
 /// Returns the names of the children to enqueue when their parent changed. The children remove
 /// their finalizers after the parent has removed its own. They add them again if the parent is
 /// undone after its end.
-pub(crate) fn children_of_changed(parent: &StoredSaga) -> Vec<String> {
+pub(in crate::controller) fn children_of_changed(parent: &StoredSaga) -> Vec<String> {
     let ended =
         parent.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
     if !ended && has_finalizer(parent) { Vec::new() } else { children_of_deleted(parent) }
 }
 
 /// Returns the names of the children to enqueue when their parent was deleted.
-pub(crate) fn children_of_deleted(parent: &StoredSaga) -> Vec<String> {
+pub(in crate::controller) fn children_of_deleted(parent: &StoredSaga) -> Vec<String> {
     let uid = parent.metadata.uid.as_deref().unwrap_or_default();
     let status = parent.status.as_ref().ok().into_iter();
     let with_child = |step: &str| {

@@ -7,15 +7,15 @@ use crate::controller::{
 
 /// What an observation rests on.
 #[derive(Clone, Copy)]
-pub(crate) struct Sources<'a> {
+pub(in crate::controller) struct Sources<'a> {
     /// The cluster, by its caches and by live reads.
-    pub(crate) cluster: &'a Cluster,
+    pub(in crate::controller) cluster: &'a Cluster,
     /// What this process remembers.
-    pub(crate) memory: &'a Memory,
+    pub(in crate::controller) memory: &'a Memory,
     /// The executors of HTTP requests.
-    pub(crate) outbound: &'a Outbound,
+    pub(in crate::controller) outbound: &'a Outbound,
     /// Whether this process leads.
-    pub(crate) lifecycle: &'a Lifecycle,
+    pub(in crate::controller) lifecycle: &'a Lifecycle,
     /// Limits the computations that evaluate expressions.
-    pub(crate) evaluations: &'a Evaluations,
+    pub(in crate::controller) evaluations: &'a Evaluations,
 }

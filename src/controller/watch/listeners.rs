@@ -15,19 +15,19 @@ use crate::{
 
 /// What the events of a watch are reported to.
 #[derive(Clone)]
-pub(crate) struct Listeners {
+pub(in crate::controller) struct Listeners {
     /// Remembers the ends of children and the pods of Jobs.
-    pub(crate) memory: Arc<Memory>,
+    pub(in crate::controller) memory: Arc<Memory>,
     /// Takes the sagas to reconcile.
-    pub(crate) queue: Queue,
+    pub(in crate::controller) queue: Queue,
     /// Knows the watches that the API server answers with 403 or 404.
-    pub(crate) watch_health: Arc<WatchHealth>,
+    pub(in crate::controller) watch_health: Arc<WatchHealth>,
     /// The metrics.
-    pub(crate) metrics: Arc<Metrics>,
+    pub(in crate::controller) metrics: Arc<Metrics>,
 }
 
 /// Returns the health of a watch of `api`.
-pub(crate) fn reporter<K: Resource>(
+pub(in crate::controller) fn reporter<K: Resource>(
     listeners: &Listeners,
     api: &Api<K>,
     kind: WatchedKind,

@@ -2,8 +2,8 @@
 //! concerns.
 
 mod children;
-pub(crate) mod listeners;
+pub(in crate::controller) mod listeners;
 mod relist;
 mod sagas;
-pub(crate) mod streams;
-pub(crate) mod sync;
+pub(in crate::controller) mod streams;
+pub(in crate::controller) mod sync;

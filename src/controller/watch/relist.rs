@@ -20,7 +20,7 @@ pub(super) const PAGE: u32 = 100;
 
 /// Returns the objects that changed, each once the store holds it. At the end of a list, returns
 /// every object in the store. `events`: the events that are reflected to the store.
-pub(crate) fn news<K>(
+pub(in crate::controller) fn news<K>(
     events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
     store: Store<K>,
 ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
@@ -39,19 +39,19 @@ where
 
 /// A list that is read again after a gap in the watch. Objects that were deleted during the gap are
 /// missing from the list, and no event shows their deletion.
-pub(crate) struct Listing<K: Resource<DynamicType = ()> + 'static> {
+pub(in crate::controller) struct Listing<K: Resource<DynamicType = ()> + 'static> {
     before: Store<K>,
     listed: HashSet<Option<String>>,
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Listing<K> {
     /// Creates the comparison for the store that this writer fills.
-    pub(crate) fn before(writer: &Writer<K>) -> Self {
+    pub(in crate::controller) fn before(writer: &Writer<K>) -> Self {
         Self { before: writer.as_reader(), listed: HashSet::new() }
     }
 
     /// Returns the children that the store holds and a list that ends with this event does not.
-    pub(crate) fn missing(&mut self, event: &Event<K>) -> Vec<Arc<K>> {
+    pub(in crate::controller) fn missing(&mut self, event: &Event<K>) -> Vec<Arc<K>> {
         match event {
             Event::Init => self.listed.clear(),
             Event::InitApply(child) => {

@@ -31,7 +31,7 @@ use super::{
 use crate::{api::StoredSaga, controller::queue::WatchQueue};
 
 /// The watches of one namespace, or of all namespaces.
-pub(crate) struct Watch {
+pub(in crate::controller) struct Watch {
     namespace: Option<String>,
     saga_api: Api<StoredSaga>,
     sagas: Store<StoredSaga>,
@@ -49,7 +49,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(client: &Client, namespace: Option<&String>) -> Self {
+    pub(in crate::controller) fn new(client: &Client, namespace: Option<&String>) -> Self {
         let (sagas, saga_writer) = reflector::store();
         let (pods, pod_writer) = reflector::store();
         let (jobs, job_writer) = reflector::store();
@@ -71,19 +71,19 @@ impl Watch {
         }
     }
 
-    pub(crate) fn sagas(&self) -> Store<StoredSaga> {
+    pub(in crate::controller) fn sagas(&self) -> Store<StoredSaga> {
         self.sagas.clone()
     }
 
-    pub(crate) fn pods(&self) -> Store<Pod> {
+    pub(in crate::controller) fn pods(&self) -> Store<Pod> {
         self.pods.clone()
     }
 
-    pub(crate) fn jobs(&self) -> Store<Job> {
+    pub(in crate::controller) fn jobs(&self) -> Store<Job> {
         self.jobs.clone()
     }
 
-    pub(crate) fn cache_sync(&self) -> CacheSync {
+    pub(in crate::controller) fn cache_sync(&self) -> CacheSync {
         let [sagas, pods] = &self.listed;
         CacheSync {
             namespace: self.namespace.clone(),
@@ -92,12 +92,12 @@ impl Watch {
         }
     }
 
-    pub(crate) fn queue(&self) -> WatchQueue {
+    pub(in crate::controller) fn queue(&self) -> WatchQueue {
         WatchQueue { namespace: self.namespace.clone(), sender: self.sender.clone() }
     }
 
     /// Returns the streams of the watches. They report to `listeners`.
-    pub(crate) fn streams(self, listeners: &Listeners) -> Streams {
+    pub(in crate::controller) fn streams(self, listeners: &Listeners) -> Streams {
         let Self {
             namespace: _,
             saga_api,
@@ -131,19 +131,19 @@ impl Watch {
 type Events<K> = BoxStream<'static, Result<K, watcher::Error>>;
 
 /// The streams that the watches of one namespace, or of all namespaces, deliver.
-pub(crate) struct Streams {
+pub(in crate::controller) struct Streams {
     /// The cache of the sagas.
-    pub(crate) store: Store<StoredSaga>,
+    pub(in crate::controller) store: Store<StoredSaga>,
     /// Whether the Pods were listed.
-    pub(crate) pods_are_listed: watch::Receiver<bool>,
+    pub(in crate::controller) pods_are_listed: watch::Receiver<bool>,
     /// The sagas that changed.
-    pub(crate) sagas: Events<StoredSaga>,
+    pub(in crate::controller) sagas: Events<StoredSaga>,
     /// The Pods that changed.
-    pub(crate) pods: Events<Pod>,
+    pub(in crate::controller) pods: Events<Pod>,
     /// The Jobs that changed.
-    pub(crate) jobs: Events<Job>,
+    pub(in crate::controller) jobs: Events<Job>,
     /// The sagas that other parts of the process enqueued.
-    pub(crate) enqueued: BoxStream<'static, ObjectRef<StoredSaga>>,
+    pub(in crate::controller) enqueued: BoxStream<'static, ObjectRef<StoredSaga>>,
 }
 
 fn scoped<K>(client: &Client, namespace: Option<&String>) -> Api<K>

@@ -25,14 +25,16 @@ use crate::{controller::cluster::watch_health::WatchHealth, coordination::electi
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The caches of one namespace, or of all, without which no saga there is reconciled.
-pub(crate) struct CacheSync {
-    pub(crate) namespace: Option<String>,
-    pub(crate) sagas: Receiver<bool>,
-    pub(crate) pods: Receiver<bool>,
+pub(in crate::controller) struct CacheSync {
+    pub(in crate::controller) namespace: Option<String>,
+    pub(in crate::controller) sagas: Receiver<bool>,
+    pub(in crate::controller) pods: Receiver<bool>,
 }
 
 /// Reports that the first list is whole. Takes the events of a watch after they were reflected.
-pub(crate) fn when_listed<K>(told: Sender<bool>) -> impl FnMut(&Result<Event<K>, watcher::Error>) {
+pub(in crate::controller) fn when_listed<K>(
+    told: Sender<bool>,
+) -> impl FnMut(&Result<Event<K>, watcher::Error>) {
     move |event| {
         if matches!(event, Ok(Event::InitDone)) {
             told.send_replace(true);
@@ -71,7 +73,11 @@ impl CacheSync {
 
 /// Returns once all caches are filled, except those that are given up. Reports the progress
 /// meanwhile.
-pub(crate) async fn fill(all: &[CacheSync], watch_health: &WatchHealth, told: &Sender<CacheState>) {
+pub(in crate::controller) async fn fill(
+    all: &[CacheSync],
+    watch_health: &WatchHealth,
+    told: &Sender<CacheState>,
+) {
     let first = async {
         if !all.is_empty() {
             select_all(all.iter().map(|one| Box::pin(one.filled()))).await;

@@ -31,7 +31,10 @@ pub(crate) fn is_fresh(since_written: Option<Duration>) -> bool {
 /// `None` if the copy has that version. `known`: the newest version that this process wrote or used
 /// for a decision.
 #[must_use]
-pub(crate) fn newer_than_copy<'k>(known: Option<&'k str>, copy: &str) -> Option<&'k str> {
+pub(in crate::coordination) fn newer_than_copy<'k>(
+    known: Option<&'k str>,
+    copy: &str,
+) -> Option<&'k str> {
     known.filter(|known| *known != copy)
 }
 
@@ -40,7 +43,7 @@ pub(crate) fn newer_than_copy<'k>(known: Option<&'k str>, copy: &str) -> Option<
 /// since the earliest instant at which the intent may have been written. `known`: since this
 /// process first read the intent.
 #[must_use]
-pub(crate) fn is_created_in_time(intended: Duration, known: Duration) -> bool {
+pub(in crate::coordination) fn is_created_in_time(intended: Duration, known: Duration) -> bool {
     intended.max(known) < CREATED_WITHIN
 }
 
@@ -48,7 +51,7 @@ pub(crate) fn is_created_in_time(intended: Duration, known: Duration) -> bool {
 /// may be frozen after it decided. The status that it then writes makes the effect fresh, but the
 /// attempt no younger.
 #[must_use]
-pub(crate) fn is_performed_in_time(intended: Duration, known: Duration) -> bool {
+pub(in crate::coordination) fn is_performed_in_time(intended: Duration, known: Duration) -> bool {
     is_created_in_time(intended, known)
 }
 
@@ -65,7 +68,7 @@ pub(crate) fn is_past_creation(at_least: Duration, known: Duration) -> bool {
 /// Returns how far it was set ahead and how far back. `unset`: what the wall clock would show if it
 /// had not been set. `shown`: what it shows.
 #[must_use]
-pub(crate) fn set_by(unset: Timestamp, shown: Timestamp) -> (Duration, Duration) {
+pub(in crate::coordination) fn set_by(unset: Timestamp, shown: Timestamp) -> (Duration, Duration) {
     (between(unset, shown), between(shown, unset))
 }
 

@@ -13,15 +13,18 @@ pub(crate) fn is_fresh(since_written: Option<Duration>) -> bool {
     broken(Mutant::TwoSeconds) || kept::is_fresh(since_written)
 }
 
-pub(crate) fn newer_than_copy<'k>(known: Option<&'k str>, copy: &str) -> Option<&'k str> {
+pub(in crate::coordination) fn newer_than_copy<'k>(
+    known: Option<&'k str>,
+    copy: &str,
+) -> Option<&'k str> {
     kept::newer_than_copy(known, copy).filter(|_| !broken(Mutant::OwnWrites))
 }
 
-pub(crate) fn is_created_in_time(intended: Duration, known: Duration) -> bool {
+pub(in crate::coordination) fn is_created_in_time(intended: Duration, known: Duration) -> bool {
     broken(Mutant::CreateLate) || kept::is_created_in_time(intended, known)
 }
 
-pub(crate) fn is_performed_in_time(intended: Duration, known: Duration) -> bool {
+pub(in crate::coordination) fn is_performed_in_time(intended: Duration, known: Duration) -> bool {
     // A process whose decision breaks the rule "create in time" performs what it decided.
     broken(Mutant::LeavesLate)
         || is_created_in_time(intended, known)
@@ -32,7 +35,7 @@ pub(crate) fn is_past_creation(at_least: Duration, known: Duration) -> bool {
     broken(Mutant::UnknownEarly) || kept::is_past_creation(at_least, known)
 }
 
-pub(crate) fn set_by(unset: Timestamp, shown: Timestamp) -> (Duration, Duration) {
+pub(in crate::coordination) fn set_by(unset: Timestamp, shown: Timestamp) -> (Duration, Duration) {
     if broken(Mutant::ClockSet) {
         (Duration::ZERO, Duration::ZERO)
     } else {

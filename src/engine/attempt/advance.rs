@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Judges every active attempt of the saga in both directions, and acts on the verdicts.
-pub(crate) fn settle_all(planner: &mut Planner<'_>) {
+pub(in crate::engine) fn settle_all(planner: &mut Planner<'_>) {
     planner.each_step(|planner, _, step, status| {
         for direction in [Direction::Action, Direction::Compensation] {
             settle(planner, step, status, direction);
@@ -20,7 +20,7 @@ pub(crate) fn settle_all(planner: &mut Planner<'_>) {
     });
 }
 
-pub(crate) fn settle(
+pub(in crate::engine) fn settle(
     planner: &mut Planner<'_>,
     step: &ValidStep,
     status: &mut StepStatus,

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Returns the outcome of an attempt whose HTTP request was answered.
-pub(crate) fn judge_answer(
+pub(in crate::engine) fn judge_answer(
     planner: &Planner<'_>,
     step: &ValidStep,
     status: &StepStatus,
@@ -155,7 +155,7 @@ fn broke_off(answer: &Answer) -> Settlement {
 }
 
 /// Returns the outcome of an attempt whose child ended.
-pub(crate) fn judge_end(
+pub(in crate::engine) fn judge_end(
     planner: &Planner<'_>,
     step: &ValidStep,
     status: &StepStatus,

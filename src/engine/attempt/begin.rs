@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Fails permanently the steps in the phase `waiting` whose next attempt is due but not allowed.
-pub(crate) fn fail_what_may_not_begin(
+pub(in crate::engine) fn fail_what_may_not_begin(
     planner: &mut Planner<'_>,
     waiting: StepPhase,
     direction: Direction,
@@ -50,7 +50,7 @@ pub(crate) fn fail_what_may_not_begin(
 
 /// Writes the intent of the next attempt. Plans its effect, unless the operation deletes an object
 /// or only waits.
-pub(crate) fn begin(
+pub(in crate::engine) fn begin(
     planner: &mut Planner<'_>,
     step: &ValidStep,
     status: &mut StepStatus,
@@ -107,7 +107,7 @@ pub(crate) fn begin(
 }
 
 /// Plans the effect that begins the active attempt of `record`.
-pub(crate) fn begin_effect(
+pub(in crate::engine) fn begin_effect(
     planner: &mut Planner<'_>,
     identity: Identity,
     work: Cow<'_, Work>,
@@ -143,7 +143,7 @@ fn may_not_begin(
 /// # Errors
 /// One line: an expression cannot be evaluated, or the HTTP request would differ from the one that
 /// was sent with the same key.
-pub(crate) fn begins_with<'o>(
+pub(in crate::engine) fn begins_with<'o>(
     planner: &Planner<'_>,
     operation: &'o Operation,
     status: &StepStatus,
@@ -164,7 +164,7 @@ pub(crate) fn begins_with<'o>(
     Ok(work)
 }
 
-pub(crate) fn identity(
+pub(in crate::engine) fn identity(
     planner: &Planner<'_>,
     step: &str,
     direction: Direction,
@@ -203,7 +203,7 @@ fn because(status: &StepStatus) -> String {
 }
 
 /// Fails a step permanently without an attempt, because its next attempt cannot begin.
-pub(crate) fn cannot_begin(
+pub(in crate::engine) fn cannot_begin(
     planner: &mut Planner<'_>,
     status: &mut StepStatus,
     direction: Direction,
@@ -215,7 +215,7 @@ pub(crate) fn cannot_begin(
 }
 
 /// Moves the step to Waiting. For an approval, an event tells users how to answer.
-pub(crate) fn begin_to_wait(
+pub(in crate::engine) fn begin_to_wait(
     planner: &mut Planner<'_>,
     operation: &Operation,
     status: &mut StepStatus,

@@ -52,20 +52,20 @@ use crate::{
 };
 
 /// The facts by which a child saga is judged.
-pub(crate) struct ChildView<'a> {
-    pub(crate) child: &'a ChildSaga,
+pub(in crate::engine) struct ChildView<'a> {
+    pub(in crate::engine) child: &'a ChildSaga,
     /// The active attempt.
-    pub(crate) attempt: &'a AttemptId,
+    pub(in crate::engine) attempt: &'a AttemptId,
     /// Whether the attempt's time has passed, or the saga is cancelled.
-    pub(crate) overdue: bool,
+    pub(in crate::engine) overdue: bool,
     /// The instant at which the attempt's time passes.
-    pub(crate) limit: Timestamp,
+    pub(in crate::engine) limit: Timestamp,
     /// Whether an earlier attempt of the same operation may have left something in effect.
-    pub(crate) uncertain: bool,
+    pub(in crate::engine) uncertain: bool,
 }
 
 /// Judges an attempt whose child saga exists, and records the child in the status.
-pub(crate) fn judge_child(
+pub(in crate::engine) fn judge_child(
     planner: &mut Planner<'_>,
     step: &ValidStep,
     status: &mut StepStatus,

@@ -10,7 +10,7 @@ use crate::{
 
 /// Returns the failure with the meaning of its exit code. If the action lists the code as final,
 /// the failure is permanent.
-pub(crate) fn judge_exit(operation: &Operation, failure: Failure) -> Failure {
+pub(in crate::engine) fn judge_exit(operation: &Operation, failure: Failure) -> Failure {
     let codes = match &operation.work {
         Work::Pod(action) => &action.final_exit_codes,
         Work::Job(action) => &action.final_exit_codes,

@@ -75,7 +75,7 @@ impl Limits {
 }
 
 /// Judges one active attempt.
-pub(crate) fn judge(
+pub(in crate::engine) fn judge(
     planner: &mut Planner<'_>,
     step: &ValidStep,
     record: &DirectionStatus,

@@ -30,19 +30,19 @@ use crate::{
 };
 
 /// An observed object, and whether the attempt's time has passed.
-pub(crate) struct ObjectView<'a> {
-    pub(crate) object: &'a Value,
+pub(in crate::engine) struct ObjectView<'a> {
+    pub(in crate::engine) object: &'a Value,
     /// The time since this process first saw the object.
-    pub(crate) age: Duration,
-    pub(crate) overdue: bool,
+    pub(in crate::engine) age: Duration,
+    pub(in crate::engine) overdue: bool,
     /// The instant at which the attempt's time passes.
-    pub(crate) limit: Timestamp,
+    pub(in crate::engine) limit: Timestamp,
 }
 
 /// Judges the deletion of an object. The object is deleted under the UID that the status names, and
 /// the UID is written before the delete is sent. Returns `None` if the operation deletes nothing,
 /// or if the observed state needs no special rule.
-pub(crate) fn judge_deletion(
+pub(in crate::engine) fn judge_deletion(
     planner: &mut Planner<'_>,
     operation: &Operation,
     status: &mut StepStatus,
@@ -98,7 +98,7 @@ pub(crate) fn judge_deletion(
 }
 
 /// Judges an attempt whose object exists, by `until` or else by the object's own status.
-pub(crate) fn judge_object(
+pub(in crate::engine) fn judge_object(
     planner: &mut Planner<'_>,
     step: &ValidStep,
     status: &mut StepStatus,
@@ -140,7 +140,7 @@ pub(crate) fn judge_object(
 
 /// Returns the outcome of an attempt whose time passed before its object was as the step wants it:
 /// Failed if the step only waits for the object, or else Unknown.
-pub(crate) fn gave_up(operation: &Operation, missing: &str) -> Verdict {
+pub(in crate::engine) fn gave_up(operation: &Operation, missing: &str) -> Verdict {
     let message = format!("not within its time: {missing}");
     match operation.work {
         Work::Until(_) => Settlement::failed(Failure {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Returns a success with the evaluated outputs of the step.
-pub(crate) fn settled_with(
+pub(in crate::engine) fn settled_with(
     planner: &Planner<'_>,
     direction: Direction,
     outputs: Option<Result<Value, String>>,
@@ -40,7 +40,7 @@ pub(crate) fn settled_with(
 /// Returns a success with these outputs. If the outputs cannot be taken, returns a permanent
 /// Unknown instead, because the steps that read the outputs would find nothing. A compensation has
 /// no outputs.
-pub(crate) fn with_outputs(
+pub(in crate::engine) fn with_outputs(
     planner: &Planner<'_>,
     direction: Direction,
     outputs: Result<Option<Map<String, Value>>, String>,
@@ -61,7 +61,7 @@ pub(crate) fn with_outputs(
 ///
 /// # Errors
 /// One line which says why the status cannot store the outputs.
-pub(crate) fn taken(
+pub(in crate::engine) fn taken(
     planner: &Planner<'_>,
     outputs: Map<String, Value>,
 ) -> Result<Map<String, Value>, String> {
@@ -87,7 +87,7 @@ pub(crate) fn taken(
 
 /// Writes the outputs of the saga to its status when the saga ends. Publishes a warning if there
 /// are none.
-pub(crate) fn hand_on(planner: &mut Planner<'_>) {
+pub(in crate::engine) fn hand_on(planner: &mut Planner<'_>) {
     let Some(template) = &planner.saga.outputs else { return };
     let nobody = StepStatus::default();
     let outputs =
@@ -115,13 +115,13 @@ pub(crate) fn hand_on(planner: &mut Planner<'_>) {
 }
 
 /// Returns the size of outputs in bytes of JSON.
-pub(crate) fn size(outputs: &Map<String, Value>) -> usize {
+pub(in crate::engine) fn size(outputs: &Map<String, Value>) -> usize {
     serde_json::to_string(outputs).map_or(usize::MAX, |text| text.len())
 }
 
 /// Returns outputs as the API server will return them. `what`: the owner of the outputs, for error
 /// messages.
-pub(crate) fn as_taken(
+pub(in crate::engine) fn as_taken(
     outputs: Map<String, Value>,
     what: &str,
 ) -> Result<Map<String, Value>, String> {

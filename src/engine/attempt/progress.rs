@@ -21,7 +21,7 @@ const NOTED_AFTER: Duration = Duration::from_secs(2);
 
 /// Writes the UID of a child that has existed for two seconds, what the child waits for (`detail`),
 /// and the trouble that holds it up.
-pub(crate) fn note_child(
+pub(in crate::engine) fn note_child(
     planner: &mut Planner<'_>,
     status: &mut StepStatus,
     direction: Direction,

@@ -34,7 +34,7 @@ pub const FREE_CALLED_OFF: i64 = 5;
 const KEPT_ATTEMPTS: usize = 5;
 
 /// Records the end of an attempt in the status.
-pub(crate) fn record(
+pub(in crate::engine) fn record(
     planner: &mut Planner<'_>,
     operation: &Operation,
     active: &ActiveAttempt,
@@ -73,7 +73,7 @@ pub(crate) fn record(
 }
 
 /// Settles an attempt: records its end, and moves its step accordingly.
-pub(crate) fn apply(
+pub(in crate::engine) fn apply(
     planner: &mut Planner<'_>,
     operation: &Operation,
     active: &ActiveAttempt,
@@ -206,7 +206,7 @@ fn count_called_off(record: &mut DirectionStatus, operation: &Operation) {
 
 /// Moves the idempotency key. Nothing was done under the current key, and nothing will be. The next
 /// attempt sends a different HTTP request.
-pub(crate) fn move_key(record: &mut DirectionStatus) {
+pub(in crate::engine) fn move_key(record: &mut DirectionStatus) {
     record.failures = record.failures.saturating_add(1);
     record.uncertain = false;
     record.answered = true;

@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-pub(crate) fn wake_for_wait(
+pub(in crate::engine) fn wake_for_wait(
     planner: &mut Planner<'_>,
     operation: &Operation,
     record: &DirectionStatus,
@@ -44,7 +44,7 @@ pub(crate) fn wake_for_wait(
 
 /// Returns the outcome of a waiting step that is done or has waited too long, or `None` if the step
 /// continues to wait.
-pub(crate) fn judge_wait(
+pub(in crate::engine) fn judge_wait(
     planner: &mut Planner<'_>,
     operation: &Operation,
     record: &DirectionStatus,
@@ -71,7 +71,7 @@ pub(crate) fn judge_wait(
 }
 
 /// Settles an approval by a user's answer.
-pub(crate) fn answer_approval(
+pub(in crate::engine) fn answer_approval(
     planner: &mut Planner<'_>,
     step: &ValidStep,
     status: &mut StepStatus,
@@ -90,7 +90,7 @@ pub(crate) fn answer_approval(
 }
 
 /// Ends the wait of a step without an answer. The caller sets the phase of the step.
-pub(crate) fn end_wait(
+pub(in crate::engine) fn end_wait(
     planner: &mut Planner<'_>,
     step: &ValidStep,
     status: &mut StepStatus,
@@ -104,7 +104,7 @@ pub(crate) fn end_wait(
 }
 
 /// Ends all waits as not reached, because the saga turns back or ends.
-pub(crate) fn withdraw_waits(planner: &mut Planner<'_>) {
+pub(in crate::engine) fn withdraw_waits(planner: &mut Planner<'_>) {
     planner.each_step(|planner, _, step, status| {
         if status.phase == StepPhase::Waiting {
             end_wait(planner, step, status, "not reached");

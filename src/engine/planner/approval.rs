@@ -11,7 +11,7 @@ use crate::{
 
 /// Returns one line which says that the step waits for approval, what is to be approved, and which
 /// commands answer.
-pub(crate) fn asks_for_approval(
+pub(in crate::engine) fn asks_for_approval(
     planner: &Planner<'_>,
     operation: &Operation,
     status: &StepStatus,

@@ -17,7 +17,7 @@ use crate::{
 
 /// The number of steps that may still begin. A step that waits for its next attempt keeps its slot,
 /// because a plain list means that its steps run in its order.
-pub(crate) struct StepSlots {
+pub(in crate::engine) struct StepSlots {
     /// The free slots for steps that are not under way yet.
     new: usize,
     /// The free slots for attempts of any step.
@@ -26,7 +26,7 @@ pub(crate) struct StepSlots {
 
 impl StepSlots {
     /// Takes a slot for a step that is not under way yet. Returns whether a slot was free.
-    pub(crate) fn take_new(&mut self) -> bool {
+    pub(in crate::engine) fn take_new(&mut self) -> bool {
         let free = self.new > 0 && self.take_kept();
         self.new = self.new.saturating_sub(usize::from(free));
         free
@@ -34,19 +34,19 @@ impl StepSlots {
 
     /// Gives back the slot of a step that cannot begin now. `is_new`: whether the step is not under
     /// way yet. A step that was under way still counts as under way.
-    pub(crate) fn give_back(&mut self, is_new: bool) {
+    pub(in crate::engine) fn give_back(&mut self, is_new: bool) {
         self.new = self.new.saturating_add(usize::from(is_new));
         self.idle = self.idle.saturating_add(1);
     }
 
     /// Returns whether a step could begin if its host had capacity.
-    pub(crate) const fn has_free(&self, is_new: bool) -> bool {
+    pub(in crate::engine) const fn has_free(&self, is_new: bool) -> bool {
         self.idle > 0 && (self.new > 0 || !is_new)
     }
 
     /// Takes a slot for the next attempt of a step that is under way. Returns whether a slot was
     /// free. A slot is missing only if `maxParallel` was lowered in the meantime.
-    pub(crate) fn take_kept(&mut self) -> bool {
+    pub(in crate::engine) fn take_kept(&mut self) -> bool {
         let free = self.idle > 0;
         self.idle = self.idle.saturating_sub(usize::from(free));
         free
@@ -54,7 +54,7 @@ impl StepSlots {
 }
 
 /// Returns the slots that are free now.
-pub(crate) fn slots(planner: &Planner<'_>) -> StepSlots {
+pub(in crate::engine) fn slots(planner: &Planner<'_>) -> StepSlots {
     let under_way = |phase| {
         matches!(
             phase,
@@ -74,7 +74,7 @@ pub(crate) fn slots(planner: &Planner<'_>) -> StepSlots {
 /// or if the breaker admits no more calls. If steps run in parallel, a waiting step gives its slot
 /// back, so that steps that call other hosts can begin. In a plain list the step keeps the slot,
 /// because no later step may begin before it.
-pub(crate) fn waits_for_host(
+pub(in crate::engine) fn waits_for_host(
     planner: &mut Planner<'_>,
     step: &ValidStep,
     direction: Direction,
@@ -102,7 +102,7 @@ pub(crate) fn waits_for_host(
 
 /// Forgets the steps that wait for their hosts if other steps of the saga have taken their slots.
 /// In the next reconcile these steps wait for a slot.
-pub(crate) fn forget_overtaken(planner: &mut Planner<'_>, slots: &StepSlots) {
+pub(in crate::engine) fn forget_overtaken(planner: &mut Planner<'_>, slots: &StepSlots) {
     if planner.saga.max_parallel > 1 {
         planner.throttled.retain(|throttled| slots.has_free(throttled.is_new));
     }

@@ -3,7 +3,7 @@
 use super::state::Planner;
 use crate::{api::StepStatus, model::saga::ValidStep};
 
-pub(crate) fn change_steps(
+pub(in crate::engine) fn change_steps(
     planner: &mut Planner<'_>,
     names: &[String],
     change: impl Fn(&mut Planner<'_>, &ValidStep, &mut StepStatus),

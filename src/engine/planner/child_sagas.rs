@@ -44,7 +44,7 @@ pub fn left_behind<'s>(
     status.steps.iter().filter(|known| !is_active(known)).filter_map(child).collect()
 }
 
-pub(crate) fn carries_a_child(step: &ValidStep, direction: Direction) -> bool {
+pub(in crate::engine) fn carries_a_child(step: &ValidStep, direction: Direction) -> bool {
     step.operation(direction).is_some_and(|operation| matches!(operation.work, Work::Saga(_)))
 }
 

@@ -30,13 +30,13 @@ pub fn own_time(active: Option<&ActiveAttempt>, timeout: Duration) -> Duration {
 
 /// Returns the instant against which deadlines are compared: now, or the instant at which the clock
 /// stopped.
-pub(crate) fn frozen_now(planner: &Planner<'_>) -> Timestamp {
+pub(in crate::engine) fn frozen_now(planner: &Planner<'_>) -> Timestamp {
     planner.status.clock_stopped_at.as_ref().map_or(planner.input.now, |stopped| stopped.0)
 }
 
 /// Restarts the deadlines. The instants from which they count move forward by the time for which
 /// the clock stood still.
-pub(crate) fn resume_clock(planner: &mut Planner<'_>) {
+pub(in crate::engine) fn resume_clock(planner: &mut Planner<'_>) {
     let Some(MicroTime(stopped)) = planner.status.clock_stopped_at.take() else { return };
     let stood = between(stopped, planner.input.now);
     let timeout_began = timeout_began(planner).cloned();
@@ -57,7 +57,7 @@ pub(crate) fn resume_clock(planner: &mut Planner<'_>) {
 
 /// Stops the clock if the saga is paused or waits for a user's decision, and starts it otherwise.
 /// The clock of a saga that ended does not stand still.
-pub(crate) fn set_clock(planner: &mut Planner<'_>, course: SagaCourse) {
+pub(in crate::engine) fn set_clock(planner: &mut Planner<'_>, course: SagaCourse) {
     let ended = matches!(course, SagaCourse::Done | SagaCourse::Undone | SagaCourse::Cancelled);
     let stands = !ended && (planner.is_paused() || matches!(course, SagaCourse::Held { .. }));
     match (stands, planner.status.clock_stopped_at.is_some()) {
@@ -80,13 +80,13 @@ fn saga_left(planner: &Planner<'_>) -> Option<Duration> {
 }
 
 /// Returns whether the forward run has used up the saga's timeout.
-pub(crate) fn is_past_timeout(planner: &Planner<'_>) -> bool {
+pub(in crate::engine) fn is_past_timeout(planner: &Planner<'_>) -> bool {
     saga_left(planner).is_some_and(|left| left.is_zero())
 }
 
 /// Records that the timeout passed, if it passed during the forward run. Steps that wait for a
 /// retry fail permanently. Active attempts end by their time limits.
-pub(crate) fn enforce_timeout(planner: &mut Planner<'_>) {
+pub(in crate::engine) fn enforce_timeout(planner: &mut Planner<'_>) {
     let backward = matches!(
         planner.status.phase,
         Some(SagaPhase::Compensating | SagaPhase::CompensationFailed)
@@ -112,7 +112,7 @@ pub(crate) fn enforce_timeout(planner: &mut Planner<'_>) {
 }
 
 /// Requeues the saga for the instant at which the timeout passes.
-pub(crate) fn wake_for_timeout(planner: &mut Planner<'_>) {
+pub(in crate::engine) fn wake_for_timeout(planner: &mut Planner<'_>) {
     if let Some(left) = saga_left(planner).filter(|_| {
         planner.status.clock_stopped_at.is_none() && planner.status.timed_out_at.is_none()
     }) {
@@ -121,7 +121,7 @@ pub(crate) fn wake_for_timeout(planner: &mut Planner<'_>) {
 }
 
 /// Restarts the timeout of the forward run from now.
-pub(crate) fn restart_timeout(planner: &mut Planner<'_>) {
+pub(in crate::engine) fn restart_timeout(planner: &mut Planner<'_>) {
     planner.status.timed_out_at = None;
     // If the clock stands still, this instant moves together with the others when the clock
     // restarts.
@@ -129,7 +129,7 @@ pub(crate) fn restart_timeout(planner: &mut Planner<'_>) {
 }
 
 /// Returns the sentence that reports the passed timeout.
-pub(crate) fn timeout_passed(planner: &Planner<'_>) -> String {
+pub(in crate::engine) fn timeout_passed(planner: &Planner<'_>) -> String {
     let timeout = planner.saga.timeout.map(crate::api::GoDuration::from);
     timeout.map_or_else(
         || "the saga's timeout passed".into(),
@@ -138,7 +138,7 @@ pub(crate) fn timeout_passed(planner: &Planner<'_>) -> String {
 }
 
 /// Returns how much of the budget's deadline is left, or `None` if the budget has no deadline.
-pub(crate) fn budget_left(
+pub(in crate::engine) fn budget_left(
     planner: &Planner<'_>,
     operation: &Operation,
     record: &DirectionStatus,
@@ -150,7 +150,7 @@ pub(crate) fn budget_left(
 
 /// Returns the instant at which the active attempt is past its time: the earliest of its own time
 /// limit, which keeps running, and its deadlines.
-pub(crate) fn limit(
+pub(in crate::engine) fn limit(
     planner: &Planner<'_>,
     operation: &Operation,
     direction: Direction,
@@ -163,7 +163,7 @@ pub(crate) fn limit(
 
 /// Returns the instant at which the active attempt passes its own time limit, which keeps running
 /// while the saga is paused.
-pub(crate) fn own_limit(
+pub(in crate::engine) fn own_limit(
     planner: &Planner<'_>,
     operation: &Operation,
     record: &DirectionStatus,
@@ -178,7 +178,7 @@ pub(crate) fn own_limit(
 /// Returns the earliest of the deadlines that apply to the attempt: that of its budget and, for an
 /// action, the saga's timeout. Returns `None` if no deadline applies, or if the clock stopped
 /// before each of them.
-pub(crate) fn deadline(
+pub(in crate::engine) fn deadline(
     planner: &Planner<'_>,
     operation: &Operation,
     direction: Direction,
@@ -202,7 +202,10 @@ fn ends_at(planner: &Planner<'_>, began: Timestamp, may_take: Duration) -> Optio
 }
 
 /// Returns the instant at which a `wait` step is done, or `None` for an `approval` step.
-pub(crate) fn done_at(operation: &Operation, active: &ActiveAttempt) -> Option<Timestamp> {
+pub(in crate::engine) fn done_at(
+    operation: &Operation,
+    active: &ActiveAttempt,
+) -> Option<Timestamp> {
     if let Work::Wait(duration) = operation.work {
         Some(later(active.started_at.0, duration))
     } else {

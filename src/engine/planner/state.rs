@@ -25,7 +25,7 @@ use crate::{
 
 /// The course that a saga takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SagaCourse {
+pub(in crate::engine) enum SagaCourse {
     /// Steps run, wait, or may not start because the saga is suspended.
     Forward,
     /// A step failed permanently, or the saga is deleted. Active attempts settle first.
@@ -48,30 +48,34 @@ pub(crate) enum SagaCourse {
     Done,
 }
 
-pub(crate) struct Planner<'a> {
-    pub(crate) saga: &'a ValidSaga,
-    pub(crate) graph: Graph,
-    pub(crate) input: &'a PlanInput<'a>,
-    pub(crate) status: SagaStatus,
-    pub(crate) effects: Vec<Effect>,
-    pub(crate) wake: Option<Timestamp>,
-    pub(crate) tally: Tally,
+pub(in crate::engine) struct Planner<'a> {
+    pub(in crate::engine) saga: &'a ValidSaga,
+    pub(in crate::engine) graph: Graph,
+    pub(in crate::engine) input: &'a PlanInput<'a>,
+    pub(in crate::engine) status: SagaStatus,
+    pub(in crate::engine) effects: Vec<Effect>,
+    pub(in crate::engine) wake: Option<Timestamp>,
+    pub(in crate::engine) tally: Tally,
     /// The number of HTTP requests that may still begin, by host and port. A host that is not
     /// listed has no limit.
-    pub(crate) host_capacity: BTreeMap<String, usize>,
+    pub(in crate::engine) host_capacity: BTreeMap<String, usize>,
     /// What the breakers that are not closed still admit, by origin.
-    pub(crate) allowances: BTreeMap<origin::Origin, BreakerAllowance>,
+    pub(in crate::engine) allowances: BTreeMap<origin::Origin, BreakerAllowance>,
     /// The steps that would begin if their hosts took more HTTP requests.
-    pub(crate) throttled: Vec<Throttled>,
+    pub(in crate::engine) throttled: Vec<Throttled>,
     /// Whether the saga was refused before its first step and is accepted now.
-    pub(crate) was_refused: bool,
+    pub(in crate::engine) was_refused: bool,
     /// The first transition that the table does not have. If it is set, the results of the planner
     /// are not used.
-    pub(crate) illegal: Option<Illegal>,
+    pub(in crate::engine) illegal: Option<Illegal>,
 }
 
 impl<'a> Planner<'a> {
-    pub(crate) fn new(saga: &'a ValidSaga, input: &'a PlanInput<'a>, status: &SagaStatus) -> Self {
+    pub(in crate::engine) fn new(
+        saga: &'a ValidSaga,
+        input: &'a PlanInput<'a>,
+        status: &SagaStatus,
+    ) -> Self {
         let was_refused = status::stalled_reason(status) == Some(reason::REFUSED);
         let mut status = status.clone();
         status.steps = saga
@@ -110,23 +114,23 @@ impl<'a> Planner<'a> {
 
     /// Returns whether nothing new may start because a user paused or suspended the saga. A
     /// deletion overrides both.
-    pub(crate) fn is_paused(&self) -> bool {
+    pub(in crate::engine) fn is_paused(&self) -> bool {
         rules::is_paused(self.saga.suspend, self.status.paused.as_ref(), self.input.stored.deleting)
     }
 
     /// Requeues the saga for `instant` at the latest.
-    pub(crate) fn wake_at(&mut self, instant: Timestamp) {
+    pub(in crate::engine) fn wake_at(&mut self, instant: Timestamp) {
         self.wake = Some(self.wake.map_or(instant, |wake| wake.min(instant)));
     }
 
     /// Publishes an event of the type Normal.
-    pub(crate) fn publish(&mut self, reason: &'static str, message: impl Into<String>) {
+    pub(in crate::engine) fn publish(&mut self, reason: &'static str, message: impl Into<String>) {
         let notice = Notice { warning: false, reason, message: message.into() };
         self.effects.push(Effect::Publish(notice));
     }
 
     /// Publishes an event of the type Warning.
-    pub(crate) fn warn(&mut self, reason: &'static str, message: impl Into<String>) {
+    pub(in crate::engine) fn warn(&mut self, reason: &'static str, message: impl Into<String>) {
         let notice = Notice { warning: true, reason, message: message.into() };
         self.effects.push(Effect::Publish(notice));
     }
@@ -134,7 +138,7 @@ impl<'a> Planner<'a> {
     /// Calls `visit` for each step in list order, with the step's place in the list. During
     /// `visit`, `status.steps[place]` holds a default value: do not read it. The entries of the
     /// other steps hold their current values.
-    pub(crate) fn each_step(
+    pub(in crate::engine) fn each_step(
         &mut self,
         mut visit: impl FnMut(&mut Self, usize, &'a ValidStep, &mut StepStatus),
     ) {
@@ -150,7 +154,10 @@ impl<'a> Planner<'a> {
     }
 
     /// Returns the steps for which `filter` returns true.
-    pub(crate) fn steps_where(&self, filter: impl Fn(&ValidStep, &StepStatus) -> bool) -> StepSet {
+    pub(in crate::engine) fn steps_where(
+        &self,
+        filter: impl Fn(&ValidStep, &StepStatus) -> bool,
+    ) -> StepSet {
         let steps = self.saga.steps.iter().zip(&self.status.steps).enumerate();
         StepSet::of(
             steps.filter(|(_, (step, status))| filter(step, status)).map(|(place, _)| place),
@@ -158,19 +165,19 @@ impl<'a> Planner<'a> {
     }
 
     /// Returns the number of steps with an active attempt, including steps that only wait.
-    pub(crate) fn active(&self) -> usize {
+    pub(in crate::engine) fn active(&self) -> usize {
         self.steps_where(|_, status| is_active(status)).len()
     }
 
     /// Returns the steps with an active attempt that has a child. Steps that only wait do not
     /// count, because they do not keep the saga from turning back.
-    pub(crate) fn with_children(&self) -> StepSet {
+    pub(in crate::engine) fn with_children(&self) -> StepSet {
         self.steps_where(|_, status| is_active(status) && rules::is_awaited(status.phase))
     }
 
     /// Moves a step by the transition table. An event that the table does not allow is recorded in
     /// `illegal`, and the phase stays.
-    pub(crate) fn move_step(&mut self, status: &mut StepStatus, event: StepEvent) {
+    pub(in crate::engine) fn move_step(&mut self, status: &mut StepStatus, event: StepEvent) {
         match transition::next(status.phase, event) {
             Ok(phase) => status.phase = phase,
             Err(illegal) => self.illegal = self.illegal.or(Some(illegal)),
@@ -178,13 +185,13 @@ impl<'a> Planner<'a> {
     }
 
     /// Returns whether a step is Failed or the saga's timeout passed.
-    pub(crate) fn has_failure(&self) -> bool {
+    pub(in crate::engine) fn has_failure(&self) -> bool {
         self.status.timed_out_at.is_some()
             || !self.steps_where(|_, status| status.phase == StepPhase::Failed).is_empty()
     }
 
     /// Fails a step permanently in one direction, and publishes an event.
-    pub(crate) fn give_up(&mut self, status: &mut StepStatus, direction: Direction) {
+    pub(in crate::engine) fn give_up(&mut self, status: &mut StepStatus, direction: Direction) {
         status.retry_requested = false;
         let message =
             doubt::with_hint(status.message.as_deref().unwrap_or("it failed"), status, direction);
@@ -205,7 +212,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(crate) fn settled(
+    pub(in crate::engine) fn settled(
         &mut self,
         operation: &Operation,
         direction: Direction,
@@ -220,7 +227,7 @@ impl<'a> Planner<'a> {
         });
     }
 
-    pub(crate) fn values(&self) -> Values<'_> {
+    pub(in crate::engine) fn values(&self) -> Values<'_> {
         Values { saga: self.saga, steps: &self.status.steps }
     }
 
@@ -228,7 +235,7 @@ impl<'a> Planner<'a> {
     ///
     /// # Errors
     /// As [`Values::resolve`].
-    pub(crate) fn resolve<'o>(
+    pub(in crate::engine) fn resolve<'o>(
         &self,
         operation: &'o Operation,
         status: &StepStatus,
@@ -239,7 +246,7 @@ impl<'a> Planner<'a> {
 }
 
 /// Returns whether an attempt of the step is active.
-pub(crate) fn is_active(status: &StepStatus) -> bool {
+pub(in crate::engine) fn is_active(status: &StepStatus) -> bool {
     [&status.action, &status.compensation]
         .into_iter()
         .flatten()

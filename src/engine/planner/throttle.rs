@@ -28,7 +28,7 @@ use crate::{
 
 /// Returns the breaker of the operation's origin, if the breaker admits no more calls. Requeues the
 /// saga for its next change.
-pub(crate) fn circuit(
+pub(in crate::engine) fn circuit(
     planner: &mut Planner<'_>,
     operation: &Operation,
     direction: Direction,
@@ -46,7 +46,7 @@ pub(crate) fn circuit(
 }
 
 /// Counts an HTTP request that passes a breaker which is not closed.
-pub(crate) fn count_call(planner: &mut Planner<'_>, operation: &Operation) {
+pub(in crate::engine) fn count_call(planner: &mut Planner<'_>, operation: &Operation) {
     if let Some((_, allowance)) = allowance(planner, operation) {
         allowance.left = allowance.left.saturating_sub(1);
     }
@@ -64,7 +64,7 @@ fn allowance<'p>(
 }
 
 /// Returns whether the step waits for its host and its message reports a breaker.
-pub(crate) fn reports_breaker(planner: &Planner<'_>, status: &StepStatus) -> bool {
+pub(in crate::engine) fn reports_breaker(planner: &Planner<'_>, status: &StepStatus) -> bool {
     wait(planner, &status.name).is_some()
         && status.message.as_deref().is_some_and(|message| message.starts_with(CIRCUIT_OPEN))
 }
@@ -81,7 +81,7 @@ fn wait<'p>(planner: &'p Planner<'_>, step: &str) -> Option<&'p ThrottleReason> 
 /// Writes into the message of each step that waits for a breaker that the step does so. Removes
 /// this text from the messages of steps that no longer wait for a breaker. A process that begins
 /// nothing changes no message, because it does not know which steps would wait.
-pub(crate) fn report_breakers(planner: &mut Planner<'_>) {
+pub(in crate::engine) fn report_breakers(planner: &mut Planner<'_>) {
     if planner.input.process.draining {
         return;
     }
@@ -112,7 +112,10 @@ pub(crate) fn report_breakers(planner: &mut Planner<'_>) {
 
 /// Takes capacity for an HTTP request to the operation's host. Returns `false` if the limit of
 /// concurrent HTTP requests to the host is reached. Other operations need no such capacity.
-pub(crate) fn take_host_capacity(planner: &mut Planner<'_>, operation: &Operation) -> bool {
+pub(in crate::engine) fn take_host_capacity(
+    planner: &mut Planner<'_>,
+    operation: &Operation,
+) -> bool {
     let Work::Http(action) = &operation.work else { return true };
     // The map is usually empty. The URL is parsed only if it is not.
     let left = if planner.host_capacity.is_empty() {

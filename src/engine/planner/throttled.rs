@@ -14,26 +14,26 @@ use crate::{
 pub const CIRCUIT_OPEN: &str = "CircuitOpen";
 
 /// The text before the instant at which the step is tried again.
-pub(crate) const AGAIN_AT: &str = "; tried again at ";
+pub(in crate::engine) const AGAIN_AT: &str = "; tried again at ";
 
 /// The text before the earlier message of the step.
-pub(crate) const BEFORE: &str = ". Before: ";
+pub(in crate::engine) const BEFORE: &str = ". Before: ";
 
 /// The most characters of the message. The schema allows 1024.
-pub(crate) const MESSAGE: usize = 1000;
+pub(in crate::engine) const MESSAGE: usize = 1000;
 
 /// A breaker that admits no more calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BlockingBreaker {
-    pub(crate) origin: Origin,
+pub(in crate::engine) struct BlockingBreaker {
+    pub(in crate::engine) origin: Origin,
     /// The direction of the attempt that waits.
-    pub(crate) direction: Direction,
-    pub(crate) until: Option<Timestamp>,
+    pub(in crate::engine) direction: Direction,
+    pub(in crate::engine) until: Option<Timestamp>,
 }
 
 /// The reason for which a step waits for its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ThrottleReason {
+pub(in crate::engine) enum ThrottleReason {
     /// The limit of concurrent HTTP requests to the host is reached.
     HostLimit,
     /// The breaker of the origin admits no more calls.
@@ -42,16 +42,16 @@ pub(crate) enum ThrottleReason {
 
 /// A step that would begin if its host took more HTTP requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Throttled {
-    pub(crate) step: String,
+pub(in crate::engine) struct Throttled {
+    pub(in crate::engine) step: String,
     /// Whether the step is not under way yet.
-    pub(crate) is_new: bool,
-    pub(crate) why: ThrottleReason,
+    pub(in crate::engine) is_new: bool,
+    pub(in crate::engine) why: ThrottleReason,
 }
 
 impl Throttled {
     /// Returns `step b waits: …`.
-    pub(crate) fn sentence(&self, status: &SagaStatus) -> String {
+    pub(in crate::engine) fn sentence(&self, status: &SagaStatus) -> String {
         let message = status
             .steps
             .iter()
@@ -69,7 +69,7 @@ impl Throttled {
 impl BlockingBreaker {
     /// Returns the message of the step. `told`: its message up to now. If `told` names an instant
     /// in the future, `told` is kept.
-    pub(crate) fn message(&self, told: Option<&str>, now: Timestamp) -> String {
+    pub(in crate::engine) fn message(&self, told: Option<&str>, now: Timestamp) -> String {
         if let Some(told) = told.filter(|told| retry_instant(told).is_some_and(|until| until > now))
         {
             return told.to_owned();
@@ -95,7 +95,7 @@ impl BlockingBreaker {
 
 /// Returns the part of a step's message that does not report a breaker, or `None` if the message
 /// has no such part.
-pub(crate) fn without_circuit(message: &str) -> Option<&str> {
+pub(in crate::engine) fn without_circuit(message: &str) -> Option<&str> {
     if message.starts_with(CIRCUIT_OPEN) {
         message.split_once(BEFORE).map(|(_, before)| before)
     } else {
@@ -104,11 +104,11 @@ pub(crate) fn without_circuit(message: &str) -> Option<&str> {
 }
 
 /// Returns the instant that a message names for the next try, or `None` if it names none.
-pub(crate) fn retry_instant(message: &str) -> Option<Timestamp> {
+pub(in crate::engine) fn retry_instant(message: &str) -> Option<Timestamp> {
     let told = message.strip_prefix(CIRCUIT_OPEN)?.split(BEFORE).next()?;
     told.rsplit_once(AGAIN_AT)?.1.parse().ok()
 }
 
 /// The interval after which a saga requeues itself while a step waits for capacity at its host, or
 /// for the probe of a half-open breaker.
-pub(crate) const THROTTLED_POLL: Duration = Duration::from_secs(5);
+pub(in crate::engine) const THROTTLED_POLL: Duration = Duration::from_secs(5);

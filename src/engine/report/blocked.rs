@@ -8,13 +8,13 @@ use crate::{
 
 /// The most characters of the condition that lists all faults: a quarter of what a condition may
 /// hold.
-pub(crate) const ALL_FAULTS: usize = 8192;
+pub(in crate::engine) const ALL_FAULTS: usize = 8192;
 
 /// The reason of a saga that waits for a newer CustomResourceDefinition before its first step.
-pub(crate) const TOO_OLD: &str = "DefinitionTooOld";
+pub(in crate::engine) const TOO_OLD: &str = "DefinitionTooOld";
 
 /// Why a saga cannot continue until a user corrects it.
-pub(crate) enum Blocked {
+pub(in crate::engine) enum Blocked {
     /// The spec is not valid.
     Spec(Vec<Fault>),
     /// The precheck found something that cannot work.
@@ -32,7 +32,7 @@ pub(crate) enum Blocked {
 
 impl Blocked {
     /// Returns whether a reason is the reason of a blocked saga.
-    pub(crate) fn is_reason(reason: &str) -> bool {
+    pub(in crate::engine) fn is_reason(reason: &str) -> bool {
         let (spec, refused, status) =
             (Self::Spec(Vec::new()), Self::Refused(Vec::new()), Self::Status(Vec::new()));
         let (unknown, too_old) =
@@ -43,11 +43,11 @@ impl Blocked {
     }
 
     /// Returns whether nothing of the saga has run, so that it can be cancelled and tried again.
-    pub(crate) const fn is_refusal(&self) -> bool {
+    pub(in crate::engine) const fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::DefinitionTooOld(_))
     }
 
-    pub(crate) const fn reason(&self) -> &'static str {
+    pub(in crate::engine) const fn reason(&self) -> &'static str {
         match self {
             Self::Spec(_) => "InvalidSpec",
             Self::Refused(_) => REFUSED,
@@ -59,12 +59,12 @@ impl Blocked {
     }
 
     /// Returns the message with the first faults.
-    pub(crate) fn message(&self) -> String {
+    pub(in crate::engine) fn message(&self) -> String {
         self.message_with(|faults| join(faults.iter().map(ToString::to_string), "; "))
     }
 
     /// Returns the message with all faults.
-    pub(crate) fn whole_message(&self) -> String {
+    pub(in crate::engine) fn whole_message(&self) -> String {
         self.message_with(|faults| {
             all_that_fit(faults.iter().map(ToString::to_string), "; ", ALL_FAULTS)
         })
@@ -96,7 +96,7 @@ impl Blocked {
 }
 
 /// Returns whether the saga cannot continue until a user corrects it.
-pub(crate) fn is_held(status: &SagaStatus) -> bool {
+pub(in crate::engine) fn is_held(status: &SagaStatus) -> bool {
     stalled_reason(status).is_some_and(Blocked::is_reason)
 }
 
@@ -109,10 +109,10 @@ pub fn cannot_be_told(status: &SagaStatus) -> bool {
 }
 
 /// How many missing fields are named.
-pub(crate) const SHOWN: usize = 5;
+pub(in crate::engine) const SHOWN: usize = 5;
 
 /// Returns the message about a CustomResourceDefinition that is too old.
-pub(crate) fn too_old(lacks: &[String]) -> String {
+pub(in crate::engine) fn too_old(lacks: &[String]) -> String {
     let mut shown = lacks.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if let Some(more) = lacks.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         shown = format!("{shown} and {more} more");

@@ -13,11 +13,11 @@ use crate::{
 };
 
 /// How many warnings are reported at acceptance.
-pub(crate) const SHOWN_WARNINGS: usize = 3;
+pub(in crate::engine) const SHOWN_WARNINGS: usize = 3;
 
 /// Returns the conditions of a phase, in the form that kstatus and Argo CD read. `Reconciling` and
 /// `Stalled` are present only while they are true, and never both.
-pub(crate) fn wanted(
+pub(in crate::engine) fn wanted(
     phase: SagaPhase,
     paused: bool,
     ready: &'static str,
@@ -54,14 +54,14 @@ pub(crate) fn wanted(
 }
 
 /// A condition as it should be.
-pub(crate) struct Wanted {
+pub(in crate::engine) struct Wanted {
     kind: &'static str,
     status: &'static str,
     reason: &'static str,
 }
 
 impl Wanted {
-    pub(crate) const fn new(
+    pub(in crate::engine) const fn new(
         kind: &'static str,
         status: &'static str,
         reason: &'static str,
@@ -72,7 +72,7 @@ impl Wanted {
 
 /// Returns the text for the acceptance of a saga: who may make requests, what the warnings are, and
 /// what could not be tried.
-pub(crate) fn accepted_as(warnings: &[Fault], input: &PlanInput<'_>) -> String {
+pub(in crate::engine) fn accepted_as(warnings: &[Fault], input: &PlanInput<'_>) -> String {
     let unchecked =
         input.surroundings.precheck.map_or(&[][..], |precheck| precheck.unchecked.as_slice());
     let shown = warnings.iter().take(SHOWN_WARNINGS).map(ToString::to_string);
@@ -90,7 +90,7 @@ pub(crate) fn accepted_as(warnings: &[Fault], input: &PlanInput<'_>) -> String {
 }
 
 /// Returns what this version finds wrong with a saga that was accepted.
-pub(crate) fn doubts(doubts: &[Fault]) -> Option<String> {
+pub(in crate::engine) fn doubts(doubts: &[Fault]) -> Option<String> {
     let first = || join(doubts.iter().take(SHOWN_WARNINGS).map(ToString::to_string), "; ");
     (!doubts.is_empty()).then(|| {
         clip(
@@ -101,14 +101,14 @@ pub(crate) fn doubts(doubts: &[Fault]) -> Option<String> {
 }
 
 /// Returns the acceptance text, and for each version once what that version finds wrong.
-pub(crate) fn with_doubts(said: &str, saga: Option<&ValidSaga>) -> String {
+pub(in crate::engine) fn with_doubts(said: &str, saga: Option<&ValidSaga>) -> String {
     let doubts = saga.and_then(|saga| doubts(&saga.doubts)).filter(|doubts| !said.contains(doubts));
     let Some(doubts) = doubts else { return said.to_owned() };
     let before = said.split("; goes on as it was accepted").next().unwrap_or_default();
     format!("{before}; {doubts}")
 }
 
-pub(crate) fn conditions(
+pub(in crate::engine) fn conditions(
     old: &[Condition],
     wanted: &[Wanted],
     message: &str,

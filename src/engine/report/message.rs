@@ -17,7 +17,7 @@ use crate::{
     text::{NAMED, instant, join, list, sentences},
 };
 
-pub(crate) fn message(
+pub(in crate::engine) fn message(
     planner: &Planner<'_>,
     course: SagaCourse,
     still: Option<&[String]>,
@@ -208,7 +208,7 @@ fn failed_before(planner: &Planner<'_>) -> Option<String> {
     })
 }
 
-pub(crate) fn failures(planner: &Planner<'_>, phase: StepPhase) -> String {
+pub(in crate::engine) fn failures(planner: &Planner<'_>, phase: StepPhase) -> String {
     let verb = if phase == StepPhase::Failed { "failed" } else { "could not be undone" };
     let timed_out = phase == StepPhase::Failed && planner.status.timed_out_at.is_some();
     let timed_out = timed_out.then(|| deadline::timeout_passed(planner));
@@ -292,4 +292,4 @@ fn trouble(status: &StepStatus, direction: Direction) -> String {
 }
 
 /// The most characters of a saga's message.
-pub(crate) const MESSAGE: usize = 1500;
+pub(in crate::engine) const MESSAGE: usize = 1500;

@@ -15,7 +15,7 @@ use crate::{
 
 /// The most bytes of all steps together: 256 KiB for the status, less the part for the whole saga
 /// and for requests.
-pub(crate) const STEPS: usize = (256 - 64) * 1024;
+pub(in crate::engine) const STEPS: usize = (256 - 64) * 1024;
 /// How many attempts of each direction are kept, if not all fit. The limits are applied in this
 /// order.
 const KEPT: [usize; 4] = [3, 2, 1, 0];
@@ -29,7 +29,7 @@ const ATTEMPT: usize = 200;
 
 /// Drops what does not fit. `others`: the bytes of another version's fields, which are never
 /// dropped.
-pub(crate) fn fit(steps: &mut [StepStatus], others: usize) {
+pub(in crate::engine) fn fit(steps: &mut [StepStatus], others: usize) {
     let room = STEPS.saturating_sub(others);
     if at_most(steps) <= room {
         return;

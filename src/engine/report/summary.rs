@@ -31,7 +31,11 @@ use crate::{
 
 /// Returns the status of a saga that is held. Only the fields that say why the saga is blocked
 /// change.
-pub(crate) fn held(status: &SagaStatus, block: &Blocked, input: &PlanInput<'_>) -> SagaStatus {
+pub(in crate::engine) fn held(
+    status: &SagaStatus,
+    block: &Blocked,
+    input: &PlanInput<'_>,
+) -> SagaStatus {
     let mut new = status.clone();
     let message = clip(&block.message(), MESSAGE);
     let accepted = status.spec_hash.is_some();
@@ -82,7 +86,7 @@ fn publish_phase(
 }
 
 /// Writes the part of the status for users.
-pub(crate) fn summarise(planner: &mut Planner<'_>, course: SagaCourse) {
+pub(in crate::engine) fn summarise(planner: &mut Planner<'_>, course: SagaCourse) {
     size::fit(&mut planner.status.steps, planner.input.versions.bytes);
     let paused = planner.is_paused();
     let phase = match course {
@@ -138,7 +142,7 @@ pub(crate) fn summarise(planner: &mut Planner<'_>, course: SagaCourse) {
     status.message = Some(message);
 }
 
-pub(crate) fn reason(
+pub(in crate::engine) fn reason(
     planner: &Planner<'_>,
     phase: SagaPhase,
     still: Option<&[String]>,

@@ -34,7 +34,7 @@ use crate::{
 const MAX_REASON: usize = 200;
 
 /// Answers the requests of users. Returns whether at least one was accepted.
-pub(crate) fn answer_requests(planner: &mut Planner<'_>) -> bool {
+pub(in crate::engine) fn answer_requests(planner: &mut Planner<'_>) -> bool {
     let inbox =
         inbox::sort(planner.input.requests.asked, planner.input.requests.handled, &planner.status);
     let mut status = std::mem::take(&mut planner.status);

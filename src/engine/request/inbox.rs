@@ -45,8 +45,8 @@ const _: () =
     assert!(RequestAction::ALL.len() < KEPT, "the newest record of each annotation must be kept");
 
 /// A request that was not answered yet.
-pub(crate) struct NewRequest<'a> {
-    pub(crate) asked: &'a UserRequest,
+pub(in crate::engine) struct NewRequest<'a> {
+    pub(in crate::engine) asked: &'a UserRequest,
     /// The hash to remember: the request was handled and its annotation stays in place, or a value
     /// that was left in place is removed now.
     remember: Option<String>,
@@ -55,12 +55,12 @@ pub(crate) struct NewRequest<'a> {
 }
 
 /// The result of a request, and its message.
-pub(crate) type RequestAnswer = (RequestResult, String);
+pub(in crate::engine) type RequestAnswer = (RequestResult, String);
 
 /// The requests of the saga, sorted into new and old ones.
-pub(crate) struct Inbox<'a> {
+pub(in crate::engine) struct Inbox<'a> {
     /// The new requests, in the order in which they are handled.
-    pub(crate) new: Vec<NewRequest<'a>>,
+    pub(in crate::engine) new: Vec<NewRequest<'a>>,
     /// Annotations whose requests were answered already and which still have to be removed.
     old: Vec<RequestAction>,
 }
@@ -76,7 +76,11 @@ pub fn asks_to_check_again(asked: &[UserRequest], handled: i64, status: &SagaSta
 }
 
 /// Returns whether a new request asks to cancel the saga.
-pub(crate) fn asks_to_cancel(asked: &[UserRequest], handled: i64, status: &SagaStatus) -> bool {
+pub(in crate::engine) fn asks_to_cancel(
+    asked: &[UserRequest],
+    handled: i64,
+    status: &SagaStatus,
+) -> bool {
     let cancels =
         |asked: &UserRequest| asked.action == RequestAction::Cancel && asked.body().is_ok();
     sort(asked, handled, status)
@@ -86,13 +90,17 @@ pub(crate) fn asks_to_cancel(asked: &[UserRequest], handled: i64, status: &SagaS
 }
 
 /// Returns whether a request asks for a saga that was not accepted to be tried again.
-pub(crate) fn is_to_check_again(asked: &UserRequest) -> bool {
+pub(in crate::engine) fn is_to_check_again(asked: &UserRequest) -> bool {
     asked.action == RequestAction::Retry && asked.body() == Ok(RequestBody::EveryStep)
 }
 
 /// Sorts the annotations into new requests and requests that were answered already. `handled`: the
 /// value of the saga's `saga.dev/handled` annotation.
-pub(crate) fn sort<'a>(asked: &'a [UserRequest], handled: i64, status: &SagaStatus) -> Inbox<'a> {
+pub(in crate::engine) fn sort<'a>(
+    asked: &'a [UserRequest],
+    handled: i64,
+    status: &SagaStatus,
+) -> Inbox<'a> {
     let mut inbox = Inbox { new: Vec::new(), old: Vec::new() };
     let handled = known_handled(handled, status);
     for asked in asked.iter().filter(|asked| !asked.is_empty()) {
@@ -177,7 +185,7 @@ fn left_behind(asked: &UserRequest) -> String {
 impl Inbox<'_> {
     /// Answers each new request in order and records the answers. `judge` answers the requests
     /// whose answers are not known yet.
-    pub(crate) fn answer(
+    pub(in crate::engine) fn answer(
         self,
         input: &PlanInput<'_>,
         status: &mut SagaStatus,

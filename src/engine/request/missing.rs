@@ -27,7 +27,7 @@ const TOLD: usize = 4;
 ///
 /// # Errors
 /// A sentence which names the readers of the missing outputs and says how to give the outputs.
-pub(crate) fn check(
+pub(in crate::engine) fn check(
     saga: &ValidSaga,
     statuses: &[StepStatus],
     skipped: &[String],

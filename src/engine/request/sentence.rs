@@ -1,12 +1,12 @@
 //! Parts of the sentences that answer requests.
 
-pub(crate) fn are(names: &[String], what: &str) -> String {
+pub(in crate::engine) fn are(names: &[String], what: &str) -> String {
     let (steps, are) = if names.len() == 1 { ("step", "is") } else { ("steps", "are") };
     format!("{steps} {} {are} {what}", words(names.iter().map(String::as_str)))
 }
 
 /// Returns `a, b and c`.
-pub(crate) fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
+pub(in crate::engine) fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let words: Vec<_> = words.collect();
     match words.split_last() {
         Some((last, [])) => (*last).to_owned(),

@@ -29,7 +29,7 @@ use crate::{
 const EARLIER: usize = 300;
 
 /// Returns whether the step may be settled by a user's statement.
-pub(crate) fn may_be_settled(planner: &Planner<'_>, status: &StepStatus) -> bool {
+pub(in crate::engine) fn may_be_settled(planner: &Planner<'_>, status: &StepStatus) -> bool {
     let before = planner
         .input
         .stored
@@ -42,7 +42,7 @@ pub(crate) fn may_be_settled(planner: &Planner<'_>, status: &StepStatus) -> bool
 }
 
 /// Settles a step by a user's statement. The caller has checked that the step may be settled.
-pub(crate) fn settle_manually(
+pub(in crate::engine) fn settle_manually(
     planner: &mut Planner<'_>,
     name: &str,
     word: &ManualOutcome,

@@ -6,7 +6,7 @@ use super::node::Leaf;
 use crate::expression::{cost::MAX_TOGETHER, program::Expression, reads::Variable, scope::Scope};
 
 /// The most bytes of the results of all leaves of one template.
-pub(crate) const MAX_RESULT: usize = 256 * 1024;
+pub(in crate::expression) const MAX_RESULT: usize = 256 * 1024;
 
 /// The fields that an object from a service may not bring into a template.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl TrustedFields {
 }
 
 /// What one evaluation of a template may still use.
-pub(crate) struct EvalBudget {
+pub(in crate::expression) struct EvalBudget {
     /// The bytes that are left for results.
     left: usize,
     /// The work so far.
@@ -38,17 +38,17 @@ pub(crate) struct EvalBudget {
 
 impl EvalBudget {
     /// Creates the full budget for one evaluation.
-    pub(crate) const fn new(trusted: TrustedFields) -> Self {
+    pub(in crate::expression) const fn new(trusted: TrustedFields) -> Self {
         Self { left: MAX_RESULT, work: 0, trusted }
     }
 
-    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), Option<String>> {
+    pub(in crate::expression) fn take(&mut self, bytes: usize) -> Result<(), Option<String>> {
         self.left = self.left.checked_sub(bytes).ok_or(None)?;
         Ok(())
     }
 
     /// Evaluates an expression, unless the expressions so far are too much work together.
-    pub(crate) fn value(
+    pub(in crate::expression) fn value(
         &mut self,
         path: &str,
         expression: &Expression,
@@ -66,7 +66,7 @@ impl EvalBudget {
 
     /// Refuses an object that holds a field which only `params` and `saga` may choose, if the
     /// expression reads anything else.
-    pub(crate) fn admit(
+    pub(in crate::expression) fn admit(
         &self,
         leaf: &Leaf,
         expression: &Expression,

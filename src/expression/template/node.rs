@@ -19,7 +19,7 @@ pub enum Form {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum TemplateNode {
+pub(in crate::expression) enum TemplateNode {
     /// A value without expressions.
     Literal(Value),
     /// A leaf that is one whole expression.
@@ -32,20 +32,20 @@ pub(crate) enum TemplateNode {
 
 /// The place of a leaf: its path, and the keys from the template to the leaf.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Leaf {
-    pub(crate) path: String,
-    pub(crate) keys: Vec<String>,
+pub(in crate::expression) struct Leaf {
+    pub(in crate::expression) path: String,
+    pub(in crate::expression) keys: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum TextPart {
+pub(in crate::expression) enum TextPart {
     Text(String),
     Expression(Expression),
 }
 
 impl TemplateNode {
     /// Turns a list or an object without expressions into a literal.
-    pub(crate) fn folded(self) -> Self {
+    pub(in crate::expression) fn folded(self) -> Self {
         match self {
             Self::List(items) if items.iter().all(Self::is_literal) => {
                 Self::Literal(items.into_iter().filter_map(Self::into_literal).collect())

@@ -17,7 +17,7 @@ use crate::{
 const MAX_DEPTH: usize = 64;
 
 /// The reader of the leaves of one template.
-pub(crate) struct Reader<'a> {
+pub(in crate::expression) struct Reader<'a> {
     /// Returns what may stand in a leaf, by the path of the leaf and the first of its keys.
     form: &'a dyn Fn(&str, &str) -> Form,
     faults: &'a mut Vec<Fault>,
@@ -30,7 +30,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) const fn new(
+    pub(in crate::expression) const fn new(
         form: &'a dyn Fn(&str, &str) -> Form,
         faults: &'a mut Vec<Fault>,
     ) -> Self {
@@ -38,7 +38,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the fields of the template at `path`.
-    pub(crate) fn fields(
+    pub(in crate::expression) fn fields(
         &mut self,
         fields: &Map<String, Value>,
         path: &str,

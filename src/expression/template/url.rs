@@ -9,7 +9,7 @@ use std::{fmt::Write, ops::Range};
 use crate::expression::program::Expression;
 
 /// Returns the text with every byte that RFC 3986 reserves escaped.
-pub(crate) fn escaped(text: &str) -> String {
+pub(in crate::expression) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -27,7 +27,10 @@ pub(crate) fn escaped(text: &str) -> String {
 /// # Errors
 /// Returns one line that begins with the expression: the path segment of the expression has become
 /// `.` or `..`.
-pub(crate) fn check(url: &str, given: &[(Range<usize>, &Expression)]) -> Result<(), String> {
+pub(in crate::expression) fn check(
+    url: &str,
+    given: &[(Range<usize>, &Expression)],
+) -> Result<(), String> {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let mut begin = 0;
     // Readers of a URL treat a backslash as the end of a segment, too.

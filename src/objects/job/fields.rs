@@ -18,20 +18,20 @@ use crate::{
 
 /// The conditions that report how a Job ends. `Complete` and `Failed` say that the Job has ended.
 /// The other two are set earlier, while its pods still end.
-pub(crate) const VERDICTS: [&str; 4] =
+pub(in crate::objects) const VERDICTS: [&str; 4] =
     ["Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"];
 /// The condition that says that the Job is suspended, or was suspended earlier.
-pub(crate) const SUSPENDED: &str = "Suspended";
+pub(in crate::objects) const SUSPENDED: &str = "Suspended";
 
 /// How a Job ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JobVerdict {
+pub(in crate::objects) enum JobVerdict {
     Done,
     Failed,
 }
 
 /// Returns how the Job ends by its conditions, and whether it has ended.
-pub(crate) fn verdict(job: &Job) -> Option<(JobVerdict, bool)> {
+pub(in crate::objects) fn verdict(job: &Job) -> Option<(JobVerdict, bool)> {
     let verdict = match verdict_of(job)?.type_.as_str() {
         "Complete" => (JobVerdict::Done, true),
         "Failed" => (JobVerdict::Failed, true),
@@ -41,29 +41,29 @@ pub(crate) fn verdict(job: &Job) -> Option<(JobVerdict, bool)> {
     Some(verdict)
 }
 
-pub(crate) fn verdict_of(job: &Job) -> Option<&JobCondition> {
+pub(in crate::objects) fn verdict_of(job: &Job) -> Option<&JobCondition> {
     VERDICTS.iter().find_map(|type_| condition(job, type_))
 }
 
-pub(crate) fn condition<'a>(job: &'a Job, type_: &str) -> Option<&'a JobCondition> {
+pub(in crate::objects) fn condition<'a>(job: &'a Job, type_: &str) -> Option<&'a JobCondition> {
     let conditions = job.status.as_ref()?.conditions.as_ref()?;
     conditions
         .iter()
         .find(|condition| condition.type_ == type_ && one_line(&condition.status) == "True")
 }
 
-pub(crate) fn is_deleted(job: &Job) -> bool {
+pub(in crate::objects) fn is_deleted(job: &Job) -> bool {
     job.metadata.deletion_timestamp.is_some()
 }
 
-pub(crate) fn is_suspended(job: &Job) -> bool {
+pub(in crate::objects) fn is_suspended(job: &Job) -> bool {
     job.spec.as_ref().and_then(|spec| spec.suspend) == Some(true)
 }
 
 /// Returns whether the Job was told to stop before it reported how it ends. In that case its pods
 /// were told to stop, and the Job still counts pods that exit with 0. A Job that has ended can no
 /// longer be suspended.
-pub(crate) fn stopped_early(job: &Job) -> bool {
+pub(in crate::objects) fn stopped_early(job: &Job) -> bool {
     condition(job, SUSPENDED).is_some() || (is_deleted(job) && !ended_before_deletion(job))
 }
 
@@ -79,7 +79,7 @@ fn ended_before_deletion(job: &Job) -> bool {
 }
 
 /// Returns whether the Job has ended and was not told to stop before its end.
-pub(crate) fn finished_by_itself(job: &Job) -> bool {
+pub(in crate::objects) fn finished_by_itself(job: &Job) -> bool {
     verdict(job).is_some_and(|(_, finished)| finished) && !stopped_early(job)
 }
 
@@ -111,7 +111,7 @@ pub fn made_by(pod: &Pod) -> Option<&str> {
 
 /// Returns the completion index of a pod of an indexed Job.
 #[must_use]
-pub(crate) fn index_of(pod: &Pod) -> Option<&str> {
+pub(in crate::objects) fn index_of(pod: &Pod) -> Option<&str> {
     let metadata = &pod.metadata;
     let label = metadata.labels.as_ref().and_then(|labels| labels.get(COMPLETION_INDEX));
     label.or_else(|| metadata.annotations.as_ref()?.get(COMPLETION_INDEX)).map(String::as_str)
@@ -132,21 +132,21 @@ pub fn is_single(job: &Job) -> bool {
 
 /// Returns whether the outputs of a Job come from one pod: from its only pod, or from the pod with
 /// index 0.
-pub(crate) fn may_hand_on(job: &Job) -> bool {
+pub(in crate::objects) fn may_hand_on(job: &Job) -> bool {
     job.spec.as_ref().is_some_and(|spec| is_one(spec) || is_indexed(spec))
 }
 
 /// Returns whether the outputs of the Job come from this pod.
-pub(crate) fn hands_on(job: &Job, pod: &Pod) -> bool {
+pub(in crate::objects) fn hands_on(job: &Job, pod: &Pod) -> bool {
     job.spec
         .as_ref()
         .is_some_and(|spec| is_one(spec) || (is_indexed(spec) && index_of(pod) == Some("0")))
 }
 
-pub(crate) fn is_one(spec: &JobSpec) -> bool {
+pub(in crate::objects) fn is_one(spec: &JobSpec) -> bool {
     spec.completions.unwrap_or(1) == 1
 }
 
-pub(crate) fn is_indexed(spec: &JobSpec) -> bool {
+pub(in crate::objects) fn is_indexed(spec: &JobSpec) -> bool {
     spec.completion_mode.as_deref() == Some("Indexed")
 }

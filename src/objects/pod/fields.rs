@@ -13,33 +13,33 @@ use crate::{
 
 /// The condition that the scheduler, evictions, taints, the garbage collector and the kubelet set
 /// on a Pod that they end.
-pub(crate) const DISRUPTION: &str = "DisruptionTarget";
+pub(in crate::objects) const DISRUPTION: &str = "DisruptionTarget";
 /// The condition that says whether a Pod is bound to a node, and if not, why.
-pub(crate) const SCHEDULED: &str = "PodScheduled";
+pub(in crate::objects) const SCHEDULED: &str = "PodScheduled";
 
-pub(crate) fn status(pod: &Pod) -> Option<&PodStatus> {
+pub(in crate::objects) fn status(pod: &Pod) -> Option<&PodStatus> {
     pod.status.as_ref()
 }
 
-pub(crate) fn phase(pod: &Pod) -> String {
+pub(in crate::objects) fn phase(pod: &Pod) -> String {
     status(pod).and_then(|status| line(status.phase.as_ref())).unwrap_or_default()
 }
 
 /// Returns the kubelet's reason for an end that the kubelet caused.
-pub(crate) fn reason(pod: &Pod) -> Option<String> {
+pub(in crate::objects) fn reason(pod: &Pod) -> Option<String> {
     line(status(pod)?.reason.as_ref())
 }
 
-pub(crate) fn deleting(pod: &Pod) -> bool {
+pub(in crate::objects) fn deleting(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
 
-pub(crate) fn node_name(pod: &Pod) -> Option<&str> {
+pub(in crate::objects) fn node_name(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
 }
 
 /// Returns the Pod's node in words.
-pub(crate) fn node(pod: &Pod) -> String {
+pub(in crate::objects) fn node(pod: &Pod) -> String {
     node_name(pod).map_or_else(|| "its node".into(), |name| format!("node {name}"))
 }
 
@@ -51,37 +51,37 @@ fn condition<'a>(pod: &'a Pod, type_: &str, value: &str) -> Option<&'a PodCondit
         .filter(|condition| one_line(&condition.status) == value)
 }
 
-pub(crate) fn disruption(pod: &Pod) -> Option<&PodCondition> {
+pub(in crate::objects) fn disruption(pod: &Pod) -> Option<&PodCondition> {
     condition(pod, DISRUPTION, "True")
 }
 
-pub(crate) fn unscheduled(pod: &Pod) -> Option<&PodCondition> {
+pub(in crate::objects) fn unscheduled(pod: &Pod) -> Option<&PodCondition> {
     condition(pod, SCHEDULED, "False")
 }
 
 /// Returns the status of the deciding container.
-pub(crate) fn step(pod: &Pod) -> Option<&ContainerStatus> {
+pub(in crate::objects) fn step(pod: &Pod) -> Option<&ContainerStatus> {
     let deciding = deciding(pod);
     status(pod)?.container_statuses.iter().flatten().find(|container| container.name == deciding)
 }
 
-pub(crate) fn container_state(pod: &Pod) -> Option<&ContainerState> {
+pub(in crate::objects) fn container_state(pod: &Pod) -> Option<&ContainerState> {
     step(pod)?.state.as_ref()
 }
 
 /// Returns the end of the deciding container.
-pub(crate) fn exit(pod: &Pod) -> Option<&ContainerStateTerminated> {
+pub(in crate::objects) fn exit(pod: &Pod) -> Option<&ContainerStateTerminated> {
     container_state(pod)?.terminated.as_ref()
 }
 
 /// Returns whether the container runs and has another name than `deciding`.
-pub(crate) fn runs_beside(deciding: &str, container: &ContainerStatus) -> bool {
+pub(in crate::objects) fn runs_beside(deciding: &str, container: &ContainerStatus) -> bool {
     container.name != deciding
         && container.state.as_ref().is_some_and(|state| state.running.is_some())
 }
 
 /// Returns whether a container runs beside the deciding container.
-pub(crate) fn other_runs(pod: &Pod) -> bool {
+pub(in crate::objects) fn other_runs(pod: &Pod) -> bool {
     let deciding = deciding(pod);
     status(pod).is_some_and(|status| {
         status.container_statuses.iter().flatten().any(|container| runs_beside(deciding, container))
@@ -93,7 +93,7 @@ pub const FINISHES: &str = "saga.dev/finishes-on-sigterm";
 
 /// Returns the annotation [`FINISHES`] if the author of the step declares that exit code 0 always
 /// means that the work is done.
-pub(crate) fn finishes(said: Option<bool>) -> Option<(String, String)> {
+pub(in crate::objects) fn finishes(said: Option<bool>) -> Option<(String, String)> {
     (said == Some(true)).then(|| (FINISHES.to_owned(), "true".to_owned()))
 }
 
@@ -121,7 +121,7 @@ pub fn finishes_on_sigterm(pod: &Pod) -> bool {
 }
 
 /// Returns the value of the annotation [`DECIDES`] if it is a valid container name.
-pub(crate) fn named(pod: &Pod) -> Option<&str> {
+pub(in crate::objects) fn named(pod: &Pod) -> Option<&str> {
     let name = pod.metadata.annotations.as_ref()?.get(DECIDES)?;
     Some(name.as_str()).filter(|name| is_dns_label(name))
 }
@@ -130,7 +130,7 @@ pub(crate) fn named(pod: &Pod) -> Option<&str> {
 /// runtime writes the beginning of 1970 as its start. With the reason `ContainerStatusUnknown`, a
 /// missing start means that the end is a placeholder of the kubelet. With any other reason, or
 /// none, a missing start counts as started.
-pub(crate) fn ran(exit: &ContainerStateTerminated) -> bool {
+pub(in crate::objects) fn ran(exit: &ContainerStateTerminated) -> bool {
     match (line(exit.reason.as_ref()).as_deref(), &exit.started_at) {
         (Some(reason), _) if NO_START.contains(&reason) => false,
         (Some("ContainerStatusUnknown"), None) => false,
@@ -148,4 +148,4 @@ pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 pub const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 
 /// The reasons of a container runtime for a container whose program could not be started.
-pub(crate) const NO_START: [&str; 2] = ["StartError", "ContainerCannotRun"];
+pub(in crate::objects) const NO_START: [&str; 2] = ["StartError", "ContainerCannotRun"];

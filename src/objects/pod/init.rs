@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{
 use super::fields::{is_of_template, ran};
 
 /// Returns the statuses of the init containers that run to their end.
-pub(crate) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+pub(in crate::objects) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let beside = |name: &str| {
         let spec = pod
             .spec
@@ -26,7 +26,7 @@ pub(crate) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 }
 
 /// Returns the first init container that ran and failed, with its name.
-pub(crate) fn failed(pod: &Pod) -> Option<(&str, &ContainerStateTerminated)> {
+pub(in crate::objects) fn failed(pod: &Pod) -> Option<(&str, &ContainerStateTerminated)> {
     statuses(pod)
         .find_map(|container| failure(container).map(|exit| (container.name.as_str(), exit)))
 }
@@ -36,14 +36,14 @@ fn failure(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
 }
 
 /// Returns the first waiting init container, with its name.
-pub(crate) fn waiting(pod: &Pod) -> Option<(&str, &ContainerStateWaiting)> {
+pub(in crate::objects) fn waiting(pod: &Pod) -> Option<(&str, &ContainerStateWaiting)> {
     statuses(pod).find_map(|container| {
         Some((container.name.as_str(), container.state.as_ref()?.waiting.as_ref()?))
     })
 }
 
 /// Returns whether any sign shows that an init container started, now or earlier.
-pub(crate) fn may_have_started(pod: &Pod) -> bool {
+pub(in crate::objects) fn may_have_started(pod: &Pod) -> bool {
     statuses(pod).any(started)
 }
 
@@ -62,7 +62,7 @@ fn started(container: &ContainerStatus) -> bool {
 }
 
 /// Returns the statuses that the functions of this file read: at most three.
-pub(crate) fn telling(pod: &Pod) -> Vec<&ContainerStatus> {
+pub(in crate::objects) fn telling(pod: &Pod) -> Vec<&ContainerStatus> {
     let waits = |container: &&ContainerStatus| {
         container.state.as_ref().is_some_and(|state| state.waiting.is_some())
     };

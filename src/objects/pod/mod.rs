@@ -4,7 +4,7 @@
 pub mod build;
 pub mod fields;
 mod init;
-pub(crate) mod outside;
+pub(in crate::objects) mod outside;
 mod progress;
 pub(crate) mod start;
 pub mod state;

@@ -25,7 +25,7 @@ use crate::{objects::rules, text::line};
 
 /// The least time by which the end must precede the deletion. It covers the difference between the
 /// clocks of a node and of the API server, each in whole seconds.
-pub(crate) const CLEARLY: Duration = Duration::from_secs(10);
+pub(in crate::objects) const CLEARLY: Duration = Duration::from_secs(10);
 /// The reasons of a container whose end nobody saw. The kubelet writes them, and so does containerd
 /// after a restart of the node.
 const NOBODY_SAW: [&str; 2] = ["ContainerStatusUnknown", "Unknown"];
@@ -44,12 +44,12 @@ const NODE_REASONS: [&str; 9] = [
 ];
 
 /// Returns whether anything in the Pod shows that it was told to stop.
-pub(crate) fn told_to_stop(pod: &Pod) -> bool {
+pub(in crate::objects) fn told_to_stop(pod: &Pod) -> bool {
     deleting(pod) || disruption(pod).is_some() || reason(pod).is_some()
 }
 
 /// Returns whether exit code 0 of this Pod means that its work is done.
-pub(crate) fn zero_means_done(pod: &Pod) -> bool {
+pub(in crate::objects) fn zero_means_done(pod: &Pod) -> bool {
     rules::zero_means_done(told_to_stop(pod), finishes_on_sigterm(pod), ended_before_deletion(pod))
 }
 
@@ -78,7 +78,7 @@ fn ended_before_deletion(pod: &Pod) -> bool {
 
 /// Returns whether anything other than the container's own program may have ended the container.
 /// For exit code 0: whether it may have been the reason for the exit.
-pub(crate) fn from_outside(pod: &Pod, exit: &ContainerStateTerminated) -> bool {
+pub(in crate::objects) fn from_outside(pod: &Pod, exit: &ContainerStateTerminated) -> bool {
     if nobody_saw(exit) {
         return true;
     }
@@ -93,17 +93,17 @@ pub(crate) fn from_outside(pod: &Pod, exit: &ContainerStateTerminated) -> bool {
 
 /// Returns whether the Pod was removed from its node, or rejected by it, for a reason that lies
 /// with the cluster.
-pub(crate) fn disrupted(pod: &Pod) -> bool {
+pub(in crate::objects) fn disrupted(pod: &Pod) -> bool {
     let by_node = |reason: &str| NODE_REASONS.contains(&reason) || reason.starts_with("OutOf");
     disruption(pod).is_some() || reason(pod).as_deref().is_some_and(by_node)
 }
 
-pub(crate) fn nobody_saw(exit: &ContainerStateTerminated) -> bool {
+pub(in crate::objects) fn nobody_saw(exit: &ContainerStateTerminated) -> bool {
     line(exit.reason.as_ref()).is_some_and(|reason| NOBODY_SAW.contains(&reason.as_str()))
 }
 
 /// Returns whether the exit code reports a signal. Shells and runtimes report death by signal n as
 /// 128 + n.
-pub(crate) fn by_signal(exit: &ContainerStateTerminated) -> bool {
+pub(in crate::objects) fn by_signal(exit: &ContainerStateTerminated) -> bool {
     (129..=255).contains(&exit.exit_code)
 }

@@ -41,7 +41,7 @@ const NO_CONTAINER: [&str; 6] = [
 ];
 
 /// Returns what an active Pod does or waits for, and its trouble.
-pub(crate) fn detail(pod: &Pod) -> (String, Option<PodTrouble>) {
+pub(in crate::objects) fn detail(pod: &Pod) -> (String, Option<PodTrouble>) {
     let phase = phase(pod);
     let (text, trouble) = if deleting(pod) {
         ("is being deleted".into(), None)

@@ -25,18 +25,18 @@ pub fn never_bound(pod: &Pod) -> bool {
 }
 
 /// Returns whether it is certain that a Pod in the phase `Failed` ran nothing.
-pub(crate) fn never_started(pod: &Pod) -> bool {
+pub(in crate::objects) fn never_started(pod: &Pod) -> bool {
     !may_have_started(pod) && (never_bound(pod) || kubelet_wrote_end(pod))
 }
 
 /// Returns whether any sign shows that the deciding container, or an init container of a template,
 /// started, now or earlier.
-pub(crate) fn may_have_started(pod: &Pod) -> bool {
+pub(in crate::objects) fn may_have_started(pod: &Pod) -> bool {
     step_may_have_started(pod) || init::may_have_started(pod)
 }
 
 /// Returns whether the status of the deciding container shows that it started, now or earlier.
-pub(crate) fn step_may_have_started(pod: &Pod) -> bool {
+pub(in crate::objects) fn step_may_have_started(pod: &Pod) -> bool {
     let Some(step) = step(pod) else { return false };
     let state = step.state.as_ref();
     let trace_of_earlier = step

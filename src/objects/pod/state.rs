@@ -184,20 +184,20 @@ pub fn held_up(pod: &Pod) -> Option<(End, Duration)> {
 }
 
 /// Returns whether the container exited with 0, even if the Pod was told to stop before.
-pub(crate) fn exited_with_zero(pod: &Pod) -> bool {
+pub(in crate::objects) fn exited_with_zero(pod: &Pod) -> bool {
     exit(pod)
         .map_or_else(|| phase(pod) == "Succeeded", |exit| exit.exit_code == 0 && !nobody_saw(exit))
 }
 
 /// Returns the outputs of a container that exited with 0.
-pub(crate) fn last_word(pod: &Pod) -> Option<Map<String, Value>> {
+pub(in crate::objects) fn last_word(pod: &Pod) -> Option<Map<String, Value>> {
     exit(pod).filter(|_| exited_with_zero(pod)).and_then(handed_on)
 }
 
 /// Returns the JSON object in the termination message of a container that exited with 0. A message
 /// that the kubelet truncated is no JSON object any more. An object that is nested too deeply to be
 /// read is returned in a form that is rejected later as too deep.
-pub(crate) fn handed_on(exit: &ContainerStateTerminated) -> Option<Map<String, Value>> {
+pub(in crate::objects) fn handed_on(exit: &ContainerStateTerminated) -> Option<Map<String, Value>> {
     let message = exit
         .message
         .as_deref()

@@ -69,7 +69,7 @@ pub fn keep_success(pod: &mut Pod, before: Option<&Pod>) {
 
 /// Returns the identity, the version, the controller, the operator's labels, the given annotations,
 /// and the instants that are read.
-pub(crate) fn metadata(
+pub(in crate::objects) fn metadata(
     meta: ObjectMeta,
     annotations: Option<BTreeMap<String, String>>,
 ) -> ObjectMeta {

@@ -38,7 +38,7 @@ use crate::{
 /// # Errors
 /// Returns a sentence that begins with the path within the action if [`check_template`] or
 /// [`check_account`] finds a fault.
-pub(crate) fn pod(
+pub(in crate::objects) fn pod(
     saga: &ValidSaga,
     identity: &Identity,
     (template, finishes): (&Value, Option<bool>),
@@ -57,7 +57,7 @@ pub(crate) fn pod(
 }
 
 /// Returns the template with everything that the operator sets, except the name and the deadline.
-pub(crate) fn completed(
+pub(in crate::objects) fn completed(
     saga: &ValidSaga,
     identity: &Identity,
     template: PodTemplateSpec,

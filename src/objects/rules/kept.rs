@@ -15,14 +15,14 @@ pub(crate) fn is_ours(found: &impl Resource, uid: &str, attempt: &AttemptId) -> 
 /// Rule "known by UID": once a child was seen, it is recognized by its UID. Somebody can remove
 /// owner references and labels. `known`: the UIDs that the process and the status recorded.
 #[must_use]
-pub(crate) fn is_known(found: Option<&str>, known: [Option<&str>; 2]) -> bool {
+pub(in crate::objects) fn is_known(found: Option<&str>, known: [Option<&str>; 2]) -> bool {
     found.is_some() && known.contains(&found)
 }
 
 /// Rule "kept job": a Job that was deleted has ended when none of its pods runs, even if a
 /// finalizer keeps the Job. `runs`: whether a pod of the Job may still run.
 #[must_use]
-pub(crate) fn ends_although_kept(deleted: bool, runs: bool) -> bool {
+pub(in crate::objects) fn ends_although_kept(deleted: bool, runs: bool) -> bool {
     deleted && !runs
 }
 
@@ -30,14 +30,14 @@ pub(crate) fn ends_although_kept(deleted: bool, runs: bool) -> bool {
 /// of its pods succeeded before they were told to stop. The Job also counts pods that exit with 0
 /// because they were told to stop.
 #[must_use]
-pub(crate) fn is_done(stopped_early: bool, has_all: bool) -> bool {
+pub(in crate::objects) fn is_done(stopped_early: bool, has_all: bool) -> bool {
     !stopped_early || has_all
 }
 
 /// Rule "orphan": a pod that its Job released belongs to the Job that its label names. `label`:
 /// that label. Returns the UID of the Job.
 #[must_use]
-pub(crate) fn released_by(label: Option<&String>) -> Option<&str> {
+pub(in crate::objects) fn released_by(label: Option<&String>) -> Option<&str> {
     label.map(String::as_str)
 }
 
@@ -45,7 +45,11 @@ pub(crate) fn released_by(label: Option<&String>) -> Option<&str> {
 /// was told to stop. `finishes`: the author of the step declares that exit code 0 always means
 /// that.
 #[must_use]
-pub(crate) fn zero_means_done(told_to_stop: bool, finishes: bool, ended_before: bool) -> bool {
+pub(in crate::objects) fn zero_means_done(
+    told_to_stop: bool,
+    finishes: bool,
+    ended_before: bool,
+) -> bool {
     !told_to_stop || finishes || ended_before
 }
 
@@ -53,7 +57,7 @@ pub(crate) fn zero_means_done(told_to_stop: bool, finishes: bool, ended_before: 
 /// shows that it was told to stop. `succeeded`: whether the later version is a success by itself.
 /// Returns whether the earlier status is kept.
 #[must_use]
-pub(crate) fn keeps_success(succeeded: bool) -> bool {
+pub(in crate::objects) fn keeps_success(succeeded: bool) -> bool {
     !succeeded
 }
 
@@ -61,6 +65,6 @@ pub(crate) fn keeps_success(succeeded: bool) -> bool {
 /// answers 409 while it works on the earlier attempt. Returns what the refusal reached; `None` if
 /// the 409 says nothing.
 #[must_use]
-pub(crate) fn conflict(uncertain: bool) -> Option<Reached> {
+pub(in crate::objects) fn conflict(uncertain: bool) -> Option<Reached> {
     (!uncertain).then_some(Reached::Answer)
 }

@@ -14,31 +14,35 @@ pub(crate) fn is_ours(found: &impl Resource, uid: &str, attempt: &AttemptId) -> 
     broken(Mutant::Adopt) || kept::is_ours(found, uid, attempt)
 }
 
-pub(crate) fn is_known(found: Option<&str>, known: [Option<&str>; 2]) -> bool {
+pub(in crate::objects) fn is_known(found: Option<&str>, known: [Option<&str>; 2]) -> bool {
     !broken(Mutant::OwnerOnly) && kept::is_known(found, known)
 }
 
-pub(crate) fn ends_although_kept(deleted: bool, runs: bool) -> bool {
+pub(in crate::objects) fn ends_although_kept(deleted: bool, runs: bool) -> bool {
     !broken(Mutant::JobKept) && kept::ends_although_kept(deleted, runs)
 }
 
-pub(crate) fn is_done(stopped_early: bool, has_all: bool) -> bool {
+pub(in crate::objects) fn is_done(stopped_early: bool, has_all: bool) -> bool {
     broken(Mutant::JobCountsAll) || kept::is_done(stopped_early, has_all)
 }
 
-pub(crate) fn released_by(label: Option<&String>) -> Option<&str> {
+pub(in crate::objects) fn released_by(label: Option<&String>) -> Option<&str> {
     kept::released_by(label).filter(|_| !broken(Mutant::OrphanStays))
 }
 
-pub(crate) fn zero_means_done(told_to_stop: bool, finishes: bool, ended_before: bool) -> bool {
+pub(in crate::objects) fn zero_means_done(
+    told_to_stop: bool,
+    finishes: bool,
+    ended_before: bool,
+) -> bool {
     broken(Mutant::ZeroIsDone) || kept::zero_means_done(told_to_stop, finishes, ended_before)
 }
 
-pub(crate) fn keeps_success(succeeded: bool) -> bool {
+pub(in crate::objects) fn keeps_success(succeeded: bool) -> bool {
     !broken(Mutant::ForgetsSuccess) && kept::keeps_success(succeeded)
 }
 
-pub(crate) fn conflict(uncertain: bool) -> Option<Reached> {
+pub(in crate::objects) fn conflict(uncertain: bool) -> Option<Reached> {
     if uncertain && broken(Mutant::ConflictIsFinal) {
         Some(Reached::Settled)
     } else {

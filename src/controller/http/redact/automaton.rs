@@ -27,14 +27,14 @@ struct Node {
 
 /// A finder of a fixed set of texts.
 #[derive(Debug)]
-pub(crate) struct Finder {
+pub(in crate::controller) struct Finder {
     nodes: Vec<Node>,
     next: HashMap<(u32, u8), u32>,
 }
 
 impl Finder {
     /// Creates a finder of `texts`.
-    pub(crate) fn new<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Self {
+    pub(in crate::controller) fn new<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Self {
         let mut finder = Self { nodes: vec![Node::default()], next: HashMap::new() };
         for text in texts {
             finder.add(text.as_ref());
@@ -45,7 +45,7 @@ impl Finder {
 
     /// Returns the places of the texts in `bytes`, in the order of their ends. Of several texts
     /// with the same end, only the longest one is returned.
-    pub(crate) fn find(&self, bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    pub(in crate::controller) fn find(&self, bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
         let mut at = ROOT;
         bytes.iter().zip(1_usize..).filter_map(move |(byte, end)| {
             at = self.step(at, *byte);
@@ -57,7 +57,7 @@ impl Finder {
 
     /// Returns the memory that the finder takes, in nodes.
     #[cfg(test)]
-    pub(crate) fn size(&self) -> usize {
+    pub(in crate::controller) fn size(&self) -> usize {
         self.nodes.len()
     }
 

@@ -9,7 +9,7 @@ const MAX_NESTED: usize = 3;
 /// A decoded text. For each of its bytes, `places` holds the place in the original text that the
 /// byte comes from.
 #[derive(Debug, Default)]
-pub(crate) struct DecodedText {
+pub(in crate::controller) struct DecodedText {
     bytes: Vec<u8>,
     places: Vec<Range<usize>>,
 }
@@ -17,7 +17,7 @@ pub(crate) struct DecodedText {
 /// Returns the ways to read a text: the text itself, and the text with the escapes of JSON undone
 /// up to three times. Each of these also appears with the escapes of a URL undone, and with the
 /// escapes of a form undone, if it has any.
-pub(crate) fn views(text: &str) -> impl Iterator<Item = DecodedText> {
+pub(in crate::controller) fn views(text: &str) -> impl Iterator<Item = DecodedText> {
     let plain = DecodedText {
         bytes: text.as_bytes().to_vec(),
         places: (0..text.len()).map(|at| at..at.saturating_add(1)).collect(),
@@ -38,12 +38,12 @@ type Decode = fn(&[u8]) -> Option<(Vec<u8>, usize)>;
 
 impl DecodedText {
     /// Returns the decoded bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub(in crate::controller) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Returns the place in the original text that these bytes come from.
-    pub(crate) fn place(&self, bytes: Range<usize>) -> Range<usize> {
+    pub(in crate::controller) fn place(&self, bytes: Range<usize>) -> Range<usize> {
         let places = self.places.get(bytes).unwrap_or_default();
         places.first().map_or(0, |first| first.start)..places.last().map_or(0, |last| last.end)
     }

@@ -28,13 +28,13 @@ use crate::controller::cluster::secrets::SecretValue;
 
 /// The least bytes of a part that is hidden. Hiding shorter parts would protect nothing and would
 /// garble the text.
-pub(crate) const MIN_HIDDEN: usize = 4;
+pub(in crate::controller) const MIN_HIDDEN: usize = 4;
 /// The least bytes of a piece that is searched anywhere. A shorter piece is searched only as a
 /// whole word.
 const MIN_WITHIN: usize = 8;
 /// The most bytes of search forms besides the values themselves, so that unusual Secrets cost
 /// little time and memory.
-pub(crate) const MAX_FORMS: usize = 256 * 1024;
+pub(in crate::controller) const MAX_FORMS: usize = 256 * 1024;
 /// The most tails of a section that count as pieces, for the same reason.
 const MAX_ENDS: usize = 4;
 
@@ -50,20 +50,20 @@ enum Rank {
 
 /// The search forms of all values together.
 #[derive(Debug, Default)]
-pub(crate) struct Forms {
+pub(in crate::controller) struct Forms {
     /// The forms that are searched anywhere.
-    pub(crate) anywhere: Vec<Vec<u8>>,
+    pub(in crate::controller) anywhere: Vec<Vec<u8>>,
     /// The forms that are searched only as whole words.
-    pub(crate) words: Words,
+    pub(in crate::controller) words: Words,
     /// The parts that are numbers, as the bits of a double.
-    pub(crate) numbers: BTreeSet<u64>,
+    pub(in crate::controller) numbers: BTreeSet<u64>,
 }
 
 impl Forms {
     /// Returns the search forms of `secrets`: every whole value, and up to [`MAX_FORMS`] bytes of
     /// the other forms. Parts come before their base64 forms, more sensitive parts before less
     /// sensitive ones, and longer parts before shorter ones.
-    pub(crate) fn of(secrets: &[SecretValue]) -> Self {
+    pub(in crate::controller) fn of(secrets: &[SecretValue]) -> Self {
         let mut known = BTreeMap::new();
         for (part, rank) in secrets.iter().flat_map(|secret| parts(secret.expose())) {
             let best = known.entry(part).or_insert(rank);

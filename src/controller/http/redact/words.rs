@@ -5,7 +5,7 @@ use std::{collections::HashSet, ops::Range};
 
 /// The words to find.
 #[derive(Debug, Default)]
-pub(crate) struct Words {
+pub(in crate::controller) struct Words {
     words: HashSet<Vec<u8>>,
     longest: usize,
 }
@@ -13,13 +13,13 @@ pub(crate) struct Words {
 impl Words {
     /// Adds a word. The word must be short, because the search tries every length up to that of the
     /// longest word at each place of a text.
-    pub(crate) fn add(&mut self, word: Vec<u8>) {
+    pub(in crate::controller) fn add(&mut self, word: Vec<u8>) {
         self.longest = self.longest.max(word.len());
         self.words.insert(word);
     }
 
     /// Returns the places of the words in `bytes`, in the order of their starts.
-    pub(crate) fn find(&self, bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    pub(in crate::controller) fn find(&self, bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
         let length = if self.words.is_empty() { 0 } else { bytes.len() };
         let starts = (0..length)
             .filter_map(|start| bytes.split_at_checked(start))

@@ -2,7 +2,7 @@
 
 /// Ways to write 127.0.0.1 that the parser of URLs understands: where the administrator allows that
 /// address, they reach it.
-pub(crate) const SPELLINGS: &[&str] = &[
+pub(in crate::controller) const SPELLINGS: &[&str] = &[
     "127.0.0.1",
     "127.1",
     "127.0.1",
@@ -51,7 +51,7 @@ pub(crate) const SPELLINGS: &[&str] = &[
 
 /// Other hosts that are refused: this host, its link, metadata services, groups, the API server
 /// (10.96.0.1), the operator itself (10.244.1.7), in their disguises.
-pub(crate) const HOSTS: &[&str] = &[
+pub(in crate::controller) const HOSTS: &[&str] = &[
     // This host.
     "127.0.0.2",
     "127.255.255.254",

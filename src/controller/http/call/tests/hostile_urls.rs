@@ -2,7 +2,7 @@
 //! that must stay unvisited.
 
 /// What is no plain URL, or means another host than it seems to.
-pub(crate) const URLS: &[&str] = &[
+pub(in crate::controller) const URLS: &[&str] = &[
     // User names.
     "http://good.example@127.0.0.1:PORT/",
     "http://good.example:80@127.0.0.1:PORT/",
