@@ -211,7 +211,10 @@ impl Simulation<'_> {
                 | Event::Conflict(_)
                 | Event::Finalizer(_)
                 | Event::Adopted(_)
+                | Event::Lost(_)
+                | Event::Refused(_)
                 | Event::Dropped(_)
+                | Event::Swept
                 | Event::Ended(_, _)
                 | Event::DoneUnawaited(_)
                 | Event::Published(_)

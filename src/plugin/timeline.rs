@@ -73,7 +73,10 @@ pub(super) fn event_line(event: &Event, saga: &ValidSaga) -> Option<LineText> {
         | Event::Conflict(_)
         | Event::Finalizer(_)
         | Event::Adopted(_)
+        | Event::Lost(_)
+        | Event::Refused(_)
         | Event::Dropped(_)
+        | Event::Swept
         | Event::Ended(_, _)
         | Event::TookAway => None,
     }

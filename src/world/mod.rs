@@ -46,6 +46,7 @@ mod query;
 mod reconcile;
 mod remote;
 mod replica;
+pub mod stage;
 mod state;
 mod time;
 mod user;
@@ -58,15 +59,15 @@ pub use self::{
     state::{
         attempt::AttemptRef,
         child::{ChildChange, ChildMove, Children, ContainerExit},
+        circumstances::{Circumstances, Hindrance},
         event::Event,
         execution::{AttemptEnd, GroundTruth},
         fault::{Halt, ReplicaFault},
         interference::{Cascade, Interference},
         moves::WorldMove,
-        object::SagaObject,
+        object::{Later, SagaObject},
         property::{Property, Violation},
         rules::Rules,
-        shared::Later,
         user::{UserAction, UserMove},
         world::{Successor, World},
     },

@@ -60,7 +60,8 @@ pub(super) fn observe(world: &mut World, number: usize, copy: &Arc<SagaObject>) 
             // These steps are states of the saga: there is nothing to observe.
             Work::Approval(_) | Work::Wait(_) => continue,
         };
-        observed.insert(world.id(attempt), with_outputs(world, attempt, state));
+        let state = with_outputs(world, attempt, state);
+        observed.insert(world.id(attempt), in_words(world, number, attempt, state));
     }
     observed
 }
@@ -87,6 +88,45 @@ fn with_outputs(world: &World, attempt: AttemptRef, state: ChildState) -> ChildS
             .or_else(|| of_child.map(|outputs| outputs.keys().map(|name| stand_in(name)).collect()))
             .or_else(own),
     ))
+}
+
+/// Returns the state in the words of the service, of the child and of the API server, if the
+/// circumstances hold such words.
+fn in_words(world: &World, number: usize, attempt: AttemptRef, state: ChildState) -> ChildState {
+    let around = &world.rules.circumstances;
+    if around.answers.is_empty() && around.talk.is_empty() && around.trouble.is_none() {
+        return state;
+    }
+    let said = |message: &str| format!("{}{message}", around.talk);
+    match state {
+        ChildState::Ended(end) => {
+            let replica = world.replicas.get(number);
+            let known = replica
+                .and_then(|replica| replica.memory.iter().find(|known| known.attempt == attempt))
+                .and_then(|known| known.end);
+            // Every replica reads how a child ended. Only its sender hears the answer to a request.
+            let is_answer = match known {
+                Some(KnownEnd::Answered(_)) => true,
+                Some(KnownEnd::Aborted | KnownEnd::CalledOff) => false,
+                None => !query::is_request(world, attempt),
+            };
+            let told = around.answers.get(&attempt).filter(|_| is_answer);
+            ChildState::Ended(told.cloned().unwrap_or(end))
+        }
+        ChildState::Active { uid, age, detail, trouble } => {
+            let trouble = around.trouble.or(trouble);
+            let detail = trouble.map_or_else(|| said(&detail), |trouble| said(trouble.as_str()));
+            ChildState::Active { uid, age, detail, trouble }
+        }
+        ChildState::Refused { message, retry_in, known_for } => {
+            ChildState::Refused { message: said(&message), retry_in, known_for }
+        }
+        state @ (ChildState::Absent(_)
+        | ChildState::Elsewhere { .. }
+        | ChildState::Object { .. }
+        | ChildState::Saga(_)
+        | ChildState::Standing { .. }) => state,
+    }
 }
 
 fn request(

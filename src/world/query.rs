@@ -21,6 +21,11 @@ pub(super) fn deletes(world: &World, attempt: AttemptRef) -> bool {
     operation(world, attempt).is_some_and(Operation::deletes)
 }
 
+/// Returns whether the attempt is an HTTP request.
+pub(super) fn is_request(world: &World, attempt: AttemptRef) -> bool {
+    operation(world, attempt).is_some_and(|operation| matches!(operation.work, Work::Http(_)))
+}
+
 /// Returns whether the attempt runs a program: a Pod or a Job.
 pub(super) fn is_program(world: &World, attempt: AttemptRef) -> bool {
     let operation = operation(world, attempt);

@@ -1,15 +1,16 @@
 //! One reconcile of a replica: observe, plan, record, perform. Also the halt of a reconcile.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     clocks, observe, perform, properties, replica,
     state::{
         attempt::AttemptRef,
         child::pod_number,
+        circumstances::Circumstances,
         event::Event,
         fault::{Halt, ReplicaFault},
-        object::{SPEC_HASH, SagaObject},
+        object::SagaObject,
         property::{Property, Violation},
         reconcile::{Act, Cursor, Reconcile, Start},
         replica::{Halted, Life, executor_id},
@@ -18,8 +19,6 @@ use super::{
     versions::{self, ReadStatus},
 };
 use crate::{
-    api::status::Keys,
-    clock::later,
     coordination::{
         executor_lease::Tenure,
         fence::{VersionOrder, freshness},
@@ -30,6 +29,7 @@ use crate::{
         observation::Observations,
         plan::{Acknowledged, Effect, Finalizer, Plan, StatusWrite},
         saga::Work,
+        versions::Versions,
     },
 };
 
@@ -72,41 +72,42 @@ pub(super) fn decide(
     let ReadStatus { status, salvaged, versions } = versions::read_status(world, number, &copy);
     let executor = world.replicas.get(number)?.executor;
     let id = executor_id(executor);
-    let keys_from = Keys::new();
+    let (rules, spec) = (Arc::clone(&world.rules), &copy.spec);
+    let around = &rules.circumstances;
     let seen = PlanInput {
         stored: StoredFacts {
             generation: copy.generation,
             deleting: copy.deleting,
             finalizer: copy.finalizer,
-            spec_hash: SPEC_HASH,
-            deletion_policy: copy.saga().deletion_policy,
+            spec_hash: &spec.hash,
+            deletion_policy: spec.deletion_policy,
             status,
             salvaged,
-            keys_from: &keys_from,
+            keys_from: &spec.keys_from,
         },
-        requests: OpenRequests { asked: &copy.asked, handled: copy.handled, patch_alone: false },
+        requests: OpenRequests {
+            asked: &copy.asked,
+            handled: copy.handled,
+            patch_alone: around.patch_alone,
+        },
         surroundings: Surroundings {
             children: &children,
-            leftovers: false,
-            terminating: false,
-            parent_holds: false,
-            precheck: None,
+            leftovers: around.leftovers,
+            terminating: around.terminating,
+            parent_holds: around.parent_holds,
+            precheck: around.precheck.as_ref(),
         },
-        process: ThisProcess {
-            executor: Some(&id),
-            skew: clocks::skew(world, number),
-            ..ThisProcess::default()
-        },
-        versions,
+        process: process(world, number, around, &id),
+        versions: Versions { spec: &spec.unknown, served: around.served.as_ref(), ..versions },
         now: clocks::shown(world, number),
     };
-    let plan = plan(&copy.saga, &seen);
+    let plan = plan(&spec.saga, &seen);
     let wake = plan.wake.map(|wake| clocks::when_shown(world, number, wake));
     if staleness == 0 {
         properties::plan(&copy, &seen, &plan, violations);
         // Only expressions could give two plans for equal inputs.
         let is_equal =
-            !copy.saga().has_expressions() || crate::engine::plan(&copy.saga, &seen) == plan;
+            !copy.saga().has_expressions() || crate::engine::plan(&spec.saga, &seen) == plan;
         properties::must(violations, is_equal, Property::Consistent, || {
             "equal inputs give two plans".into()
         });
@@ -122,6 +123,22 @@ pub(super) fn decide(
         acts,
         cursor: Cursor { version: copy.version, written: None, executor, ahead },
     })
+}
+
+/// Returns what a replica may begin.
+fn process<'a>(
+    world: &World,
+    number: usize,
+    around: &Circumstances,
+    executor: &'a str,
+) -> ThisProcess<'a> {
+    ThisProcess {
+        executor: Some(executor),
+        draining: around.draining,
+        skew: around.skew.unwrap_or_else(|| clocks::skew(world, number)),
+        host_capacity: around.host_capacity.clone(),
+        circuits: around.circuits.clone(),
+    }
 }
 
 fn acts(world: &World, number: usize, plan: Plan) -> Vec<Act> {
@@ -214,17 +231,13 @@ pub(super) fn carry_out(
 
 /// Refuses the creation of a Pod. Returns `None` if the attempt creates none or has already begun.
 fn refuse_creation(world: &mut World, number: usize, attempt: AttemptRef) -> Option<()> {
-    const WAIT: Duration = Duration::from_secs(1);
-    let now = world.now;
     let operation = world.object().saga().steps.get(attempt.place)?.operation(attempt.direction)?;
     if matches!(operation.work, Work::Http(_) | Work::Approval(_) | Work::Wait(_))
         || world.executions.iter().any(|execution| execution.attempt == attempt)
     {
         return None;
     }
-    let replica = world.replicas.get_mut(number)?;
-    replica.memory_of(attempt, now).refused = Some(later(now, WAIT));
-    replica.triggered = true;
+    replica::refuse_creation(world, number, attempt);
     Some(())
 }
 

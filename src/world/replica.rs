@@ -1,5 +1,7 @@
 //! A replica: its memory, its life, and the id under which it sends HTTP requests.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::state::{
@@ -9,6 +11,7 @@ use super::state::{
     replica::{Executor, Halted, KnownEnd, Life, Replica},
     world::World,
 };
+use crate::clock::later;
 
 /// Triggers every replica whose watches work: an object changed.
 pub(super) fn trigger_all(world: &mut World) {
@@ -44,6 +47,15 @@ fn trigger_others(world: &mut World, but: usize) {
     for (number, replica) in world.replicas.iter_mut().enumerate() {
         replica.triggered |= number != but;
     }
+}
+
+/// Refuses the creation of a child to a replica, which tries again after a second.
+pub(super) fn refuse_creation(world: &mut World, number: usize, attempt: AttemptRef) {
+    const WAIT: Duration = Duration::from_secs(1);
+    let now = world.now;
+    let Some(replica) = world.replicas.get_mut(number) else { return };
+    replica.memory_of(attempt, now).refused = Some(later(now, WAIT));
+    replica.triggered = true;
 }
 
 /// Tells a replica how its HTTP request ended.

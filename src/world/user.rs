@@ -177,9 +177,9 @@ fn act(world: &mut World, action: UserAction) {
         }
         UserAction::Suspend(suspend) => {
             object.generation = object.generation.saturating_add(1);
-            let mut saga = object.saga().clone();
-            saga.suspend = suspend;
-            object.saga = Arc::new(Ok(saga));
+            if let Ok(saga) = &mut Arc::make_mut(&mut object.spec).saga {
+                saga.suspend = suspend;
+            }
         }
     });
 }

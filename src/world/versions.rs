@@ -15,7 +15,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::state::{object::SagaObject, shared::Shared, world::World};
+use super::state::{
+    object::{SagaObject, Shared},
+    world::World,
+};
 use crate::{
     api::{
         Decoded, Direction, SagaStatus, StepPhase, names::AttemptId, status::active_attempts,

@@ -11,9 +11,9 @@ use saga_operator::{
 use serde_json::{Value, json};
 
 use crate::{
-    other_side::Sent,
     saga::Draft,
     script::{Act, answers, hands_on, says_no, seconds, succeeds, times, unknown_but_done},
+    services::Sent,
     world::World,
 };
 
@@ -75,7 +75,7 @@ fn reserved() -> Act {
 
 pub(crate) fn sent(world: &World, step: &str, direction: Direction) -> Vec<Sent> {
     let of = |sent: &&Sent| sent.attempt.step == step && sent.attempt.direction == direction;
-    world.other_side.sent.iter().filter(of).cloned().collect()
+    world.services.sent.iter().filter(of).cloned().collect()
 }
 
 pub(crate) fn body(world: &World, step: &str, direction: Direction) -> Value {

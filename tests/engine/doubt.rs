@@ -67,7 +67,7 @@ pub(crate) fn still_in_effect(world: &World) -> Vec<String> {
 /// Returns what the newest refund was sent with.
 pub(crate) fn refund(world: &World) -> Value {
     let sent = world
-        .other_side
+        .services
         .sent
         .iter()
         .rfind(|sent| sent.attempt.direction == Compensation)
@@ -99,7 +99,7 @@ fn a_no_proves_nothing_about_an_earlier_attempt() {
             (SagaPhase::Compensated, vec![]),
             "{status}"
         );
-        assert!(world.other_side.in_effect.is_empty(), "{status}");
+        assert!(world.services.in_effect.is_empty(), "{status}");
     }
 }
 

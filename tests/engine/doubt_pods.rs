@@ -29,7 +29,7 @@ fn shipment() -> Value {
 
 fn refunded_by_pod(world: &World) -> Vec<String> {
     let sent = world
-        .other_side
+        .services
         .sent
         .iter()
         .rfind(|sent| sent.attempt.direction == Compensation)

@@ -169,7 +169,7 @@ fn called_off(draft: Draft, times: usize) -> World {
                 .action
                 .is_some_and(|action| action.active.is_some() && action.attempt == sent)
         });
-        world.other_side.call_off();
+        world.call_off();
     }
     world.run_to_rest();
     world
@@ -207,7 +207,7 @@ fn what_the_operator_called_off_is_free_five_times_a_budget() {
         world.step("a").action.is_some_and(|action| action.attempt == 8 && action.active.is_some())
     });
     assert_eq!(world.step("a").action.unwrap().called_off, 0, "a fresh budget");
-    world.other_side.call_off();
+    world.call_off();
     world.run_to_rest();
     let action = world.step("a").action.unwrap();
     assert_eq!(

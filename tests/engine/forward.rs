@@ -93,7 +93,7 @@ fn a_chain_of_requests_costs_one_write_more_than_it_has_steps() {
         }
         let mut world = World::with(draft);
         world.run_to_rest();
-        assert_eq!((world.writes, world.other_side.sent.len()), (steps + 1, steps));
+        assert_eq!((world.writes, world.services.sent.len()), (steps + 1, steps));
     }
 }
 
@@ -103,7 +103,7 @@ fn a_pod_costs_one_creation_and_one_write_more_only_where_it_lives_two_seconds()
     let mut quick = World::with(draft.clone());
     quick = quick.on("b", vec![succeeds().takes(millis(1999))]);
     quick.run_to_rest();
-    assert_eq!((quick.writes, quick.other_side.sent.len()), (4, 3));
+    assert_eq!((quick.writes, quick.services.sent.len()), (4, 3));
     let mut slow = World::with(draft).on("b", vec![succeeds().takes(seconds(600))]);
     slow.run_until(|world| world.elapsed() >= seconds(3));
     let active = slow.step("b").action.unwrap().active.unwrap();
@@ -112,7 +112,7 @@ fn a_pod_costs_one_creation_and_one_write_more_only_where_it_lives_two_seconds()
         (Some("pod-2"), Some("it runs"))
     );
     slow.run_to_rest();
-    assert_eq!((slow.writes, slow.other_side.sent.len()), (5, 3));
+    assert_eq!((slow.writes, slow.services.sent.len()), (5, 3));
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn a_job_past_its_time_is_stopped_and_undone_since_it_may_have_done_its_work() {
     let mut spec = one_step(job(&json!({})));
     spec["steps"][0]["timeout"] = json!("5s");
     let mut world = world(spec).on("ship", times(1, &succeeds().takes(seconds(600))));
-    world.other_side.trouble = Some(PodTrouble::Image);
+    world.services.trouble = Some(PodTrouble::Image);
     world.run_until(|world| {
         world
             .step("ship")
@@ -113,7 +113,7 @@ fn an_expression_may_stand_for_a_number_and_reads_what_a_job_hands_on() {
     .on("count", vec![hands_on(json!({"parts": 3}))]);
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed, "{}", world.message());
-    let Work::Job(sent) = &world.other_side.sent.last().unwrap().work else { panic!("a job") };
+    let Work::Job(sent) = &world.services.sent.last().unwrap().work else { panic!("a job") };
     let container = json!({"name": "step", "image": "ship:1.4", "args": ["3"]});
     assert_eq!(
         sent.spec,

@@ -85,8 +85,8 @@ fn running() -> World {
 /// Sets the trouble of the Pod and its message. Returns how many writes followed.
 fn says(world: &mut World, trouble: Option<PodTrouble>, talk: &str) -> usize {
     let before = world.writes;
-    world.other_side.trouble = trouble;
-    talk.clone_into(&mut world.other_side.talk);
+    world.services.trouble = trouble;
+    talk.clone_into(&mut world.services.talk);
     while world.look().unwrap() {}
     world.writes - before
 }
@@ -125,7 +125,7 @@ fn a_trouble_of_another_kind_is_written_once_and_shown_until_it_is_over() {
 fn a_trouble_within_the_first_two_seconds_is_written_together_with_the_uid() {
     let mut world =
         World::with(saga().pod("ship")).on("ship", vec![succeeds().takes(seconds(600))]);
-    world.other_side.trouble = Some(PodTrouble::Scheduling);
+    world.services.trouble = Some(PodTrouble::Scheduling);
     world.run_until(|world| world.writes == 2);
     assert_eq!(
         (world.writes, world.message().as_str()),
@@ -176,7 +176,7 @@ fn a_template_takes_expressions_in_its_leaves_as_text_where_only_text_stands_and
     .on("reserve", vec![hands_on(json!({"left": 3}))]);
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed, "{}", world.message());
-    let Work::Pod(sent) = &world.other_side.sent.last().unwrap().work else { panic!("a pod") };
+    let Work::Pod(sent) = &world.services.sent.last().unwrap().work else { panic!("a pod") };
     let expected = json!({
         "metadata": {"labels": {"order": "1042"}},
         "spec": {"terminationGracePeriodSeconds": 7, "hostNetwork": false, "containers": [{

@@ -85,7 +85,7 @@ fn keys_move_with_definite_answers(world: &World) {
 fn attempts_leave_in_order(world: &World) {
     let mut last: std::collections::BTreeMap<(&str, Direction), i64> =
         std::collections::BTreeMap::new();
-    for sent in &world.other_side.sent {
+    for sent in &world.services.sent {
         let AttemptId { step, direction, number } = &sent.attempt;
         let before = last.insert((step, *direction), *number).unwrap_or_default();
         assert!(*number >= before, "{} leaves after attempt {before}", sent.attempt);
@@ -100,12 +100,12 @@ fn attempts_leave_in_order(world: &World) {
 /// Asserts that no action is sent after the first compensation.
 fn the_way_back_is_one_way(world: &World) {
     let first_undo = world
-        .other_side
+        .services
         .sent
         .iter()
         .position(|sent| sent.attempt.direction == Direction::Compensation);
     if let Some(first_undo) = first_undo {
-        let later = &world.other_side.sent[first_undo..];
+        let later = &world.services.sent[first_undo..];
         assert!(
             later.iter().all(|sent| sent.attempt.direction == Direction::Compensation),
             "{later:?}"

@@ -187,7 +187,7 @@ fn a_prefix_stands_in_the_key_instead_of_the_uid() {
     draft.0.idempotency_prefix = Some("order-1042".into());
     let mut world = World::with(draft);
     world.run_to_rest();
-    assert_eq!(world.other_side.sent[0].key, "order-1042/a/action/0");
+    assert_eq!(world.services.sent[0].key, "order-1042/a/action/0");
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn what_the_other_side_says_cannot_make_the_status_too_large() {
 fn what_the_api_server_says_is_cut_as_well() {
     let mut world =
         World::with(saga().pod("a")).on("a", vec![succeeds().refused_first(3).takes(seconds(5))]);
-    world.other_side.talk = "x".repeat(40_000);
+    world.services.talk = "x".repeat(40_000);
     world.run_until(|world| world.elapsed() >= seconds(1));
     assert!(world.step("a").message.unwrap().starts_with("xxx"));
     world.run_to_rest();

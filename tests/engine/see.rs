@@ -48,13 +48,13 @@ impl World {
 
     /// Returns everything that was sent or created, in order, in the form `charge/action/1`.
     pub fn sent(&self) -> Vec<String> {
-        self.other_side.sent.iter().map(|sent| sent.attempt.to_string()).collect()
+        self.services.sent.iter().map(|sent| sent.attempt.to_string()).collect()
     }
 
     /// Returns when the attempts of a step began, in milliseconds since the world began.
     pub fn sent_at(&self, step: &str, direction: Direction) -> Vec<i64> {
         let sent = self
-            .other_side
+            .services
             .sent
             .iter()
             .filter(|sent| sent.attempt.step == step && sent.attempt.direction == direction);
@@ -64,7 +64,7 @@ impl World {
     /// Returns the last part of the keys under which the attempts of a step were sent.
     pub fn keys(&self, step: &str, direction: Direction) -> Vec<&str> {
         let sent = self
-            .other_side
+            .services
             .sent
             .iter()
             .filter(|sent| sent.attempt.step == step && sent.attempt.direction == direction);

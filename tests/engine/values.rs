@@ -42,7 +42,7 @@ pub(crate) fn told_on(body: Value) -> World {
 
 /// Returns the bodies of the HTTP requests of a step.
 pub(crate) fn bodies(world: &World, step: &str) -> Vec<Value> {
-    let of = world.other_side.sent.iter().filter(|sent| sent.attempt.step == step);
+    let of = world.services.sent.iter().filter(|sent| sent.attempt.step == step);
     let body = |work: &Work| {
         if let Work::Http(action) = work {
             action.body.clone().unwrap_or_default()
@@ -93,7 +93,7 @@ fn a_name_made_of_a_number_is_the_same_name_at_each_attempt() {
             if let Work::Pod(action) = work { json!(action.args) } else { Value::Null }
         };
         let of_b: Vec<_> = world
-            .other_side
+            .services
             .sent
             .iter()
             .filter(|sent| sent.attempt.step == "b")

@@ -96,7 +96,7 @@ pub fn begin(world: &World, identity: &Identity, place: usize) {
             world.executor(),
             "{id} is sent by another process than the one named in the intent"
         );
-        let sent = world.other_side.sent.iter().any(|sent| sent.attempt == *id);
+        let sent = world.services.sent.iter().any(|sent| sent.attempt == *id);
         assert!(!sent || !world.trusted, "the request {id} is sent twice");
     }
     assert!(world.finalizer, "{id} begins although nothing keeps the saga");
@@ -107,8 +107,7 @@ pub fn begin(world: &World, identity: &Identity, place: usize) {
         identity.key,
         idempotency_key(&saga.key_scope, &id.step, id.direction, record.failures)
     );
-    for earlier in world.other_side.sent.iter().filter(|sent| sent.attempt == *id && world.trusted)
-    {
+    for earlier in world.services.sent.iter().filter(|sent| sent.attempt == *id && world.trusted) {
         assert_eq!(earlier.key, identity.key, "{id} is begun under two keys");
     }
 }

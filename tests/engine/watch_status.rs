@@ -137,7 +137,7 @@ fn only_asks(world: &World, name: &str) -> bool {
 }
 
 pub(crate) fn ends(world: &World, status: &SagaStatus) {
-    let in_effect = &world.other_side.in_effect;
+    let in_effect = &world.services.in_effect;
     match status.phase.expect("a phase") {
         SagaPhase::Completed => {
             assert!(

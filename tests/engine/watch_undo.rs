@@ -40,7 +40,7 @@ pub(crate) fn attempts_begun_by_the_write(world: &World, before: &SagaStatus, af
                         | StepPhase::Retrying => true,
                         StepPhase::Failed => {
                             spec.compensation.is_some()
-                                && world.other_side.in_effect.contains(&dependant)
+                                && world.services.in_effect.contains(&dependant)
                         }
                         StepPhase::Pending
                         | StepPhase::Skipped
@@ -103,7 +103,7 @@ fn latest_first(world: &World, before: &SagaStatus, after: &SagaStatus, begun: &
                 | StepPhase::Compensated
                 | StepPhase::CompensationSkipped => true,
                 StepPhase::Failed => {
-                    !world.other_side.in_effect.contains(dependant) && spec.compensation.is_none()
+                    !world.services.in_effect.contains(dependant) && spec.compensation.is_none()
                 }
                 StepPhase::Running
                 | StepPhase::Waiting

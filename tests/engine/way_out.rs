@@ -165,7 +165,7 @@ fn a_deletion_undoes_what_can_be_undone_in_every_phase() {
         let left = |name: &&String| {
             world.spec.steps.iter().any(|step| step.name == **name && step.compensation.is_some())
         };
-        let left: Vec<_> = world.other_side.in_effect.iter().filter(left).collect();
+        let left: Vec<_> = world.services.in_effect.iter().filter(left).collect();
         assert!(stuck || left.is_empty(), "{scene}: {left:?} is left in effect");
     }
 }
@@ -212,7 +212,7 @@ fn abandoned_sagas_go_at_once_in_every_phase_and_name_what_is_in_effect() {
         assert!(world.gone && world.sent().len() == sent, "{scene}: {:?}", world.status());
         let notice = world.notices.iter().find(|notice| notice.reason == "Abandoned");
         assert_eq!(notice.is_some(), began && !ended, "{scene}");
-        for step in world.other_side.in_effect.iter().filter(|_| notice.is_some()) {
+        for step in world.services.in_effect.iter().filter(|_| notice.is_some()) {
             let (_, named) = notice.unwrap().message.split_once("still in effect: ").unwrap();
             assert!(
                 named.split(", ").any(|name| name == step),

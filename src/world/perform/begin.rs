@@ -1,5 +1,7 @@
 //! The begin of an attempt: an HTTP request, the creation of a child, or the deletion of an object.
 
+use std::sync::Arc;
+
 use crate::{
     api::Direction,
     clock::between,
@@ -87,18 +89,14 @@ fn send(
     if known.flight.is_some() || known.end.is_some() {
         return;
     }
-    known.flight = Some(now);
+    if is_hindered(world, number, attempt, events) {
+        return;
+    }
+    let Some(replica) = world.replicas.get_mut(number) else { return };
+    replica.memory_of(attempt, now).flight = Some(now);
     properties::sends(world, attempt, key, &id, violations);
     count_begun(world, attempt);
-    world.executions.push(Execution {
-        attempt,
-        key,
-        pod: None,
-        awaited_by: Some(number),
-        ended: None,
-        stopping: false,
-        again: false,
-    });
+    world.executions.push(Execution::request(attempt, key, number));
     events.push(Event::Began { replica: number, attempt, key, time_limit });
 }
 
@@ -129,6 +127,9 @@ fn create(
             .find(|execution| execution.attempt == attempt && execution.exists())
             .and_then(|execution| execution.pod)
     };
+    if existing.is_none() && is_hindered(world, number, attempt, events) {
+        return;
+    }
     let pod = existing.unwrap_or_else(|| world.made.saturating_add(1));
     let Some(replica) = world.replicas.get_mut(number) else { return };
     replica.memory_of(attempt, now).child.get_or_insert((now, pod));
@@ -145,21 +146,41 @@ fn create(
         Some(place) => drop(world.executions.remove(place)),
         None => count_begun(world, attempt),
     }
-    world.executions.push(Execution {
-        attempt,
-        key,
-        pod: Some(pod),
-        awaited_by: None,
-        ended: None,
-        stopping: false,
-        again: before.is_some(),
-    });
+    let again = before.is_some();
+    world.executions.push(Execution { again, ..Execution::of_object(attempt, key, pod) });
     events.push(Event::Began { replica: number, attempt, key, time_limit });
     if query::has_real_child(world, attempt) {
         return children::perform::make(world, number, &start, pod);
     }
     // The watch reports the new Pod to every replica.
     replica::trigger_all(world);
+}
+
+/// Returns whether the circumstances keep an attempt from beginning this time.
+fn is_hindered(
+    world: &mut World,
+    number: usize,
+    attempt: AttemptRef,
+    events: &mut Vec<Event>,
+) -> bool {
+    if world.rules.circumstances.hindrances.is_empty() {
+        return false;
+    }
+    let is_request = query::is_request(world, attempt);
+    let hindrances = &mut Arc::make_mut(&mut world.rules).circumstances.hindrances;
+    let Some(left) = hindrances.get_mut(&attempt) else { return false };
+    if left.lost > 0 {
+        left.lost = left.lost.saturating_sub(1);
+        events.push(Event::Lost(attempt));
+        return true;
+    }
+    if left.refused == 0 || is_request {
+        return false;
+    }
+    left.refused = left.refused.saturating_sub(1);
+    replica::refuse_creation(world, number, attempt);
+    events.push(Event::Refused(attempt));
+    true
 }
 
 /// Deletes an object by its UID. An object that was created again since then is not touched.
@@ -188,15 +209,7 @@ fn remove(
     }
     properties::deletes(world, attempt, key, fresh, object, violations);
     count_begun(world, attempt);
-    world.executions.push(Execution {
-        attempt,
-        key,
-        pod: Some(object),
-        awaited_by: None,
-        ended: None,
-        stopping: false,
-        again: false,
-    });
+    world.executions.push(Execution::of_object(attempt, key, object));
     events.push(Event::Began { replica: number, attempt, key, time_limit });
     replica::trigger_all(world);
 }

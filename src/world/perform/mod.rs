@@ -72,7 +72,10 @@ pub(super) fn carry_out_one(
             events.push(Event::Published(notice));
             true
         }
-        Act::Sweep => true,
+        Act::Sweep => {
+            events.push(Event::Swept);
+            true
+        }
         Act::Delete => {
             delete(world, *cursor, events);
             true

@@ -38,6 +38,10 @@ pub enum Event {
     },
     /// A replica found that the Pod of the attempt already exists.
     Adopted(AttemptRef),
+    /// The creation of a child, or an HTTP request, was lost before it arrived.
+    Lost(AttemptRef),
+    /// The API server refused to create the child of an attempt.
+    Refused(AttemptRef),
     /// An effect was late and no longer wanted, and was not performed.
     Dropped(AttemptRef),
     /// A replica stopped an attempt that was past its time limit.
@@ -50,6 +54,8 @@ pub enum Event {
     Published(Notice),
     /// The annotations of recorded requests were removed.
     TookAway,
+    /// A replica deleted the succeeded Pods of the saga.
+    Swept,
     /// The saga no longer exists.
     Gone,
 }

@@ -76,6 +76,18 @@ pub(in crate::world) struct Execution {
 }
 
 impl Execution {
+    /// Returns an HTTP request that this replica sends.
+    pub(in crate::world) const fn request(attempt: AttemptRef, key: i64, replica: usize) -> Self {
+        let awaited_by = Some(replica);
+        Self { attempt, key, pod: None, awaited_by, ended: None, stopping: false, again: false }
+    }
+
+    /// Returns a Pod that is created, or the deletion of an object, by the number of either.
+    pub(in crate::world) const fn of_object(attempt: AttemptRef, key: i64, object: u32) -> Self {
+        let pod = Some(object);
+        Self { attempt, key, pod, awaited_by: None, ended: None, stopping: false, again: false }
+    }
+
     /// Returns whether the execution has not ended.
     pub(in crate::world) const fn runs(&self) -> bool {
         self.ended.is_none()

@@ -3,6 +3,7 @@
 pub(in crate::world) mod attempt;
 pub(in crate::world) mod cache;
 pub(in crate::world) mod child;
+pub(in crate::world) mod circumstances;
 pub(in crate::world) mod clock;
 pub(in crate::world) mod event;
 pub(in crate::world) mod execution;
@@ -14,6 +15,5 @@ pub(in crate::world) mod property;
 pub(in crate::world) mod reconcile;
 pub(in crate::world) mod replica;
 pub(in crate::world) mod rules;
-pub(in crate::world) mod shared;
 pub(in crate::world) mod user;
 pub(in crate::world) mod world;

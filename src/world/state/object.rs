@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
-use super::{attempt::AttemptRef, shared::Shared};
+use serde_json::Value;
+
+use super::attempt::AttemptRef;
 use crate::{
     api::{
-        Decoded, DirectionStatus, SagaStatus, UserRequest, json::fields_as_stored,
-        status::active_attempts,
+        Decoded, DeletionPolicy, DirectionStatus, SagaStatus, Strangers, UserRequest,
+        json::fields_as_stored,
+        read_status, salvage,
+        status::{Keys, active_attempts},
     },
     fault::Fault,
     model::saga::ValidSaga,
 };
 
-/// The spec hash that every world pins.
+/// The spec hash that a world pins if no test stores another spec.
 pub(in crate::world) const SPEC_HASH: &str = "v1:world";
 
 /// One version of the saga.
@@ -32,33 +36,47 @@ pub struct SagaObject {
     pub asked: Vec<UserRequest>,
     /// The value of the annotation `saga.dev/handled`.
     pub handled: i64,
-    pub(in crate::world) saga: Arc<Result<ValidSaga, Vec<Fault>>>,
+    pub(in crate::world) spec: Arc<SpecRead>,
     pub(in crate::world) status: Arc<Decoded<SagaStatus>>,
     /// The status as it is stored, if replicas of two versions write it.
     pub(in crate::world) shared: Option<Arc<Shared>>,
 }
 
+/// What a replica reads of the spec and of the metadata that belong to the spec.
+#[derive(Clone, Debug)]
+pub(in crate::world) struct SpecRead {
+    pub(in crate::world) saga: Result<ValidSaga, Vec<Fault>>,
+    /// The hash of the pinned fields.
+    pub(in crate::world) hash: String,
+    pub(in crate::world) deletion_policy: DeletionPolicy,
+    /// Where the idempotency keys of the steps continue.
+    pub(in crate::world) keys_from: Keys,
+    /// Fields and values that this version does not know, each as a sentence.
+    pub(in crate::world) unknown: Vec<String>,
+}
+
 /// An empty status, used if the status cannot be read.
 static NOTHING: std::sync::LazyLock<SagaStatus> = std::sync::LazyLock::new(SagaStatus::default);
 /// An empty saga, used if the saga is not valid.
-static NO_SAGA: std::sync::LazyLock<ValidSaga> = std::sync::LazyLock::new(|| ValidSaga {
-    name: String::new(),
-    namespace: String::new(),
-    uid: String::new(),
-    key_scope: String::new(),
-    service_account: String::new(),
-    max_parallel: 1,
-    on_failure: crate::api::OnFailure::Hold,
-    suspend: false,
-    deletion_policy: crate::api::DeletionPolicy::Compensate,
-    max_retry_requests: 0,
-    timeout: None,
-    ttl: None,
-    params: serde_json::Map::new(),
-    outputs: None,
-    doubts: Vec::new(),
-    steps: Vec::new(),
-});
+pub(in crate::world) static NO_SAGA: std::sync::LazyLock<ValidSaga> =
+    std::sync::LazyLock::new(|| ValidSaga {
+        name: String::new(),
+        namespace: String::new(),
+        uid: String::new(),
+        key_scope: String::new(),
+        service_account: String::new(),
+        max_parallel: 1,
+        on_failure: crate::api::OnFailure::Hold,
+        suspend: false,
+        deletion_policy: crate::api::DeletionPolicy::Compensate,
+        max_retry_requests: 0,
+        timeout: None,
+        ttl: None,
+        params: serde_json::Map::new(),
+        outputs: None,
+        doubts: Vec::new(),
+        steps: Vec::new(),
+    });
 
 /// Returns the status as the API server stores it: the API server has its own form of numbers.
 pub(in crate::world) fn as_kept(status: Arc<Decoded<SagaStatus>>) -> Arc<Decoded<SagaStatus>> {
@@ -74,6 +92,18 @@ pub(in crate::world) fn as_kept(status: Arc<Decoded<SagaStatus>>) -> Arc<Decoded
     Arc::new(Ok(kept))
 }
 
+impl SpecRead {
+    pub(in crate::world) fn of(saga: ValidSaga) -> Self {
+        Self {
+            hash: SPEC_HASH.into(),
+            deletion_policy: saga.deletion_policy,
+            saga: Ok(saga),
+            keys_from: Keys::new(),
+            unknown: Vec::new(),
+        }
+    }
+}
+
 impl SagaObject {
     pub(in crate::world) fn new(saga: ValidSaga) -> Self {
         Self {
@@ -84,7 +114,7 @@ impl SagaObject {
             gone: false,
             asked: Vec::new(),
             handled: 0,
-            saga: Arc::new(Ok(saga)),
+            spec: Arc::new(SpecRead::of(saga)),
             status: Arc::new(Ok(SagaStatus::default())),
             shared: None,
         }
@@ -93,7 +123,7 @@ impl SagaObject {
     /// Returns the effective spec of the saga.
     #[must_use]
     pub fn saga(&self) -> &ValidSaga {
-        self.saga.as_ref().as_ref().unwrap_or_else(|_| &NO_SAGA)
+        self.spec.saga.as_ref().unwrap_or_else(|_| &NO_SAGA)
     }
 
     /// Returns the status, or an empty status if it cannot be read.
@@ -170,5 +200,41 @@ impl Copies {
                 *copy = None;
             }
         }
+    }
+}
+
+/// What the later version writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Later {
+    /// Whether the later version writes a word that this version does not know.
+    pub word: bool,
+    /// Whether a process of the later version replaces a replica of that version that died. If not,
+    /// a process of this version replaces it, as when an update is rolled back.
+    pub stays: bool,
+}
+
+/// A status that holds fields or words of another version, as this version reads it.
+#[derive(Clone, Debug)]
+pub(in crate::world) struct Shared {
+    /// The whole stored status.
+    pub(in crate::world) text: Value,
+    pub(in crate::world) status: Decoded<SagaStatus>,
+    pub(in crate::world) salvaged: SagaStatus,
+    pub(in crate::world) strangers: Strangers,
+}
+
+impl Shared {
+    pub(in crate::world) fn new(text: Value) -> Self {
+        let mut strangers = Strangers::default();
+        let (status, salvaged) = match read_status(text.clone(), &mut strangers) {
+            Ok(status) => (Ok(status), SagaStatus::default()),
+            Err((rest, sentence)) => (Err(sentence), salvage(&rest)),
+        };
+        Self { text, status, salvaged, strangers }
+    }
+
+    /// Returns whether the status holds a word that this version does not know.
+    pub(in crate::world) fn is_strange(&self) -> bool {
+        !self.strangers.words.is_empty()
     }
 }

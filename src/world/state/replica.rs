@@ -91,7 +91,7 @@ pub(in crate::world) struct Executor {
 
 /// Returns the text of an executor id.
 pub(in crate::world) fn executor_id(number: usize) -> String {
-    format!("executor-{number}")
+    format!("process-{number}")
 }
 
 impl Replica {

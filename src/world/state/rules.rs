@@ -8,7 +8,10 @@ use std::{
 use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
-use super::{child::Children, execution::AttemptEnd, fault::ReplicaFault, shared::Later};
+use super::{
+    child::Children, circumstances::Circumstances, execution::AttemptEnd, fault::ReplicaFault,
+    object::Later,
+};
 
 /// What may happen in a world, and how often.
 #[derive(Clone, Debug)]
@@ -47,6 +50,8 @@ pub struct Rules {
     /// The outputs of steps, by the names of the steps. The outputs of a step that is not in the
     /// map are placeholders of the form `<step.name>`.
     pub outputs: BTreeMap<String, Map<String, Value>>,
+    /// What surrounds the saga.
+    pub circumstances: Circumstances,
     /// Any instant of the monotonic clock. All other instants are computed from `origin`: the world
     /// reads no clock.
     pub origin: Instant,
@@ -78,6 +83,7 @@ impl Rules {
             set_by: Duration::from_secs(40),
             later: None,
             outputs: BTreeMap::new(),
+            circumstances: Circumstances::default(),
             origin,
         }
     }

@@ -1,16 +1,21 @@
-//! A small world around the real engine: one saga in an API server, its children, and a clock that
-//! advances only to instants that the engine or a child determines.
+//! The simulated world of `saga_operator::world`, with one process, for stories: the services follow
+//! scripts, users edit and annotate the saga, and the clock advances only to instants that the
+//! engine or a service determines.
 //!
-//! The world follows the rules of the shell. A plan is recorded before its effects are performed. A
-//! saga is reconciled only if its object changed, a child ended, or its plan asked for a requeue. A
-//! saga that rests although it is not done has lost a wake-up.
+//! The simulated world observes, records and performs. This module stores the saga in it as users
+//! leave it, ends the attempts as their scripts say, and asserts what must hold of every plan and
+//! every write. A saga is reconciled only if its object changed, a child ended, or its plan asked
+//! for a requeue. A saga that rests although it is not done has lost a wake-up.
 
-mod look;
 mod people;
+mod reconcile;
 mod record;
 mod time;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use saga_operator::{
@@ -25,10 +30,11 @@ use saga_operator::{
         versions::Served,
     },
     validate::saga::validate,
+    world::{ReplicaFault, Rules, World as Simulated, stage},
 };
 use serde_json::{Value, json};
 
-use crate::{other_side::OtherSide, saga::Draft};
+use crate::{saga::Draft, services::Services};
 
 /// When every world begins: 2026-01-01T00:00:00Z.
 pub const DAWN: i64 = 1_767_225_600;
@@ -70,7 +76,7 @@ pub struct World {
     /// Whether an applied manifest holds the annotations.
     pub reapplied: bool,
     pub now: Timestamp,
-    pub other_side: OtherSide,
+    pub services: Services,
     /// How many times the process died.
     pub crashes: usize,
     /// How many times the status was written.
@@ -86,6 +92,7 @@ pub struct World {
     /// The moves after which the process dies, and how long the process is down.
     fatal: BTreeMap<usize, Duration>,
     moves: usize,
+    simulated: Simulated,
 }
 
 /// The error that the process died.
@@ -117,7 +124,7 @@ impl World {
             draining: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
-            other_side: OtherSide::default(),
+            services: Services::default(),
             crashes: 0,
             writes: 0,
             notices: Vec::new(),
@@ -128,11 +135,23 @@ impl World {
             again: None,
             fatal: BTreeMap::new(),
             moves: 0,
+            simulated: stage::empty(rules()),
         }
     }
 
     fn reload(&mut self) {
         self.stored = object(&self.spec, &self.raw, &self.annotations, self.reapplied);
+    }
+}
+
+/// Returns the rules of a world in which a process dies and loses its Lease as often as a test
+/// wants.
+fn rules() -> Rules {
+    let origin = Instant::now();
+    Rules {
+        faults: usize::MAX,
+        fault_kinds: vec![ReplicaFault::Crash, ReplicaFault::Lapse],
+        ..Rules::calm(origin)
     }
 }
 

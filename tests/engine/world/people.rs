@@ -16,12 +16,12 @@ impl World {
     // What the simulated services do.
 
     pub fn on(mut self, step: &str, acts: Vec<Act>) -> Self {
-        self.other_side.script(step, Direction::Action, acts);
+        self.services.script(step, Direction::Action, acts);
         self
     }
 
     pub fn on_undo(mut self, step: &str, acts: Vec<Act>) -> Self {
-        self.other_side.script(step, Direction::Compensation, acts);
+        self.services.script(step, Direction::Compensation, acts);
         self
     }
 

@@ -1,57 +1,150 @@
-//! Records a plan, and then performs its effects.
+//! Takes in what a reconcile of the simulated world wrote and did.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use saga_operator::{
-    api::{Direction, HANDLED, Outcome, SagaStatus, StepStatus, StoredSaga},
+    api::{Direction, HANDLED, Outcome, SagaStatus, StepStatus, StoredSaga, names::AttemptId},
     clock::later,
     model::{
-        plan::{Acknowledged, Effect, Finalizer, Plan, StatusWrite},
-        saga::Work,
+        plan::{Effect, Finalizer, Plan, StatusWrite},
+        saga::{Identity, Work},
     },
+    world::{AttemptRef, Event, stage},
 };
 use serde_json::json;
 
-use super::{Died, World};
-use crate::{
-    numbers,
-    other_side::{Call, Performed},
-    watch,
-};
+use super::World;
+use crate::{numbers, services::sent, watch};
 
 impl World {
-    pub(super) fn record(&mut self, plan: Plan) -> Result<bool, Died> {
-        let mut changed = false;
-        let before = self.status();
-        let finalizer = plan.finalizer;
-        if finalizer == Finalizer::Add {
+    /// Tells the simulated world what keeps the attempts of a plan from beginning.
+    pub(super) fn hinder(&mut self, plan: &Plan) {
+        for effect in plan.drafted_effects() {
+            let Effect::Begin { identity, .. } = effect else { continue };
+            let attempt = self.place(&identity.attempt);
+            let Some(hindrance) = self.services.hindrance(&identity.attempt) else { continue };
+            stage::surround(&mut self.simulated, |around| {
+                around.hindrances.insert(attempt, hindrance);
+            });
+        }
+    }
+
+    /// Takes in what a reconcile did, and asserts what must hold of it. Returns whether anything
+    /// changed.
+    pub(super) fn record(&mut self, plan: Plan, events: Vec<Event>) -> bool {
+        let (had_finalizer, was_gone) = (self.finalizer, self.gone);
+        if plan.finalizer == Finalizer::Add {
             assert!(
                 !self.deleting,
                 "the API server refuses a finalizer on a saga that is being deleted"
             );
-            self.finalizer = true;
-            self.step_forward()?;
         }
-        if let Some(write) = &plan.status {
-            changed = true;
-            self.writes += 1;
-            self.write(write);
-            self.note_successes(&before);
-            watch::write(self, &before);
-            self.step_forward()?;
+        let (finalizer, gone) = {
+            let object = self.simulated.object();
+            (object.finalizer, object.gone)
+        };
+        self.finalizer |= finalizer;
+        let mut changed = false;
+        for event in events {
+            changed |= self.take_in(&plan, event);
         }
-        let effects = plan.recorded(&Acknowledged::simulated()).into_effects();
-        if finalizer == Finalizer::Remove {
-            changed |= self.finalizer;
-            self.finalizer = false;
-            self.gone = self.deleting;
-            self.step_forward()?;
+        (self.finalizer, self.gone) = (finalizer, gone);
+        self.note_effects();
+        changed || (had_finalizer, was_gone) != (finalizer, gone)
+    }
+
+    /// Takes in one event. Returns whether anything changed by it.
+    fn take_in(&mut self, plan: &Plan, event: Event) -> bool {
+        match event {
+            Event::Wrote { .. } => {
+                let before = self.status();
+                self.writes += 1;
+                self.write(plan.status.as_ref().expect("only a plan with a status writes one"));
+                let same = self
+                    .stored
+                    .status
+                    .as_ref()
+                    .is_ok_and(|status| status == self.simulated.status());
+                assert!(
+                    same || !self.trusted || self.served.is_some(),
+                    "the simulated world wrote another status: {:?}",
+                    self.simulated.status()
+                );
+                self.note_successes(&before);
+                watch::write(self, &before);
+            }
+            Event::Began { attempt, time_limit, .. } => self.begin(plan, attempt, time_limit),
+            Event::Refused(attempt) => {
+                self.services.draw(&self.id(attempt));
+            }
+            Event::Lost(attempt) => {
+                self.services.draw(&self.id(attempt));
+                self.again = Some(later(self.now, Duration::from_secs(1)));
+                return false;
+            }
+            Event::Stopped(attempt) => {
+                if let Some(ending) = self.services.stop(attempt, self.now) {
+                    self.end(ending);
+                }
+            }
+            Event::TookAway => self.take_away(plan),
+            Event::Published(notice) => {
+                self.notices.push(notice);
+                return false;
+            }
+            Event::Swept => {
+                self.sweeps += 1;
+                self.services.leftovers = false;
+                return false;
+            }
+            Event::Gone | Event::Finalizer(_) => {}
+            Event::Passed(_)
+            | Event::Asked(_)
+            | Event::TooOld(_)
+            | Event::Conflict(_)
+            | Event::Adopted(_)
+            | Event::Dropped(_)
+            | Event::Ended(..)
+            | Event::DoneUnawaited(_) => return false,
         }
-        for effect in effects {
-            changed |= self.perform(effect);
-            self.step_forward()?;
+        true
+    }
+
+    fn begin(&mut self, plan: &Plan, attempt: AttemptRef, limit: Duration) {
+        let id = self.id(attempt);
+        let (identity, work) = begun(plan).remove(&id).expect("only what a plan begins begins");
+        watch::begin(self, identity, attempt.place);
+        let sent = sent(identity, work, self.executor(), self.now);
+        self.services.begin(attempt, sent, limit);
+    }
+
+    fn take_away(&mut self, plan: &Plan) {
+        for effect in plan.drafted_effects() {
+            let Effect::TakeAway { annotations, handled } = effect else { continue };
+            for action in annotations {
+                self.annotations.remove(action.annotation());
+            }
+            self.annotations.insert(HANDLED.into(), handled.to_string());
         }
-        Ok(changed)
+        self.reload();
+    }
+
+    /// Notes which steps really are in effect.
+    pub(super) fn note_effects(&mut self) {
+        let truth = self.spec.steps.iter().zip(self.simulated.truth());
+        let in_effect = truth.filter(|(_, truth)| truth.in_effect);
+        self.services.in_effect = in_effect.map(|(step, _)| step.name.clone()).collect();
+    }
+
+    fn id(&self, attempt: AttemptRef) -> AttemptId {
+        let AttemptRef { place, direction, number } = attempt;
+        AttemptId { step: self.spec.steps[place].name.clone(), direction, number }
+    }
+
+    fn place(&self, id: &AttemptId) -> AttemptRef {
+        let place = self.spec.steps.iter().position(|step| step.name == id.step);
+        let place = place.expect("only a step of the saga begins");
+        AttemptRef { place, direction: id.direction, number: id.number }
     }
 
     fn write(&mut self, write: &StatusWrite) {
@@ -81,60 +174,6 @@ impl World {
         }
     }
 
-    fn perform(&mut self, effect: Effect) -> bool {
-        let executor = self.executor();
-        let performed = match effect {
-            Effect::Begin { identity, work, timeout: _, intended: _, time_limit, uid: _ } => {
-                let steps = &self.saga.as_ref().expect("only a valid saga begins anything").steps;
-                let place = steps
-                    .iter()
-                    .position(|step| step.name == identity.attempt.step)
-                    .expect("only a step of the saga begins");
-                watch::begin(self, &identity, place);
-                let step = &steps[place];
-                let call = Call {
-                    identity: &identity,
-                    in_process: matches!(*work, Work::Http(_)),
-                    limit: time_limit,
-                    leaves_half: step.compensate_failed,
-                    executor: &executor,
-                    work: &work,
-                };
-                self.other_side.read(self.now, &identity.attempt);
-                self.other_side.begin(self.now, &call)
-            }
-            // The world plays a child saga as a Pod, which receives no demands.
-            Effect::Ask { .. } => Performed::Nothing,
-            Effect::Stop(id) => self.other_side.stop(self.now, &id),
-            Effect::Sweep => {
-                self.sweeps += 1;
-                self.other_side.sweep(self.now);
-                Performed::Nothing
-            }
-            Effect::Delete => {
-                assert!(!self.finalizer, "a saga that is deleted by its time keeps nothing back");
-                self.gone = true;
-                Performed::Something
-            }
-            Effect::Publish(notice) => {
-                self.notices.push(notice);
-                Performed::Nothing
-            }
-            Effect::TakeAway { annotations, handled } => {
-                for action in annotations {
-                    self.annotations.remove(action.annotation());
-                }
-                self.annotations.insert(HANDLED.into(), handled.to_string());
-                self.reload();
-                Performed::Something
-            }
-        };
-        if performed == Performed::Lost {
-            self.again = Some(later(self.now, Duration::from_secs(1)));
-        }
-        performed == Performed::Something
-    }
-
     fn note_successes(&mut self, before: &SagaStatus) {
         let mut news = Vec::new();
         for step in &self.status().steps {
@@ -153,4 +192,15 @@ impl World {
         news.sort_unstable_by_key(|(sequence, ..)| *sequence);
         self.succeeded.extend(news.into_iter().map(|(_, name, direction)| (name, direction)));
     }
+}
+
+/// Returns what a plan begins.
+fn begun(plan: &Plan) -> BTreeMap<AttemptId, (&Identity, &Work)> {
+    let begun = plan.drafted_effects().iter().filter_map(|effect| match effect {
+        Effect::Begin { identity, work, .. } => {
+            Some((identity.attempt.clone(), (identity, &**work)))
+        }
+        _ => None,
+    });
+    begun.collect()
 }

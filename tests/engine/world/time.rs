@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use saga_operator::clock::later;
+use saga_operator::{
+    clock::later,
+    world::{self, ReplicaFault, WorldMove},
+};
 
-use super::{Died, World};
+use super::{World, reconcile::PROCESS};
 use crate::watch;
 
 impl World {
@@ -26,7 +29,7 @@ impl World {
             let Some(next) = self.next() else { return self };
             self.now = next;
             // If the process dies here, the next process reconciles again.
-            let _ = self.step_forward();
+            self.step_forward();
         }
         panic!("never comes to rest: {:?}", self.status());
     }
@@ -53,7 +56,7 @@ impl World {
         if self.gone {
             return None;
         }
-        [self.wake, self.again, self.other_side.next_event(self.now)].into_iter().flatten().min()
+        [self.wake, self.again, self.services.next_event(self.now)].into_iter().flatten().min()
     }
 
     /// Reconciles until nothing changes any more.
@@ -75,19 +78,43 @@ impl World {
         panic!("changes something every time it is looked at: {:?}", self.status());
     }
 
-    pub(super) fn step_forward(&mut self) -> Result<(), Died> {
+    /// Counts the passage of time as a move, after which the process may die.
+    fn step_forward(&mut self) {
         self.moves += 1;
-        let Some(down) = self.fatal.remove(&self.moves) else { return Ok(()) };
-        self.crash(down);
-        Err(Died)
+        if let Some(down) = self.fatal.remove(&self.moves) {
+            self.crash(down);
+        }
     }
 
     /// Ends the process with everything in its memory. Another process starts after `down`.
     pub fn crash(&mut self, down: Duration) {
         self.crashes += 1;
         self.draining = false;
+        self.arrange();
+        self.strike(ReplicaFault::Crash);
         self.now = later(self.now, down);
-        self.other_side.forget();
+        self.arrange();
+        if let Some(step) = world::apply(&self.simulated, &WorldMove::Restart(PROCESS)) {
+            self.simulated = step.world;
+        }
         (self.wake, self.again) = (None, None);
+    }
+
+    /// Calls off what the process sent, as if its Lease expired.
+    pub fn call_off(&mut self) {
+        self.arrange();
+        self.strike(ReplicaFault::Lapse);
+    }
+
+    /// A fault of the process. No process waits any more for the answers of its HTTP requests.
+    fn strike(&mut self, fault: ReplicaFault) {
+        // A process that died in the middle of a reconcile is down already.
+        let next = WorldMove::Strike { replica: PROCESS, fault };
+        if let Some(step) = world::apply(&self.simulated, &next) {
+            self.simulated = step.world;
+        }
+        for ending in self.services.abandon_requests() {
+            self.end(ending);
+        }
     }
 }
