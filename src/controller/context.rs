@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{
     cluster::connection::Cluster, effects::performance::Performance, evaluations::Evaluations,
     lease::leader::Process, lifecycle::Lifecycle, memory::memories::Memory,
-    observe::sources::Sources, outbound::Outbound, precheck::Tools, queue::Queue, record::Recorder,
+    observe::sources::Sources, outbound::Outbound, parts::Parts, precheck::Tools, queue::Queue,
     watch::listeners::Listeners,
 };
 use crate::{api::StoredSaga, service::metrics::Metrics};
@@ -56,9 +56,9 @@ impl Context {
         }
     }
 
-    /// Returns what a write of a saga needs.
-    pub(super) fn recorder(&self) -> Recorder<'_> {
-        Recorder {
+    /// Returns what every write to the cluster needs.
+    pub(super) fn parts(&self) -> Parts<'_> {
+        Parts {
             cluster: &self.cluster,
             memory: &self.memory,
             queue: &self.queue,
@@ -75,11 +75,8 @@ impl Context {
         planned: (Timestamp, Instant),
     ) -> Performance<'a> {
         Performance {
-            cluster: &self.cluster,
-            memory: &self.memory,
+            parts: self.parts(),
             outbound: &self.outbound,
-            queue: &self.queue,
-            metrics: &self.metrics,
             stored,
             saga: None,
             executor: "",

@@ -41,6 +41,7 @@ mod limits;
 mod memory;
 mod observe;
 mod outbound;
+mod parts;
 mod precheck;
 mod queue;
 mod reconcile;

@@ -175,7 +175,7 @@ async fn decide(
     let again = gathered.again.map(|again| later(at, again));
     let (wake, tally) = ([plan.wake, again].into_iter().flatten().min(), plan.tally.clone());
     let changes = plan.status.is_some();
-    let Some(recorded) = record::record(&context.recorder(), stored, plan).await? else {
+    let Some(recorded) = record::record(&context.parts(), stored, plan).await? else {
         return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
     };
     count_tally(&context.metrics, &tally);

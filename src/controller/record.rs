@@ -11,12 +11,8 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use super::{
-    cluster::{
-        connection::Cluster,
-        error::{self, Error},
-    },
-    memory::memories::Memory,
-    queue::Queue,
+    cluster::error::{self, Error},
+    parts::Parts,
 };
 use crate::{
     api::{
@@ -26,21 +22,7 @@ use crate::{
     },
     engine::says_the_same,
     model::plan::{Acknowledged, Finalizer, Plan, Recorded, StatusWrite},
-    service::metrics::Metrics,
 };
-
-/// What a write of a saga needs.
-#[derive(Clone, Copy)]
-pub struct Recorder<'a> {
-    /// The connection to the cluster.
-    pub cluster: &'a Cluster,
-    /// The memory of own writes and of other versions.
-    pub memory: &'a Memory,
-    /// Takes every saga if the served definition turns out to be older than this version.
-    pub queue: &'a Queue,
-    /// The metrics.
-    pub metrics: &'a Metrics,
-}
 
 /// A plan whose status is stored in the cluster.
 pub struct Record {
@@ -64,50 +46,48 @@ pub struct Record {
 /// Returns an error if a write failed or its answer was lost. The next reconcile finds what was
 /// committed.
 pub async fn record(
-    recorder: &Recorder<'_>,
+    parts: &Parts<'_>,
     saga: &StoredSaga,
     plan: Plan,
 ) -> Result<Option<Record>, Error> {
     let mut version = saga.metadata.resource_version.clone().unwrap_or_default();
     let mut written_at = None;
     if plan.finalizer == Finalizer::Add {
-        let Some(next) = patch_finalizers(recorder, saga, &version, Finalizer::Add).await? else {
+        let Some(next) = patch_finalizers(parts, saga, &version, Finalizer::Add).await? else {
             return Ok(None);
         };
         version = next;
     }
     if let Some(write) = &plan.status {
         let sent = Instant::now();
-        let reworded = is_rewording(recorder, saga, write);
+        let reworded = is_rewording(parts, saga, write);
         let written = match write {
             StatusWrite::Whole(status) => {
-                let written = replace_status(recorder, saga, &version, status).await;
+                let written = replace_status(parts, saga, &version, status).await;
                 if written.as_ref().is_ok_and(|written| loses(written, status))
-                    && recorder.cluster.definition.doubt().await
+                    && parts.cluster.definition.doubt().await
                 {
-                    recorder.queue.enqueue_where(|_| true);
+                    // The served definition is older than this version.
+                    parts.queue.enqueue_where(|_| true);
                 }
                 written
             }
-            StatusWrite::Verdict(status) => patch_verdict(recorder, saga, &version, status).await,
+            StatusWrite::Verdict(status) => patch_verdict(parts, saga, &version, status).await,
         };
-        let Some(next) = outcome(recorder, saga, written, "write the status")? else {
+        let Some(next) = outcome(parts, saga, written, "write the status")? else {
             return Ok(None);
         };
         written_at = Some(sent);
         version = next;
         if reworded {
-            recorder
-                .memory
-                .versions
-                .note_rewording(saga.metadata.uid.as_deref().unwrap_or_default());
+            parts.memory.versions.note_rewording(saga.metadata.uid.as_deref().unwrap_or_default());
         }
     }
     let mut unfinished = None;
     // The precondition is the version of the terminal write, or of the copy that shows it. So no
     // other read is needed.
     if plan.finalizer == Finalizer::Remove {
-        match patch_finalizers(recorder, saga, &version, Finalizer::Remove).await {
+        match patch_finalizers(parts, saga, &version, Finalizer::Remove).await {
             Ok(Some(next)) => version = next,
             // No status is stored that the effects could refer to.
             Ok(None) if plan.status.is_none() => return Ok(None),
@@ -126,7 +106,7 @@ pub async fn record(
 /// # Errors
 /// Returns an error if the write failed or its answer was lost.
 pub(super) async fn take_away(
-    recorder: &Recorder<'_>,
+    parts: &Parts<'_>,
     saga: &StoredSaga,
     version: &str,
     annotations: &[RequestAction],
@@ -136,16 +116,16 @@ pub(super) async fn take_away(
         annotations.iter().map(|action| (action.annotation().to_owned(), Value::Null)).collect();
     patched.insert(HANDLED.into(), json!(handled.to_string()));
     let patch = json!({"metadata": {"resourceVersion": version, "annotations": patched}});
-    let written = recorder
+    let written = parts
         .cluster
         .sagas(namespace(saga))
         .patch(name(saga), &parameters(), &Patch::Merge(patch))
         .await;
-    outcome(recorder, saga, written, "take an annotation away").map(|_| ())
+    outcome(parts, saga, written, "take an annotation away").map(|_| ())
 }
 
 async fn replace_status(
-    recorder: &Recorder<'_>,
+    parts: &Parts<'_>,
     saga: &StoredSaga,
     version: &str,
     status: &SagaStatus,
@@ -161,12 +141,12 @@ async fn replace_status(
     };
     written.status = Ok(status.clone());
     let parameters = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-    let written = recorder
+    let written = parts
         .cluster
         .sagas(namespace(saga))
         .replace_status(name(saga), &parameters, &written)
         .await;
-    recorder.metrics.status_written(match &written {
+    parts.metrics.status_written(match &written {
         Ok(_) => "ok",
         Err(error) if error::is_conflict(error) => "conflict",
         Err(error) if error::is_not_found(error) => "gone",
@@ -176,7 +156,7 @@ async fn replace_status(
 }
 
 /// Returns whether a write changes only the message and conditions that another process wrote.
-fn is_rewording(recorder: &Recorder<'_>, saga: &StoredSaga, write: &StatusWrite) -> bool {
+fn is_rewording(parts: &Parts<'_>, saga: &StoredSaga, write: &StatusWrite) -> bool {
     let metadata = &saga.metadata;
     let (uid, version) = (
         metadata.uid.as_deref().unwrap_or_default(),
@@ -184,7 +164,7 @@ fn is_rewording(recorder: &Recorder<'_>, saga: &StoredSaga, write: &StatusWrite)
     );
     match (&saga.status, write) {
         (Ok(old), StatusWrite::Whole(new)) => {
-            says_the_same(old, new) && !recorder.memory.writes.is_own(uid, version)
+            says_the_same(old, new) && !parts.memory.writes.is_own(uid, version)
         }
         (Ok(_) | Err(_), _) => false,
     }
@@ -211,7 +191,7 @@ fn lacks(stands: &Value, written: &Value) -> bool {
 /// Writes message, conditions and observed generation. This patch is used if the rest of the stored
 /// status cannot be read and must not be lost.
 async fn patch_verdict(
-    recorder: &Recorder<'_>,
+    parts: &Parts<'_>,
     saga: &StoredSaga,
     version: &str,
     status: &SagaStatus,
@@ -223,7 +203,7 @@ async fn patch_verdict(
             "conditions": status.conditions,
         },
     });
-    recorder
+    parts
         .cluster
         .sagas(namespace(saga))
         .patch_status(name(saga), &parameters(), &Patch::Merge(patch))
@@ -231,7 +211,7 @@ async fn patch_verdict(
 }
 
 async fn patch_finalizers(
-    recorder: &Recorder<'_>,
+    parts: &Parts<'_>,
     saga: &StoredSaga,
     version: &str,
     change: Finalizer,
@@ -244,21 +224,21 @@ async fn patch_finalizers(
         Finalizer::Keep => return Ok(Some(version.to_owned())),
     }
     let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
-    let written = recorder
+    let written = parts
         .cluster
         .sagas(namespace(saga))
         .patch(name(saga), &parameters(), &Patch::Merge(patch))
         .await;
-    let patched = outcome(recorder, saga, written, "patch the finalizers")?;
+    let patched = outcome(parts, saga, written, "patch the finalizers")?;
     if patched.is_some() && finalizers.is_empty() && saga.metadata.deletion_timestamp.is_some() {
-        recorder.memory.writes.gone(saga.metadata.uid.as_deref().unwrap_or_default());
+        parts.memory.writes.gone(saga.metadata.uid.as_deref().unwrap_or_default());
     }
     Ok(patched)
 }
 
 /// Returns the version after a write; `None` if the write met a newer version or no saga.
 fn outcome(
-    recorder: &Recorder<'_>,
+    parts: &Parts<'_>,
     saga: &StoredSaga,
     written: Result<StoredSaga, kube::Error>,
     doing: &'static str,
@@ -266,7 +246,7 @@ fn outcome(
     match written {
         Ok(written) => {
             let version = written.metadata.resource_version.unwrap_or_default();
-            recorder
+            parts
                 .memory
                 .writes
                 .acknowledged(saga.metadata.uid.as_deref().unwrap_or_default(), &version);

@@ -69,7 +69,7 @@ pub(in crate::controller) async fn create_child(
 ) -> Next {
     let suspended = performance.stored.status.as_ref().is_ok_and(|status| status.paused.is_some())
         || saga.suspend;
-    let attempts = &performance.memory.attempts;
+    let attempts = &performance.parts.memory.attempts;
     let key = AttemptKey::new(&identity.uid, identity.attempt.clone());
     attempts.look(&key, |_| ());
     let child = match keys {
@@ -85,6 +85,7 @@ pub(in crate::controller) async fn create_child(
     let (child_name, api_version) =
         (child_name(&saga.name, &saga.uid, &key.attempt), Saga::api_version(&()));
     match performance
+        .parts
         .cluster
         .objects
         .create(target(saga, &child_name, &api_version), &child, WriteMode::Commit)
@@ -121,7 +122,9 @@ pub(in crate::controller) async fn must_be_sent(
     attempt: &AttemptId,
     command: &ChildCommand,
 ) -> Result<bool, Error> {
-    let Some(live) = live(performance.cluster, performance.stored).await? else { return Ok(false) };
+    let Some(live) = live(performance.parts.cluster, performance.stored).await? else {
+        return Ok(false);
+    };
     let active = live
         .status
         .as_ref()
@@ -155,6 +158,7 @@ pub(in crate::controller) async fn ask(
     }
     let key = AttemptKey::new(&saga.uid, attempt);
     let uid = performance
+        .parts
         .memory
         .attempts
         .look(&key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()));
@@ -169,29 +173,35 @@ pub(in crate::controller) async fn ask(
         demand = ?command,
         "tells its child saga"
     );
-    let (why, refused) =
-        match performance.cluster.objects.merge(target(saga, &child, &api_version), &patch).await {
-            // If the child is gone, or another saga has its name, the next reconcile finds out.
-            Ok(_) => {
-                performance.memory.attempts.look(&key, |known| known.note_command(command, None));
-                return Ok(Next::Later);
-            }
-            // A right is missing. A user has to grant it and then retry the step.
-            Err(ApiRefusal::Final(_, message)) if undoes => {
-                performance.memory.attempts.ended(&key, refused_permanently(message));
-                return Ok(Next::AtOnce);
-            }
-            Err(ApiRefusal::Final(_, message)) => (message, true),
-            Err(
-                ApiRefusal::Passes(message)
-                | ApiRefusal::NoKind(_, message)
-                | ApiRefusal::Lost(message),
-            ) => (message, false),
-        };
+    let (why, refused) = match performance
+        .parts
+        .cluster
+        .objects
+        .merge(target(saga, &child, &api_version), &patch)
+        .await
+    {
+        // If the child is gone, or another saga has its name, the next reconcile finds out.
+        Ok(_) => {
+            performance.parts.memory.attempts.look(&key, |known| known.note_command(command, None));
+            return Ok(Next::Later);
+        }
+        // A right is missing. A user has to grant it and then retry the step.
+        Err(ApiRefusal::Final(_, message)) if undoes => {
+            performance.parts.memory.attempts.ended(&key, refused_permanently(message));
+            return Ok(Next::AtOnce);
+        }
+        Err(ApiRefusal::Final(_, message)) => (message, true),
+        Err(
+            ApiRefusal::Passes(message)
+            | ApiRefusal::NoKind(_, message)
+            | ApiRefusal::Lost(message),
+        ) => (message, false),
+    };
     tracing::warn!(message = why, "a child saga could not be told anything: it is told again");
     // The step's message reports the failure once. The command is sent again later.
     let undelivered = Undelivered { command: command.clone(), why, refused };
     let news = performance
+        .parts
         .memory
         .attempts
         .look(&key, |known| known.note_command(command, Some(undelivered)));

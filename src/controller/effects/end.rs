@@ -38,14 +38,15 @@ pub(in crate::controller) async fn stop(
 ) -> Result<Next, Error> {
     let uid = performance.stored.metadata.uid.clone().unwrap_or_default();
     let key = AttemptKey::new(uid, attempt);
-    let in_flight = performance.memory.attempts.look(&key, |known| known.in_flight().is_some());
+    let in_flight =
+        performance.parts.memory.attempts.look(&key, |known| known.in_flight().is_some());
     if in_flight {
         let why = if cancelled {
             "given up without an answer, since the saga is cancelled"
         } else {
             "no answer within its time"
         };
-        let aborted = performance.memory.attempts.abort(&key, why);
+        let aborted = performance.parts.memory.attempts.abort(&key, why);
         // If the HTTP request is past its deadline, its end counts in the breaker of its host like
         // any other end. If the HTTP request was given up because the saga is cancelled, its end
         // says nothing about the host.
@@ -73,22 +74,25 @@ async fn stop_child<K: Workload>(
     how: &DeleteParams,
 ) -> Result<Next, Error> {
     let child = K::name_of(name(performance.stored), &key.saga_uid, &key.attempt);
-    let cached = K::cached(performance.cluster, namespace(performance.stored), &child);
+    let cached = K::cached(performance.parts.cluster, namespace(performance.stored), &child);
     if cached.is_some_and(|found| {
-        found.meta().deletion_timestamp.is_some() && !found.runs_on(&performance.memory.job_pods)
+        found.meta().deletion_timestamp.is_some()
+            && !found.runs_on(&performance.parts.memory.job_pods)
     }) {
         return Ok(Next::Later);
     }
-    let Some(intent) = live_intent(performance.cluster, performance.stored, &key.attempt).await?
+    let Some(intent) =
+        live_intent(performance.parts.cluster, performance.stored, &key.attempt).await?
     else {
         return Ok(Next::Later);
     };
     let known = performance
+        .parts
         .memory
         .attempts
         .look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()))
         .or(intent.child_uid);
-    let api = K::api(performance.cluster, namespace(performance.stored));
+    let api = K::api(performance.parts.cluster, namespace(performance.stored));
     let found = api.get_opt(&child).await.map_err(Error::api(K::READ))?;
     let is_ours =
         |found: &K| is_child(found, (&key.saga_uid, &key.attempt), [known.as_deref(), None]);
@@ -99,26 +103,27 @@ async fn stop_child<K: Workload>(
         // says more than that the child is gone. Pods of the child may still exist.
         return stop_rest::<K>(performance, key, known).await;
     };
-    let detail =
-        match found.state(performance.cluster, &performance.memory.job_pods, Duration::ZERO).await?
-        {
-            ChildState::Active { detail, .. } => detail,
-            ChildState::Ended(_)
-            | ChildState::Object { .. }
-            | ChildState::Saga(_)
-            | ChildState::Standing { .. }
-            | ChildState::Elsewhere { .. }
-            | ChildState::Refused { .. }
-            | ChildState::Absent(_) => return Ok(Next::Later),
-        };
+    let detail = match found
+        .state(performance.parts.cluster, &performance.parts.memory.job_pods, Duration::ZERO)
+        .await?
+    {
+        ChildState::Active { detail, .. } => detail,
+        ChildState::Ended(_)
+        | ChildState::Object { .. }
+        | ChildState::Saga(_)
+        | ChildState::Standing { .. }
+        | ChildState::Elsewhere { .. }
+        | ChildState::Refused { .. }
+        | ChildState::Absent(_) => return Ok(Next::Later),
+    };
     let idle = found.is_idle();
     // If a Pod without a node is deleted under the version that was read, the deletion proves that
     // no container of the Pod ever started.
     let version = found.meta().resource_version.clone().filter(|_| idle);
-    performance.memory.attempts.overdue(key, detail);
+    performance.parts.memory.attempts.overdue(key, detail);
     let deleted = delete_child(&api, &found, version, how).await?;
     if idle && deleted {
-        performance.memory.attempts.ended(key, not_started("was bound to no node".into()));
+        performance.parts.memory.attempts.ended(key, not_started("was bound to no node".into()));
         return Ok(Next::AtOnce);
     }
     Ok(Next::Later)
@@ -133,22 +138,23 @@ async fn stop_rest<K: Workload>(
 ) -> Result<Next, Error> {
     let Some(child) = child else { return Ok(Next::Later) };
     for pod in K::rest(
-        performance.cluster,
-        &performance.memory.job_pods,
+        performance.parts.cluster,
+        &performance.parts.memory.job_pods,
         namespace(performance.stored),
         &child,
     )
     .await?
     {
-        let ChildState::Active { detail, .. } =
-            pod.state(performance.cluster, &performance.memory.job_pods, Duration::ZERO).await?
+        let ChildState::Active { detail, .. } = pod
+            .state(performance.parts.cluster, &performance.parts.memory.job_pods, Duration::ZERO)
+            .await?
         else {
             continue;
         };
         if pod.metadata.deletion_timestamp.is_none() {
-            performance.memory.attempts.overdue(key, detail);
+            performance.parts.memory.attempts.overdue(key, detail);
             delete_child(
-                &Pod::api(performance.cluster, namespace(performance.stored)),
+                &Pod::api(performance.parts.cluster, namespace(performance.stored)),
                 pod.as_ref(),
                 None,
                 &DeleteParams::background(),
@@ -165,6 +171,7 @@ pub(in crate::controller) async fn delete_leftovers(
     performance: &Performance<'_>,
 ) -> Result<Next, Error> {
     let live = performance
+        .parts
         .cluster
         .sagas(namespace(performance.stored))
         .get_opt(name(performance.stored))
@@ -184,8 +191,8 @@ pub(in crate::controller) async fn delete_leftovers(
 }
 
 async fn delete_leftovers_of<K: Workload>(performance: &Performance<'_>) -> Result<(), Error> {
-    let api = K::api(performance.cluster, namespace(performance.stored));
-    for found in leftovers::leftovers::<K>(performance.cluster, performance.stored) {
+    let api = K::api(performance.parts.cluster, namespace(performance.stored));
+    for found in leftovers::leftovers::<K>(performance.parts.cluster, performance.stored) {
         delete_child(&api, found.as_ref(), None, &DeleteParams::background()).await?;
     }
     Ok(())
@@ -204,6 +211,7 @@ pub(in crate::controller) async fn delete_saga(
     let parameters =
         DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
     match performance
+        .parts
         .cluster
         .sagas(namespace(performance.stored))
         .delete(name(performance.stored), &parameters)

@@ -25,7 +25,8 @@ pub(in crate::controller) async fn begin(
     work: &Work,
     uid: Option<&str>,
 ) -> Next {
-    let (attempts, objects) = (&performance.memory.attempts, &performance.cluster.objects);
+    let (attempts, objects) =
+        (&performance.parts.memory.attempts, &performance.parts.cluster.objects);
     // The attempt is remembered before the write, so that the outcome can be noted.
     attempts.look(key, |_| ());
     let done = match (work, uid) {

@@ -32,7 +32,7 @@ use crate::{
             sagas::may_still_begin,
         },
         memory::{attempt::AttemptKey, remembered::refused_permanently},
-        record::{self, Record, Recorder},
+        record::{self, Record},
         workload::Workload,
     },
     coordination::fence::{Age, is_fresh},
@@ -118,26 +118,10 @@ async fn one(
         Effect::Delete => end::delete_saga(performance, version).await,
         Effect::Publish(notice) => publish(performance, &notice).await,
         Effect::TakeAway { annotations, handled } => {
-            record::take_away(
-                &recorder(performance),
-                performance.stored,
-                version,
-                &annotations,
-                handled,
-            )
-            .await?;
+            let (parts, stored) = (&performance.parts, performance.stored);
+            record::take_away(parts, stored, version, &annotations, handled).await?;
             Ok(Next::Later)
         }
-    }
-}
-
-/// Returns what a write of the saga needs.
-fn recorder<'a>(performance: &Performance<'a>) -> Recorder<'a> {
-    Recorder {
-        cluster: performance.cluster,
-        memory: performance.memory,
-        queue: performance.queue,
-        metrics: performance.metrics,
     }
 }
 
@@ -158,7 +142,8 @@ async fn begin(
     let fresh = written.filter(|at| is_fresh(Some(at.elapsed())));
     if fresh.is_none()
         && !is_fresh(None)
-        && !may_still_begin(performance.cluster, stored, &identity.attempt, uid.as_deref()).await?
+        && !may_still_begin(performance.parts.cluster, stored, &identity.attempt, uid.as_deref())
+            .await?
     {
         return Ok(Next::Later);
     }
@@ -249,7 +234,7 @@ fn send(
 /// Returns whether the attempt is young enough for its child to be created, when the creation is
 /// about to be sent. If it is not, the next reconcile settles the attempt.
 fn may_leave(performance: &Performance<'_>, identity: &Identity, intended: Timestamp) -> bool {
-    performance.memory.attempts.look(
+    performance.parts.memory.attempts.look(
         &AttemptKey::new(&identity.uid, identity.attempt.clone()),
         |known| {
             let (shown, at) = performance.planned;
@@ -269,7 +254,7 @@ pub(in crate::controller) async fn create<K: Workload>(
     identity: Identity,
 ) -> Result<Next, Error> {
     let (key, attempts) =
-        (&AttemptKey::new(identity.uid, identity.attempt), &performance.memory.attempts);
+        (&AttemptKey::new(identity.uid, identity.attempt), &performance.parts.memory.attempts);
     let child = match built {
         Ok(child) => child,
         Err(message) => {
@@ -277,13 +262,13 @@ pub(in crate::controller) async fn create<K: Workload>(
             return Ok(Next::AtOnce);
         }
     };
-    let api = K::api(performance.cluster, namespace(performance.stored));
+    let api = K::api(performance.parts.cluster, namespace(performance.stored));
     // The attempt is remembered before its child exists, so that the watch cannot report the end of
     // the child too early.
     attempts.look(key, |_| ());
     let source = match api.create(&PostParams::default(), &child).await {
         Ok(created) => {
-            created.born(&performance.memory.job_pods);
+            created.born(&performance.parts.memory.job_pods);
             attempts.child_seen(key, created.meta().uid.as_deref().unwrap_or_default());
             return Ok(Next::Later);
         }

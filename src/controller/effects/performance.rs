@@ -10,12 +10,8 @@ use jiff::Timestamp;
 
 use crate::{
     api::{StoredSaga, names::AttemptId},
-    controller::{
-        cluster::connection::Cluster, limits::slots::Slot, memory::memories::Memory,
-        outbound::Outbound, queue::Queue,
-    },
+    controller::{limits::slots::Slot, outbound::Outbound, parts::Parts},
     model::saga::ValidSaga,
-    service::metrics::Metrics,
 };
 
 /// Whether the saga is reconciled again at once.
@@ -29,16 +25,10 @@ pub enum Next {
 
 /// The context in which the effects of one saga are performed.
 pub struct Performance<'a> {
-    /// The connection to the cluster.
-    pub cluster: &'a Arc<Cluster>,
-    /// What this process remembers.
-    pub memory: &'a Arc<Memory>,
+    /// What every write to the cluster needs.
+    pub parts: Parts<'a>,
     /// What HTTP requests need.
     pub outbound: &'a Arc<Outbound>,
-    /// Takes the saga when an HTTP request has ended.
-    pub queue: &'a Queue,
-    /// The metrics.
-    pub metrics: &'a Arc<Metrics>,
     /// The saga as it was read.
     pub stored: &'a StoredSaga,
     /// The same saga, validated; `None` if only events are to be published.

@@ -18,9 +18,9 @@ pub(in crate::controller) async fn publish(
     performance: &Performance<'_>,
     notice: &Notice,
 ) -> Result<Next, Error> {
-    let event = event(performance.stored, &performance.cluster.instance, notice, now());
+    let event = event(performance.stored, &performance.parts.cluster.instance, notice, now());
     let api: Api<Event> =
-        Api::namespaced(performance.cluster.client.clone(), namespace(performance.stored));
+        Api::namespaced(performance.parts.cluster.client.clone(), namespace(performance.stored));
     if let Err(source) = api.create(&PostParams::default(), &event).await {
         // A lost event is no error: the status says the same. If the saga is deleted with its
         // namespace, this log line says the same.

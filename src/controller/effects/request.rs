@@ -73,11 +73,11 @@ pub(in crate::controller) fn begin(
 ) {
     let request = http::request::request(request_context.action, &identity);
     let task = SendTask {
-        cluster: Arc::clone(performance.cluster),
-        memory: Arc::clone(performance.memory),
+        cluster: Arc::clone(performance.parts.cluster),
+        memory: Arc::clone(performance.parts.memory),
         outbound: Arc::clone(performance.outbound),
-        queue: performance.queue.clone(),
-        metrics: Arc::clone(performance.metrics),
+        queue: performance.parts.queue.clone(),
+        metrics: Arc::clone(performance.parts.metrics),
         // The spec and the status are left out, because the status may be large.
         stored: StoredSaga {
             spec: Err(String::new()),
@@ -108,7 +108,7 @@ pub(in crate::controller) fn begin(
         sent: task.sent.clone(),
         call,
     };
-    performance.memory.attempts.start(&key, in_flight, || {
+    performance.parts.memory.attempts.start(&key, in_flight, || {
         tokio::spawn(task.run(identity).instrument(span)).abort_handle()
     });
 }

@@ -41,6 +41,7 @@ pub(in crate::controller) async fn tell_of_a_rival(
 ) {
     let key = AttemptKey::new(&identity.uid, identity.attempt.clone());
     if performance
+        .parts
         .memory
         .attempts
         .look(&key, |known| std::mem::replace(&mut known.looked_for_rivals, true))
@@ -49,11 +50,13 @@ pub(in crate::controller) async fn tell_of_a_rival(
     }
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
     let target = ObjectTarget::applied(account, action);
-    let Ok(Ok(Some(object))) = timeout(LOOK, performance.cluster.objects.get(target)).await else {
+    let Ok(Ok(Some(object))) = timeout(LOOK, performance.parts.cluster.objects.get(target)).await
+    else {
         return;
     };
     let Some(mark) = mark_of(&object) else { return };
     let Some((rival, step)) = performance
+        .parts
         .cluster
         .saga_that(|other| applied_by(other, mark).filter(|_| is_another(other, saga)))
     else {

@@ -26,7 +26,7 @@ pub(in crate::controller) async fn succession(
         .ok()
         .and_then(|status| earlier_child(saga, status, &identity.attempt));
     let Some(name) = earlier else { return Ok(Keys::new()) };
-    let api: Api<StoredSaga> = performance.cluster.sagas(&saga.namespace);
+    let api: Api<StoredSaga> = performance.parts.cluster.sagas(&saga.namespace);
     match api.get_opt(&name).await {
         // A saga that acts as another account is not a child of this saga.
         Ok(found) => {

@@ -45,7 +45,7 @@ pub(super) async fn leave_alone(
     );
     let again =
         unwatched(stored, &context.cluster).map_or_else(Action::await_change, Action::requeue);
-    let Some(record) = record::record(&context.recorder(), stored, plan).await? else {
+    let Some(record) = record::record(&context.parts(), stored, plan).await? else {
         return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
     };
     perform::perform(&context.performance(stored, (at, Instant::now())), record).await?;

@@ -22,7 +22,7 @@ async fn the_finalizers_of_others_stay_whatever_becomes_of_ours() {
         saga["metadata"]["finalizers"] = before;
         let mut plan = Plan::nothing();
         plan.finalizer = finalizer;
-        assert!(record(&scene.context.recorder(), &stored(&saga), plan).await.unwrap().is_some());
+        assert!(record(&scene.context.parts(), &stored(&saga), plan).await.unwrap().is_some());
         written = scene.server.asked(&Method::PATCH);
     }
     let metadata: Vec<_> = written.iter().map(|asked| asked.body["metadata"].clone()).collect();
