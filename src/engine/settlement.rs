@@ -11,14 +11,7 @@ use crate::{
 
 /// Returns a permanent failure: no retry follows automatically.
 pub(in crate::engine) fn failed(reached: Reached, message: String) -> Settlement {
-    Settlement::failed(Failure {
-        reached,
-        permanent: true,
-        exit_code: None,
-        disrupted: false,
-        retry_after: None,
-        message,
-    })
+    Settlement::failed(Failure::new(reached, message).permanent())
 }
 
 /// The interval at which a child that is being stopped is reconciled.
@@ -43,16 +36,7 @@ pub(in crate::engine) fn unknown(message: impl Into<String>) -> Verdict {
 }
 
 pub(in crate::engine) fn not_started(message: impl Into<String>) -> Verdict {
-    let message = message.into();
-    Settlement::failed(Failure {
-        reached: Reached::Nothing,
-        permanent: false,
-        exit_code: None,
-        disrupted: false,
-        retry_after: None,
-        message,
-    })
-    .into()
+    Settlement::failed(Failure::not_started(message.into())).into()
 }
 
 /// The end of an attempt.

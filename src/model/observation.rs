@@ -235,6 +235,35 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    /// Returns the failure of an attempt that came so far, and after which a retry may help.
+    #[must_use]
+    pub const fn new(reached: Reached, message: String) -> Self {
+        Self {
+            reached,
+            permanent: false,
+            exit_code: None,
+            disrupted: false,
+            retry_after: None,
+            message,
+        }
+    }
+
+    /// Returns the failure of an attempt of which nothing was begun, and after which a retry may
+    /// help.
+    #[must_use]
+    pub const fn not_started(message: String) -> Self {
+        Self::new(Reached::Nothing, message)
+    }
+
+    /// Returns the same failure as a permanent one.
+    #[must_use]
+    pub const fn permanent(mut self) -> Self {
+        self.permanent = true;
+        self
+    }
+}
+
 /// How far a failed attempt came. This decides about the idempotency key and about the undo set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reached {

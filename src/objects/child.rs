@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     api::names::AttemptId,
-    model::observation::{ChildState, End, Failure, Reached},
+    model::observation::{ChildState, End, Failure},
 };
 
 /// How often a terminating child is read. No event reports that a child has been terminating for
@@ -64,17 +64,11 @@ pub fn just_created(uid: &str, age: Duration) -> Option<ChildState> {
 #[must_use]
 pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> End {
     let (kind, name) = (K::kind(&()), found.meta().name.as_deref().unwrap_or_default());
-    End::Failed(Failure {
-        reached: Reached::Nothing,
-        permanent: true,
-        exit_code: None,
-        disrupted: false,
-        retry_after: None,
-        message: format!(
-            "NameConflict: the {kind} {name} exists and is not of this attempt; delete it, then \
-             retry the step"
-        ),
-    })
+    let message = format!(
+        "NameConflict: the {kind} {name} exists and is not of this attempt; delete it, then retry \
+         the step"
+    );
+    End::Failed(Failure::not_started(message).permanent())
 }
 
 /// Returns the outcome of a child that was created after an earlier child of the same attempt

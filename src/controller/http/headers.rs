@@ -155,11 +155,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::observation::End;
     use crate::{
         api::HttpMethod,
-        controller::cluster::secrets::tests::{payments, reader, wanted},
-        model::observation::{Failure, Reached},
+        controller::{
+            cluster::secrets::tests::{payments, reader, wanted},
+            http::outcome::fixture::nothing_reached,
+        },
         objects::http::request::HttpHeader,
     };
 
@@ -235,15 +236,8 @@ mod tests {
             ),
         ] {
             let state = headers(&request, ACCOUNT, &payments().0).await.unwrap_err();
-            let CallOutcome::Ended(End::Failed(Failure {
-                reached: Reached::Nothing,
-                permanent: true,
-                message,
-                ..
-            })) = state
-            else {
-                panic!("{state:?}")
-            };
+            let (permanent, message) = nothing_reached(&state);
+            assert!(permanent, "{message}");
             assert!(
                 message.contains(hint) && !message.contains('\n') && !message.contains("Host"),
                 "{message}"
@@ -263,15 +257,8 @@ mod tests {
     async fn a_secret_that_is_too_long_is_refused_unseen() {
         assert_eq!(of_length(8 * 1024).await.unwrap().map["x-key"].len(), 8 * 1024);
         let state = of_length(8 * 1024 + 1).await.unwrap_err();
-        let CallOutcome::Ended(End::Failed(Failure {
-            reached: Reached::Nothing,
-            permanent: true,
-            message,
-            ..
-        })) = state
-        else {
-            panic!("{state:?}")
-        };
+        let (permanent, message) = nothing_reached(&state);
+        assert!(permanent, "{message}");
         let said = "key \"token\" of the secret \"payments\" cannot be sent as header X-Key: it \
             holds more than 8192 bytes; name a key that holds nothing but the token or password";
         assert_eq!(message, said);
@@ -293,28 +280,8 @@ mod tests {
         });
         let states = futures::future::join_all(states).await;
         let [missing, forbidden, passing] = states.as_slice() else { panic!("{states:?}") };
-        assert!(
-            matches!(
-                missing,
-                CallOutcome::Ended(End::Failed(Failure {
-                    reached: Reached::Nothing,
-                    permanent: false,
-                    ..
-                }))
-            ),
-            "{missing:?}"
-        );
-        assert!(
-            matches!(
-                forbidden,
-                CallOutcome::Ended(End::Failed(Failure {
-                    reached: Reached::Nothing,
-                    permanent: true,
-                    ..
-                }))
-            ),
-            "{forbidden:?}"
-        );
+        assert!(!nothing_reached(missing).0, "{missing:?}");
+        assert!(nothing_reached(forbidden).0, "{forbidden:?}");
         assert!(
             matches!(
                 passing,

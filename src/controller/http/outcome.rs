@@ -3,7 +3,7 @@
 use std::{error::Error, time::Duration};
 
 use super::sent::Sent;
-use crate::model::observation::{End, Failure, Reached};
+use crate::model::observation::{End, Failure};
 
 /// The most characters of an error that a message shows.
 pub(in crate::controller) const MAX_CAUSE: usize = 200;
@@ -24,24 +24,13 @@ pub enum CallOutcome {
 
 /// Returns the failure of an HTTP request that was not sent, and after which a retry may help.
 pub(in crate::controller) const fn failed(message: String) -> CallOutcome {
-    unsent(message, false)
+    CallOutcome::Ended(End::Failed(Failure::not_started(message)))
 }
 
 /// Returns the permanent failure of an HTTP request that was not sent: a user has to correct
 /// something first.
 pub(in crate::controller) const fn failed_permanently(message: String) -> CallOutcome {
-    unsent(message, true)
-}
-
-const fn unsent(message: String, permanent: bool) -> CallOutcome {
-    CallOutcome::Ended(End::Failed(Failure {
-        reached: Reached::Nothing,
-        permanent,
-        exit_code: None,
-        disrupted: false,
-        retry_after: None,
-        message,
-    }))
+    CallOutcome::Ended(End::Failed(Failure::not_started(message).permanent()))
 }
 
 pub(in crate::controller) fn unknown(message: String) -> CallOutcome {
@@ -87,5 +76,26 @@ pub(in crate::controller) fn cause(error: &reqwest::Error) -> String {
         "the request is malformed".into()
     } else {
         innermost.to_string()
+    }
+}
+
+/// The fixture that the tests of this folder share.
+#[cfg(test)]
+pub(super) mod fixture {
+    #![allow(clippy::panic, clippy::wildcard_enum_match_arm, reason = "tests fail by panicking")]
+    use super::*;
+    use crate::model::observation::Reached;
+
+    /// Returns whether the failure of a request that was not sent is permanent, and its message.
+    pub fn nothing_reached(outcome: &CallOutcome) -> (bool, &str) {
+        match outcome {
+            CallOutcome::Ended(End::Failed(Failure {
+                reached: Reached::Nothing,
+                permanent,
+                message,
+                ..
+            })) => (*permanent, message),
+            other => panic!("{other:?}"),
+        }
     }
 }

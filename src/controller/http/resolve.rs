@@ -152,19 +152,12 @@ mod tests {
     )]
 
     use super::*;
-    use crate::model::observation::End;
-    use crate::model::observation::{Failure, Reached};
+    use crate::controller::http::outcome::fixture::nothing_reached;
 
-    fn message(state: CallOutcome, last: bool) -> String {
-        match state {
-            CallOutcome::Ended(End::Failed(Failure {
-                reached: Reached::Nothing,
-                permanent: is,
-                message,
-                ..
-            })) if is == last => message,
-            other => panic!("{other:?}"),
-        }
+    fn message(state: &CallOutcome, permanent: bool) -> String {
+        let (is, message) = nothing_reached(state);
+        assert_eq!(is, permanent, "{message}");
+        message.to_owned()
     }
 
     #[tokio::test]
@@ -190,7 +183,7 @@ mod tests {
         ];
         for url in wrong {
             let message =
-                message(target(url, &EgressPolicy::default(), &system()).await.unwrap_err(), true);
+                message(&target(url, &EgressPolicy::default(), &system()).await.unwrap_err(), true);
             assert!(
                 message.starts_with("the url ") && !message.contains("s3cret"),
                 "{url}: {message}"
@@ -202,7 +195,7 @@ mod tests {
     async fn names_of_this_host_are_refused_by_what_they_resolve_to() {
         for url in ["http://localhost/", "http://LOCALHOST:8080/"] {
             let message =
-                message(target(url, &EgressPolicy::default(), &system()).await.unwrap_err(), true);
+                message(&target(url, &EgressPolicy::default(), &system()).await.unwrap_err(), true);
             assert!(message.contains("a loopback address"), "{url}: {message}");
         }
     }
@@ -210,7 +203,7 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_host_may_be_known_later() {
         let message = message(
-            target("http://no-such-host.invalid/", &EgressPolicy::default(), &system())
+            &target("http://no-such-host.invalid/", &EgressPolicy::default(), &system())
                 .await
                 .unwrap_err(),
             false,
@@ -244,9 +237,9 @@ mod tests {
         let policy = AddressPolicy::default();
         assert_eq!(check("a:80", &addresses(&["10.0.0.1:80", "10.0.0.2:80"]), &policy), Ok(()));
         for mixed in [["10.0.0.1:80", "127.0.0.1:80"], ["[::ffff:a9fe:a9fe]:80", "10.0.0.1:80"]] {
-            message(check("a:80", &addresses(&mixed), &policy).unwrap_err(), true);
+            message(&check("a:80", &addresses(&mixed), &policy).unwrap_err(), true);
         }
-        let none = message(check("a:80", &[], &policy).unwrap_err(), false);
+        let none = message(&check("a:80", &[], &policy).unwrap_err(), false);
         assert_eq!(none, "the host of a:80 has no address");
     }
 

@@ -120,14 +120,7 @@ impl RunningRequest {
 #[must_use]
 pub fn never_sent() -> End {
     let message = "the request was called off before anything of it was sent".into();
-    End::Failed(Failure {
-        reached: Reached::Nothing,
-        permanent: false,
-        exit_code: None,
-        disrupted: true,
-        retry_after: None,
-        message,
-    })
+    End::Failed(Failure { disrupted: true, ..Failure::not_started(message) })
 }
 
 /// Returns the end of an HTTP request that this process was to send, and that is neither under way

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::attempt::KnownAttempt;
 use crate::{
-    model::observation::{Absence, ChildState, End, Failure, Reached},
+    model::observation::{Absence, ChildState, End, Failure},
     objects::child::just_created,
 };
 
@@ -37,27 +37,13 @@ pub(in crate::controller) fn with_reason(
 
 /// Returns the end of an attempt of which nothing was begun, and after which a retry may help.
 pub(in crate::controller) const fn not_started(message: String) -> End {
-    End::Failed(Failure {
-        reached: Reached::Nothing,
-        permanent: false,
-        exit_code: None,
-        disrupted: false,
-        retry_after: None,
-        message,
-    })
+    End::Failed(Failure::not_started(message))
 }
 
 /// Returns the permanent end of an attempt of which nothing was begun: a user has to correct
 /// something first.
 pub(in crate::controller) const fn refused_permanently(message: String) -> End {
-    End::Failed(Failure {
-        reached: Reached::Nothing,
-        permanent: true,
-        exit_code: None,
-        disrupted: false,
-        retry_after: None,
-        message,
-    })
+    End::Failed(Failure::not_started(message).permanent())
 }
 
 /// Returns the state of a child whose state cannot be observed just now.

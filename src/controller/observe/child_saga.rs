@@ -27,7 +27,7 @@ use crate::{
     },
     engine::report::blocked::cannot_be_told,
     model::{
-        observation::{ChildSaga, ChildState, End, Failure, Observations, Reached},
+        observation::{ChildSaga, ChildState, End, Failure, Observations},
         saga::ValidSaga,
     },
     objects::{child::WATCH_LAG, child_saga::is_ours},
@@ -192,17 +192,11 @@ fn seen(child: &StoredSaga) -> ChildSaga {
 /// Returns the failure of an attempt if a saga of another owner has the child's name. That saga is
 /// neither adopted nor changed.
 fn foreign(name: &str) -> ChildState {
-    ChildState::Ended(End::Failed(Failure {
-        reached: Reached::Nothing,
-        permanent: true,
-        exit_code: None,
-        disrupted: false,
-        retry_after: None,
-        message: format!(
-            "NameConflict: the saga {name} exists and is not of this attempt; delete it, then \
-             retry the step"
-        ),
-    }))
+    let message = format!(
+        "NameConflict: the saga {name} exists and is not of this attempt; delete it, then retry \
+         the step"
+    );
+    ChildState::Ended(End::Failed(Failure::not_started(message).permanent()))
 }
 
 #[cfg(test)]

@@ -113,14 +113,7 @@ const fn is_a_gateways(status: u16) -> bool {
 /// permanent.
 fn no(answer: &Answer, reached: Reached, permanent: bool) -> Settlement {
     let retry_after = answer.retry_after.filter(|_| !permanent);
-    Settlement::failed(Failure {
-        reached,
-        permanent,
-        exit_code: None,
-        disrupted: false,
-        retry_after,
-        message: said(answer),
-    })
+    Settlement::failed(Failure { permanent, retry_after, ..Failure::new(reached, said(answer)) })
 }
 
 /// Decides by `expect`, or else by the status code, whether an answer is a success. Returns an

@@ -23,7 +23,7 @@ use crate::{
         settlement::{Settlement, Verdict, not_started},
     },
     model::{
-        observation::{ChildState, Failure, Reached},
+        observation::ChildState,
         saga::{Operation, ValidStep, Work},
     },
     objects::kstatus,
@@ -143,15 +143,7 @@ pub(in crate::engine) fn judge_object(
 pub(in crate::engine) fn gave_up(operation: &Operation, missing: &str) -> Verdict {
     let message = format!("not within its time: {missing}");
     match operation.work {
-        Work::Until(_) => Settlement::failed(Failure {
-            reached: Reached::Nothing,
-            permanent: false,
-            exit_code: None,
-            disrupted: false,
-            retry_after: None,
-            message,
-        })
-        .into(),
+        Work::Until(_) => not_started(message),
         Work::Apply(_)
         | Work::Delete(_)
         | Work::Saga(_)

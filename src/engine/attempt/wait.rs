@@ -21,10 +21,10 @@ use crate::{
             transition::StepEvent,
         },
         rules,
-        settlement::Settlement,
+        settlement::{Settlement, failed},
     },
     model::{
-        observation::{Failure, Reached},
+        observation::Reached,
         saga::{Operation, ValidStep, Work},
     },
 };
@@ -116,13 +116,5 @@ pub(in crate::engine) fn withdraw_waits(planner: &mut Planner<'_>) {
 
 /// Returns the permanent failure of a wait that did not succeed.
 fn no(message: String) -> Settlement {
-    let failure = Failure {
-        reached: Reached::Nothing,
-        permanent: true,
-        exit_code: None,
-        disrupted: false,
-        retry_after: None,
-        message,
-    };
-    Settlement::failed(failure)
+    failed(Reached::Nothing, message)
 }

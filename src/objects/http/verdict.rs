@@ -52,14 +52,7 @@ pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> E
         }
     };
     let failed = |reached, permanent, retry_after, why| {
-        End::Failed(Failure {
-            reached,
-            permanent,
-            exit_code: None,
-            disrupted: false,
-            retry_after,
-            message: said(why),
-        })
+        End::Failed(Failure { permanent, retry_after, ..Failure::new(reached, said(why)) })
     };
     let unknown = |why| End::Unknown { message: said(why), retry_after: *retry_after };
     match status {

@@ -246,15 +246,7 @@ fn nothing(ends: &[PodEnd<'_>], why: String) -> End {
     let disrupted =
         !ends.is_empty() && ends.iter().all(|end| of(end).is_some_and(|failure| failure.disrupted));
     let message = ends.iter().rev().find_map(of).map_or(why, |failure| failure.message);
-    let reached = Reached::Nothing;
-    End::Failed(Failure {
-        reached,
-        permanent: false,
-        exit_code: None,
-        disrupted,
-        retry_after: None,
-        message: one_line(&message),
-    })
+    End::Failed(Failure { disrupted, ..Failure::not_started(one_line(&message)) })
 }
 
 /// Returns the unknown outcome of a Job of which a pod may have done its work.

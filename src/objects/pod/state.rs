@@ -139,7 +139,7 @@ fn end_of_init(pod: &Pod) -> Option<End> {
         &format!("init container {}: exit code {}{reason}", one_line(name), exit.exit_code),
         said(exit),
     );
-    Some(End::Failed(failure(Reached::Answer, message)))
+    Some(End::Failed(Failure::new(Reached::Answer, message)))
 }
 
 /// Returns the unknown outcome of a Pod whose container exited with 0 after the Pod was told to
@@ -218,7 +218,8 @@ fn answer(exit: &ContainerStateTerminated) -> End {
     let reason =
         line(exit.reason.as_ref()).map(|reason| format!(" ({reason})")).unwrap_or_default();
     let message = ending_in(&format!("exit code {}{reason}", exit.exit_code), said(exit));
-    End::Failed(Failure { exit_code: Some(exit.exit_code), ..failure(Reached::Answer, message) })
+    let exit_code = Some(exit.exit_code);
+    End::Failed(Failure { exit_code, ..Failure::new(Reached::Answer, message) })
 }
 
 /// Returns the failure of a Pod in which no container started.
@@ -226,19 +227,8 @@ fn nothing(pod: &Pod) -> End {
     let what = if never_bound(pod) { "was bound to no node" } else { "no container started" };
     End::Failed(Failure {
         disrupted: disrupted(pod),
-        ..failure(Reached::Nothing, with_cause(what, pod))
+        ..Failure::not_started(with_cause(what, pod))
     })
-}
-
-const fn failure(reached: Reached, message: String) -> Failure {
-    Failure {
-        reached,
-        permanent: false,
-        exit_code: None,
-        disrupted: false,
-        retry_after: None,
-        message,
-    }
 }
 
 const fn unknown(message: String) -> End {

@@ -36,7 +36,7 @@ use crate::{
     api::HttpMethod,
     controller::{
         cluster::secrets::tests::{payments, reader, wanted},
-        http::tls::tls_config,
+        http::{outcome::fixture::nothing_reached, tls::tls_config},
     },
     coordination::breaker::CallEnd,
     egress::policy::EgressRules,
@@ -208,19 +208,6 @@ async fn call_until_sent(request: &HttpRequest) -> CallOutcome {
         assert!(matches!(nothing_reached(&state), (false, _)), "{state:?}");
     }
     panic!("nothing was ever sent");
-}
-
-/// `last` and the message of a failure before anything was sent.
-fn nothing_reached(state: &CallOutcome) -> (bool, &str) {
-    match state {
-        CallOutcome::Ended(End::Failed(Failure {
-            reached: Reached::Nothing,
-            permanent,
-            message,
-            ..
-        })) => (*permanent, message),
-        other => panic!("{other:?}"),
-    }
 }
 
 fn unknown_message(state: &CallOutcome) -> &str {

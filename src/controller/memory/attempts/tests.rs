@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     api::Direction,
     controller::{http::sent::Sent, memory::attempt::never_sent},
-    model::observation::{Failure, Reached},
+    model::observation::Failure,
 };
 
 fn key(uid: &str, number: i64) -> AttemptKey {
@@ -74,15 +74,7 @@ async fn what_was_sent_before_the_end_of_the_process_is_unknown_and_nothing_is_s
 
 /// The end of an attempt of which nothing could be begun.
 fn refused() -> End {
-    let message = "forbidden".into();
-    End::Failed(Failure {
-        reached: Reached::Nothing,
-        permanent: true,
-        exit_code: None,
-        disrupted: false,
-        retry_after: None,
-        message,
-    })
+    End::Failed(Failure::not_started("forbidden".into()).permanent())
 }
 
 #[tokio::test]
