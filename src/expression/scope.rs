@@ -65,6 +65,21 @@ impl Given<'_> {
 }
 
 impl<'a> Scope<'a> {
+    /// Returns the values that are known before the first step begins.
+    #[must_use]
+    pub const fn new(params: &'a Map<String, Value>, saga: [&'a str; 3]) -> Self {
+        Self {
+            params,
+            saga,
+            steps: &[],
+            outputs: None,
+            action: None,
+            response: None,
+            attempt: None,
+            object: None,
+        }
+    }
+
     /// Returns the values of the variables in `reads`. A variable that has no value is left out.
     pub(in crate::expression) fn variables(
         &self,

@@ -51,15 +51,13 @@ impl<'a> Values<'a> {
     where
         'a: 's,
     {
+        let ValidSaga { name, namespace, uid, params, .. } = self.saga;
         Scope {
-            params: &self.saga.params,
-            saga: [&self.saga.name, &self.saga.namespace, &self.saga.uid],
             steps: self.steps,
             outputs: status.outputs.as_ref(),
             action: acted.map(|(key, outcome)| (key.as_str(), *outcome)),
             response,
-            attempt: None,
-            object: None,
+            ..Scope::new(params, [name, namespace, uid])
         }
     }
 

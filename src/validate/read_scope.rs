@@ -182,16 +182,7 @@ impl<'a> ReadScope<'a> {
             return;
         }
         let nothing = Map::new();
-        let unknown = Scope {
-            params: &nothing,
-            saga: [""; 3],
-            steps: &[],
-            outputs: None,
-            action: None,
-            response: None,
-            attempt: None,
-            object: None,
-        };
+        let unknown = Scope::new(&nothing, [""; 3]);
         let all = before.saturating_add(expression.work(&self.known.unwrap_or(unknown)));
         self.work().set(all);
         if all > MAX_TOGETHER {

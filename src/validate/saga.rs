@@ -103,16 +103,7 @@ fn check_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> (ValidSaga, V
     let too_large = read_scope::too_large(&params);
     let (met, before_steps) = (Cell::new(false), faults.len());
     let given = Params { known: given.known && too_large.is_none(), met: &met, ..given };
-    let scope = Scope {
-        params: &params,
-        saga: [&who.name, &who.namespace, &who.uid],
-        steps: &[],
-        outputs: None,
-        action: None,
-        response: None,
-        attempt: None,
-        object: None,
-    };
+    let scope = Scope::new(&params, [&who.name, &who.namespace, &who.uid]);
     let steps = validate_steps(&spec.steps, &defaults, (scope, given), &mut faults);
     is_missing(steps.len() < spec.steps.len(), &mut faults);
     let all: BTreeSet<_> = spec.steps.iter().map(|step| step.name.as_str()).collect();

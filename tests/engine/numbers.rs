@@ -152,16 +152,7 @@ pub fn read(value: &Value) -> Vec<Result<Value, String>> {
         outputs: json!({"v": value}).as_object().cloned(),
         ..StepStatus::default()
     }];
-    let scope = Scope {
-        params: &params,
-        saga: [""; 3],
-        steps: &steps,
-        outputs: None,
-        action: None,
-        response: None,
-        object: None,
-        attempt: None,
-    };
+    let scope = Scope { steps: &steps, ..Scope::new(&params, [""; 3]) };
     let make = |text: &&str| {
         let mut faults = Vec::new();
         let template = Template::parse(

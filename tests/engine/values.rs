@@ -165,16 +165,7 @@ fn a_thousand_evaluations_over_a_map_are_equal() {
         .collect();
     let sorted: Vec<_> = map.keys().cloned().collect();
     let params = json!({"m": map}).as_object().cloned().unwrap();
-    let scope = Scope {
-        params: &params,
-        saga: [""; 3],
-        steps: &[],
-        outputs: None,
-        action: None,
-        response: None,
-        object: None,
-        attempt: None,
-    };
+    let scope = Scope::new(&params, [""; 3]);
     for text in [
         "params.m.map(k, k)",
         "params.m.filter(k, k != '')",

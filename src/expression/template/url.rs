@@ -74,19 +74,8 @@ mod tests {
         let (fields, params) = (json!({"url": text}), json!({"x": value}));
         let template =
             Template::parse(fields.as_object().unwrap(), "http", |_| Form::Url, &mut Vec::new());
-        let params = params.as_object().unwrap();
-        let scope = Scope {
-            params,
-            saga: [""; 3],
-            steps: &[],
-            outputs: None,
-            action: None,
-            response: None,
-            attempt: None,
-            object: None,
-        };
         template
-            .evaluate(&scope)
+            .evaluate(&Scope::new(params.as_object().unwrap(), [""; 3]))
             .map(|value| value.get("url").and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 

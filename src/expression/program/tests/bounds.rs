@@ -7,16 +7,7 @@ fn what_would_be_too_much_work_is_refused_before_it_begins() {
     let large = "x".repeat(30_000);
     let params =
         object(json!({"big": large, "many": vec![1; 300], "list": vec!["y".repeat(100); 250]}));
-    let scope = Scope {
-        params: &params,
-        saga: [""; 3],
-        steps: &[],
-        outputs: None,
-        action: None,
-        response: None,
-        attempt: None,
-        object: None,
-    };
+    let scope = Scope::new(&params, [""; 3]);
     let evaluate =
         |text: &str| Expression::parse(text).and_then(|expression| expression.evaluate(&scope));
     let adds = format!("params.list.map(i, {})", vec!["params.big"; 60].join("+"));
@@ -75,16 +66,8 @@ fn what_is_too_large_to_be_read_is_no_less_work_for_that() {
 fn what_is_evaluated_together_is_bounded_together() {
     let outputs = Some(object(json!({"list": vec!["y".repeat(100); 40]})));
     let steps = [StepStatus { name: "a".into(), outputs, ..StepStatus::default() }];
-    let scope = Scope {
-        params: &Map::new(),
-        saga: [""; 3],
-        steps: &steps,
-        outputs: None,
-        action: None,
-        response: None,
-        attempt: None,
-        object: None,
-    };
+    let params = Map::new();
+    let scope = Scope { steps: &steps, ..Scope::new(&params, [""; 3]) };
     let evaluated = |times: usize| {
         let leaf = "${steps.a.outputs.list.map(i, i + i + i + steps.a.outputs.list[0]).size()}";
         let template = Template::parse(
