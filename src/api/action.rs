@@ -330,6 +330,20 @@ impl HttpMethod {
     }
 }
 
+/// The headers that only the operator or the connection sets, in lower case. A valid saga names
+/// none of them. The rule of [`Header`] in the schema repeats them.
+pub const RESERVED_HEADERS: [&str; 9] = [
+    "idempotency-key",
+    "saga-attempt",
+    "host",
+    "content-length",
+    "connection",
+    "transfer-encoding",
+    "upgrade",
+    "te",
+    "trailer",
+];
+
 /// One request header: a literal value, or a value that is read from a Secret when the request is
 /// sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

@@ -31,7 +31,8 @@ mod tls;
 pub use self::{
     action::{
         AnswerOutcome, AnswerRule, ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction,
-        HttpMethod, JobAction, ObjectRef, PodAction, SagaAction, URL_PATTERN, WaitAction,
+        HttpMethod, JobAction, ObjectRef, PodAction, RESERVED_HEADERS, SagaAction, URL_PATTERN,
+        WaitAction,
     },
     duration::GoDuration,
     env::{ConfigMapKey, SecretKey},

@@ -9,25 +9,12 @@ use serde_json::Value;
 use super::taint::of_manifest;
 use crate::{
     api::{
-        ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls,
-        ObjectRef, SecretKey, URL_PATTERN,
+        ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HeaderSource, HttpAction,
+        HttpTls, ObjectRef, RESERVED_HEADERS, SecretKey, URL_PATTERN,
     },
     expression::template::{Template, node::Form},
     fault::Fault,
 };
-
-/// The headers that the operator or the connection sets.
-const RESERVED_HEADERS: [&str; 9] = [
-    "idempotency-key",
-    "saga-attempt",
-    "host",
-    "content-length",
-    "connection",
-    "transfer-encoding",
-    "upgrade",
-    "te",
-    "trailer",
-];
 
 /// Adds a fault if a list or a text is longer than the schema allows.
 pub(in crate::validate) fn limit(
@@ -113,18 +100,20 @@ fn check_header(header: &Header, path: &str, faults: &mut Vec<Fault>) {
         &format!("{path}.value"),
         faults,
     );
-    // A name with a slash would become another path of the API.
-    let secret = value_from.as_ref().map(|from| &from.secret_key_ref);
-    if secret.is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
-        faults.push(Fault::broken(
-            format!("{path}.valueFrom.secretKeyRef"),
-            "must name a Secret and a key of its data",
-        ));
+    if let Some(HeaderSource { secret_key_ref: SecretKey { name, key } }) = value_from {
+        check_key(("Secret", name), key, &format!("{path}.valueFrom.secretKeyRef"), faults);
     }
 }
 
-/// Checks which certificates an HTTP request trusts. A name with a slash would become another path
-/// of the API.
+/// Checks which object of this kind, and which key of its data, a value is read from. A name with a
+/// slash would become another path of the API.
+fn check_key((kind, name): (&str, &str), key: &str, path: &str, faults: &mut Vec<Fault>) {
+    if !is_object_name(name) || !is_secret_key(key) {
+        faults.push(Fault::broken(path, format!("must name a {kind} and a key of its data")));
+    }
+}
+
+/// Checks which certificates an HTTP request trusts.
 fn trust(tls: &HttpTls, path: &str, faults: &mut Vec<Fault>) {
     let HttpTls { ca: CaSource { secret_key_ref, config_map_key_ref } } = tls;
     if secret_key_ref.is_some() == config_map_key_ref.is_some() {
@@ -133,23 +122,11 @@ fn trust(tls: &HttpTls, path: &str, faults: &mut Vec<Fault>) {
             "set exactly one of secretKeyRef and configMapKeyRef",
         ));
     }
-    if secret_key_ref
-        .as_ref()
-        .is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key))
-    {
-        faults.push(Fault::broken(
-            format!("{path}.ca.secretKeyRef"),
-            "must name a Secret and a key of its data",
-        ));
+    if let Some(SecretKey { name, key }) = secret_key_ref {
+        check_key(("Secret", name), key, &format!("{path}.ca.secretKeyRef"), faults);
     }
-    if config_map_key_ref
-        .as_ref()
-        .is_some_and(|ConfigMapKey { name, key }| !is_object_name(name) || !is_secret_key(key))
-    {
-        faults.push(Fault::broken(
-            format!("{path}.ca.configMapKeyRef"),
-            "must name a ConfigMap and a key of its data",
-        ));
+    if let Some(ConfigMapKey { name, key }) = config_map_key_ref {
+        check_key(("ConfigMap", name), key, &format!("{path}.ca.configMapKeyRef"), faults);
     }
 }
 

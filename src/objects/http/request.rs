@@ -5,24 +5,11 @@
 //! share an idempotency key, [`request_hash`] shows whether they send the same HTTP request.
 
 use crate::{
-    api::{Header, HttpAction, HttpMethod, HttpTls, SecretKey},
+    api::{Header, HttpAction, HttpMethod, HttpTls, RESERVED_HEADERS, SecretKey},
     digest::sha256_hex,
     model::{origin::origin, saga::Identity},
 };
 
-/// Headers that only the operator or the connection sets, in lower case. A valid saga names none of
-/// them.
-const RESERVED: [&str; 9] = [
-    "idempotency-key",
-    "saga-attempt",
-    "host",
-    "content-length",
-    "connection",
-    "transfer-encoding",
-    "upgrade",
-    "te",
-    "trailer",
-];
 /// The `User-Agent` of the operator: `saga-operator/<version>`
 const USER_AGENT: &str = concat!("saga-operator/", env!("CARGO_PKG_VERSION"));
 
@@ -144,7 +131,7 @@ pub fn is_another(request: &HttpRequest, hash: &str) -> bool {
 }
 
 fn is_reserved(name: &str) -> bool {
-    RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
+    RESERVED_HEADERS.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
 }
 
 fn user_header(header: &Header) -> HttpHeader {
@@ -245,7 +232,7 @@ mod tests {
 
     #[test]
     fn no_unchecked_saga_can_forge_an_identity_or_a_frame() {
-        let forged: Vec<Value> = RESERVED
+        let forged: Vec<Value> = RESERVED_HEADERS
             .iter()
             .map(|name| json!({"name": name.to_uppercase(), "value": "forged"}))
             .collect();
