@@ -16,3 +16,11 @@ pub fn sha256_hex(parts: &[&str]) -> String {
     };
     hasher.finalize().iter().flat_map(hex).collect()
 }
+
+/// Returns the first `digits` digits of [`sha256_hex`].
+#[must_use]
+pub fn short_hash(parts: &[&str], digits: usize) -> String {
+    let mut hash = sha256_hex(parts);
+    hash.truncate(digits);
+    hash
+}

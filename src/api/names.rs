@@ -1,7 +1,7 @@
 //! The names that other programs rely on: labels, the finalizer, the field manager, the names of
 //! children, idempotency keys.
 
-use crate::digest::sha256_hex;
+use crate::digest::short_hash;
 
 use super::Direction;
 
@@ -89,7 +89,7 @@ pub fn job_name(saga: &str, uid: &str, attempt: &AttemptId) -> String {
 }
 
 fn cut_name(saga: &str, uid: &str, attempt: &AttemptId, most: usize) -> String {
-    let hash = short_hash(&[uid, &attempt.to_string()]);
+    let hash = short_hash(&[uid, &attempt.to_string()], HASH_DIGITS);
     let letter = match attempt.direction {
         Direction::Action => 'a',
         Direction::Compensation => 'c',
@@ -114,13 +114,7 @@ pub fn idempotency_key(scope: &str, step: &str, direction: Direction, failures: 
 pub fn key_scope_of_child(step: &str, key: &str) -> String {
     let mut head = step.to_owned();
     head.truncate(head.floor_char_boundary(MAX_NAME - HASH_DIGITS - 1));
-    format!("{head}-{}", short_hash(&["child", key]))
-}
-
-fn short_hash(parts: &[&str]) -> String {
-    let mut hash = sha256_hex(parts);
-    hash.truncate(HASH_DIGITS);
-    hash
+    format!("{head}-{}", short_hash(&["child", key], HASH_DIGITS))
 }
 
 #[cfg(test)]

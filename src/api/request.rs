@@ -32,7 +32,7 @@ use super::{
     json::{MAX_OUTPUT_DEPTH, as_stored, depth},
     names::{is_dns_label, is_token},
 };
-use crate::digest::sha256_hex;
+use crate::digest::short_hash;
 
 /// The annotation with the highest number of a request without a token that was handled and whose
 /// annotation was removed.
@@ -188,7 +188,7 @@ impl UserRequest {
     /// Returns a 64-bit hash of the whole value, in hexadecimal.
     #[must_use]
     pub fn hash(&self) -> String {
-        short_hash(&["value", self.action.as_str(), &self.value])
+        short_hash(&["value", self.action.as_str(), &self.value], HASH_DIGITS)
     }
 
     /// Returns a hash of the token; and the same hash with a dash and a hash of what was asked for
@@ -196,8 +196,8 @@ impl UserRequest {
     #[must_use]
     pub fn token_hashes(&self) -> Option<(String, String)> {
         let (body, token) = self.split();
-        let token = short_hash(&["token", self.action.as_str(), token?]);
-        let whole = format!("{token}-{}", short_hash(&["body", body]));
+        let token = short_hash(&["token", self.action.as_str(), token?], HASH_DIGITS);
+        let whole = format!("{token}-{}", short_hash(&["body", body], HASH_DIGITS));
         Some((token, whole))
     }
 
@@ -211,14 +211,14 @@ impl UserRequest {
     /// Returns a 64-bit hash of the whole value of an annotation that was left in place.
     #[must_use]
     pub fn left_hash(&self) -> String {
-        short_hash(&["held", self.action.as_str(), &self.value])
+        short_hash(&["held", self.action.as_str(), &self.value], HASH_DIGITS)
     }
 
     /// Returns a 64-bit hash of the whole value of an annotation that was left in place and removed
     /// later: from then on the same value may be requested again.
     #[must_use]
     pub fn freed_hash(&self) -> String {
-        short_hash(&["freed", self.action.as_str(), &self.value])
+        short_hash(&["freed", self.action.as_str(), &self.value], HASH_DIGITS)
     }
 
     /// Returns what is asked for, and the token.
@@ -357,12 +357,6 @@ fn steps(action: RequestAction, body: &str) -> Result<Vec<String>, String> {
         }
     }
     Ok(names)
-}
-
-fn short_hash(parts: &[&str]) -> String {
-    let mut hash = sha256_hex(parts);
-    hash.truncate(HASH_DIGITS);
-    hash
 }
 
 #[cfg(test)]

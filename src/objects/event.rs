@@ -9,7 +9,7 @@ use kube::Resource;
 
 use crate::{
     api::{StoredSaga, names::MANAGER, stored::name},
-    digest::sha256_hex,
+    digest::short_hash,
     model::plan::Notice,
 };
 
@@ -21,8 +21,7 @@ pub(in crate::objects) const MAX_NOTE: usize = 1000;
 pub(crate) fn event(saga: &StoredSaga, executor: &str, notice: &Notice, now: Timestamp) -> Event {
     let Notice { warning, reason, message } = notice;
     let uid = saga.metadata.uid.as_deref().unwrap_or_default();
-    let mut hash = sha256_hex(&[uid, reason, message, &now.to_string()]);
-    hash.truncate(16);
+    let hash = short_hash(&[uid, reason, message, &now.to_string()], 16);
     let mut note = message.clone();
     note.truncate(note.floor_char_boundary(MAX_NOTE));
     Event {

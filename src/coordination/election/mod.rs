@@ -29,7 +29,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 
-use crate::{api::names::MANAGER, digest::sha256_hex};
+use crate::{api::names::MANAGER, digest::short_hash};
 
 /// How long a leader leads after its last acknowledged renewal was sent.
 pub const HOLDS_FOR: Duration = Duration::from_secs(6);
@@ -50,9 +50,7 @@ pub fn lease_name(watched: &BTreeSet<String>) -> String {
         return format!("{MANAGER}-leader");
     }
     let names: Vec<_> = watched.iter().map(String::as_str).collect();
-    let mut hash = sha256_hex(&names);
-    hash.truncate(12);
-    format!("{MANAGER}-leader-{hash}")
+    format!("{MANAGER}-leader-{}", short_hash(&names, 12))
 }
 
 /// How much of its caches a candidate has: without them it does not look at any saga.
