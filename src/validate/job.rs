@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     action::Templated,
-    pod::{exit_codes, fault, parsed},
+    pod::{exit_codes, fault, operations, parsed},
 };
 use crate::{
     api::JobAction,
@@ -34,19 +34,11 @@ pub(in crate::validate) fn job(
 /// Finds specs that name another ServiceAccount than the saga's. The operator creates the Jobs of
 /// the saga, so they may not gain the permissions of another account.
 pub(in crate::validate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
-    for (place, step) in saga.steps.iter().enumerate() {
-        for (operation, path) in
-            [(Some(&step.action), "job"), (step.compensation.as_ref(), "compensation.job")]
-        {
-            let Some((operation, Work::Job(action))) =
-                operation.map(|operation| (operation, &operation.work))
-            else {
-                continue;
-            };
-            let spec = check_spec(&known_of(action, operation.template.as_ref()).spec).ok();
-            if let Some(wrong) = spec.and_then(|spec| check_account(&spec, &saga.service_account)) {
-                faults.push(fault(&format!("spec.steps[{place}].{path}"), wrong));
-            }
+    for (operation, path) in operations(saga) {
+        let Work::Job(action) = &operation.work else { continue };
+        let spec = check_spec(&known_of(action, operation.template.as_ref()).spec).ok();
+        if let Some(wrong) = spec.and_then(|spec| check_account(&spec, &saga.service_account)) {
+            faults.push(fault(&format!("{path}.job"), wrong));
         }
     }
 }

@@ -39,15 +39,23 @@ pub(in crate::validate) fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault
     Operation::new(Work::UndoSaga, timeout, retry)
 }
 
-/// An operation as written, of a step or of its compensation.
-pub(in crate::validate) struct WrittenOperation<'a> {
+/// The actions that a step and a compensation may be, as written.
+#[derive(Clone, Copy)]
+pub(in crate::validate) struct WrittenActions<'a> {
     pub(in crate::validate) pod: &'a Option<PodAction>,
     pub(in crate::validate) job: &'a Option<JobAction>,
     pub(in crate::validate) http: &'a Option<HttpAction>,
     pub(in crate::validate) apply: &'a Option<ApplyAction>,
     pub(in crate::validate) delete: &'a Option<ObjectRef>,
     pub(in crate::validate) saga: &'a Option<SagaAction>,
+}
+
+/// An operation as written, of a step or of its compensation.
+pub(in crate::validate) struct WrittenOperation<'a> {
+    pub(in crate::validate) actions: WrittenActions<'a>,
+    /// Only a step may be an approval.
     pub(in crate::validate) approval: &'a Option<ApprovalAction>,
+    /// Only a step may be a wait.
     pub(in crate::validate) wait: &'a Option<WaitAction>,
     pub(in crate::validate) timeout: Option<GoDuration>,
     pub(in crate::validate) retry: Option<&'a RetryPolicy>,
@@ -70,12 +78,12 @@ pub(in crate::validate) fn operation(
     if let (Some(work), Some(template)) = (&work, &template) {
         reads.template(template, |keys| taint::is_fixed(work, keys), faults);
     }
-    let expect = written.http.as_ref().and_then(|http| http.expect.as_ref());
-    let expect = expect.and_then(|expect| {
+    let http = written.actions.http.as_ref();
+    let bare = http.and_then(|http| http.expect.as_ref());
+    let expect = bare.and_then(|expect| {
         reads.answer().expression(expect, &format!("{path}.http.expect"), faults)
     });
-    let answers =
-        written.http.as_ref().map(|http| answers(http, reads, path, faults)).unwrap_or_default();
+    let answers = http.map(|http| answers(http, reads, path, faults)).unwrap_or_default();
     let until = until_of(written).and_then(|(until, action)| {
         reads.object().expression(until, &format!("{path}.{action}.until"), faults)
     });
@@ -109,17 +117,12 @@ pub(in crate::validate) fn operation(
         retry::effective(written.retry, default_retry, attempts, &format!("{path}.retry"), faults);
     let lost =
         |written: Option<&String>, made: Option<&Expression>| written.is_some() && made.is_none();
-    let bare = written.http.as_ref().and_then(|http| http.expect.as_ref());
     if lost(bare, expect.as_ref())
         || lost(until_of(written).map(|(until, _)| until), until.as_ref())
     {
         return None;
     }
-    if written
-        .http
-        .as_ref()
-        .and_then(|http| http.answers.as_ref())
-        .is_some_and(|rules| rules.len() != answers.len())
+    if http.and_then(|http| http.answers.as_ref()).is_some_and(|rules| rules.len() != answers.len())
     {
         return None;
     }
@@ -154,7 +157,7 @@ fn answers(
 
 /// Returns the condition that an object must meet, and the name of the action that holds it.
 fn until_of<'a>(written: &WrittenOperation<'a>) -> Option<(&'a String, &'static str)> {
-    match (written.apply, written.wait) {
+    match (written.actions.apply, written.wait) {
         (Some(apply), _) => apply.until.as_ref().map(|until| (until, "apply")),
         (None, Some(wait)) => wait.until.as_ref().map(|until| (until, "wait")),
         (None, None) => None,
@@ -188,16 +191,8 @@ fn work(
     path: &str,
     faults: &mut Vec<Fault>,
 ) -> Option<(Work, Option<Template>)> {
-    match (
-        written.pod,
-        written.job,
-        written.http,
-        written.apply,
-        written.delete,
-        written.saga,
-        written.approval,
-        written.wait,
-    ) {
+    let WrittenActions { pod, job, http, apply, delete, saga } = written.actions;
+    match (pod, job, http, apply, delete, saga, written.approval, written.wait) {
         (Some(pod), None, None, None, None, None, None, None) => {
             pod::pod(pod, &format!("{path}.pod"), faults)
                 .map(|(action, template)| (Work::Pod(action), template))

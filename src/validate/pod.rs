@@ -15,7 +15,7 @@ use crate::{
         pod_template::{check_account, check_template},
         resources::check_resources,
     },
-    model::saga::{ValidSaga, Work},
+    model::saga::{Operation, ValidSaga, Work},
 };
 
 /// The fields below which only text may stand. A number that an expression gives there becomes
@@ -174,24 +174,28 @@ pub(in crate::validate) fn without_place(part: &str) -> &str {
 /// Finds templates that name another ServiceAccount than the saga's. The operator creates the Pods
 /// of the saga, so they may not gain the permissions of another account.
 pub(in crate::validate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
-    for (place, step) in saga.steps.iter().enumerate() {
-        for (operation, path) in
-            [(Some(&step.action), "pod"), (step.compensation.as_ref(), "compensation.pod")]
+    for (operation, path) in operations(saga) {
+        let Work::Pod(action) = &operation.work else { continue };
+        let template = known_of(action, operation.template.as_ref())
+            .and_then(|template| check_template(&template).ok());
+        if let Some(wrong) =
+            template.and_then(|template| check_account(&template, &saga.service_account))
         {
-            let Some((operation, Work::Pod(action))) =
-                operation.map(|operation| (operation, &operation.work))
-            else {
-                continue;
-            };
-            let template = known_of(action, operation.template.as_ref())
-                .and_then(|template| check_template(&template).ok());
-            if let Some(wrong) =
-                template.and_then(|template| check_account(&template, &saga.service_account))
-            {
-                faults.push(fault(&format!("spec.steps[{place}].{path}"), wrong));
-            }
+            faults.push(fault(&format!("{path}.pod"), wrong));
         }
     }
+}
+
+/// Returns every action and every compensation of a saga, with the path under which it is written.
+pub(in crate::validate) fn operations(
+    saga: &ValidSaga,
+) -> impl Iterator<Item = (&Operation, String)> {
+    saga.steps.iter().enumerate().flat_map(|(place, step)| {
+        let path = format!("spec.steps[{place}]");
+        let compensation =
+            step.compensation.as_ref().map(|undo| (undo, format!("{path}.compensation")));
+        [(&step.action, path)].into_iter().chain(compensation)
+    })
 }
 
 /// Returns the Pod template without the leaves that hold expressions.

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     given::Params,
-    operation::{WrittenOperation, operation, undo_saga},
+    operation::{WrittenActions, WrittenOperation, operation, undo_saga},
     read_scope::{self, ReadScope},
     retry::{self, ACTION_ATTEMPTS, COMPENSATION_ATTEMPTS},
 };
@@ -151,19 +151,9 @@ fn compensation_of(
     let Compensation { timeout, retry, pod, job, http, apply, delete, saga } = compensation;
     let (timeout, retry, one_of) =
         (*timeout, retry.as_ref(), "pod, job, http, apply, delete and saga");
-    let written = WrittenOperation {
-        pod,
-        job,
-        http,
-        apply,
-        delete,
-        saga,
-        approval: &None,
-        wait: &None,
-        timeout,
-        retry,
-        one_of,
-    };
+    let actions = WrittenActions { pod, job, http, apply, delete, saga };
+    let written =
+        WrittenOperation { actions, approval: &None, wait: &None, timeout, retry, one_of };
     let (path, retry) = (format!("{path}.compensation"), defaults.compensation_retry.as_ref());
     operation(&written, defaults, retry, COMPENSATION_ATTEMPTS, &reads.undo(), &path, faults)
 }
@@ -185,19 +175,8 @@ fn action_of(
     let Step { pod, job, http, apply, delete, saga, approval, wait, timeout, retry, .. } = step;
     let (timeout, retry, one_of) =
         (*timeout, retry.as_ref(), "pod, job, http, apply, delete, approval, wait and saga");
-    let action = WrittenOperation {
-        pod,
-        job,
-        http,
-        apply,
-        delete,
-        saga,
-        approval,
-        wait,
-        timeout,
-        retry,
-        one_of,
-    };
+    let actions = WrittenActions { pod, job, http, apply, delete, saga };
+    let action = WrittenOperation { actions, approval, wait, timeout, retry, one_of };
     let default_retry = defaults.retry.as_ref().filter(|_| !only_waits);
     operation(&action, defaults, default_retry, ACTION_ATTEMPTS, reads, path, faults)
 }
