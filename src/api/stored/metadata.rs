@@ -121,31 +121,19 @@ fn owned_by_apply(raw: &RawValue) -> BTreeSet<String> {
 
 impl From<Metadata> for ObjectMeta {
     fn from(metadata: Metadata) -> Self {
-        let Metadata {
-            name,
-            namespace,
-            uid,
-            resource_version,
-            generation,
-            creation_timestamp,
-            deletion_timestamp,
-            finalizers,
-            labels,
-            annotations: _,
-            managed_fields: _,
-            owner_references,
-        } = metadata;
+        // The annotations and the managed fields are left out: `keys_from` and `requests` return
+        // all that is read of them.
         Self {
-            name,
-            namespace,
-            uid,
-            resource_version,
-            generation,
-            creation_timestamp,
-            deletion_timestamp,
-            finalizers,
-            labels,
-            owner_references,
+            name: metadata.name,
+            namespace: metadata.namespace,
+            uid: metadata.uid,
+            resource_version: metadata.resource_version,
+            generation: metadata.generation,
+            creation_timestamp: metadata.creation_timestamp,
+            deletion_timestamp: metadata.deletion_timestamp,
+            finalizers: metadata.finalizers,
+            labels: metadata.labels,
+            owner_references: metadata.owner_references,
             ..Self::default()
         }
     }
