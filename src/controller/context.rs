@@ -110,12 +110,14 @@ impl Context {
 #[cfg(test)]
 pub(super) mod fixture {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-    use kube::{Api, Client, runtime::reflector::ObjectRef};
+    use http::Response;
+    use kube::{Api, Client, client::Body, runtime::reflector::ObjectRef};
+    use serde_json::{Value, json};
     use tokio::sync::mpsc;
 
     use super::*;
     use crate::{
-        api::StoredSaga,
+        api::{Direction, StoredSaga, names::AttemptId},
         controller::{
             cache::Caches,
             clock::now,
@@ -123,11 +125,13 @@ pub(super) mod fixture {
             http::{call::HttpCaller, tls::tls_config},
             lifecycle::Role,
             limits::breakers::Circuits,
+            memory::attempt::AttemptKey,
             queue::WatchQueue,
         },
         coordination::breaker::Settings,
         egress::policy::{EgressPolicy, EgressRules},
-        model::saga::ValidSaga,
+        model::saga::{SagaName, ValidSaga},
+        validate::saga::validate_stored,
     };
 
     /// Creates a context over this API server. Also returns the receiver of the enqueued sagas.
@@ -166,6 +170,22 @@ pub(super) mod fixture {
     /// Sets the part of this process in the election.
     pub fn turn(context: &Context, role: Role) {
         context.lifecycle.turn(role, &context.memory.attempts, &context.metrics);
+    }
+
+    /// Returns an answer of an API server.
+    pub fn answer(code: u16, body: &Value) -> Response<Body> {
+        Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap()
+    }
+
+    /// Returns a saga whose only step has this name and does this, and the key of the first attempt
+    /// of its action.
+    pub fn one_step(name: &str, mut step: Value) -> (ValidSaga, AttemptKey) {
+        step["name"] = json!(name);
+        let named = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
+        let spec = serde_json::from_value(json!({"steps": [step]})).map_err(|_| String::new());
+        let saga = validate_stored(&named, &spec).unwrap();
+        let attempt = AttemptId { step: name.into(), direction: Direction::Action, number: 1 };
+        (saga, AttemptKey::new("1", attempt))
     }
 
     /// Returns what the performance of effects of this saga needs, planned just now.

@@ -158,12 +158,12 @@ mod tests {
 
     use std::convert::Infallible;
 
-    use http::{Request, Response};
+    use http::Request;
     use kube::client::Body;
     use serde_json::json;
 
     use super::*;
-    use crate::api::crd;
+    use crate::{api::crd, controller::context::fixture};
 
     /// Returns what an API server publishes if it serves the definition of this version with
     /// `change` applied.
@@ -186,11 +186,7 @@ mod tests {
         let serve = tower::service_fn(move |request: Request<Body>| {
             assert_eq!(request.uri().path(), "/openapi/v3/apis/saga.dev/v1alpha1");
             let (code, body) = answers.lock().unwrap().clone();
-            let response = Response::builder()
-                .status(code)
-                .body(Body::from(body.to_string().into_bytes()))
-                .unwrap();
-            std::future::ready(Ok::<_, Infallible>(response))
+            std::future::ready(Ok::<_, Infallible>(fixture::answer(code, &body)))
         });
         Definition::new(Client::new(serve, "default"))
     }

@@ -126,13 +126,13 @@ mod tests {
 
     use std::{convert::Infallible, sync::Arc};
 
-    use http::{Request, Response};
+    use http::Request;
     use kube::client::Body;
     use serde_json::{Value, json};
     use tower::service_fn;
 
     use super::*;
-    use crate::api::RequestAction;
+    use crate::{api::RequestAction, controller::context::fixture};
 
     type Answers = Arc<Mutex<(u16, Value, Value)>>;
 
@@ -156,12 +156,7 @@ mod tests {
                     "reason": reason, "message": "",
                 });
                 let body = if code == 200 { found } else { failure };
-                Ok::<_, Infallible>(
-                    Response::builder()
-                        .status(code)
-                        .body(Body::from(body.to_string().into_bytes()))
-                        .unwrap(),
-                )
+                Ok::<_, Infallible>(fixture::answer(code, &body))
             }
         });
         RequestPolicy::new(Client::new(serve, "default"))

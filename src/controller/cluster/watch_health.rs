@@ -208,10 +208,7 @@ mod tests {
                     "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound",
                     "message": "not found",
                 });
-                let response = Response::builder()
-                    .status(404)
-                    .body(Body::from(body.to_string().into_bytes()))
-                    .unwrap();
+                let response = fixture::answer(404, &body);
                 std::future::ready(Ok::<_, std::convert::Infallible>(response))
             }),
             "default",

@@ -217,7 +217,7 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering},
     };
 
-    use http::{Request, Response};
+    use http::Request;
     use kube::{Client, client::Body};
     use serde_json::json;
 
@@ -238,9 +238,7 @@ mod tests {
                     "kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden",
                     "message": "no",
                 });
-                let response =
-                    Response::builder().status(403).body(Body::from(body.to_string().into_bytes()));
-                Ok::<_, Infallible>(response.unwrap())
+                Ok::<_, Infallible>(fixture::answer(403, &body))
             }
         });
         let (context, _announced) = fixture::context(Client::new(refuse, "default"), None);

@@ -82,7 +82,7 @@ mod tests {
 
     use std::sync::Arc;
 
-    use http::{Request, Response};
+    use http::Request;
     use kube::{
         Client,
         client::Body,
@@ -101,10 +101,7 @@ mod tests {
                 "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound",
                 "message": "not found",
             });
-            let response = Response::builder()
-                .status(404)
-                .body(Body::from(body.to_string().into_bytes()))
-                .unwrap();
+            let response = fixture::answer(404, &body);
             std::future::ready(Ok::<_, std::convert::Infallible>(response))
         });
         let (mut context, _announced) = fixture::context(Client::new(missing, "default"), None);

@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use http_body_util::BodyExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -113,12 +113,7 @@ impl ApiServer {
                     path: parts.uri.path().into(),
                     body,
                 });
-                Ok::<_, Infallible>(
-                    Response::builder()
-                        .status(code)
-                        .body(Body::from(answer.to_string().into_bytes()))
-                        .unwrap(),
-                )
+                Ok::<_, Infallible>(fixture::answer(code, &answer))
             }
         });
         Client::new(service, "default")

@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use kube::{Client, client::Body, core::Status};
 use serde_json::{Value, json};
 
@@ -126,9 +126,7 @@ async fn tried_as(
         let mut log = log.lock().unwrap();
         let code = codes.get(log.len()).copied().unwrap_or(201);
         log.push(request.method().clone());
-        let body = serde_json::to_vec(&body_of(code)).unwrap();
-        let response = Response::builder().status(code).body(Body::from(body));
-        std::future::ready(Ok::<_, Infallible>(response.unwrap()))
+        std::future::ready(Ok::<_, Infallible>(fixture::answer(code, &body_of(code))))
     };
     let (context, _) = fixture::context(Client::new(tower::service_fn(answer), "default"), None);
     let mut step = json!({"name": "charge"});

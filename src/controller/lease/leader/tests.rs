@@ -36,12 +36,7 @@ impl Server {
                 let body = body.collect().await.unwrap().to_bytes();
                 let (code, answer) =
                     server.answer(&parts.method, serde_json::from_slice(&body).ok());
-                Ok::<_, Infallible>(
-                    Response::builder()
-                        .status(code)
-                        .body(Body::from(answer.to_string().into_bytes()))
-                        .unwrap(),
-                )
+                Ok::<_, Infallible>(fixture::answer(code, &answer))
             }
         });
         Client::new(service, "default")

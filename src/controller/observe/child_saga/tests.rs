@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
@@ -69,10 +69,7 @@ impl Family {
             });
             let object = if request.uri().path().ends_with("/order") { &held } else { &child };
             let body = if code == 200 { object } else { &failed };
-            let response = Response::builder()
-                .status(code)
-                .body(Body::from(body.to_string().into_bytes()))
-                .unwrap();
+            let response = fixture::answer(code, body);
             std::future::ready(Ok::<_, Infallible>(response))
         });
         let (context, _announced) = fixture::context(Client::new(service, "default"), None);

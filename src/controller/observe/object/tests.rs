@@ -13,21 +13,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use http_body_util::BodyExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    api::{Direction, names::AttemptId},
-    controller::{
-        context::{Context, fixture},
-        effects::{self, performance::Next},
-    },
-    model::saga::SagaName,
-    validate::saga::validate_stored,
+use crate::controller::{
+    context::{Context, fixture},
+    effects::{self, performance::Next},
 };
 
 fn intent(child_uid: Option<&str>) -> ActiveAttempt {
@@ -168,7 +163,7 @@ impl Scene {
         )
     }
 
-    fn of(mut step: Value, server: Server) -> Self {
+    fn of(step: Value, server: Server) -> Self {
         let server = Arc::new(Mutex::new(server));
         let service = {
             let server = Arc::clone(&server);
@@ -179,23 +174,12 @@ impl Scene {
                     let body = body.collect().await.unwrap().to_bytes();
                     let (code, answer) =
                         server.lock().unwrap().answer(&parts.method, parts.uri.path(), &body);
-                    let body = Body::from(answer.to_string().into_bytes());
-                    Ok::<_, Infallible>(Response::builder().status(code).body(body).unwrap())
+                    Ok::<_, Infallible>(fixture::answer(code, &answer))
                 }
             })
         };
         let (context, _) = fixture::context(Client::new(service, "default"), None);
-        let named = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
-        step["name"] = json!("clear");
-        let saga = validate_stored(
-            &named,
-            &serde_json::from_value(json!({"steps": [step]})).map_err(|_| String::new()),
-        )
-        .unwrap();
-        let key = AttemptKey::new(
-            "1",
-            AttemptId { step: "clear".into(), direction: Direction::Action, number: 1 },
-        );
+        let (saga, key) = fixture::one_step("clear", step);
         Self { context, saga, key, server }
     }
 

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::{Request, Response};
+use http::Request;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{Client, client::Body};
@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::{Direction, names::AttemptId},
     controller::{
         clock::now,
         context::{Context, fixture},
@@ -24,12 +23,8 @@ use crate::{
         memory::remembered::{not_started, refused_permanently},
         reconcile::answers_for,
     },
-    model::{
-        observation::Reached,
-        saga::{SagaName, Work},
-    },
+    model::{observation::Reached, saga::Work},
     objects::pod,
-    validate::saga::validate_stored,
 };
 
 /// What an API server holds: answers by path, 404 for any other.
@@ -57,26 +52,11 @@ impl Scene {
                     "message": "not found",
                 });
                 let (code, body) = found.map_or((404, missing), |(_, code, body)| (code, body));
-                let response = Response::builder()
-                    .status(code)
-                    .body(Body::from(body.to_string().into_bytes()))
-                    .unwrap();
-                std::future::ready(Ok::<_, Infallible>(response))
+                std::future::ready(Ok::<_, Infallible>(fixture::answer(code, &body)))
             })
         };
         let (context, _announced) = fixture::context(Client::new(service, "default"), None);
-        let named = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
-        let mut step = json!({"name": "ship"});
-        step.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
-        let saga = validate_stored(
-            &named,
-            &serde_json::from_value(json!({"steps": [step]})).map_err(|_| String::new()),
-        )
-        .unwrap();
-        let key = AttemptKey::new(
-            "1",
-            AttemptId { step: "ship".into(), direction: Direction::Action, number: 1 },
-        );
+        let (saga, key) = fixture::one_step("ship", action.clone());
         Self { context, saga, key, server }
     }
 

@@ -196,12 +196,7 @@ fn with_a_list_that_breaks_off() -> Client {
         };
         async move {
             let Some((code, answer)) = answer else { return std::future::pending().await };
-            Ok::<_, Infallible>(
-                Response::builder()
-                    .status(code)
-                    .body(Body::from(answer.to_string().into_bytes()))
-                    .unwrap(),
-            )
+            Ok::<_, Infallible>(fixture::answer(code, &answer))
         }
     };
     Client::new(tower::service_fn(answer), "default")
