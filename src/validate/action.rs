@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::taint::of_manifest;
 use crate::{
@@ -210,9 +210,22 @@ pub(in crate::validate) fn parsed<T>(
 where
     T: Serialize + DeserializeOwned + Clone,
 {
+    parsed_by(action, path, |fields, faults| Template::parse(fields, path, form, faults), faults)
+}
+
+/// Returns the action as [`parsed`] does. `parse` makes the template from the fields of the action.
+pub(in crate::validate) fn parsed_by<T>(
+    action: &T,
+    path: &str,
+    parse: impl FnOnce(&Map<String, Value>, &mut Vec<Fault>) -> Template,
+    faults: &mut Vec<Fault>,
+) -> Option<Templated<T>>
+where
+    T: Serialize + DeserializeOwned + Clone,
+{
     let before = faults.len();
     let Ok(Value::Object(fields)) = serde_json::to_value(action) else { return None };
-    let template = Template::parse(&fields, path, form, faults);
+    let template = parse(&fields, faults);
     if faults.len() > before {
         return None;
     }

@@ -1,10 +1,10 @@
 //! Checks the action `pod`, and parses the expressions in it.
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
-    action::{Templated, limit},
+    action::{Templated, limit, parsed_by},
     taint::OF_PODS,
 };
 use crate::{
@@ -125,8 +125,7 @@ fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Returns the action with its escapes resolved if it holds no expression. Otherwise returns the
-/// action as it is written, with its template.
+/// Returns the action of a Pod or a Job as [`super::action::parsed`] does.
 pub(in crate::validate) fn parsed<T>(
     action: &T,
     path: &str,
@@ -135,22 +134,11 @@ pub(in crate::validate) fn parsed<T>(
 where
     T: Serialize + DeserializeOwned + Clone,
 {
-    let before = faults.len();
-    let Ok(Value::Object(fields)) = serde_json::to_value(action) else { return None };
-    let template = Template::by_path(
-        &fields,
-        path,
-        |leaf| form(leaf.strip_prefix(path).unwrap_or_default()),
-        faults,
-    )
-    .without(OF_PODS);
-    if faults.len() > before {
-        return None;
-    }
-    let Some(literal) = template.literal() else { return Some((action.clone(), Some(template))) };
-    let action = serde_json::from_value(literal.clone())
-        .map_err(|error| faults.push(Fault::broken(path, error.to_string())));
-    action.ok().map(|action| (action, None))
+    let form = |leaf: &str| form(leaf.strip_prefix(path).unwrap_or_default());
+    let parse = |fields: &Map<String, Value>, faults: &mut Vec<Fault>| {
+        Template::by_path(fields, path, form, faults).without(OF_PODS)
+    };
+    parsed_by(action, path, parse, faults)
 }
 
 /// Returns what may stand in the leaf at a path within the action of a Pod or a Job, such as
