@@ -258,9 +258,10 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
     use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt, duplex},
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
         net::TcpStream,
         sync::oneshot,
+        task::JoinHandle,
         time::Instant,
     };
 
@@ -280,6 +281,12 @@ mod tests {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer
+    }
+
+    /// Serves the probes on one connection.
+    fn serve(server: DuplexStream, closed: watch::Receiver<()>) -> JoinHandle<()> {
+        let router = health_router(Probes::default(), CircuitSource::default());
+        tokio::spawn(connection(server, router, closed))
     }
 
     #[tokio::test]
@@ -414,11 +421,7 @@ mod tests {
             let (mut client, server) = duplex(1024);
             let (_closing, closed) = watch::channel(());
             let begun = Instant::now();
-            let serving = tokio::spawn(connection(
-                server,
-                health_router(Probes::default(), CircuitSource::default()),
-                closed,
-            ));
+            let serving = serve(server, closed);
             client.write_all(head.as_bytes()).await.unwrap();
             timeout(LIFETIME, serving).await.unwrap().unwrap();
             assert!(
@@ -434,11 +437,7 @@ mod tests {
         let (mut client, server) = duplex(16);
         let (_closing, closed) = watch::channel(());
         let begun = Instant::now();
-        let serving = tokio::spawn(connection(
-            server,
-            health_router(Probes::default(), CircuitSource::default()),
-            closed,
-        ));
+        let serving = serve(server, closed);
         client.write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
         timeout(2 * LIFETIME, serving).await.unwrap().unwrap();
         assert!(
@@ -452,11 +451,7 @@ mod tests {
     async fn a_head_too_large_is_refused() {
         let (mut client, server) = duplex(64 * 1024);
         let (_closing, closed) = watch::channel(());
-        let serving = tokio::spawn(connection(
-            server,
-            health_router(Probes::default(), CircuitSource::default()),
-            closed,
-        ));
+        let serving = serve(server, closed);
         let head = format!(
             "GET /healthz HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n",
             "x".repeat(2 * MAX_HEAD)

@@ -120,16 +120,11 @@ mod tests {
             durations.iter().flat_map(|initial| durations.iter().map(move |max| (*initial, *max)))
         {
             for backoff in [BackoffType::None, BackoffType::Linear, BackoffType::Exponential] {
+                let with =
+                    |jitter| Retry { initial_delay, max_delay, ..retry(backoff, 0, 0, jitter) };
                 let mut before = Duration::ZERO;
                 for jitter in [0.0, f64::EPSILON, 0.5, 1.0] {
-                    let policy = Retry {
-                        max_attempts: 1,
-                        deadline: None,
-                        backoff,
-                        initial_delay,
-                        max_delay,
-                        jitter,
-                    };
+                    let policy = with(jitter);
                     for n in &attempts {
                         for r in [0.0, 0.5, 1.0 - f64::EPSILON] {
                             tried += 1;
@@ -137,14 +132,7 @@ mod tests {
                         }
                     }
                 }
-                let policy = Retry {
-                    max_attempts: 1,
-                    deadline: None,
-                    backoff,
-                    initial_delay,
-                    max_delay,
-                    jitter: 0.0,
-                };
+                let policy = with(0.0);
                 let mut sorted = attempts.clone();
                 sorted.sort_unstable();
                 for n in sorted {
