@@ -331,7 +331,7 @@ impl HttpMethod {
 }
 
 /// The headers that only the operator or the connection sets, in lower case. A valid saga names
-/// none of them. The rule of [`Header`] in the schema repeats them.
+/// none of them.
 pub const RESERVED_HEADERS: [&str; 9] = [
     "idempotency-key",
     "saga-attempt",
@@ -355,8 +355,8 @@ pub struct Header {
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9-]+$')")
         .message("must be a header name of letters, digits and dashes, such as Authorization"))]
-    #[x_kube(validation = Rule::new("!(self.lowerAscii() in ['idempotency-key', 'saga-attempt', \
-        'host', 'content-length', 'connection', 'transfer-encoding', 'upgrade', 'te', 'trailer'])")
+    #[x_kube(validation = Rule::new(
+        format!("!(self.lowerAscii() in ['{}'])", RESERVED_HEADERS.join("', '")))
         .message("is set by the operator: leave this header out"))]
     pub name: String,
     /// The literal value of the header.
