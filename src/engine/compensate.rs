@@ -21,8 +21,8 @@ use super::{
     rules,
 };
 use crate::{
-    api::{Direction, StepPhase},
-    model::graph::StepSet,
+    api::{Direction, StepPhase, StepStatus},
+    model::{graph::StepSet, saga::ValidStep},
 };
 
 /// Undoes as much as possible now.
@@ -83,11 +83,11 @@ fn start_compensations(planner: &mut Planner<'_>, set: StepSet) {
     }
     capacity::forget_overtaken(planner, &slots);
     let chosen = StepSet::of(chosen);
-    planner.each_step(|planner, place, step, status| {
-        if chosen.contains(place) {
-            begin::begin(planner, step, status, Direction::Compensation);
-        }
-    });
+    for place in planner.places() {
+        let Some(mut draft) = planner.draft(place, |_, _| chosen.contains(place)) else { continue };
+        begin::begin(planner, draft.step, &mut draft.status, Direction::Compensation);
+        planner.store(draft);
+    }
 }
 
 /// Stops everything that is active. After that the saga goes neither forward nor back.
@@ -97,12 +97,13 @@ pub(in crate::engine) fn cancel(planner: &mut Planner<'_>) -> SagaCourse {
     }
     compensate::end_retries(planner);
     wait::withdraw_waits(planner);
-    planner.each_step(|planner, _, _, status| {
-        if status.phase == StepPhase::Compensating {
-            status.next_attempt_at = None;
-            planner.move_step(status, StepEvent::UndoFailed);
-        }
-    });
+    let compensates = |_: &ValidStep, status: &StepStatus| status.phase == StepPhase::Compensating;
+    for place in planner.places() {
+        let Some(mut draft) = planner.draft(place, compensates) else { continue };
+        draft.status.next_attempt_at = None;
+        planner.move_step(&mut draft.status, StepEvent::UndoFailed);
+        planner.store(draft);
+    }
     SagaCourse::Cancelled
 }
 
@@ -139,14 +140,16 @@ fn undo_course(planner: &mut Planner<'_>, set: StepSet) -> SagaCourse {
 
 /// Turns the saga back: a step that waited for a retry fails permanently.
 pub(in crate::engine) fn end_retries(planner: &mut Planner<'_>) {
-    planner.each_step(|planner, _, _, status| {
-        if status.phase == StepPhase::Retrying {
-            status.next_attempt_at = None;
-            status.retry_requested = false;
-            status.completed_at = Some(MicroTime(planner.input.now));
-            status.message =
-                status.message.take().map(|message| with_hint(&message, status, Direction::Action));
-            planner.move_step(status, StepEvent::FailForGood);
-        }
-    });
+    let retries = |_: &ValidStep, status: &StepStatus| status.phase == StepPhase::Retrying;
+    for place in planner.places() {
+        let Some(mut draft) = planner.draft(place, retries) else { continue };
+        let status = &mut draft.status;
+        status.next_attempt_at = None;
+        status.retry_requested = false;
+        status.completed_at = Some(MicroTime(planner.input.now));
+        status.message =
+            status.message.take().map(|message| with_hint(&message, status, Direction::Action));
+        planner.move_step(status, StepEvent::FailForGood);
+        planner.store(draft);
+    }
 }

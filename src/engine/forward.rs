@@ -93,7 +93,8 @@ fn prepare(planner: &mut Planner<'_>) -> bool {
         return true;
     }
     let (failed, mut slots, mut all_can) = (planner.has_failure(), capacity::slots(planner), true);
-    planner.each_step(|planner, place, step, status| {
+    for place in planner.places() {
+        let Some((step, status)) = planner.step(place) else { continue };
         let done = planner.steps_where(|_, status| status.phase.is_done());
         let ready = status.phase == StepPhase::Pending
             && rules::starts_new_steps(failed)
@@ -103,22 +104,25 @@ fn prepare(planner: &mut Planner<'_>) -> bool {
             && !is_active(status)
             && rules::is_due(status.next_attempt_at.as_ref(), planner.input.now);
         if !((ready && slots.has_free(true)) || (again && slots.take_kept())) {
-            return;
+            continue;
         }
         // A retried step that never began is evaluated again, too.
         let first = status.action.as_ref().is_none_or(|record| record.attempt == 0);
         let wanted = if first { forward::is_wanted(planner, step, status) } else { Ok(true) };
-        match wanted.map(|wanted| {
+        let begins = wanted.map(|wanted| {
             wanted.then(|| planner.resolve(&step.action, status, Direction::Action).map(drop))
-        }) {
-            Ok(None) => forward::leave_out(planner, status),
+        });
+        let Some(mut draft) = planner.draft(place, |_, _| true) else { continue };
+        match begins {
+            Ok(None) => forward::leave_out(planner, &mut draft.status),
             Ok(Some(Ok(()))) => _ = ready && slots.take_new(),
             Ok(Some(Err(why))) | Err(why) => {
-                begin::cannot_begin(planner, status, Direction::Action, &why);
+                begin::cannot_begin(planner, &mut draft.status, Direction::Action, &why);
                 all_can = false;
             }
         }
-    });
+        planner.store(draft);
+    }
     all_can
 }
 
@@ -126,7 +130,8 @@ fn prepare(planner: &mut Planner<'_>) -> bool {
 fn start_runnable(planner: &mut Planner<'_>) {
     let done = planner.steps_where(|_, status| status.phase.is_done());
     let (failed, mut slots) = (planner.has_failure(), capacity::slots(planner));
-    planner.each_step(|planner, place, step, status| {
+    for place in planner.places() {
+        let Some((step, status)) = planner.step(place) else { continue };
         let begins = match status.phase {
             StepPhase::Pending => {
                 rules::starts_new_steps(failed)
@@ -148,18 +153,13 @@ fn start_runnable(planner: &mut Planner<'_>) {
             | StepPhase::CompensationFailed
             | StepPhase::CompensationSkipped => false,
         };
-        if begins
-            && !capacity::waits_for_host(
-                planner,
-                step,
-                Direction::Action,
-                &mut slots,
-                status.phase == StepPhase::Pending,
-            )
-        {
-            begin::begin(planner, step, status, Direction::Action);
-        }
-    });
+        let is_new = status.phase == StepPhase::Pending;
+        let begins = begins
+            && !capacity::waits_for_host(planner, step, Direction::Action, &mut slots, is_new);
+        let Some(mut draft) = planner.draft(place, |_, _| begins) else { continue };
+        begin::begin(planner, step, &mut draft.status, Direction::Action);
+        planner.store(draft);
+    }
     capacity::forget_overtaken(planner, &slots);
 }
 

@@ -5,7 +5,11 @@ use crate::{
     api::{Direction, StepStatus, names::AttemptId},
     clock::later,
     engine::{
-        planner::{deadline, state::Planner, throttle},
+        planner::{
+            deadline,
+            state::{Planner, is_active},
+            throttle,
+        },
         settlement::{STOP_POLL, Settlement, Verdict},
     },
     model::{plan::Effect, saga::ValidStep},
@@ -13,11 +17,13 @@ use crate::{
 
 /// Judges every active attempt of the saga in both directions, and acts on the verdicts.
 pub(in crate::engine) fn settle_all(planner: &mut Planner<'_>) {
-    planner.each_step(|planner, _, step, status| {
+    for place in planner.places() {
+        let Some(mut draft) = planner.draft(place, |_, status| is_active(status)) else { continue };
         for direction in [Direction::Action, Direction::Compensation] {
-            settle(planner, step, status, direction);
+            settle(planner, draft.step, &mut draft.status, direction);
         }
-    });
+        planner.store(draft);
+    }
 }
 
 pub(in crate::engine) fn settle(

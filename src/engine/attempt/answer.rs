@@ -61,7 +61,8 @@ pub(in crate::engine) fn judge_answer(
     if !answer.whole && outputs.is_some_and(read_body) {
         return broke_off(answer);
     }
-    outputs::settled_with(planner, direction, outputs.map(|outputs| outputs.evaluate(&scope)))
+    let outputs = outputs.map(|outputs| outputs.evaluate(&scope));
+    outputs::settled_with(planner, &step.name, direction, outputs)
 }
 
 /// The ruling of a step's rules on an answer.
@@ -157,7 +158,7 @@ pub(in crate::engine) fn judge_end(
 ) -> Settlement {
     match end {
         End::Succeeded(outputs) => {
-            with_outputs(planner, direction, outputs.clone().map_or(Ok(None), |map| Ok(Some(map))))
+            with_outputs(planner, &step.name, direction, Ok(outputs.clone()))
         }
         End::Answered(answer) => answer::judge_answer(planner, step, status, direction, answer),
         End::Failed(failure) => {

@@ -34,18 +34,22 @@ pub(in crate::engine) fn fail_what_may_not_begin(
     direction: Direction,
 ) {
     let failed = planner.has_failure();
-    planner.each_step(|planner, _, step, status| {
-        let waits = status.phase == waiting
-            && !is_active(status)
-            && (direction == Direction::Compensation || rules::may_go_on(failed, status));
-        let due = waits && rules::is_due(status.next_attempt_at.as_ref(), planner.input.now);
-        let Some(operation) = step.operation(direction).filter(|_| due) else { return };
-        if let Some(reason) = may_not_begin(planner, operation, status, direction) {
-            status.message = Some(reason);
-            status.next_attempt_at = None;
-            planner.give_up(status, direction);
+    for place in planner.places() {
+        let is_due = |_: &ValidStep, status: &StepStatus| {
+            status.phase == waiting
+                && !is_active(status)
+                && (direction == Direction::Compensation || rules::may_go_on(failed, status))
+                && rules::is_due(status.next_attempt_at.as_ref(), planner.input.now)
+        };
+        let Some(mut draft) = planner.draft(place, is_due) else { continue };
+        let Some(operation) = draft.step.operation(direction) else { continue };
+        if let Some(reason) = may_not_begin(planner, operation, &draft.status, direction) {
+            draft.status.message = Some(reason);
+            draft.status.next_attempt_at = None;
+            planner.give_up(&mut draft.status, direction);
+            planner.store(draft);
         }
-    });
+    }
 }
 
 /// Writes the intent of the next attempt. Plans its effect, unless the operation deletes an object

@@ -113,7 +113,8 @@ fn carried_through(planner: &Planner<'_>, view: &ChildView<'_>) -> Option<Settle
     let left = still_in_effect.join(", ");
     Some(match phase {
         Some(SagaPhase::Completed) => {
-            outputs::with_outputs(planner, view.attempt.direction, Ok(outputs.clone()))
+            let AttemptId { step, direction, .. } = view.attempt;
+            outputs::with_outputs(planner, step, *direction, Ok(outputs.clone()))
         }
         Some(SagaPhase::Compensated) if still_in_effect.is_empty() && view.uncertain => {
             Settlement::unknown_for_good(format!(

@@ -121,7 +121,7 @@ pub(in crate::engine) fn judge_object(
     let Some(missing) = missing else {
         let outputs = step.outputs.as_ref().filter(|_| id.direction == Direction::Action);
         let outputs = outputs.map(|outputs| outputs.evaluate(&scope));
-        return outputs::settled_with(planner, id.direction, outputs).into();
+        return outputs::settled_with(planner, &id.step, id.direction, outputs).into();
     };
     if *overdue {
         return gave_up(operation, &missing);

@@ -22,11 +22,13 @@ use crate::{
 /// Returns a success with the evaluated outputs of the step.
 pub(in crate::engine) fn settled_with(
     planner: &Planner<'_>,
+    step: &str,
     direction: Direction,
     outputs: Option<Result<Value, String>>,
 ) -> Settlement {
     with_outputs(
         planner,
+        step,
         direction,
         match outputs {
             None => Ok(None),
@@ -42,12 +44,13 @@ pub(in crate::engine) fn settled_with(
 /// no outputs.
 pub(in crate::engine) fn with_outputs(
     planner: &Planner<'_>,
+    step: &str,
     direction: Direction,
     outputs: Result<Option<Map<String, Value>>, String>,
 ) -> Settlement {
     let outputs = outputs.map(|outputs| outputs.filter(|_| direction == Direction::Action));
-    let taken =
-        outputs.and_then(|outputs| outputs.map(|outputs| taken(planner, outputs)).transpose());
+    let taken = outputs
+        .and_then(|outputs| outputs.map(|outputs| taken(planner, step, outputs)).transpose());
     match taken {
         Ok(outputs) => Settlement { outputs, ..Settlement::succeeded() },
         Err(error) => Settlement::unknown_for_good(format!(
@@ -57,12 +60,13 @@ pub(in crate::engine) fn with_outputs(
 }
 
 /// Returns the outputs of a step as they will be read back from the status. All sources of outputs
-/// use this function.
+/// use this function. Outputs that the step had before do not count, because these replace them.
 ///
 /// # Errors
 /// One line which says why the status cannot store the outputs.
 pub(in crate::engine) fn taken(
     planner: &Planner<'_>,
+    step: &str,
     outputs: Map<String, Value>,
 ) -> Result<Map<String, Value>, String> {
     let outputs = as_taken(outputs, "the outputs of a step")?;
@@ -72,6 +76,7 @@ pub(in crate::engine) fn taken(
             .status
             .steps
             .iter()
+            .filter(|status| status.name != step)
             .filter_map(|status| status.outputs.as_ref())
             .map(size)
             .sum::<usize>(),

@@ -105,13 +105,15 @@ pub(in crate::engine) fn end_wait(
 
 /// Ends all waits as not reached, because the saga turns back or ends.
 pub(in crate::engine) fn withdraw_waits(planner: &mut Planner<'_>) {
-    planner.each_step(|planner, _, step, status| {
-        if status.phase == StepPhase::Waiting {
-            end_wait(planner, step, status, "not reached");
-            status.message = Some("not reached".into());
-            planner.move_step(status, StepEvent::Withdraw);
-        }
-    });
+    let waits = |_: &ValidStep, status: &StepStatus| status.phase == StepPhase::Waiting;
+    for place in planner.places() {
+        let Some(mut draft) = planner.draft(place, waits) else { continue };
+        let status = &mut draft.status;
+        end_wait(planner, draft.step, status, "not reached");
+        status.message = Some("not reached".into());
+        planner.move_step(status, StepEvent::Withdraw);
+        planner.store(draft);
+    }
 }
 
 /// Returns the permanent failure of a wait that did not succeed.

@@ -8,9 +8,11 @@ pub(in crate::engine) fn change_steps(
     names: &[String],
     change: impl Fn(&mut Planner<'_>, &ValidStep, &mut StepStatus),
 ) {
-    planner.each_step(|planner, _, step, status| {
-        if names.contains(&status.name) {
-            change(planner, step, status);
-        }
-    });
+    for place in planner.places() {
+        let Some(mut draft) = planner.draft(place, |step, _| names.contains(&step.name)) else {
+            continue;
+        };
+        change(planner, draft.step, &mut draft.status);
+        planner.store(draft);
+    }
 }

@@ -13,9 +13,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::state::{Planner, SagaCourse};
 use crate::{
-    api::{ActiveAttempt, Direction, DirectionStatus, SagaPhase, StepPhase},
+    api::{ActiveAttempt, Direction, DirectionStatus, SagaPhase, StepPhase, StepStatus},
     clock::{between, later},
-    model::saga::{Operation, Work},
+    model::saga::{Operation, ValidStep, Work},
 };
 
 /// Returns the time limit of an attempt itself: the limit in its intent, or else the limit in the
@@ -98,17 +98,17 @@ pub(in crate::engine) fn enforce_timeout(planner: &mut Planner<'_>) {
     planner.status.timed_out_at = Some(MicroTime(planner.input.now));
     let text = timeout_passed(planner);
     planner.warn("TimedOut", text.clone());
-    planner.each_step(|planner, _, _, status| {
-        if status.phase == StepPhase::Retrying {
-            let last = status.message.take().unwrap_or_default();
-            status.message = Some(crate::text::clip(
-                &format!("{text}; {last}"),
-                crate::api::limits::KEPT_MESSAGE,
-            ));
-            status.next_attempt_at = None;
-            planner.give_up(status, Direction::Action);
-        }
-    });
+    let retries = |_: &ValidStep, status: &StepStatus| status.phase == StepPhase::Retrying;
+    for place in planner.places() {
+        let Some(mut draft) = planner.draft(place, retries) else { continue };
+        let status = &mut draft.status;
+        let last = status.message.take().unwrap_or_default();
+        status.message =
+            Some(crate::text::clip(&format!("{text}; {last}"), crate::api::limits::KEPT_MESSAGE));
+        status.next_attempt_at = None;
+        planner.give_up(status, Direction::Action);
+        planner.store(draft);
+    }
 }
 
 /// Requeues the saga for the instant at which the timeout passes.

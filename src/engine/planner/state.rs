@@ -1,6 +1,6 @@
 //! The planner of one reconcile: the new status as it is being built, and the wanted effects.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -70,6 +70,15 @@ pub(in crate::engine) struct Planner<'a> {
     pub(in crate::engine) illegal: Option<Illegal>,
 }
 
+/// A step and a copy of its status that is being changed. Until the draft is stored, the planner
+/// holds the status as it was before the change. A draft that is not stored changes nothing.
+#[must_use]
+pub(in crate::engine) struct StepDraft<'a> {
+    place: usize,
+    pub(in crate::engine) step: &'a ValidStep,
+    pub(in crate::engine) status: StepStatus,
+}
+
 impl<'a> Planner<'a> {
     pub(in crate::engine) fn new(
         saga: &'a ValidSaga,
@@ -135,21 +144,31 @@ impl<'a> Planner<'a> {
         self.effects.push(Effect::Publish(notice));
     }
 
-    /// Calls `visit` for each step in list order, with the step's place in the list. During
-    /// `visit`, `status.steps[place]` holds a default value: do not read it. The entries of the
-    /// other steps hold their current values.
-    pub(in crate::engine) fn each_step(
-        &mut self,
-        mut visit: impl FnMut(&mut Self, usize, &'a ValidStep, &mut StepStatus),
-    ) {
-        for (place, step) in self.saga.steps.iter().enumerate() {
-            let Some(mut status) = self.status.steps.get_mut(place).map(std::mem::take) else {
-                return;
-            };
-            visit(self, place, step, &mut status);
-            if let Some(of_step) = self.status.steps.get_mut(place) {
-                *of_step = status;
-            }
+    /// Returns the places of the steps, in list order.
+    pub(in crate::engine) const fn places(&self) -> Range<usize> {
+        0..self.saga.steps.len()
+    }
+
+    /// Returns the step at a place, and its status.
+    pub(in crate::engine) fn step(&self, place: usize) -> Option<(&'a ValidStep, &StepStatus)> {
+        self.saga.steps.get(place).zip(self.status.steps.get(place))
+    }
+
+    /// Returns a draft of the step at a place if `is_changed` returns true for the step.
+    pub(in crate::engine) fn draft(
+        &self,
+        place: usize,
+        is_changed: impl FnOnce(&ValidStep, &StepStatus) -> bool,
+    ) -> Option<StepDraft<'a>> {
+        let (step, status) = self.step(place).filter(|(step, status)| is_changed(step, status))?;
+        Some(StepDraft { place, step, status: status.clone() })
+    }
+
+    /// Stores the changed status of a step.
+    pub(in crate::engine) fn store(&mut self, draft: StepDraft<'_>) {
+        let StepDraft { place, step: _, status } = draft;
+        if let Some(of_step) = self.status.steps.get_mut(place) {
+            *of_step = status;
         }
     }
 

@@ -85,29 +85,38 @@ pub(in crate::engine) fn report_breakers(planner: &mut Planner<'_>) {
     if planner.input.process.draining {
         return;
     }
-    planner.each_step(|planner, _, step, status| match wait(planner, &step.name) {
+    for place in planner.places() {
+        report_breaker(planner, place);
+    }
+}
+
+/// Writes into the message of the step at a place whether the step waits for a breaker.
+fn report_breaker(planner: &mut Planner<'_>, place: usize) {
+    let Some((step, status)) = planner.step(place) else { return };
+    let told = status.message.as_deref();
+    let message = match wait(planner, &step.name) {
         Some(ThrottleReason::Circuit(breaker)) => {
-            status.message = Some(breaker.message(status.message.as_deref(), planner.input.now));
+            let message = breaker.message(told, planner.input.now);
             let budget = step.operation(breaker.direction).zip(status.direction(breaker.direction));
             let left = budget
                 .and_then(|(operation, record)| deadline::budget_left(planner, operation, record));
             if let Some(left) = left.filter(|left| !left.is_zero()) {
                 planner.wake_at(later(planner.input.now, left));
             }
+            Some(message)
         }
         // The breaker of another replica may be open. The step waits in any case until the instant
         // in the message has come.
         Some(ThrottleReason::HostLimit)
-            if status
-                .message
-                .as_deref()
-                .and_then(retry_instant)
-                .is_none_or(|until| until > planner.input.now) => {}
-        Some(ThrottleReason::HostLimit) | None => {
-            status.message =
-                status.message.take().and_then(|told| without_circuit(&told).map(str::to_owned));
+            if told.and_then(retry_instant).is_none_or(|until| until > planner.input.now) =>
+        {
+            return;
         }
-    });
+        Some(ThrottleReason::HostLimit) | None => told.and_then(without_circuit).map(str::to_owned),
+    };
+    if let Some(status) = planner.status.steps.get_mut(place) {
+        status.message = message;
+    }
 }
 
 /// Takes capacity for an HTTP request to the operation's host. Returns `false` if the limit of

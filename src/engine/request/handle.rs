@@ -161,7 +161,7 @@ fn ask_to_skip(planner: &mut Planner<'_>, body: &RequestBody) -> Result<String, 
     let (names, outputs) = match body {
         RequestBody::StepWithOutputs(name, outputs) => (
             chosen(planner, RequestAction::Skip, &RequestBody::Steps(vec![name.clone()]))?,
-            Some(outputs),
+            Some((name, outputs)),
         ),
         RequestBody::Steps(_)
         | RequestBody::EveryStep
@@ -173,7 +173,9 @@ fn ask_to_skip(planner: &mut Planner<'_>, body: &RequestBody) -> Result<String, 
             only the step's name"
             .into());
     }
-    let outputs = outputs.map(|outputs| outputs::taken(planner, outputs.clone())).transpose()?;
+    let outputs = outputs
+        .map(|(name, outputs)| outputs::taken(planner, name, outputs.clone()))
+        .transpose()?;
     if rules::skip_needs_outputs(backward) {
         missing::check(
             planner.saga,

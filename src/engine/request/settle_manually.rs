@@ -59,9 +59,10 @@ pub(in crate::engine) fn settle_manually(
                 "a compensation has no outputs: write only the step's name and Succeeded".into()
             );
         }
-        ManualOutcome::Succeeded(outputs) => {
-            outputs.as_ref().map(|outputs| outputs::taken(planner, outputs.clone())).transpose()?
-        }
+        ManualOutcome::Succeeded(outputs) => outputs
+            .as_ref()
+            .map(|outputs| outputs::taken(planner, name, outputs.clone()))
+            .transpose()?,
         ManualOutcome::Failed => None,
     };
     if matches!(word, ManualOutcome::Succeeded(_)) && !backward && !undo_set::is_backward(planner) {
