@@ -39,8 +39,8 @@ impl Context {
     pub(super) fn sources(&self) -> Sources<'_> {
         Sources {
             cluster: &self.cluster,
-            memory: &self.memory,
-            outbound: &self.outbound,
+            memory: self.memory.view(),
+            executors: self.outbound.executors(),
             lifecycle: &self.lifecycle,
             evaluations: &self.evaluations,
         }

@@ -7,7 +7,10 @@ use kube::Api;
 
 use super::{
     http::call::HttpCaller,
-    lease::{others::Others, own::Own},
+    lease::{
+        others::{Others, OthersView},
+        own::Own,
+    },
     limits::{breakers::Circuits, slots::Slots},
     queue::Queue,
 };
@@ -40,5 +43,26 @@ impl Outbound {
             others: Others::new(leases.clone(), queue),
             leases,
         }
+    }
+    /// Returns what observations may read of executors.
+    #[must_use]
+    pub const fn executors(&self) -> ExecutorsView<'_> {
+        ExecutorsView { own: &self.own, others: self.others.view() }
+    }
+}
+
+/// What is known of the executors of this process and of other processes, to read.
+#[derive(Clone, Copy)]
+pub struct ExecutorsView<'a> {
+    own: &'a Own,
+    /// The executors of other processes.
+    pub others: OthersView<'a>,
+}
+
+impl ExecutorsView<'_> {
+    /// Returns whether this process used this id and lost it.
+    #[must_use]
+    pub fn was_ours(self, id: &str) -> bool {
+        self.own.was_ours(id)
     }
 }

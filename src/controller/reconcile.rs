@@ -2,6 +2,7 @@
 
 mod gathered;
 mod leave_alone;
+pub(super) mod observed;
 mod plan_input;
 pub(super) mod requeue;
 pub(super) mod reserve;

@@ -14,7 +14,7 @@ use super::{
     cluster::{
         connection::Cluster, error::Error, namespace::is_terminating, watch_health::WatchedKind,
     },
-    memory::{attempt::AttemptKey, job_pods::JobPodMemory, memories::Memory},
+    memory::job_pods::{JobPodMemory, JobPodsView},
 };
 use crate::{
     api::names::{AttemptId, child_name, job_name},
@@ -56,40 +56,42 @@ pub(in crate::controller) trait Workload:
     async fn state(
         &self,
         cluster: &Cluster,
-        memory: &JobPodMemory,
+        memory: JobPodsView<'_>,
         age: Duration,
     ) -> Result<ChildState, Error>;
 
     /// Returns whether a part of the child is terminating. If its end is more than 60 s overdue,
     /// also says what may still run.
-    fn deletion(&self, memory: &JobPodMemory) -> (bool, Option<String>);
+    fn deletion(&self, memory: JobPodsView<'_>) -> (bool, Option<String>);
 
     /// Returns the end of a child that was deleted long ago and is still kept, if no part of it
     /// runs.
-    async fn kept(&self, cluster: &Cluster, memory: &JobPodMemory) -> Result<Option<End>, Error>;
+    async fn kept(&self, cluster: &Cluster, memory: JobPodsView<'_>) -> Result<Option<End>, Error>;
 
     /// Returns whether a part of the child runs that the child's deletion does not end.
-    fn runs_on(&self, memory: &JobPodMemory) -> bool;
+    fn runs_on(&self, memory: JobPodsView<'_>) -> bool;
 
     /// Returns the end of a child whose own container ended by a signal, if another container of
     /// the child still runs. The duration says how long the operator waits for the other container.
-    fn held_up(&self, memory: &JobPodMemory) -> Option<(End, Duration)>;
+    fn held_up(&self, memory: JobPodsView<'_>) -> Option<(End, Duration)>;
 
     /// Reads the remaining pods live, after a live read did not find the child. `child`: its UID.
+    /// Returns what is known of the pods now, or `None` if nothing more was read.
     async fn rest(
         cluster: &Cluster,
-        memory: &JobPodMemory,
+        memory: JobPodsView<'_>,
         namespace: &str,
         child: &str,
-    ) -> Result<Vec<Arc<Pod>>, Error>;
+    ) -> Result<Option<KnownPods>, Error>;
 
     /// Returns the state of a child that a live read did not find, from memory. `child`: its UID,
-    /// if it was ever seen. `gone`: the end that the watch delivered. Returns `None` if memory
-    /// holds nothing about the child.
+    /// if it was ever seen, and how long this process has known the child. `listed`: what a live
+    /// read showed of the remaining pods. `gone`: the end that the watch delivered. Returns `None`
+    /// if memory holds nothing about the child.
     fn after(
-        memory: &Memory,
-        key: &AttemptKey,
-        child: Option<&str>,
+        memory: JobPodsView<'_>,
+        child: Option<(&str, Duration)>,
+        listed: Option<&KnownPods>,
         gone: Option<End>,
     ) -> Option<ChildState>;
 
@@ -131,34 +133,44 @@ impl Workload for Pod {
     async fn state(
         &self,
         _: &Cluster,
-        _: &JobPodMemory,
+        _: JobPodsView<'_>,
         age: Duration,
     ) -> Result<ChildState, Error> {
         Ok(pod::state::state(self, age))
     }
 
-    fn deletion(&self, _: &JobPodMemory) -> (bool, Option<String>) {
+    fn deletion(&self, _: JobPodsView<'_>) -> (bool, Option<String>) {
         (self.metadata.deletion_timestamp.is_some(), pod::state::stuck(self, now()))
     }
 
-    async fn kept(&self, _: &Cluster, _: &JobPodMemory) -> Result<Option<End>, Error> {
+    async fn kept(&self, _: &Cluster, _: JobPodsView<'_>) -> Result<Option<End>, Error> {
         // If a Pod is kept after it has ended, the end does not change.
         Ok(None)
     }
 
-    fn runs_on(&self, _: &JobPodMemory) -> bool {
+    fn runs_on(&self, _: JobPodsView<'_>) -> bool {
         false
     }
 
-    fn held_up(&self, _: &JobPodMemory) -> Option<(End, Duration)> {
+    fn held_up(&self, _: JobPodsView<'_>) -> Option<(End, Duration)> {
         pod::state::held_up(self)
     }
 
-    async fn rest(_: &Cluster, _: &JobPodMemory, _: &str, _: &str) -> Result<Vec<Arc<Pod>>, Error> {
-        Ok(Vec::new())
+    async fn rest(
+        _: &Cluster,
+        _: JobPodsView<'_>,
+        _: &str,
+        _: &str,
+    ) -> Result<Option<KnownPods>, Error> {
+        Ok(None)
     }
 
-    fn after(_: &Memory, _: &AttemptKey, _: Option<&str>, gone: Option<End>) -> Option<ChildState> {
+    fn after(
+        _: JobPodsView<'_>,
+        _: Option<(&str, Duration)>,
+        _: Option<&KnownPods>,
+        gone: Option<End>,
+    ) -> Option<ChildState> {
         gone.map(ChildState::Ended)
     }
 
@@ -190,7 +202,7 @@ impl Workload for Job {
     async fn state(
         &self,
         cluster: &Cluster,
-        memory: &JobPodMemory,
+        memory: JobPodsView<'_>,
         age: Duration,
     ) -> Result<ChildState, Error> {
         let mut job_pods = job_pods(self, memory);
@@ -200,14 +212,14 @@ impl Workload for Job {
         Ok(job::state::state(self, &job_pods, age))
     }
 
-    fn deletion(&self, memory: &JobPodMemory) -> (bool, Option<String>) {
+    fn deletion(&self, memory: JobPodsView<'_>) -> (bool, Option<String>) {
         let job_pods = job_pods(self, memory);
         (job_is_terminating(self, &job_pods), job::state::stuck(Some(self), &job_pods, now()))
     }
 
     /// No controller creates pods for this Job any more. So the Job has ended when its existing
     /// pods have ended.
-    async fn kept(&self, cluster: &Cluster, memory: &JobPodMemory) -> Result<Option<End>, Error> {
+    async fn kept(&self, cluster: &Cluster, memory: JobPodsView<'_>) -> Result<Option<End>, Error> {
         let job_pods = job_pods(self, memory);
         if !only_kept(self, &job_pods) {
             return Ok(None);
@@ -217,47 +229,40 @@ impl Workload for Job {
 
     /// If a finalizer keeps a Job, nobody ends its pods, unless the Job is deleted in the
     /// foreground.
-    fn runs_on(&self, memory: &JobPodMemory) -> bool {
+    fn runs_on(&self, memory: JobPodsView<'_>) -> bool {
         job::known_pods::runs_on(&job_pods(self, memory))
     }
 
-    fn held_up(&self, memory: &JobPodMemory) -> Option<(End, Duration)> {
+    fn held_up(&self, memory: JobPodsView<'_>) -> Option<(End, Duration)> {
         job::state::held_up(self, &job_pods(self, memory))
     }
 
     async fn rest(
         cluster: &Cluster,
-        memory: &JobPodMemory,
+        memory: JobPodsView<'_>,
         namespace: &str,
         child: &str,
-    ) -> Result<Vec<Arc<Pod>>, Error> {
+    ) -> Result<Option<KnownPods>, Error> {
         let listed = live_pods(cluster, namespace, child).await?;
         // The family is read after the list, because the watch may have delivered an end during the
         // list.
-        let (mut job_pods, _) = memory.of(child);
+        let (job_pods, _) = memory.of(child);
         // The states that the watch showed earlier may never be updated: if a Job is deleted
         // without its pods, the pods lose their reference to the Job.
-        if let Some((pods, more)) = listed {
-            job_pods = as_listed(cluster, namespace, job_pods, pods, more);
-            memory.correct(child, &job_pods);
-        }
-        Ok(job_pods.pods)
+        Ok(listed.map(|(pods, more)| as_listed(cluster, namespace, job_pods, pods, more)))
     }
 
     /// The pods of a Job may outlive the Job. The attempt has ended when they have ended.
     fn after(
-        memory: &Memory,
-        key: &AttemptKey,
-        child: Option<&str>,
+        memory: JobPodsView<'_>,
+        child: Option<(&str, Duration)>,
+        listed: Option<&KnownPods>,
         gone: Option<End>,
     ) -> Option<ChildState> {
-        let Some(child) = child else { return gone.map(ChildState::Ended) };
-        let (job_pods, last) = memory.job_pods.of(child);
-        let since = memory
-            .attempts
-            .look(key, |known| known.child.as_ref().map(|(since, _)| since.elapsed()));
-        after_job(child, &job_pods, last.as_deref(), since.unwrap_or_default())
-            .or(gone.map(ChildState::Ended))
+        let Some((child, age)) = child else { return gone.map(ChildState::Ended) };
+        let (job_pods, last) =
+            listed.map_or_else(|| memory.of(child), |listed| memory.corrected(child, listed));
+        after_job(child, &job_pods, last.as_deref(), age).or(gone.map(ChildState::Ended))
     }
 
     /// Another controller creates the pods of a Job. So nothing proves that none will come.
@@ -274,7 +279,7 @@ impl Workload for Job {
     }
 }
 
-fn job_pods(job: &Job, memory: &JobPodMemory) -> KnownPods {
+fn job_pods(job: &Job, memory: JobPodsView<'_>) -> KnownPods {
     memory.of(job.metadata.uid.as_deref().unwrap_or_default()).0
 }
 
@@ -283,7 +288,7 @@ fn job_pods(job: &Job, memory: &JobPodMemory) -> KnownPods {
 async fn with_live_pods(
     job: &Job,
     cluster: &Cluster,
-    memory: &JobPodMemory,
+    memory: JobPodsView<'_>,
 ) -> Result<KnownPods, Error> {
     let (uid, namespace) =
         (job.metadata.uid.as_deref().unwrap_or_default(), job.namespace().unwrap_or_default());

@@ -77,7 +77,7 @@ async fn stop_child<K: Workload>(
     let cached = K::cached(performance.parts.cluster, namespace(performance.stored), &child);
     if cached.is_some_and(|found| {
         found.meta().deletion_timestamp.is_some()
-            && !found.runs_on(&performance.parts.memory.job_pods)
+            && !found.runs_on(performance.parts.memory.job_pods.view())
     }) {
         return Ok(Next::Later);
     }
@@ -104,7 +104,7 @@ async fn stop_child<K: Workload>(
         return stop_rest::<K>(performance, key, known).await;
     };
     let detail = match found
-        .state(performance.parts.cluster, &performance.parts.memory.job_pods, Duration::ZERO)
+        .state(performance.parts.cluster, performance.parts.memory.job_pods.view(), Duration::ZERO)
         .await?
     {
         ChildState::Active { detail, .. } => detail,
@@ -137,17 +137,16 @@ async fn stop_rest<K: Workload>(
     child: Option<String>,
 ) -> Result<Next, Error> {
     let Some(child) = child else { return Ok(Next::Later) };
-    for pod in K::rest(
-        performance.parts.cluster,
-        &performance.parts.memory.job_pods,
-        namespace(performance.stored),
-        &child,
-    )
-    .await?
-    {
-        let ChildState::Active { detail, .. } = pod
-            .state(performance.parts.cluster, &performance.parts.memory.job_pods, Duration::ZERO)
-            .await?
+    let job_pods = &performance.parts.memory.job_pods;
+    let listed =
+        K::rest(performance.parts.cluster, job_pods.view(), namespace(performance.stored), &child)
+            .await?;
+    if let Some(listed) = &listed {
+        job_pods.correct(&child, listed);
+    }
+    for pod in listed.unwrap_or_else(|| job_pods.of(&child).0).pods {
+        let ChildState::Active { detail, .. } =
+            pod.state(performance.parts.cluster, job_pods.view(), Duration::ZERO).await?
         else {
             continue;
         };

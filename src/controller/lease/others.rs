@@ -41,6 +41,19 @@ pub struct Others {
     watched: Arc<Mutex<HashMap<String, WatchedLease>>>,
 }
 
+/// What an observation needs of another executor from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// The saga waits until the executor is gone.
+    Waits,
+    /// The fact that the executor is gone stays remembered.
+    Remembers,
+}
+
+/// What is known of other executors, to read.
+#[derive(Clone, Copy)]
+pub struct OthersView<'a>(&'a Others);
+
 #[derive(Debug)]
 struct WatchedLease {
     lease_watch: LeaseWatch,
@@ -52,6 +65,40 @@ struct WatchedLease {
     reading: bool,
 }
 
+impl OthersView<'_> {
+    /// Returns the state of an HTTP request that the executor `id` of another process was to send.
+    /// Also returns what the saga needs of that executor from now on. `first_read`: when this
+    /// process first read the intent. `timeout`: the time limit of the HTTP request.
+    #[must_use]
+    pub fn state(
+        self,
+        id: &str,
+        first_read: Instant,
+        timeout: Duration,
+    ) -> (ChildState, Option<Interest>) {
+        let now = Instant::now();
+        let left = may_last(first_read, timeout, now);
+        if left.is_zero() {
+            let message = "nobody can tell what came of the request: its operator has not said so \
+                long after its time"
+                .into();
+            return (ChildState::Ended(End::Unknown { message, retry_after: None }), None);
+        }
+        // An id in another format never had a Lease, and is not a valid name to read.
+        if !is_id(id) {
+            let left = TERM.saturating_sub(now.saturating_duration_since(first_read));
+            let state =
+                if left.is_zero() { gone() } else { ChildState::Elsewhere { look_again_in: left } };
+            return (state, None);
+        }
+        if self.0.lock().get(id).is_some_and(|watched| watched.lease_watch.is_gone()) {
+            return (gone(), Some(Interest::Remembers));
+        }
+        let look_again_in = left.min(LOOK_AGAIN);
+        (ChildState::Elsewhere { look_again_in }, Some(Interest::Waits))
+    }
+}
+
 impl Others {
     /// Creates the memory of other executors. `api` reads their Leases. `queue` takes the sagas
     /// that waited for an executor that is gone.
@@ -60,34 +107,23 @@ impl Others {
         Self { api, queue, watched: Arc::default() }
     }
 
-    /// Returns the state of an HTTP request that the executor `id` of another process was to send
-    /// for `saga`. `first_read`: when this process first read the intent. `timeout`: the time limit
-    /// of the HTTP request.
-    pub fn state(
-        &self,
-        id: &str,
-        saga: SagaRef,
-        first_read: Instant,
-        timeout: Duration,
-    ) -> ChildState {
+    /// Returns what is known, to read.
+    #[must_use]
+    pub const fn view(&self) -> OthersView<'_> {
+        OthersView(self)
+    }
+
+    /// Notes what a saga needs of the executor `id`. If the saga waits for the executor, the Lease
+    /// of the executor is read repeatedly. If the executor is gone meanwhile, the saga is enqueued.
+    pub fn note(&self, id: &str, saga: SagaRef, interest: Interest) {
         let now = Instant::now();
-        let left = may_last(first_read, timeout, now);
-        if left.is_zero() {
-            let message = "nobody can tell what came of the request: its operator has not said so \
-                long after its time"
-                .into();
-            return ChildState::Ended(End::Unknown { message, retry_after: None });
-        }
-        // An id in another format never had a Lease, and is not a valid name to read.
-        if !is_id(id) {
-            let left = TERM.saturating_sub(now.saturating_duration_since(first_read));
-            return if left.is_zero() {
-                gone()
-            } else {
-                ChildState::Elsewhere { look_again_in: left }
-            };
-        }
         let mut table = self.lock();
+        if interest == Interest::Remembers {
+            if let Some(watched) = table.get_mut(id) {
+                watched.asked = now;
+            }
+            return;
+        }
         let read = table.get(id).is_some_and(|watched| watched.reading);
         let has_room =
             !read && table.values().filter(|watched| watched.reading).count() < MOST_READ;
@@ -100,7 +136,9 @@ impl Others {
         let watched = table.entry(id.to_owned()).or_insert_with(fresh);
         watched.asked = now;
         if watched.lease_watch.is_gone() {
-            return gone();
+            drop(table);
+            self.queue.enqueue(&saga);
+            return;
         }
         watched.sagas.insert(saga);
         // If there is no room, the saga asks again later.
@@ -108,7 +146,6 @@ impl Others {
             watched.reading = true;
             tokio::spawn(self.clone().read(id.to_owned()));
         }
-        ChildState::Elsewhere { look_again_in: left.min(LOOK_AGAIN) }
     }
 
     /// Notes that a saga waits for no executors except these.
@@ -217,8 +254,8 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering},
     };
 
-    use http::Request;
-    use kube::{Client, client::Body};
+    use http::{Request, Response};
+    use kube::{Client, client::Body, runtime::reflector::ObjectRef};
     use serde_json::json;
 
     use super::*;
@@ -259,5 +296,28 @@ mod tests {
         let reads = context.outbound.others.clone().read(id.to_owned());
         tokio::time::timeout(Duration::from_secs(21), reads).await.unwrap_err();
         assert_eq!(asked.load(Ordering::SeqCst), 11);
+    }
+    #[tokio::test]
+    async fn a_saga_is_enqueued_if_the_executor_is_gone_before_its_wait_is_noted() {
+        let silent = tower::service_fn(|_: Request<Body>| {
+            std::future::pending::<Result<Response<Body>, Infallible>>()
+        });
+        let (context, mut enqueued) = fixture::context(Client::new(silent, "default"), None);
+        let (others, id) = (&context.outbound.others, "0d1c5a2e-0000-4000-8000-000000000000");
+        let (now, saga) = (Instant::now(), SagaRef::new("shop", "order"));
+        let look = || others.view().state(id, now, Duration::from_mins(1));
+        let (state, interest) = look();
+        assert!(matches!(state, ChildState::Elsewhere { .. }), "{state:?}");
+        assert_eq!(interest, Some(Interest::Waits));
+        assert!(others.lock().is_empty(), "a look writes nothing");
+        let mut lease_watch = LeaseWatch::default();
+        lease_watch.saw(LeaseState::Released, now, now);
+        let gone = WatchedLease { lease_watch, sagas: HashSet::new(), asked: now, reading: false };
+        others.lock().insert(id.to_owned(), gone);
+        others.note(id, saga, Interest::Waits);
+        assert_eq!(enqueued.try_recv().unwrap(), ObjectRef::new("order").within("shop"));
+        let (state, interest) = look();
+        assert!(matches!(state, ChildState::Ended(End::Unknown { .. })), "{state:?}");
+        assert_eq!(interest, Some(Interest::Remembers));
     }
 }

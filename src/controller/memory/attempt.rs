@@ -39,8 +39,35 @@ impl AttemptKey {
     }
 }
 
-/// What this process knows of one attempt.
-#[derive(Debug)]
+/// What an observation shows of an attempt. A fact that is learned twice changes nothing more.
+#[derive(Clone, Debug)]
+pub enum AttemptFact {
+    /// Something of the attempt exists. If this process could begin nothing, another replica began
+    /// it.
+    Exists,
+    /// The child exists.
+    ChildSeen {
+        /// The UID of the child.
+        uid: String,
+        /// When this process saw the child.
+        since: Instant,
+    },
+    /// The child is terminating.
+    Terminating {
+        /// When this process saw this.
+        since: Instant,
+    },
+    /// The child ended by a signal while another container of the child still runs.
+    HeldUp {
+        /// When this process saw this.
+        since: Instant,
+    },
+    /// The attempt ended.
+    Ended(End),
+}
+
+/// What this process knows of one attempt. A clone is a copy to read: it ends no HTTP request.
+#[derive(Clone, Debug)]
 pub struct KnownAttempt {
     /// When this process first read the intent.
     pub first_read: Instant,
@@ -85,7 +112,7 @@ pub(super) struct Intent {
 }
 
 /// An HTTP request under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct RunningRequest {
     pub(super) since: Instant,
     pub(super) task: AbortHandle,
@@ -200,16 +227,29 @@ impl KnownAttempt {
         self.running.is_some() || (self.request && self.end.is_some())
     }
 
-    /// Returns the end of the attempt, as this process knows it. `there`: whether something of the
-    /// attempt exists. If something exists although this process could begin nothing, another
-    /// replica began it, and the refusal is forgotten.
-    pub fn end(&mut self, there: bool) -> Option<End> {
-        let nothing =
-            matches!(&self.end, Some(End::Failed(Failure { reached: Reached::Nothing, .. })));
-        if there && nothing && !self.request && self.child.is_none() {
-            self.forget_verdict();
+    /// Notes a fact.
+    pub fn learn(&mut self, fact: AttemptFact) {
+        match fact {
+            AttemptFact::Exists => {
+                let nothing = matches!(
+                    &self.end,
+                    Some(End::Failed(Failure { reached: Reached::Nothing, .. }))
+                );
+                if nothing && !self.request && self.child.is_none() {
+                    self.forget_verdict();
+                }
+            }
+            AttemptFact::ChildSeen { uid, since } => {
+                self.refusal = None;
+                self.child.get_or_insert((since, uid));
+            }
+            AttemptFact::Terminating { since } => _ = self.deleting_since.get_or_insert(since),
+            AttemptFact::HeldUp { since } => _ = self.held_up_since.get_or_insert(since),
+            AttemptFact::Ended(end) => {
+                self.running = None;
+                self.end.get_or_insert(end);
+            }
         }
-        self.end.clone()
     }
 
     pub(super) fn forget_verdict(&mut self) {

@@ -16,7 +16,7 @@ use std::{
 use tokio::task::AbortHandle;
 
 use super::attempt::{
-    AttemptKey, CreateRefusal, InFlight, Intent, KEPT, KnownAttempt, RunningRequest,
+    AttemptFact, AttemptKey, CreateRefusal, InFlight, Intent, KEPT, KnownAttempt, RunningRequest,
 };
 use crate::{
     api::names::AttemptId,
@@ -74,12 +74,29 @@ impl Attempts {
         look(self.lock().entry(key))
     }
 
+    /// Returns a copy of what is known of an attempt. An attempt that is not known counts as first
+    /// read now.
+    #[must_use]
+    pub fn known(&self, AttemptKey { saga_uid, attempt }: &AttemptKey) -> KnownAttempt {
+        let table = self.lock();
+        let known = table.sagas.get(saga_uid).and_then(|attempts| attempts.get(attempt));
+        known.cloned().unwrap_or_else(KnownAttempt::new)
+    }
+
+    /// Notes that this process read the intent of an attempt.
+    pub fn read(&self, key: &AttemptKey) {
+        self.look(key, |_| ());
+    }
+
+    /// Notes a fact that an observation showed.
+    pub fn learn(&self, key: &AttemptKey, fact: AttemptFact) {
+        self.look(key, |known| known.learn(fact));
+    }
+
     /// Notes that the child exists.
     pub fn child_seen(&self, key: &AttemptKey, uid: &str) {
-        self.look(key, |known| {
-            known.refusal = None;
-            known.child.get_or_insert_with(|| (Instant::now(), uid.to_owned()));
-        });
+        let fact = AttemptFact::ChildSeen { uid: uid.to_owned(), since: Instant::now() };
+        self.learn(key, fact);
     }
 
     /// Notes a temporary refusal and sets the wait.
@@ -104,10 +121,7 @@ impl Attempts {
 
     /// Notes the end of an attempt.
     pub fn ended(&self, key: &AttemptKey, end: End) {
-        self.look(key, |known| {
-            known.running = None;
-            known.end.get_or_insert(end);
-        });
+        self.learn(key, AttemptFact::Ended(end));
     }
 
     /// Notes that an HTTP request ended without a result to note.

@@ -23,12 +23,39 @@ const KEPT: Duration = Duration::from_mins(10);
 #[derive(Default)]
 pub struct JobPodMemory(Mutex<HashMap<String, Entry>>);
 
+/// What is known of the pods of Jobs, to read.
+#[derive(Clone, Copy)]
+pub struct JobPodsView<'a>(&'a JobPodMemory);
+
 struct Entry {
     pods: JobPods,
     heard: Instant,
 }
 
+impl JobPodsView<'_> {
+    /// Returns what is known of the pods of a Job. Also returns the last copy of the Job if the Job
+    /// is gone.
+    #[must_use]
+    pub fn of(self, job: &str) -> (KnownPods, Option<Arc<Job>>) {
+        self.0.of(job)
+    }
+
+    /// Returns the same as it will be once a live read is noted that showed these pods.
+    #[must_use]
+    pub fn corrected(self, job: &str, listed: &KnownPods) -> (KnownPods, Option<Arc<Job>>) {
+        let mut pods = self.0.lock().get(job).map(|entry| entry.pods.clone()).unwrap_or_default();
+        pods.correct(listed);
+        (pods.known(), pods.last().cloned())
+    }
+}
+
 impl JobPodMemory {
+    /// Returns what is known, to read.
+    #[must_use]
+    pub const fn view(&self) -> JobPodsView<'_> {
+        JobPodsView(self)
+    }
+
     /// Notes the current state of a pod, if the pod belongs to a Job.
     pub fn saw(&self, pod: &Pod) {
         self.look_for(pod, |pods| pods.saw(pod));

@@ -1,8 +1,14 @@
 //! The memories of this process. No fact that correctness needs is kept only here.
 
 use super::{
-    attempts::Attempts, failures::Failures, job_pods::JobPodMemory, other_versions::OtherVersions,
-    own_writes::OwnWrites, prechecks::Prechecks, validated::ValidatedSagas,
+    attempt::{AttemptKey, KnownAttempt},
+    attempts::Attempts,
+    failures::Failures,
+    job_pods::{JobPodMemory, JobPodsView},
+    other_versions::OtherVersions,
+    own_writes::OwnWrites,
+    prechecks::Prechecks,
+    validated::ValidatedSagas,
 };
 
 /// What this process remembers.
@@ -22,4 +28,30 @@ pub struct Memory {
     pub failures: Failures,
     /// The memory of what operators of other versions wrote.
     pub versions: OtherVersions,
+}
+
+impl Memory {
+    /// Returns what observations may read.
+    #[must_use]
+    pub const fn view(&self) -> MemoryView<'_> {
+        MemoryView(self)
+    }
+}
+
+/// What this process remembers of attempts and their children, to read.
+#[derive(Clone, Copy)]
+pub struct MemoryView<'a>(&'a Memory);
+
+impl<'a> MemoryView<'a> {
+    /// Returns a copy of what is known of an attempt.
+    #[must_use]
+    pub fn attempt(self, key: &AttemptKey) -> KnownAttempt {
+        self.0.attempts.known(key)
+    }
+
+    /// Returns what is known of the pods of Jobs.
+    #[must_use]
+    pub const fn job_pods(self) -> JobPodsView<'a> {
+        self.0.job_pods.view()
+    }
 }

@@ -67,7 +67,7 @@ pub(in crate::controller) fn backing_off(known: &KnownAttempt) -> Option<ChildSt
 }
 
 /// Returns the remembered state of a child that the watch does not show.
-pub(in crate::controller) fn remembered(known: &mut KnownAttempt) -> Option<ChildState> {
+pub(in crate::controller) fn remembered(known: &KnownAttempt) -> Option<ChildState> {
     if let Some(waits) = backing_off(known) {
         return Some(waits);
     }
@@ -97,10 +97,10 @@ mod tests {
         let attempt = AttemptId { step: "ship".into(), direction: Direction::Action, number: 1 };
         let key = AttemptKey::new("uid", attempt);
         attempts.refused(&key, "exceeded quota".into());
-        let refused = attempts.look(&key, remembered);
+        let refused = remembered(&attempts.known(&key));
         assert!(matches!(refused, Some(ChildState::Refused { .. })), "{refused:?}");
         attempts.unanswered(&key);
-        match attempts.look(&key, remembered) {
+        match remembered(&attempts.known(&key)) {
             Some(ChildState::Active { uid: None, detail, .. }) => {
                 assert_eq!(detail, "exceeded quota");
             }

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use super::sources::Sources;
+use super::{learned::AttemptView, sources::Sources};
 use crate::{
     api::{
         ActiveAttempt, ChildStatus, RequestAction, RequestResult, StoredSaga,
@@ -21,13 +21,13 @@ use crate::{
     controller::{
         cluster::error::Error,
         memory::{
-            attempt::{AttemptKey, KnownAttempt},
+            attempt::KnownAttempt,
             remembered::{absent, backing_off},
         },
     },
     engine::report::blocked::cannot_be_told,
     model::{
-        observation::{ChildSaga, ChildState, End, Failure, Observations},
+        observation::{ChildSaga, ChildState, End, Failure},
         saga::ValidSaga,
     },
     objects::{child::WATCH_LAG, child_saga::is_ours},
@@ -38,44 +38,40 @@ use crate::{
 const POLL: Duration = Duration::from_secs(30);
 
 /// A child saga, as the active attempt of its parent finds it.
-pub(in crate::controller) struct ChildReader<'a> {
-    pub(in crate::controller) sources: &'a Sources<'a>,
-    pub(in crate::controller) saga: &'a ValidSaga,
-    /// The active attempt.
-    pub(in crate::controller) key: &'a AttemptKey,
+pub(super) struct ChildReader<'a, 'v> {
+    pub(super) sources: &'v Sources<'v>,
+    pub(super) saga: &'v ValidSaga,
+    /// The active attempt, or the attempt that created a child that is left behind.
+    pub(super) view: &'v mut AttemptView<'a>,
     /// The attempt that created the child: the active attempt, or an earlier attempt if the active
     /// attempt undoes the child.
-    pub(in crate::controller) made_by: &'a AttemptId,
+    pub(super) made_by: &'v AttemptId,
     /// The child as the status of the step names it.
-    pub(in crate::controller) written: Option<&'a ChildStatus>,
+    pub(super) written: Option<&'v ChildStatus>,
 }
 
-impl ChildReader<'_> {
-    fn known<T>(&self, look: impl FnOnce(&mut KnownAttempt) -> T) -> T {
-        self.sources.memory.attempts.look(self.key, look)
-    }
-
+impl ChildReader<'_, '_> {
     /// Returns the state of the child, and after how long to requeue the saga.
     ///
     /// # Errors
     /// If the live read failed.
-    pub(in crate::controller) async fn state(
-        &self,
+    pub(super) async fn state(
+        &mut self,
         active: &ActiveAttempt,
     ) -> Result<(ChildState, Option<Duration>), Error> {
-        if let Some(end) = self.known(|known| known.end(active.child_uid.is_some())) {
+        if let Some(end) = self.view.end(active.child_uid.is_some()) {
             return Ok((end.into(), None));
         }
-        let waits =
-            |known: &mut KnownAttempt| backing_off(known).map(|waits| (waits, Some(WATCH_LAG)));
+        let waits = |known: &KnownAttempt| backing_off(known).map(|waits| (waits, Some(WATCH_LAG)));
+        let known = self.view.known();
         // If every creation was definitely refused, the child does not exist and is not read. If
         // the answer to a creation was lost, the child may exist and is read.
-        if let Some(waits) = self.known(|known| waits(known).filter(|_| !known.unanswered)) {
+        if let Some(waits) = waits(&known).filter(|_| !known.unanswered) {
             return Ok(waits);
         }
         let seen = self.live(active.child_uid.as_ref()).await?;
         Ok(if matches!(seen.0, ChildState::Absent { .. }) {
-            self.known(waits).unwrap_or(seen)
+            waits(&self.view.known()).unwrap_or(seen)
         } else {
             seen
         })
@@ -85,8 +81,11 @@ impl ChildReader<'_> {
     ///
     /// # Errors
     /// If the read failed.
-    async fn live(&self, active: Option<&String>) -> Result<(ChildState, Option<Duration>), Error> {
-        let Self { saga, key, made_by, .. } = self;
+    pub(super) async fn live(
+        &mut self,
+        active: Option<&String>,
+    ) -> Result<(ChildState, Option<Duration>), Error> {
+        let Self { saga, made_by, .. } = *self;
         let name = child_name(&saga.name, &saga.uid, made_by);
         let live = self
             .sources
@@ -101,18 +100,16 @@ impl ChildReader<'_> {
             .and_then(|written| written.uid.as_ref());
         let Some(child) = live else {
             // If the status names the child with a UID, a replica has seen the child.
-            return Ok((
-                self.known(|known| absent(known, known.child.is_some() || written.is_some())),
-                None,
-            ));
+            let known = self.view.known();
+            return Ok((absent(&known, known.child.is_some() || written.is_some()), None));
         };
         let uid = child.metadata.uid.clone().unwrap_or_default();
         // If the UID of the child is known, the UID identifies the child: labels and owners can be
         // removed.
-        let first = self.known(|known| known.child.as_ref().map(|(_, uid)| uid.clone()));
+        let first = self.view.child();
         let mut known = [first.as_ref(), active, written].into_iter().flatten().peekable();
-        if known.peek().is_none() && !is_ours(&child, &key.saga_uid, made_by, &saga.service_account)
-        {
+        let saga_uid = &self.view.key.saga_uid;
+        if known.peek().is_none() && !is_ours(&child, saga_uid, made_by, &saga.service_account) {
             return Ok((foreign(&name), None));
         }
         let another = known.any(|known| *known != uid);
@@ -120,38 +117,13 @@ impl ChildReader<'_> {
             let message = format!("its child saga {name} vanished, and another one has its name");
             return Ok((ChildState::Ended(End::Unknown { message, retry_after: None }), None));
         }
-        self.sources.memory.attempts.child_seen(key, &uid);
-        let age = self.known(|known| {
-            known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed())
-        });
-        let undelivered = self.known(|known| known.undelivered.clone());
+        self.view.child_seen(&uid);
+        let (age, undelivered) = (self.view.age(), self.view.known().undelivered);
         Ok((
             ChildState::Saga(std::sync::Arc::new(ChildSaga { age, undelivered, ..seen(&child) })),
             Some(POLL),
         ))
     }
-}
-
-/// Reads the children that a deleted saga leaves behind. Returns their states by the attempts that
-/// created them.
-///
-/// # Errors
-/// If a live read failed.
-pub(in crate::controller) async fn left_behind(
-    sources: &Sources<'_>,
-    saga: &ValidSaga,
-    left: Vec<(AttemptId, &ChildStatus)>,
-) -> Result<Observations, Error> {
-    let mut observed = Observations::new();
-    for (made_by, written) in left {
-        let key = AttemptKey::new(&saga.uid, made_by);
-        let (state, _) =
-            ChildReader { sources, saga, key: &key, made_by: &key.attempt, written: Some(written) }
-                .live(None)
-                .await?;
-        observed.insert(key.attempt, state);
-    }
-    Ok(observed)
 }
 
 /// Returns the child as an observation for the engine.

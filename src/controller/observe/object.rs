@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::sources::Sources;
+use super::{learned::AttemptView, sources::Sources};
 use crate::{
     api::{ActiveAttempt, ApplyAction, ObjectRef, names::child_name},
     clock::between,
@@ -55,34 +55,29 @@ pub(in crate::controller) fn mark(
 }
 
 /// One attempt at an object.
-pub(in crate::controller) struct Attempt<'a> {
-    pub(in crate::controller) sources: &'a Sources<'a>,
-    pub(in crate::controller) saga: &'a ValidSaga,
-    pub(in crate::controller) key: &'a AttemptKey,
+pub(super) struct Attempt<'a, 'v> {
+    pub(super) sources: &'v Sources<'v>,
+    pub(super) saga: &'v ValidSaga,
+    pub(super) view: &'v mut AttemptView<'a>,
 }
 
-impl Attempt<'_> {
-    fn known<T>(&self, look: impl FnOnce(&mut KnownAttempt) -> T) -> T {
-        self.sources.memory.attempts.look(self.key, look)
-    }
-
+impl Attempt<'_, '_> {
     /// Returns the state of the object, and after how long to requeue the saga.
-    pub(in crate::controller) async fn state(
-        &self,
+    pub(super) async fn state(
+        &mut self,
         work: &Work,
         active: &ActiveAttempt,
     ) -> (ChildState, Option<Duration>) {
         // The status names the object to delete before a deletion is sent, so its UID does not
         // prove that anything was done.
         let there = matches!(work, Work::Apply(_)) && active.child_uid.is_some();
-        if let Some(end) = self.known(|known| known.end(there)) {
+        if let Some(end) = self.view.end(there) {
             return (end.into(), None);
         }
         let poll = self.poll();
-        let refused = self.known(|known| {
-            !known.unanswered
-                && known.refusal.as_ref().is_some_and(|refusal| refusal.until > Instant::now())
-        });
+        let known = self.view.known();
+        let refused = !known.unanswered
+            && known.refusal.as_ref().is_some_and(|refusal| refusal.until > Instant::now());
         let state = match work {
             // If the status names a UID, a replica applied the object, even if this process's calls
             // were refused.
@@ -100,42 +95,41 @@ impl Attempt<'_> {
             | Work::Wait(_) => None,
         };
         let waits = || {
-            self.known(|known| {
-                backing_off(known)
-                    .filter(|_| !there)
-                    .unwrap_or_else(|| absent(known, known.child.is_some()))
-            })
+            let known = self.view.known();
+            backing_off(&known)
+                .filter(|_| !there)
+                .unwrap_or_else(|| absent(&known, known.child.is_some()))
         };
         (state.unwrap_or_else(waits), poll)
     }
 
     /// Returns after how long to requeue the saga.
     fn poll(&self) -> Option<Duration> {
-        let waited = self.known(|known| known.first_read.elapsed());
+        let waited = self.view.known().first_read.elapsed();
         POLLS.iter().find(|(until, _)| waited < *until).map(|(_, poll)| *poll)
     }
 
     /// Reads the object. Returns a state as `Err` if the failed read ends the attempt, or if the
     /// object cannot be read just now.
     async fn read(
-        &self,
+        &mut self,
         target: ObjectTarget<'_>,
     ) -> Result<Option<serde_json::Value>, ChildState> {
         self.sources.cluster.objects.get(target).await.map_err(|trouble| self.unread(trouble, None))
     }
 
     /// Returns what a failed read means. `writes`: the intent, if the attempt applies the object.
-    fn unread(&self, trouble: ApiRefusal, writes: Option<&ActiveAttempt>) -> ChildState {
+    fn unread(&mut self, trouble: ApiRefusal, writes: Option<&ActiveAttempt>) -> ChildState {
         match trouble {
             ApiRefusal::Final(_, message) => {
-                let written = writes
-                    .is_some_and(|active| self.known(|known| may_be_applied(known, active, now())));
+                let known = self.view.known();
+                let written = writes.is_some_and(|active| may_be_applied(&known, active, now()));
                 let end = if written {
                     End::Unknown { message, retry_after: None }
                 } else {
                     refused_permanently(message)
                 };
-                self.sources.memory.attempts.ended(self.key, end.clone());
+                self.view.ended(end.clone());
                 end.into()
             }
             ApiRefusal::NoKind(_, message) => self.unserved(writes, message),
@@ -148,18 +142,22 @@ impl Attempt<'_> {
     /// the time limit counts as for an attempt that never began. (If the object cannot be read for
     /// another reason, the state is not a refusal: another replica's call may have been admitted.)
     fn unserved(&self, writes: Option<&ActiveAttempt>, message: String) -> ChildState {
-        let retry_in = self.poll().unwrap_or_default();
-        self.known(|known| match writes {
-            Some(active) if known.is_refused() && !may_be_applied(known, active, now()) => {
+        let (retry_in, known) = (self.poll().unwrap_or_default(), self.view.known());
+        match writes {
+            Some(active) if known.is_refused() && !may_be_applied(&known, active, now()) => {
                 ChildState::Refused { message, retry_in, known_for: known.first_read.elapsed() }
             }
             _ => not_now(message),
-        })
+        }
     }
 
     /// Returns the state of the applied object; `None` if no object exists that this attempt
     /// applied.
-    async fn applied(&self, action: &ApplyAction, active: &ActiveAttempt) -> Option<ChildState> {
+    async fn applied(
+        &mut self,
+        action: &ApplyAction,
+        active: &ActiveAttempt,
+    ) -> Option<ChildState> {
         let read = self
             .sources
             .cluster
@@ -173,18 +171,18 @@ impl Attempt<'_> {
         };
         let uid = uid(&object);
         // The mark may have been removed, or replaced by another saga that also applied the object.
-        let known = active.child_uid.as_ref() == Some(&uid)
-            || self.known(|known| known.child.as_ref().is_some_and(|(_, child)| *child == uid));
-        if !known && !as_applied && mark_of(&object) != Some(&mark(self.saga, self.key)) {
+        let known =
+            active.child_uid.as_ref() == Some(&uid) || self.view.child().as_ref() == Some(&uid);
+        if !known && !as_applied && mark_of(&object) != Some(&mark(self.saga, self.view.key)) {
             return None;
         }
-        self.sources.memory.attempts.child_seen(self.key, &uid);
+        self.view.child_seen(&uid);
         Some(self.there(object))
     }
 
     /// Returns the state of the object of this name, whoever created it. The engine decides whether
     /// it is the object that the attempt deletes.
-    async fn deleted(&self, reference: &ObjectRef, active: &ActiveAttempt) -> ChildState {
+    async fn deleted(&mut self, reference: &ObjectRef, active: &ActiveAttempt) -> ChildState {
         let object = match self
             .sources
             .cluster
@@ -211,34 +209,27 @@ impl Attempt<'_> {
         };
         let uid = uid(&object);
         let deleting = object.pointer("/metadata/deletionTimestamp").is_some();
-        if !deleting
-            && !self.known(|known| known.child.as_ref().is_some_and(|(_, child)| *child == uid))
-        {
+        if !deleting && self.view.child().as_ref() != Some(&uid) {
+            let known = self.view.known();
             // A remembered refusal concerns only the object whose UID the status names.
-            let waits = self
-                .known(|known| backing_off(known))
-                .filter(|_| active.child_uid.as_ref() == Some(&uid));
-            let (refused, known_for) =
-                self.known(|known| (known.is_refused(), known.first_read.elapsed()));
+            let waits = backing_off(&known).filter(|_| active.child_uid.as_ref() == Some(&uid));
+            let (refused, known_for) = (known.is_refused(), known.first_read.elapsed());
             return waits.unwrap_or(ChildState::Standing { uid, refused, known_for });
         }
-        self.sources.memory.attempts.child_seen(self.key, &uid);
+        self.view.child_seen(&uid);
         let finalizers =
             object.pointer("/metadata/finalizers").map(ToString::to_string).unwrap_or_default();
         let detail = format!(
             "waits until it is gone{}{finalizers}",
             if finalizers.is_empty() { "" } else { ", which is up to " }
         );
-        let age = self.known(|known| {
-            known.child.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed())
-        });
-        ChildState::Active { uid: Some(uid), age, detail, trouble: None }
+        ChildState::Active { uid: Some(uid), age: self.view.age(), detail, trouble: None }
     }
 
-    async fn waited_for(&self, reference: &ObjectRef) -> Option<ChildState> {
+    async fn waited_for(&mut self, reference: &ObjectRef) -> Option<ChildState> {
         Some(match self.read(ObjectTarget::of(account(self.saga), reference)).await {
             Ok(Some(object)) => {
-                self.sources.memory.attempts.child_seen(self.key, &uid(&object));
+                self.view.child_seen(&uid(&object));
                 self.there(object)
             }
             Ok(None) => {
@@ -249,10 +240,7 @@ impl Attempt<'_> {
     }
 
     fn there(&self, object: serde_json::Value) -> ChildState {
-        let age = self.known(|known| {
-            known.child.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed())
-        });
-        ChildState::Object { object: shared(object), age }
+        ChildState::Object { object: shared(object), age: self.view.age() }
     }
 }
 

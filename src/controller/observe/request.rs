@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::sources::Sources;
+use super::{learned::AttemptView, sources::Sources};
 use crate::{
     api::ActiveAttempt,
     controller::{
         memory::{
-            attempt::{AttemptKey, called_off},
+            attempt::called_off,
             remembered::{absent, remembered},
         },
         queue::SagaRef,
@@ -21,19 +21,22 @@ use crate::{
 pub(super) fn request(
     sources: &Sources<'_>,
     saga: &ValidSaga,
-    key: &AttemptKey,
+    view: &mut AttemptView<'_>,
     attempt: &ActiveAttempt,
     timeout: Duration,
     executor: Option<&str>,
 ) -> ChildState {
     let sender = attempt.executor.as_deref().unwrap_or_default();
-    let (is_ours, was_ours) = (executor == Some(sender), sources.outbound.own.was_ours(sender));
+    let (is_ours, was_ours) = (executor == Some(sender), sources.executors.was_ours(sender));
+    let known = view.known();
     if !is_ours && !was_ours {
-        let first_read = sources.memory.attempts.look(key, |known| known.first_read);
-        let who = SagaRef::new(&saga.namespace, &saga.name);
-        return sources.outbound.others.state(sender, who, first_read, timeout);
+        let (state, interest) = sources.executors.others.state(sender, known.first_read, timeout);
+        if let Some(interest) = interest {
+            view.needs(sender, SagaRef::new(&saga.namespace, &saga.name), interest);
+        }
+        return state;
     }
-    sources.memory.attempts.look(key, |known| match (&known.end, known.in_flight()) {
+    match (&known.end, known.in_flight()) {
         (Some(end), _) => end.clone().into(),
         (None, Some(since)) => ChildState::Active {
             uid: None,
@@ -45,8 +48,8 @@ pub(super) fn request(
         // is sent: this process lost that executor, or begins nothing more, or does not remember
         // that it wrote the intent.
         (None, None) if was_ours || !sources.lifecycle.leads() || !known.is_intended_here() => {
-            called_off(known).into()
+            called_off(&known).into()
         }
-        (None, None) => remembered(known).unwrap_or_else(|| absent(known, false)),
-    })
+        (None, None) => remembered(&known).unwrap_or_else(|| absent(&known, false)),
+    }
 }

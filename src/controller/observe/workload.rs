@@ -7,9 +7,9 @@
 //!   terminating. The deletion of a namespace first removes the operator's rights there, and then
 //!   everything that is left.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::sources::Sources;
+use super::{learned::AttemptView, sources::Sources};
 use crate::{
     api::{ActiveAttempt, SagaStatus},
     controller::{
@@ -18,10 +18,7 @@ use crate::{
             namespace::{NAMESPACE_POLL, is_terminating},
             watch_health::WatchedKind,
         },
-        memory::{
-            attempt::AttemptKey,
-            remembered::{absent, remembered, with_reason},
-        },
+        memory::remembered::{absent, remembered, with_reason},
         workload::Workload,
     },
     model::{
@@ -40,12 +37,12 @@ pub(super) async fn explained<K: Workload>(
     sources: &Sources<'_>,
     saga: &ValidSaga,
     status: &SagaStatus,
-    key: &AttemptKey,
+    view: &mut AttemptView<'_>,
     attempt: &ActiveAttempt,
 ) -> Result<(ChildState, Option<Duration>), Error> {
-    let (state, poll) = child::<K>(sources, saga, key, attempt).await?;
+    let (state, poll) = child::<K>(sources, saga, view, attempt).await?;
     let cancelled = status.cancel_requested.is_some();
-    Ok((sources.memory.attempts.look(key, |known| with_reason(known, state, cancelled)), poll))
+    Ok((with_reason(&view.known(), state, cancelled), poll))
 }
 
 /// Returns the state of a Pod or a Job, from the watch, from this process's memory, or from a live
@@ -53,39 +50,37 @@ pub(super) async fn explained<K: Workload>(
 async fn child<K: Workload>(
     sources: &Sources<'_>,
     saga: &ValidSaga,
-    key: &AttemptKey,
+    view: &mut AttemptView<'_>,
     attempt: &ActiveAttempt,
 ) -> Result<(ChildState, Option<Duration>), Error> {
+    let key = view.key;
     let name = K::name_of(&saga.name, &saga.uid, &key.attempt);
     let cached = K::cached(sources.cluster, &saga.namespace, &name);
     let there = attempt.child_uid.is_some()
         || cached
             .as_ref()
             .is_some_and(|found| is_ours(found.as_ref(), &key.saga_uid, &key.attempt));
-    if let Some(end) = sources.memory.attempts.look(key, |known| known.end(there)) {
+    if let Some(end) = view.end(there) {
         return Ok((end.into(), None));
     }
-    let child = sources
-        .memory
-        .attempts
-        .look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()))
-        .or_else(|| attempt.child_uid.clone());
+    let child = view.child().or_else(|| attempt.child_uid.clone());
     let barred = sources.cluster.watch_health.is(&saga.namespace, K::WATCHED);
     let mut newest = None;
     if let Some(found) = cached.filter(|found| !is_another::<K>(found, child.as_deref())) {
-        let (state, poll) = seen(sources, key, attempt, found.as_ref()).await?;
+        let (state, poll) = seen(sources, view, attempt, found.as_ref()).await?;
         // An end stays an end, even if the copy is old.
         if !barred || !matches!(state, ChildState::Active { .. }) {
             return Ok((state, poll));
         }
         newest = Some(state);
     }
-    let gone = sources.memory.attempts.look(key, |known| known.gone.clone());
+    let known = view.known();
     // The watch may have reported the child's deletion before this process knew the child. A live
     // read looks for the child once the remembered state has expired.
-    if let Some(state) = sources.memory.attempts.look(key, remembered).filter(|_| gone.is_none()) {
+    if let Some(state) = remembered(&known).filter(|_| known.gone.is_none()) {
         return Ok((state, Some(WATCH_LAG)));
     }
+    let gone = known.gone;
     let live = match K::api(sources.cluster, &saga.namespace)
         .get_opt(&name)
         .await
@@ -95,7 +90,7 @@ async fn child<K: Workload>(
         Err(error)
             if error.is_forbidden() && is_terminating(sources.cluster, &saga.namespace).await? =>
         {
-            return Ok(out_of_sight::<K>(sources, &saga.namespace, key, child.as_deref(), gone));
+            return Ok(out_of_sight::<K>(sources, &saga.namespace, view, child.as_deref(), gone));
         }
         // The operator may not read the child, so the cached state is the newest.
         Err(error) if error.is_forbidden() => {
@@ -103,7 +98,7 @@ async fn child<K: Workload>(
         }
         Err(error) => return Err(error),
     };
-    after_live(sources, saga, key, attempt, child.as_deref(), gone, live).await
+    after_live(sources, saga, view, attempt, child.as_deref(), gone, live).await
 }
 
 /// Returns whether the object is not the child with this UID. If no UID is known, any object may be
@@ -120,7 +115,7 @@ fn is_another<K: Workload>(found: &K, child: Option<&str>) -> bool {
 async fn after_live<K: Workload>(
     sources: &Sources<'_>,
     saga: &ValidSaga,
-    key: &AttemptKey,
+    view: &mut AttemptView<'_>,
     attempt: &ActiveAttempt,
     child: Option<&str>,
     gone: Option<End>,
@@ -130,34 +125,42 @@ async fn after_live<K: Workload>(
         // A child that lost its label continues, although the watch reports it as gone.
         Some(found) if !is_another(found, child) => {
             return Ok((
-                unless_done(seen(sources, key, attempt, found).await?.0, gone),
+                unless_done(seen(sources, view, attempt, found).await?.0, gone),
                 Some(WATCH_LAG),
             ));
         }
         // Somebody deleted the attempt's child, and another replica created it again. The attempt
         // ends only when the new child has ended.
-        Some(found) if is_ours(found, &key.saga_uid, &key.attempt) => {
+        Some(found) if is_ours(found, &view.key.saga_uid, &view.key.attempt) => {
             return Ok((
-                after_another(seen(sources, key, attempt, found).await?.0, &K::word()),
+                after_another(seen(sources, view, attempt, found).await?.0, &K::word()),
                 Some(WATCH_LAG),
             ));
         }
         Some(_) | None => {
-            if let Some(child) = child {
-                K::rest(sources.cluster, &sources.memory.job_pods, &saga.namespace, child).await?;
+            let job_pods = sources.memory.job_pods();
+            let listed = match child {
+                Some(child) => K::rest(sources.cluster, job_pods, &saga.namespace, child).await?,
+                None => None,
+            };
+            let known_child = child.map(|child| (child, view.age()));
+            let after = K::after(job_pods, known_child, listed.as_ref(), gone);
+            if let Some((child, listed)) = child.zip(listed) {
+                view.pods_listed(child, listed);
             }
-            K::after(sources.memory, key, child, gone)
+            after
         }
     };
     Ok(match (live, gone) {
         (_, Some(ChildState::Ended(end))) => {
-            sources.memory.attempts.ended(key, end.clone());
+            view.ended(end.clone());
             (end.into(), None)
         }
         (_, Some(active)) => (active, Some(WATCH_LAG)),
         (Some(found), None) if child.is_none() => (name_conflict(&found).into(), None),
         (Some(_) | None, None) => {
-            (sources.memory.attempts.look(key, |known| absent(known, known.child.is_some())), None)
+            let known = view.known();
+            (absent(&known, known.child.is_some()), None)
         }
     })
 }
@@ -167,60 +170,40 @@ async fn after_live<K: Workload>(
 /// after how long to requeue the saga if no event arrives.
 async fn seen<K: Workload>(
     sources: &Sources<'_>,
-    key: &AttemptKey,
+    view: &mut AttemptView<'_>,
     attempt: &ActiveAttempt,
     found: &K,
 ) -> Result<(ChildState, Option<Duration>), Error> {
-    let known = sources
-        .memory
-        .attempts
-        .look(key, |known| known.child.as_ref().map(|(_, child)| child.clone()));
+    let (known, job_pods) = (view.child(), sources.memory.job_pods());
     if !is_child(
         found,
-        (&key.saga_uid, &key.attempt),
+        (&view.key.saga_uid, &view.key.attempt),
         [known.as_deref(), attempt.child_uid.as_deref()],
     ) {
         return Ok((name_conflict(found).into(), None));
     }
-    sources.memory.attempts.child_seen(key, found.meta().uid.as_deref().unwrap_or_default());
-    let (deleting, stuck) = found.deletion(&sources.memory.job_pods);
-    let deleting_for = deleting.then(|| deleting_for(sources, key));
+    view.child_seen(found.meta().uid.as_deref().unwrap_or_default());
+    let (deleting, stuck) = found.deletion(job_pods);
+    let deleting_for = deleting.then(|| view.terminating_for());
     if let Some(end) = given_up(stuck, deleting_for) {
         return Ok((end.into(), None));
     }
-    let age = sources.memory.attempts.look(key, |known| {
-        known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed())
-    });
-    let state = found.state(sources.cluster, &sources.memory.job_pods, age).await?;
+    let state = found.state(sources.cluster, job_pods, view.age()).await?;
     if !matches!(state, ChildState::Active { .. }) {
         return Ok((state, None));
     }
     if is_late(deleting_for)
-        && let Some(end) = found.kept(sources.cluster, &sources.memory.job_pods).await?
+        && let Some(end) = found.kept(sources.cluster, job_pods).await?
     {
         return Ok((end.into(), None));
     }
-    let held_up = found.held_up(&sources.memory.job_pods);
-    let held_up_for = held_up.as_ref().map(|_| {
-        sources
-            .memory
-            .attempts
-            .look(key, |known| known.held_up_since.get_or_insert_with(Instant::now).elapsed())
-    });
+    let held_up = found.held_up(job_pods);
+    let held_up_for = held_up.as_ref().map(|_| view.held_up_for());
     let polls = deleting || held_up.is_some();
     match held_up.zip(held_up_for) {
         Some(((end, after), since)) if since >= after => Ok((end.into(), None)),
         Some(_) | None => Ok((state, polls.then_some(DELETION_POLL))),
     }
-}
-
-/// Returns how long this process has known that the child is terminating. The first call starts the
-/// measurement.
-fn deleting_for(sources: &Sources<'_>, key: &AttemptKey) -> Duration {
-    sources
-        .memory
-        .attempts
-        .look(key, |known| known.deleting_since.get_or_insert_with(Instant::now).elapsed())
 }
 
 /// Returns the state of a child that the operator may no longer read, because the deletion of the
@@ -230,7 +213,7 @@ fn deleting_for(sources: &Sources<'_>, key: &AttemptKey) -> Duration {
 fn out_of_sight<K: Workload>(
     sources: &Sources<'_>,
     namespace: &str,
-    key: &AttemptKey,
+    view: &mut AttemptView<'_>,
     child: Option<&str>,
     gone: Option<End>,
 ) -> (ChildState, Option<Duration>) {
@@ -239,15 +222,15 @@ fn out_of_sight<K: Workload>(
         matches!(told, ChildState::Active { .. })
             && sources.cluster.watch_health.is(namespace, WatchedKind::Pod)
     };
-    match (K::after(sources.memory, key, child, gone).filter(|told| !old(told)), child) {
+    let known_child = child.map(|child| (child, view.age()));
+    let after = K::after(sources.memory.job_pods(), known_child, None, gone);
+    match (after.filter(|told| !old(told)), child) {
         (Some(ChildState::Ended(end)), _) => {
-            sources.memory.attempts.ended(key, end.clone());
+            view.ended(end.clone());
             (end.into(), None)
         }
         (Some(active), _) => (active, Some(WATCH_LAG)),
-        (None, None) if sources.memory.attempts.look(key, |known| known.is_refused()) => {
-            (sources.memory.attempts.look(key, |known| absent(known, false)), None)
-        }
+        (None, None) if view.known().is_refused() => (absent(&view.known(), false), None),
         (None, None) => {
             let message = format!(
                 "its namespace is being deleted, and nobody may look whether its {} was created",
@@ -257,7 +240,7 @@ fn out_of_sight<K: Workload>(
         }
         (None, Some(uid)) => {
             let (age, why) = (
-                deleting_for(sources, key),
+                view.terminating_for(),
                 "its namespace is being deleted, and nobody may look at its",
             );
             if is_late(Some(age)) {

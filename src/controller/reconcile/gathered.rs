@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
+    observed::observed,
     plan_input::seen,
     requeue::{STALE_AGAIN, unwatched},
 };
@@ -17,7 +18,7 @@ use crate::{
         },
         context::Context,
         lifecycle::StartPermit,
-        observe::{children, parent},
+        observe::parent,
         precheck,
     },
     fault::Fault,
@@ -51,11 +52,10 @@ pub(super) async fn gathered(
     saga: &Result<ValidSaga, Vec<Fault>>,
     executor: Option<&str>,
 ) -> Result<Option<Gathered>, Error> {
-    let sources = context.sources();
     let (children, again) = match (saga, stored.status.as_ref().ok()) {
         (Ok(saga), Some(status)) => {
             let goes = stored.metadata.deletion_timestamp.as_ref().map(|_| stored.deletion_policy);
-            children::children(&sources, saga, status, executor, goes).await?
+            observed(context, saga, status, executor, goes).await?
         }
         (Ok(_) | Err(_), _) => (Observations::new(), None),
     };

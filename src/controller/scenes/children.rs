@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::{
-    controller::observe::children,
+    controller::reconcile::observed::observed,
     model::observation::{ChildState, End},
     objects::child::STUCK_SINCE,
 };
@@ -12,16 +12,9 @@ use crate::{
 /// Returns the observed state of the only child.
 async fn seen(scene: &Scene, saga: &Value) -> ChildState {
     let stored = stored(saga);
-    let (mut observed, _) = children::children(
-        &scene.context.sources(),
-        &valid(saga),
-        stored.status.as_ref().unwrap(),
-        None,
-        None,
-    )
-    .await
-    .unwrap();
-    observed.remove(&attempt()).unwrap()
+    let status = stored.status.as_ref().unwrap();
+    let (mut seen, _) = observed(&scene.context, &valid(saga), status, None, None).await.unwrap();
+    seen.remove(&attempt()).unwrap()
 }
 
 #[tokio::test]

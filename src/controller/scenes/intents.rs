@@ -3,7 +3,10 @@
 
 use super::*;
 use crate::{
-    controller::{memory::attempt::never_sent, reconcile::reconcile},
+    controller::{
+        memory::attempt::never_sent,
+        reconcile::{observed::observed, reconcile},
+    },
     model::observation::{ChildState, End},
 };
 
@@ -22,15 +25,8 @@ async fn told(intended: bool) -> ChildState {
         scene.context.memory.attempts.keep_only("1", &[]);
     }
     let (stored, valid) = (stored(&saga), valid(&saga));
-    let (mut seen, _) = crate::controller::observe::children::children(
-        &scene.context.sources(),
-        &valid,
-        stored.status.as_ref().unwrap(),
-        None,
-        None,
-    )
-    .await
-    .unwrap();
+    let status = stored.status.as_ref().unwrap();
+    let (mut seen, _) = observed(&scene.context, &valid, status, None, None).await.unwrap();
     seen.remove(&attempt()).unwrap()
 }
 

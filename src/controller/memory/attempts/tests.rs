@@ -118,9 +118,9 @@ fn that_nothing_could_be_begun_is_believed_until_something_is_there_that_this_pr
             attempts.child_seen(&key("a", number), "mine");
         }
         attempts.ended(&key("a", number), end);
-        attempts.look(&key("a", number), |known| {
-            (known.end(false).is_some(), known.end(true).is_some())
-        })
+        let before = attempts.known(&key("a", number)).end.is_some();
+        attempts.learn(&key("a", number), AttemptFact::Exists);
+        (before, attempts.known(&key("a", number)).end.is_some())
     };
     assert_eq!(ended(1, refused(), false), (true, false));
     assert_eq!(ended(2, refused(), true), (true, true), "its own child, which never began");

@@ -13,10 +13,14 @@ use http::{Method, Request};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
-use super::{super::children, *};
+use super::*;
 use crate::{
     api::{Direction, SagaPhase},
-    controller::context::{Context, fixture},
+    controller::{
+        context::{Context, fixture},
+        memory::attempt::AttemptKey,
+        reconcile::observed::observed,
+    },
     model::saga::SagaName,
     validate::saga::validate_stored,
 };
@@ -108,10 +112,7 @@ impl Family {
         let goes =
             self.parent.metadata.deletion_timestamp.as_ref().map(|_| self.parent.deletion_policy);
         let status = self.parent.status.as_ref().unwrap();
-        let (children, _) =
-            children::children(&self.context.sources(), &self.saga, status, None, goes)
-                .await
-                .unwrap();
+        let (children, _) = observed(&self.context, &self.saga, status, None, goes).await.unwrap();
         let Some(ChildState::Saga(child)) = children.get(&self.made_by) else {
             panic!("{children:?}")
         };

@@ -23,6 +23,7 @@ use super::*;
 use crate::controller::{
     context::{Context, fixture},
     effects::{self, performance::Next},
+    reconcile::observed::note,
 };
 
 fn intent(child_uid: Option<&str>) -> ActiveAttempt {
@@ -191,8 +192,13 @@ impl Scene {
     /// One look, by the intent that the status holds.
     async fn look_at(&self, intent: &ActiveAttempt) -> ChildState {
         let sources = self.context.sources();
-        let attempt = Attempt { sources: &sources, saga: &self.saga, key: &self.key };
-        attempt.state(&self.saga.steps[0].action.work, intent).await.0
+        let mut view = AttemptView::new(sources.memory, &self.key);
+        let mut attempt = Attempt { sources: &sources, saga: &self.saga, view: &mut view };
+        let (state, _) = attempt.state(&self.saga.steps[0].action.work, intent).await;
+        for learned in view.into_learned() {
+            note(&self.context.memory, &self.context.outbound, learned);
+        }
+        state
     }
 
     /// Does what the step is to do.

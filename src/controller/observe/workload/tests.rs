@@ -6,6 +6,7 @@ mod without_rights;
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use http::Request;
@@ -20,8 +21,11 @@ use crate::{
         clock::now,
         context::{Context, fixture},
         lifecycle::Role,
-        memory::remembered::{not_started, refused_permanently},
-        reconcile::answers_for,
+        memory::{
+            attempt::AttemptKey,
+            remembered::{not_started, refused_permanently},
+        },
+        reconcile::{answers_for, observed::note},
     },
     model::{observation::Reached, saga::Work},
     objects::pod,
@@ -37,6 +41,19 @@ struct Scene {
     saga: ValidSaga,
     key: AttemptKey,
     server: Server,
+}
+
+/// The intent of the attempt, which names this child.
+fn intent(written: Option<&str>) -> ActiveAttempt {
+    ActiveAttempt {
+        started_at: MicroTime(now()),
+        executor: None,
+        ends_by: None,
+        clock_ahead_seconds: 0,
+        clock_behind_seconds: 0,
+        child_uid: written.map(Into::into),
+        trouble: None,
+    }
 }
 
 impl Scene {
@@ -105,18 +122,13 @@ impl Scene {
 
     /// The same of a child of this kind.
     async fn look_at<K: Workload>(&self, written: Option<&str>) -> Result<ChildState, Error> {
-        let intent = ActiveAttempt {
-            started_at: MicroTime(now()),
-            executor: None,
-            ends_by: None,
-            clock_ahead_seconds: 0,
-            clock_behind_seconds: 0,
-            child_uid: written.map(Into::into),
-            trouble: None,
-        };
-        child::<K>(&self.context.sources(), &self.saga, &self.key, &intent)
-            .await
-            .map(|(state, _)| state)
+        let sources = self.context.sources();
+        let mut view = AttemptView::new(sources.memory, &self.key);
+        let seen = child::<K>(&sources, &self.saga, &mut view, &intent(written)).await;
+        for learned in view.into_learned() {
+            note(&self.context.memory, &self.context.outbound, learned);
+        }
+        seen.map(|(state, _)| state)
     }
 }
 

@@ -160,3 +160,30 @@ async fn the_pods_of_a_job_that_is_gone_are_read_live_whatever_memory_says_of_th
     let vanished = unseen.look_at::<Job>(Some("j")).await.unwrap();
     assert!(matches!(vanished, ChildState::Absent(_)), "{vanished:?}");
 }
+
+#[tokio::test]
+async fn what_a_look_learned_before_a_read_failed_is_noted_after_it_and_not_by_it() {
+    let scene = Scene::with_job();
+    let mut failed = job(&json!({"deletionTimestamp": "2026-03-01T10:00:00Z"}));
+    failed["status"] = json!({
+        "conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}],
+        "failed": 1,
+    });
+    scene.answers(scene.job_path(), 200, failed);
+    let no = json!({
+        "kind": "Status", "status": "Failure", "code": 500, "reason": "", "message": "no",
+    });
+    scene.answers("/api/v1/namespaces/shop/pods", 500, no);
+    let known = || {
+        let known = scene.context.memory.attempts.known(&scene.key);
+        (known.child.map(|(_, uid)| uid), known.deleting_since.is_some())
+    };
+    let sources = scene.context.sources();
+    let mut view = AttemptView::new(sources.memory, &scene.key);
+    child::<Job>(&sources, &scene.saga, &mut view, &intent(Some("j"))).await.unwrap_err();
+    assert_eq!(known(), (None, false), "a look writes nothing");
+    for learned in view.into_learned() {
+        note(&scene.context.memory, &scene.context.outbound, learned);
+    }
+    assert_eq!(known(), (Some("j".into()), true), "its deletion is waited for since then");
+}

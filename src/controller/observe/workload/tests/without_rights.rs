@@ -118,7 +118,7 @@ async fn the_pods_of_a_job_that_failed_are_not_waited_for_once_the_namespace_goe
     });
     let job: Job = serde_json::from_value(job).unwrap();
     assert!(
-        job.state(&scene.context.cluster, &scene.context.memory.job_pods, Duration::ZERO)
+        job.state(&scene.context.cluster, scene.context.memory.job_pods.view(), Duration::ZERO)
             .await
             .unwrap_err()
             .is_forbidden(),
@@ -126,7 +126,7 @@ async fn the_pods_of_a_job_that_failed_are_not_waited_for_once_the_namespace_goe
     );
     scene.namespace_is_deleted();
     let state = job
-        .state(&scene.context.cluster, &scene.context.memory.job_pods, Duration::ZERO)
+        .state(&scene.context.cluster, scene.context.memory.job_pods.view(), Duration::ZERO)
         .await
         .unwrap();
     assert!(matches!(state, ChildState::Ended(End::Failed(_) | End::Unknown { .. })), "{state:?}");
