@@ -66,7 +66,8 @@ pub(crate) fn tell_no_more(faults: &mut Vec<Fault>) {
         faults.push(Fault::new(
             "spec",
             format!(
-                "has more faults than these {MAX_FAULTS}: mend them, and the next ones are told"
+                "has more faults than these {MAX_FAULTS}: correct them, and the next check reports \
+                 the others"
             ),
         ));
     }

@@ -130,8 +130,8 @@ pub const URL_PATTERN: &str =
 #[x_kube(validation = Rule::new("!has(self.tls) || self.url.startsWith('https://')")
     .message("tls is for https:// alone: write https:// in url, or leave tls out"))]
 #[x_kube(validation = Rule::new("!has(self.expect) || !has(self.answers)")
-    .message("set expect or answers: a rule of answers with the outcome Succeeded says what \
-        expect says"))]
+    .message("set expect or answers: a rule of answers with the outcome Succeeded has the meaning \
+        of expect"))]
 pub struct HttpAction {
     /// The request method. GET and HEAD only read: a step with one of these methods and without a
     /// compensation is never in effect.
@@ -362,7 +362,7 @@ pub struct Header {
     /// The literal value of the header.
     #[schemars(length(max = 8192))]
     #[x_kube(validation = Rule::new("!self.endsWith('\\n')")
-        .message("ends with a line break: take it out (in YAML, write the value behind the colon, \
+        .message("ends with a line break: take it out (in YAML, write the value after the colon, \
             or after |- instead of |)"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,

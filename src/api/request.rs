@@ -266,7 +266,7 @@ fn settled(word: Option<(&str, &str)>) -> Result<(String, ManualOutcome), String
         will be, or saga.dev/settle=charge=Succeeded, with the outputs that it would have had, if \
         any: charge=Succeeded={\"id\":7}";
     let Some((name, word)) = word else {
-        return Err(format!("it takes a step and what became of it: {EXAMPLE}"));
+        return Err(format!("it takes a step and its outcome: {EXAMPLE}"));
     };
     if name.contains(',') {
         return Err(format!("one step is settled at a time: {EXAMPLE}"));
@@ -418,7 +418,7 @@ mod tests {
             ),
             (RequestAction::Retry, r#"ship={"a":1}"#, "only with saga.dev/skip"),
             (RequestAction::Approve, "*", "name the steps"),
-            (RequestAction::Settle, "ship", "a step and what became of it"),
+            (RequestAction::Settle, "ship", "a step and its outcome"),
             (RequestAction::Settle, "ship=Done", "as Failed or as Succeeded"),
             (RequestAction::Settle, r#"ship=Failed={"a":1}"#, "as Failed or as Succeeded"),
             (RequestAction::Settle, "ship=Succeeded=1", "no JSON object"),

@@ -217,13 +217,13 @@ pub struct Defaults {
         wait and saga"))]
 #[x_kube(validation = Rule::new("!(has(self.approval) || (has(self.wait) && \
     !has(self.wait.until))) || !(has(self.retry) || has(self.compensateFailed))")
-    .message("an approval or a wait is never retried by itself, and does nothing that is left \
-        half done: leave retry and compensateFailed out"))]
+    .message("an approval or a wait is never retried automatically, and leaves no work half done: \
+        leave retry and compensateFailed out"))]
 #[x_kube(validation = Rule::new("!has(self.outputs) || has(self.http) || has(self.apply) || \
     (has(self.wait) && has(self.wait.until))")
     .message("outputs are taken from the answer to a request, or from an object: leave them out \
-        (a pod or a job hands on the JSON object in its termination message, a child saga its own \
-        outputs)"))]
+        (the outputs of a pod or a job are the JSON object in its termination message, those of a \
+        child saga are its own outputs)"))]
 pub struct Step {
     /// The name of the step, a DNS label.
     #[schemars(length(max = 63))]

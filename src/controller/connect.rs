@@ -161,8 +161,8 @@ async fn addresses(kube: &Config) -> Result<Vec<IpAddr>, String> {
         Err(_) if kube.proxy_url.is_some() => Vec::new(),
         Err(error) => {
             return Err(format!(
-                "the API server's host {host} cannot be resolved, so that no request could be \
-                 kept from it: {error}"
+                "the API server's host {host} cannot be resolved, so requests to it could not be \
+                 refused: {error}"
             ));
         }
     };

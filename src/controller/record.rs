@@ -91,7 +91,10 @@ pub async fn record(
             Ok(Some(next)) => version = next,
             // No status is stored that the effects could refer to.
             Ok(None) if plan.status.is_none() => return Ok(None),
-            Ok(None) => tracing::debug!("the finalizer stays for now: another write came first"),
+            Ok(None) => tracing::debug!(
+                "the finalizer is not removed yet: another write changed \
+                the saga first"
+            ),
             Err(error) if plan.status.is_none() => return Err(error),
             Err(error) => unfinished = Some(error),
         }

@@ -106,13 +106,14 @@ where
         _ = controllers => {}
         () = draining => tracing::warn!("some reconciles did not end in time"),
         () = tend(&context, &cache_syncs, &sagas, &warms, &probes) => {}
-        _ = &mut keeper => tracing::error!("the executor's Lease is renewed no more"),
-        () = unless_asked(&mut leader, &shutdown) => tracing::error!("nobody stands for \
-            leadership any more"),
+        _ = &mut keeper => tracing::error!("the task that renews the executor's Lease ended"),
+        () = unless_asked(&mut leader, &shutdown) => tracing::error!("the task that takes part in \
+            the leader election ended"),
         () = delete_old_leases(&context.outbound.leases) => {}
         () = context.cluster.request_policy.keep() => {}
         () = context.cluster.definition.keep(|| context.queue.enqueue_where(is_not_accepted)) => {}
-        () = shutdown.immediate() => tracing::warn!("told to stop at once"),
+        () = shutdown.immediate() => tracing::warn!("a second stop signal came: the operator stops \
+            at once"),
     }
     let _ = (stop.send(true), resign.send(true));
     end(keeper, leader).await;
@@ -203,7 +204,7 @@ async fn drain(context: &Context, limit: Duration) {
     let begun = Instant::now();
     tracing::info!(
         requests = context.memory.attempts.unrecorded_requests(),
-        "told to stop: nothing new begins, requests may end"
+        "a stop signal came: no new attempt begins, and requests in flight may end"
     );
     // The order matters: once nothing begins any more, all HTTP requests are known.
     while (context.lifecycle.has_permits() || context.memory.attempts.unrecorded_requests() > 0)

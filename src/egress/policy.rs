@@ -173,8 +173,8 @@ impl EgressRules {
         let address = |pattern: &&HostPattern| matches!(pattern, HostPattern::Address(_));
         match self.deny_hosts.iter().find(address) {
             Some(address) => Err(format!(
-                "{address} of --http-deny-hosts is an address, which a name could still lead to: \
-                 give it to --http-deny-cidrs instead"
+                "{address} of --http-deny-hosts is an address, and a name could still resolve to \
+                 it: write it in --http-deny-cidrs instead"
             )),
             None => Ok(()),
         }

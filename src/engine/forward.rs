@@ -50,7 +50,7 @@ fn drop_undo_past_pivot(planner: &mut Planner<'_>) {
         planner.status.compensation_requested = None;
         planner.warn(
             "PivotPassed",
-            "the saga is not undone, although that was asked for: its pivot was passed \
+            "the saga is not undone although a request asked for it: the pivot was passed \
              meanwhile, or may be",
         );
     }
@@ -197,7 +197,7 @@ pub(in crate::engine) fn is_wanted(
 pub(in crate::engine) fn leave_out(planner: &mut Planner<'_>, status: &mut StepStatus) {
     planner.move_step(status, StepEvent::Skip);
     status.unwanted = true;
-    status.message = Some("not wanted: its when is false".into());
+    status.message = Some("skipped: its when is false".into());
     status.completed_at =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(planner.input.now));
 }

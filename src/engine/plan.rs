@@ -80,7 +80,11 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, input: &PlanInput<'_>) -> Plan
                 None,
                 status,
                 input,
-                refuse_all(status, input, "the spec is one of another version: ask its operator"),
+                refuse_all(
+                    status,
+                    input,
+                    "the spec is of another version: upgrade the operator first",
+                ),
             );
         }
         return held(status, &Blocked::UnknownField(input.versions.spec.to_vec()), input);
@@ -92,7 +96,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, input: &PlanInput<'_>) -> Plan
                 None,
                 status,
                 input,
-                refuse_all(status, input, "the spec is not valid: mend it first"),
+                refuse_all(status, input, "the spec is invalid: correct it first"),
             );
         }
         Err(faults) => return held(status, &Blocked::Spec(faults.clone()), input),
@@ -110,7 +114,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, input: &PlanInput<'_>) -> Plan
     // This comes after the checks above: a changed spec or a status that contradicts itself must
     // not decide that nothing is undone.
     if input.stored.deleting && past_return(saga, status) && !is_terminal(status) {
-        return let_go_or(Some(saga), input, "the pivot is passed, nothing can be undone");
+        return let_go_or(Some(saga), input, "the pivot is passed, so nothing can be undone");
     }
     run(saga, status, input)
 }
@@ -166,16 +170,16 @@ fn held(status: &SagaStatus, block: &Blocked, input: &PlanInput<'_>) -> Plan {
     let readable = !matches!(block, Blocked::Status(_));
     let (new, mut answered, tally) = if readable {
         let why =
-            format!("the saga is held ({}), as its message says: mend that first", block.reason());
+            format!("the saga is held ({}): correct first what its message names", block.reason());
         let refused = block.is_refusal();
         let (with_records, effects, tally) =
             answer_all(status, input, |asked| match (refused, inbox::is_to_check_again(asked)) {
                 (true, true) => (
                     RequestResult::Accepted,
-                    "the saga was tried again, and is still refused, as its message says".into(),
+                    "the saga was checked again, and is still refused: its message says why".into(),
                 ),
                 (true, false) if asked.action == RequestAction::Retry => {
-                    (RequestResult::Refused, format!("{why}; * has it tried again at once"))
+                    (RequestResult::Refused, format!("{why}; * checks it again at once"))
                 }
                 (_, _) => (RequestResult::Refused, why.clone()),
             });

@@ -59,12 +59,12 @@ pub fn earlier_child(saga: &ValidSaga, status: &SagaStatus, attempt: &AttemptId)
 pub fn keys_after(name: &str, earlier: Option<&StoredSaga>) -> Result<Keys, Hindrance> {
     let person = |what: &str| {
         Hindrance::Person(format!(
-            "its earlier child saga {name} {what}: another one might do again what that one did; \
-             say what became of it with saga.dev/settle, or leave the step out with saga.dev/skip"
+            "its earlier child saga {name} {what}: a new child saga could repeat what the earlier \
+             one did; settle the step with saga.dev/settle, or leave the step out with \
+             saga.dev/skip"
         ))
     };
-    let earlier = earlier
-        .ok_or_else(|| person("is gone, and nobody can tell which idempotency keys it used"))?;
+    let earlier = earlier.ok_or_else(|| person("is gone, and its idempotency keys are unknown"))?;
     let status = earlier.status.as_ref().map_err(|_| person("has a status that cannot be read"))?;
     if !is_terminal(status) {
         let is = status.phase.map_or("not seen by an operator yet", SagaPhase::as_str);

@@ -171,8 +171,8 @@ pub(super) fn abandoned(saga: Option<&ValidSaga>, input: &PlanInput<'_>, why: &s
         .as_ref()
         .map(|status| in_effect(saga, status).join(", "))
         .unwrap_or_default();
-    let steps = if steps.is_empty() { "nothing that is known of".into() } else { steps };
-    let message = format!("{why}: the saga goes as it is; still in effect: {steps}");
+    let steps = if steps.is_empty() { "no known step".into() } else { steps };
+    let message = format!("{why}: the saga is deleted without an undo; still in effect: {steps}");
     Notice { warning: true, reason: "Abandoned", message }
 }
 

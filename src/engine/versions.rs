@@ -36,8 +36,8 @@ pub(super) fn refused(status: &SagaStatus, input: &PlanInput<'_>) -> Option<Bloc
 /// read, and nothing is written. If the saga is deleted with the policy Abandon, it is released.
 pub(super) fn leave_alone(input: &PlanInput<'_>) -> Plan {
     if input.stored.deleting && input.stored.deletion_policy == DeletionPolicy::Abandon {
-        let message = "deletionPolicy is Abandon: the saga goes as it is; what is still in effect \
-            stands in a status of another version";
+        let message = "deletionPolicy is Abandon: the saga is deleted without an undo; a status of \
+            another version says what is still in effect";
         return release(Some(Notice {
             warning: true,
             reason: "Abandoned",
@@ -46,8 +46,8 @@ pub(super) fn leave_alone(input: &PlanInput<'_>) -> Plan {
     }
     let message = || {
         format!(
-            "{}: words of another version, so that this operator leaves the saga to one of that \
-             version; nothing is done or written until then",
+            "{}: words of another version. This operator changes nothing; an operator of that \
+             version continues the saga",
             input.versions.words.join(", ")
         )
     };

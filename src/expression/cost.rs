@@ -241,7 +241,8 @@ impl<'a> Meter<'a> {
         self.work = self.work.saturating_add(work);
         if self.work > MAX_WORK {
             return Err(
-                "would be too much work for the values it reads: write it shorter, or hand on less"
+                "would be too much work for the values it reads: write it shorter, or use smaller \
+                 values"
                     .into(),
             );
         }

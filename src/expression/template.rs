@@ -129,7 +129,9 @@ impl Template {
         let mut budget = EvalBudget::new(self.trusted);
         evaluate(&self.node, scope, &mut budget).map_err(|error| match error {
             Some(error) => error,
-            None => format!("{}: comes to more than {MAX_RESULT} bytes: hand on less", self.path),
+            None => {
+                format!("{}: comes to more than {MAX_RESULT} bytes: use smaller values", self.path)
+            }
         })
     }
 }

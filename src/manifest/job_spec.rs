@@ -40,9 +40,9 @@ pub fn check_spec(value: &Value) -> Result<JobSpec, Vec<Wrong>> {
         }
     }
     if spec.ttl_seconds_after_finished.is_some_and(|ttl| ttl < SHORTEST_TTL) {
-        let message = "must be at least 600: a Job that is gone sooner may take its outcome with \
-            it. Leave it out, and the operator deletes what succeeded ten minutes after the \
-            saga's end, and all else with the saga";
+        let message = "must be at least 600: the outcome of a Job that is deleted sooner may be \
+            lost. If the field is left out, the operator deletes succeeded Jobs ten minutes after \
+            the saga's end, and the others with the saga";
         faults.extend(wrong("spec.ttlSecondsAfterFinished", message));
     }
     let policy = spec.template.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());

@@ -45,7 +45,7 @@ pub fn check_template(value: &Value) -> Result<PodTemplateSpec, Vec<Wrong>> {
     {
         faults.extend(wrong(
             "template.spec.restartPolicy",
-            "must be Never: the step's retry says what is tried again",
+            "must be Never: the retry policy of the step decides about retries",
         ));
     }
     if faults.is_empty() { Ok(template) } else { Err(faults) }

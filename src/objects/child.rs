@@ -65,8 +65,8 @@ pub fn just_created(uid: &str, age: Duration) -> Option<ChildState> {
 pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> End {
     let (kind, name) = (K::kind(&()), found.meta().name.as_deref().unwrap_or_default());
     let message = format!(
-        "NameConflict: the {kind} {name} exists and is not of this attempt; delete it, then retry \
-         the step"
+        "NameConflict: the {kind} {name} exists and does not belong to this attempt; delete it, \
+         then retry the step"
     );
     End::Failed(Failure::not_started(message).permanent())
 }

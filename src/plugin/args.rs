@@ -148,11 +148,11 @@ fn takes(text: &str) -> Result<(StepTarget, Duration), String> {
 
 fn outputs(text: &str) -> Result<(String, Map<String, Value>), String> {
     let example =
-        "write a step and the JSON object that it hands on, such as ship={\"tracking\": \"T-1\"}";
+        "write a step and its outputs as a JSON object, such as ship={\"tracking\": \"T-1\"}";
     let (name, json) = text.split_once('=').ok_or(example)?;
     let outputs = serde_json::from_str(json).map_err(|error| format!("{error}: {example}"))?;
     let StepTarget { step, direction: Direction::Action } = target(name)? else {
-        return Err(format!("a compensation hands nothing on: {example}"));
+        return Err(format!("a compensation has no outputs: {example}"));
     };
     Ok((step, outputs))
 }
@@ -184,8 +184,8 @@ fn action(text: &str) -> Result<UserAction, String> {
     let Some(action) = RequestAction::ALL.into_iter().find(|action| action.as_str() == word) else {
         let known = RequestAction::ALL.map(RequestAction::as_str).join(", ");
         return Err(format!(
-            "`{key}` is nothing that can be asked for: there are {known}, each with =VALUE, and \
-             delete, suspend, unsuspend"
+            "`{key}` is no request: there are {known}, each with =VALUE, and delete, suspend, \
+             unsuspend"
         ));
     };
     let asked = UserRequest { action, value: value.to_owned(), reapplied: false };
@@ -231,7 +231,7 @@ mod tests {
         for (text, says) in [
             ("ship", "such as ship={"),
             ("ship=1", "such as ship={"),
-            ("ship/compensation={}", "hands nothing on"),
+            ("ship/compensation={}", "has no outputs"),
         ] {
             assert!(outputs(text).unwrap_err().contains(says), "{text}: {:?}", outputs(text));
         }

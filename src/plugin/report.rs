@@ -53,9 +53,9 @@ fn closing(rest: Rest) -> Option<String> {
     match rest {
         Rest::Ended => None,
         Rest::Gone => Some("The saga is gone.".into()),
-        Rest::Waits => Some("The saga waits for a person: the message says what to do.".into()),
+        Rest::Waits => Some("The saga waits for a user: the message says what to do.".into()),
         Rest::GivenUp => Some(format!(
-            "Given up after {MOST_MOVES} moves of the simulated world: the saga goes on."
+            "Given up after {MOST_MOVES} moves of the simulated world: the saga has not ended."
         )),
     }
 }

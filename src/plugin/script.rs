@@ -119,8 +119,8 @@ fn check(target: &StepTarget, sagas: &[&ValidSaga]) -> Result<(), String> {
     }
     match target.direction {
         Direction::Action if named.all(|step| step.action.only_waits()) => {
-            let how =
-                "a person answers it, such as by --request '5s approve=STEP', or its time passes";
+            let how = "a user answers it, such as by --request '5s approve=STEP', or its time \
+                limit passes";
             Err(format!("the step only waits, and makes no attempts: {how}"))
         }
         Direction::Compensation if named.all(|step| step.compensation.is_none()) => Err(format!(

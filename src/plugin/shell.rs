@@ -63,7 +63,7 @@ fn simulate(arguments: &SimulateArgs) -> Result<String, CommandFailure> {
         let saga = &manifest.saga;
         if manifest.has_status {
             eprintln!(
-                "note: {}: its status is not read, the simulation begins at the beginning",
+                "note: {}: its status is ignored, and the simulation starts before the first step",
                 saga.name
             );
         }

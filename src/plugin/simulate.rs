@@ -181,7 +181,7 @@ impl Simulation<'_> {
         self.tell((PERSON.into(), action.to_string()));
         let step = world::after(&self.world, action);
         if step.is_none() {
-            self.tell((timeline::SAGA.into(), "is gone: nothing comes of it".into()));
+            self.tell((timeline::SAGA.into(), "is gone: the request has no effect".into()));
         }
         step
     }

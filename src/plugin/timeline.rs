@@ -59,7 +59,7 @@ pub(super) fn event_line(event: &Event, saga: &ValidSaga) -> Option<LineText> {
         Event::DoneUnawaited(attempt) => Some(about_attempt(
             saga.steps.get(attempt.place)?,
             *attempt,
-            "ends, and nobody hears of it any more",
+            "ends, and its outcome is not recorded",
         )),
         Event::Published(notice) => {
             let kind = if notice.warning { "Warning" } else { "Normal" };

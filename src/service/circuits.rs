@@ -89,8 +89,7 @@ impl Collector for CircuitSource {
         if circuits.is_empty() {
             return Ok(());
         }
-        let help =
-            "How each HTTP circuit breaker that is tracked stands: 0 closed, 1 half-open, 2 open";
+        let help = "The state of each tracked HTTP circuit breaker: 0 closed, 1 half-open, 2 open";
         let mut family = encoder.encode_descriptor(
             "saga_circuit_breaker_state",
             help,

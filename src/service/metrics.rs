@@ -213,7 +213,7 @@ impl Metrics {
         register_http(registry, http_calls, circuits, circuit_transitions);
         registry.register(
             "saga_operator_leader",
-            "1 while this operator works on sagas, 0 while it stands by for another one",
+            "1 while this replica works on sagas, 0 while it stands by for another replica",
             leads.clone(),
         );
         registry.register(
@@ -221,8 +221,8 @@ impl Metrics {
             "Writes of a saga's status by how they ended",
             status_writes.clone(),
         );
-        let help =
-            "Sagas met with words in their status that this version does not know, and left alone";
+        let help = "Sagas whose status has words of another version, which this operator does not \
+            change";
         registry.register("saga_unknown_words", help, unknown_words.clone());
         self
     }

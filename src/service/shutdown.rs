@@ -90,7 +90,7 @@ async fn follow(trigger: Trigger, mut terminate: Signal, mut interrupt: Signal) 
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
         };
-        tracing::info!(signal = name, "asked to stop");
+        tracing::info!(signal = name, "received a stop signal");
         trigger.request();
     }
 }

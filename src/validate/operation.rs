@@ -140,8 +140,8 @@ fn answers(
     let Some(rules) = &http.answers else { return Vec::new() };
     let path = format!("{path}.http.answers");
     if http.expect.is_some() {
-        let message = "set expect or answers: a rule of answers with the outcome Succeeded says \
-            what expect says";
+        let message = "set expect or answers: a rule of answers with the outcome Succeeded has the \
+            meaning of expect";
         faults.push(Fault::new(&path, message));
     }
     if rules.is_empty() || rules.len() > MAX_RULES {

@@ -188,8 +188,8 @@ impl<'a> ReadScope<'a> {
         if all > MAX_TOGETHER {
             let message = format!(
                 "{expression:?}: with this one, the expressions of the saga are too much work \
-                 together: write fewer, or shorter ones, let params hold less, or hand a part on \
-                 to a saga that is created by itself"
+                 together: write fewer, or shorter ones, let params hold less, or move a part into \
+                 a separate saga"
             );
             faults.push(Fault::new(path, message));
         }

@@ -128,9 +128,9 @@ fn outputs_of(
             Some(Work::Http(_) | Work::Apply(_) | Work::Until(_)) | None
         )
     {
-        let message = "are taken from the answer to a request, or from an object: leave them \
-            out (a pod or a job hands on the JSON object in its termination message, a child \
-            saga its own outputs)";
+        let message = "are taken from the answer to a request, or from an object: leave them out \
+            (the outputs of a pod or a job are the JSON object in its termination message, those \
+            of a child saga are its own outputs)";
         faults.push(Fault::new(format!("{path}.outputs"), message));
     }
     outputs
@@ -168,8 +168,8 @@ fn action_of(
     let only_waits =
         step.approval.is_some() || step.wait.as_ref().is_some_and(|wait| wait.until.is_none());
     if only_waits && (step.retry.is_some() || step.compensate_failed.is_some()) {
-        let message = "an approval or a wait is never retried by itself, and does nothing that is \
-            left half done: leave retry and compensateFailed out";
+        let message = "an approval or a wait is never retried automatically, and leaves no work \
+            half done: leave retry and compensateFailed out";
         faults.push(Fault::new(path, message));
     }
     let Step { pod, job, http, apply, delete, saga, approval, wait, timeout, retry, .. } = step;

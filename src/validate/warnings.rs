@@ -56,8 +56,8 @@ fn unguarded(path: &str, undo: &Operation) -> Vec<Fault> {
         Some(Fault::new(
             path,
             format!(
-                "{expression:?} reads outputs without has(): where nobody can tell what the \
-                 action did there are none, and the undo fails; {asked}"
+                "{expression:?} reads outputs without has(): if the outcome of the action is \
+                 unknown there are no outputs, and the undo fails; {asked}"
             ),
         ))
     };

@@ -13,7 +13,7 @@ use crate::model::observation::{Answer, ChildState, End, Failure, Reached};
 /// Returns the end of an attempt in the terms of the engine.
 pub(super) fn end_state(end: KnownEnd, request: bool) -> ChildState {
     let failed = |reached, permanent, exit_code| {
-        let message = "the other side said no".into();
+        let message = "the service refused".into();
         ChildState::Ended(End::Failed(Failure {
             reached,
             permanent,
@@ -45,7 +45,7 @@ pub(super) fn end_state(end: KnownEnd, request: bool) -> ChildState {
         KnownEnd::Answered(AttemptEnd::Unknown(_) | AttemptEnd::Vanished(_)) => {
             unknown("no answer came")
         }
-        KnownEnd::Aborted => unknown("no answer within its time"),
+        KnownEnd::Aborted => unknown("no answer in time"),
         KnownEnd::CalledOff => ChildState::Ended(End::CalledOff { message: CALLED_OFF.into() }),
     }
 }

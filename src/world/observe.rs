@@ -166,7 +166,9 @@ fn request(
 fn elsewhere(world: &World, sender: &str, known: &AttemptMemory, timeout: Duration) -> ChildState {
     let left = may_last(world.instant(known.first_read), timeout, world.instant(world.now));
     if left.is_zero() {
-        return unknown("its operator has not said so long after its time");
+        return unknown(
+            "the replica that sent the request has recorded no outcome long after the time limit",
+        );
     }
     let lapsed = world
         .executors
@@ -181,7 +183,7 @@ fn elsewhere(world: &World, sender: &str, known: &AttemptMemory, timeout: Durati
     lease_watch.saw(last(), since, since);
     lease_watch.saw(last(), now, now);
     if lease_watch.is_gone() {
-        return unknown("the operator that sent the request is gone");
+        return unknown("the replica that sent the request is gone");
     }
     ChildState::Elsewhere {
         look_again_in: left.min(TERM.saturating_sub(now.saturating_duration_since(since))),

@@ -55,9 +55,9 @@ async fn hand_over(stand: &Stand, take_away: fn(&str)) {
     let (pod, _) = first.split_once('_').expect("the identity begins with the pod's name");
     let begun = Instant::now();
     take_away(pod);
-    until_within(FAILOVER, "another operator leads", || leader().filter(|next| *next != first))
+    until_within(FAILOVER, "another replica leads", || leader().filter(|next| *next != first))
         .await;
-    println!("e2e: another operator leads after {:.1} s", begun.elapsed().as_secs_f64());
+    println!("e2e: another replica leads after {:.1} s", begun.elapsed().as_secs_f64());
 }
 
 /// Kills the process with SIGKILL, as a node does when it runs out of memory: the process can do

@@ -113,7 +113,7 @@ fn no_answer_within_its_time_is_a_no() {
     assert_eq!((world.elapsed(), world.phase()), (seconds(3600), SagaPhase::Failed));
     assert_eq!(
         world.step("ok").message.as_deref(),
-        Some("attempt 1 failed: no answer within its time")
+        Some("attempt 1 failed: no answer within its time limit")
     );
     // The time limit counts from the recorded instant, whichever process reconciles.
     let mut world = World::with(draft.clone());

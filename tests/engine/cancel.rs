@@ -37,7 +37,7 @@ fn every_saga_that_has_not_ended_is_cancelled_and_undoes_nothing() {
         }
         assert_eq!(
             (answer.result, answer.message.as_str()),
-            (RequestResult::Accepted, "what is active is stopped, and nothing is undone")
+            (RequestResult::Accepted, "active attempts are stopped, and nothing is undone")
         );
         if !world.gone {
             world.run_to_rest();
@@ -196,7 +196,7 @@ fn everything_else_is_refused_while_the_saga_is_being_cancelled() {
             world.demand(Cancel, "enough");
             let told = world.refused(action, value_for(action));
             let cancelling = told
-                == "the saga is being cancelled: what is active is stopped, and nothing else is \
+                == "the saga is being cancelled: active attempts are stopped, and nothing else is \
                     done";
             assert!(
                 cancelling || told.starts_with("the saga is Compensating: "),

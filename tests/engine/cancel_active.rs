@@ -21,7 +21,7 @@ fn a_pod_is_stopped_and_its_attempt_settles_only_when_it_is_gone() {
     assert_eq!((world.phase(), world.is("b", StepPhase::Running)), (SagaPhase::Running, true));
     assert!(world.step("b").action.unwrap().active.is_some(), "its Pod is still there");
     assert!(
-        world.message().starts_with("cancelled: enough; what is active is stopped"),
+        world.message().starts_with("cancelled: enough; active attempts are stopped"),
         "{}",
         world.message()
     );

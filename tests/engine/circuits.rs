@@ -194,11 +194,7 @@ fn a_request_that_finds_no_room_leaves_the_probe_to_another() {
     world.host_capacity.insert("one.shop.svc:443".into(), 0);
     world.run_for(seconds(10));
     assert_eq!(world.done(), ["b"]);
-    assert!(
-        world.message().contains("as many requests as may be are under way"),
-        "{}",
-        world.message()
-    );
+    assert!(world.message().contains("the limit of concurrent requests"), "{}", world.message());
 }
 
 #[test]
@@ -265,7 +261,7 @@ fn what_waits_for_room_says_so_when_the_time_of_its_circuit_has_come() {
     world.run_for(Duration::ZERO);
     assert_eq!(
         world.message(),
-        "step a waits: as many requests as may be are under way to its host"
+        "step a waits: the limit of concurrent requests to its host is reached"
     );
     assert_eq!(world.step("a").message, None);
 }

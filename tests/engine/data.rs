@@ -127,7 +127,7 @@ fn a_step_that_is_not_wanted_is_skipped_and_counts_as_done() {
         (world.phase(), thank.phase, thank.unwanted),
         (SagaPhase::Completed, StepPhase::Skipped, true)
     );
-    assert_eq!(thank.message.as_deref(), Some("not wanted: its when is false"));
+    assert_eq!(thank.message.as_deref(), Some("skipped: its when is false"));
     assert_eq!(
         (sent(&world, "thank", Action).len(), world.status().progress.as_deref()),
         (0, Some("4/4"))

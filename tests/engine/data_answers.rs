@@ -29,7 +29,7 @@ fn what_is_expected_of_an_answer_decides_whether_it_is_a_success() {
     assert_eq!((outcome, failures), (Outcome::Failed, 0), "it may have been done");
     assert!(
         message.contains("answered 200 OK")
-            && message.contains("(not what expect asks for); it may have acted: "),
+            && message.contains("(expect is false for this answer); it may have acted: "),
         "{message}"
     );
     assert_eq!(

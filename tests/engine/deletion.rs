@@ -188,8 +188,8 @@ fn what_was_never_asked_for_says_what_it_waited_for_and_is_not_undone() {
     world.now += seconds(60);
     look_at(&mut world, Some(&out_of_sight()), false);
     let step = world.step("clear");
-    let says = "attempt 1 failed: not begun within its time: the kinds of the cluster cannot be \
-        read just now";
+    let says = "attempt 1 failed: not begun within its time limit: the kinds of the cluster cannot \
+        be read just now";
     assert_eq!((step.phase, step.message.as_deref()), (StepPhase::Failed, Some(says)));
     assert!(!step.action.unwrap().uncertain);
 }

@@ -173,7 +173,7 @@ fn a_word_is_taken_only_while_the_step_is_uncertain_and_nothing_of_it_is_under_w
     let mut world = rested(json!({"steps": [charge()]}), vec![says(402)]);
     let said = world.refused(RequestAction::Settle, "charge=Failed");
     assert!(said.contains("may have acted, with no attempt under way: none is now"), "{said}");
-    assert!(world.refused(RequestAction::Settle, "charge").contains("what became of it"));
+    assert!(world.refused(RequestAction::Settle, "charge").contains("a step and its outcome"));
     // The request is refused while the second attempt is under way, and in the reconcile in which
     // the second attempt ends: the request was about the first attempt.
     let during = |at: u64| {

@@ -41,7 +41,7 @@ fn what_a_process_sent_that_died_is_unknown_after_the_term_of_its_lease_and_not_
     );
     assert_eq!(
         action.attempts[0].message.as_deref(),
-        Some("the operator that sent the request is gone")
+        Some("the replica that sent the request is gone")
     );
     assert_eq!(world.keys("a", Direction::Action), ["0", "0"], "repeated under the same key");
 }
@@ -54,7 +54,7 @@ fn a_request_waits_before_its_intent_while_as_many_as_may_be_are_under_way_to_it
     assert_eq!((world.done(), world.step("b").action), (vec!["a"], None));
     assert_eq!(
         world.message(),
-        "step b waits: as many requests as may be are under way to its host"
+        "step b waits: the limit of concurrent requests to its host is reached"
     );
     let writes = world.writes;
     world.run_for(seconds(600));
@@ -115,8 +115,8 @@ fn what_room_there_is_goes_to_the_first_in_list_order() {
     assert_eq!(
         status.message.as_deref(),
         Some(
-            "step a runs, attempt 1 of 1; step b runs, attempt 1 of 1; step c waits: as many \
-             requests as may be are under way to its host"
+            "step a runs, attempt 1 of 1; step b runs, attempt 1 of 1; step c waits: the limit of \
+             concurrent requests to its host is reached"
         )
     );
 }
@@ -139,7 +139,7 @@ fn a_process_without_a_lease_begins_nothing_and_does_not_say_more_than_it_knows(
     world.draining = true;
     world.run_for(seconds(10));
     assert!(world.sent().is_empty());
-    assert!(world.message().contains("begins nothing just now"), "{}", world.message());
+    assert!(world.message().contains("starts no step now"), "{}", world.message());
 }
 
 #[test]

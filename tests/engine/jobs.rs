@@ -183,5 +183,5 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
     }
     let mut outputs = one_step(job(&json!({})));
     outputs["steps"][0]["outputs"] = json!({"a": "b"});
-    assert!(check(outputs).unwrap_err()[0].contains("a pod or a job hands on"));
+    assert!(check(outputs).unwrap_err()[0].contains("the outputs of a pod or a job"));
 }

@@ -97,7 +97,7 @@ fn deleting_a_saga_that_could_not_be_undone_waits_until_it_is_abandoned() {
     assert!(world.gone);
     assert_eq!(
         world.notices.last().unwrap().message,
-        "deletionPolicy is Abandon: the saga goes as it is; still in effect: a"
+        "deletionPolicy is Abandon: the saga is deleted without an undo; still in effect: a"
     );
 }
 
@@ -117,8 +117,8 @@ fn a_saga_that_cannot_be_undone_does_not_hold_up_the_deletion_of_its_namespace()
     world.delete();
     world.run_to_rest();
     assert!(world.gone, "{}", world.message());
-    let told = "its namespace is being deleted, where nothing more can be undone: the saga goes \
-        as it is; still in effect: a, b";
+    let told = "its namespace is being deleted, where nothing more can be undone: the saga is \
+        deleted without an undo; still in effect: a, b";
     assert_eq!(world.notices.last().unwrap().message, told);
 }
 

@@ -23,7 +23,7 @@ fn what_is_active_settles_and_nothing_starts_until_the_saga_is_resumed() {
     let mut world = in_the_middle();
     assert_eq!(
         world.demand(Pause, "lunch"),
-        "what is active settles, and nothing starts until it is resumed"
+        "active attempts settle, and nothing starts until the saga is resumed"
     );
     assert_eq!(
         (world.phase(), world.status().paused.unwrap().reason.as_str()),
@@ -34,7 +34,7 @@ fn what_is_active_settles_and_nothing_starts_until_the_saga_is_resumed() {
     assert!(
         world
             .message()
-            .starts_with("paused (lunch): nothing new starts until saga.dev/resume is asked for"),
+            .starts_with("paused (lunch): nothing new starts until saga.dev/resume is set"),
         "{}",
         world.message()
     );
@@ -102,9 +102,7 @@ fn a_reason_is_cut_and_no_reason_is_one_with_a_token() {
     world.demand(Pause, "@t1");
     assert_eq!(world.status().paused.unwrap().reason, "");
     assert!(
-        world
-            .message()
-            .starts_with("paused: nothing new starts until saga.dev/resume is asked for"),
+        world.message().starts_with("paused: nothing new starts until saga.dev/resume is set"),
         "{}",
         world.message()
     );
@@ -150,7 +148,7 @@ fn a_paused_saga_says_so_whatever_it_was_doing() {
             let told = if suspended {
                 "suspended: nothing"
             } else {
-                "paused (lunch): nothing new starts until saga.dev/resume is asked for"
+                "paused (lunch): nothing new starts until saga.dev/resume is set"
             };
             assert!(world.message().contains(told), "{scene}: {}", world.message());
         }

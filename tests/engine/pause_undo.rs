@@ -77,5 +77,9 @@ fn a_deletion_overrides_a_pause() {
     }
     let mut world = in_the_middle();
     world.delete();
-    assert_eq!(world.refused(Pause, "lunch"), "the saga is being deleted, which no pause holds up");
+    assert_eq!(
+        world.refused(Pause, "lunch"),
+        "the saga is being deleted, and a pause does not stop a \
+         deletion"
+    );
 }

@@ -92,8 +92,8 @@ fn deletion_past_the_pivot_abandons_with_a_warning() {
     let said = &world.notices.last().unwrap().message;
     assert_eq!(
         said,
-        "the pivot is passed, nothing can be undone: the saga goes as it is; still in effect: a, \
-         pay, ship"
+        "the pivot is passed, so nothing can be undone: the saga is deleted without an undo; still \
+         in effect: a, pay, ship"
     );
 }
 

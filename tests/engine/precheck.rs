@@ -41,7 +41,7 @@ fn nothing_begins_and_every_fault_is_told_with_its_place() {
     let message = world.message();
     assert!(
         message.starts_with(
-            "nothing has begun, since the saga could not come to its end: spec.steps[1].pod: Pod"
+            "no step has begun, because the saga could not be completed: spec.steps[1].pod: Pod"
         ),
         "{message}"
     );
@@ -64,7 +64,11 @@ fn it_goes_on_by_itself_when_what_was_missing_is_there() {
     let status = world.status();
     let accepted =
         status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap();
-    assert_eq!(accepted.message, "the spec is valid; not tried before it runs: spec.steps[2].pod");
+    assert_eq!(
+        accepted.message,
+        "the spec is valid; not checked before the first step: \
+        spec.steps[2].pod"
+    );
 }
 
 #[test]
@@ -86,7 +90,7 @@ fn a_refused_saga_answers_requests_and_goes_when_it_is_deleted() {
     let record = world.status().requests.last().cloned().unwrap();
     assert_eq!(record.result, RequestResult::Refused);
     assert!(record.message.starts_with("the saga is held (Refused)"), "{}", record.message);
-    assert!(record.message.ends_with("* has it tried again at once"), "{}", record.message);
+    assert!(record.message.ends_with("* checks it again at once"), "{}", record.message);
     world.delete();
     world.run_for(seconds(10));
     assert!(world.gone);
@@ -115,7 +119,7 @@ fn a_refused_saga_is_tried_again_at_once_where_somebody_asks_for_all_of_it() {
         );
         assert_eq!(
             record.message,
-            "the saga was tried again, and is still refused, as its message says"
+            "the saga was checked again, and is still refused: its message says why"
         );
         assert!(!is_to_be_tried_anew(&world), "a request is acted on once: {value}");
         world.run_for(seconds(60));
@@ -138,7 +142,7 @@ fn a_refused_saga_that_is_tried_again_and_accepted_keeps_all_its_retries() {
     let record = status.requests.last().unwrap();
     assert_eq!(
         (record.result, record.message.as_str()),
-        (RequestResult::Accepted, "the saga was tried again, and is accepted now")
+        (RequestResult::Accepted, "the saga was checked again, and is accepted now")
     );
     assert_eq!(
         (status.phase, status.retry_requests),
@@ -200,7 +204,10 @@ fn an_accepted_saga_tells_what_it_is_warned_of_as_long_as_it_lives() {
         ${outputs.a} reads outputs without has(): ";
     assert!(message.starts_with(begins), "{message}");
     assert!(
-        message.ends_with("; and 2 more of these; not tried before it runs: spec.steps[2].http"),
+        message.ends_with(
+            "; and 2 more of these; not checked before the first step: \
+            spec.steps[2].http"
+        ),
         "{message}"
     );
     assert!(

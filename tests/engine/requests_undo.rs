@@ -17,7 +17,7 @@ fn a_held_saga_is_undone_when_someone_asks() {
         (RequestResult::Accepted, SagaPhase::Compensated, vec!["a"])
     );
     assert!(
-        world.message().contains("the undo was asked for: the customer called"),
+        world.message().contains("the undo was requested: the customer called"),
         "{}",
         world.message()
     );
@@ -32,7 +32,7 @@ fn a_running_saga_lets_what_is_active_settle_before_it_is_undone() {
     world.run_for(seconds(5));
     assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Running, 0));
     assert!(
-        world.message().contains("what is active settles, then all is undone"),
+        world.message().contains("active attempts settle first, then the saga is undone"),
         "{}",
         world.message()
     );

@@ -83,7 +83,7 @@ fn no_outputs_are_taken_while_the_saga_is_undone() {
     let told = world.refused(Skip, r#"b={"a":1}"#);
     assert_eq!(
         told,
-        "the saga is being undone, where no step reads outputs any more: write only the step's name"
+        "the saga is being undone, and no step reads outputs then: write only the step's name"
     );
     world.demand(Skip, "b");
 }

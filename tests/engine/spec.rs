@@ -185,7 +185,7 @@ fn a_compensation_is_warned_of_where_it_may_fail_without_outputs_and_names_the_p
         undo
     };
     let said = "spec.steps[0].compensation.http.body.id: ${outputs.id} reads outputs without \
-        has(): where nobody can tell what the action did there are none, and the undo fails; \
+        has(): if the outcome of the action is unknown there are no outputs, and the undo fails; \
         write has(outputs.id) ? outputs.id : …, or name the request by action.key";
     assert_eq!(
         warned(undo(json!({"body": {"id": "${outputs.id}", "key": "${action.key}"}}))),

@@ -87,7 +87,7 @@ fn fields(count: usize) -> Value {
 }
 
 const TOO_MANY_FAULTS: &str =
-    "spec: has more faults than these 200: mend them, and the next ones are told";
+    "spec: has more faults than these 200: correct them, and the next check reports the others";
 
 #[test]
 fn nothing_is_tried_over_params_that_are_too_large_and_that_is_told_once() {

@@ -138,7 +138,7 @@ fn active_steps_settle_before_anything_is_undone_and_nothing_new_starts() {
         (SagaPhase::Running, Some("Unknown/Running"))
     );
     assert!(
-        world.message().contains("step bad failed") && world.message().contains("settles first"),
+        world.message().contains("step bad failed") && world.message().contains("settle first"),
         "{}",
         world.message()
     );

@@ -107,8 +107,8 @@ fn what_is_nested_too_deep_is_not_taken_and_the_saga_can_be_read_on() {
                 (Some(Outcome::Unknown), true, 1),
                 "{origin}, {depth}"
             );
-            let says = "it was done, but what it hands on cannot be taken: the outputs of a step \
-                may be nested at most 32 deep";
+            let says = "the action succeeded, but its outputs cannot be stored: the outputs of a \
+                step may be nested at most 32 deep";
             assert!(
                 step.message.as_deref().unwrap_or_default().contains(says),
                 "{origin}: {:?}",

@@ -147,7 +147,7 @@ fn a_saga_is_not_accepted_while_the_definition_would_lose_what_it_needs() {
     let said = (world.condition("Accepted"), world.writes, world.sent().len());
     assert_eq!(said, (Some("False/DefinitionTooOld".into()), 1, 0));
     assert!(
-        world.message().contains("(status.clockStoppedAt): apply that of version"),
+        world.message().contains("(status.clockStoppedAt): apply the definition of version"),
         "{}",
         world.message()
     );

@@ -192,8 +192,8 @@ fn a_spec_that_could_not_come_to_a_good_end_is_refused() {
     let none = json!({});
     let too_long = "spec.steps[0].wait.for: is longer than the step's timeout, so that the step \
         would always fail: raise timeout, or wait less";
-    let never = "spec.steps[0]: an approval or a wait is never retried by itself, and does \
-        nothing that is left half done: leave retry and compensateFailed out";
+    let never = "spec.steps[0]: an approval or a wait is never retried automatically, and leaves \
+        no work half done: leave retry and compensateFailed out";
     let one = "spec.steps[0]: has exactly one action: set one of pod, job, http, apply, delete, \
         approval, wait and saga";
     let wait = |duration: &str| json!({"for": duration});

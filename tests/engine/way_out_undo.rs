@@ -49,7 +49,7 @@ fn a_saga_that_could_not_be_undone_has_four_ways_out() {
     assert!(world.gone);
     assert_eq!(
         world.notices.last().unwrap().message,
-        "deletionPolicy is Abandon: the saga goes as it is; still in effect: a, b"
+        "deletionPolicy is Abandon: the saga is deleted without an undo; still in effect: a, b"
     );
 }
 

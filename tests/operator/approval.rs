@@ -211,7 +211,7 @@ async fn an_approval_that_nobody_gives_within_its_time_fails_its_step_also_acros
     stand.ask("order", "saga.dev/approve=release@2026-11-24");
     stand.start();
     let saga = stand.reaches("late", SagaPhase::Failed).await;
-    assert!(message(&saga).contains("no answer within its time"), "{}", message(&saga));
+    assert!(message(&saga).contains("no answer within its time limit"), "{}", message(&saga));
     let attempt = &step(&saga, "release").action.as_ref().unwrap().attempts[0];
     assert!(
         attempt.settled_at.0.duration_since(attempt.started_at.0).as_millis() >= 3000,

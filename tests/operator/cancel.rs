@@ -1,4 +1,4 @@
-//! Tests of the request to cancel: what is active is stopped, nothing is undone, and the status
+//! Tests of the request to cancel: active attempts are stopped, nothing is undone, and the status
 //! names what is still in effect.
 
 use saga_operator::api::{Outcome, RequestResult, SagaPhase, StepPhase};
@@ -34,7 +34,7 @@ async fn a_request_that_is_under_way_is_given_up_and_may_have_happened() {
     let attempt = &step(&saga, "charge-card").action.as_ref().unwrap().attempts[0];
     assert_eq!(
         attempt.message.as_deref(),
-        Some("given up without an answer, since the saga is cancelled")
+        Some("aborted without an answer, because the saga is cancelled")
     );
     let event = stand.event("order", "Cancelled").await;
     assert_eq!(

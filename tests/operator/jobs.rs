@@ -209,7 +209,7 @@ async fn a_job_that_works_past_its_time_is_deleted_with_its_pods_and_undone() {
     assert_eq!((outcomes(&saga, "ship"), still_in_effect(&saga)), (vec![Outcome::Unknown], vec![]));
     assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["ship"]);
     assert!(
-        words(&saga).starts_with("did not end within its time (runs on node"),
+        words(&saga).starts_with("did not end within its time limit (runs on node"),
         "{}",
         words(&saga)
     );

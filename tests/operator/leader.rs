@@ -23,8 +23,8 @@ use crate::{
 };
 
 /// The log messages of a replica that becomes the leader, and of one that stops being the leader.
-const LEADS: &str = "this operator leads from now on";
-const LEADS_NO_MORE: &str = "this operator leads no more";
+const LEADS: &str = "this replica is the leader";
+const LEADS_NO_MORE: &str = "this replica is no longer the leader";
 
 /// Starts a stand with a replica that leads and a ready replica that stands by. Returns the
 /// addresses of their metrics.
@@ -39,7 +39,7 @@ async fn start_both(stand: &mut Stand) -> [SocketAddr; 2] {
     let first = stand.start_electing(false);
     stand.logs(LEADS).await;
     let second = stand.start_electing(true);
-    stand.second_logs("another operator leads, and this one stands by").await;
+    stand.second_logs("another replica is the leader, and this one stands by").await;
     stand.second_logs("the caches are filled").await;
     [first, second]
 }
@@ -192,7 +192,7 @@ async fn an_api_server_that_is_away_for_a_while_ends_no_operator_and_one_leads_a
     stand.meanwhile("before").await;
     line.cut();
     stand.logs(LEADS_NO_MORE).await;
-    stand.second_logs("the leader's Lease could not be looked at").await;
+    stand.second_logs("the leader's Lease could not be read").await;
     line.mend();
     stand.meanwhile("after").await;
     assert!(stand.lives() && stand.second_lives());

@@ -67,7 +67,7 @@ async fn an_operator_that_is_told_to_stop_lets_the_call_end_and_begins_nothing()
     let saga = stand.apply("order", &checkout_in_the_middle()).await;
     stand.shop_has_done(&saga, "charge-card").await;
     stand.ask_to_stop();
-    stand.logs("told to stop").await;
+    stand.logs("a stop signal came").await;
     assert!(stand.lives(), "the call is under way");
     stand.gate.open();
     assert_eq!(stand.stopped().await, Some(0));

@@ -251,7 +251,10 @@ async fn what_is_not_ready_in_time_may_be_in_effect_and_what_was_only_waited_for
         (vec![Outcome::Unknown], vec![Outcome::Failed])
     );
     assert!(
-        message(&applied).contains("not within its time: until it holds: ${object.data.x == 'y'}"),
+        message(&applied).contains(
+            "not within its time limit: until it holds: ${object.data.x == \
+            'y'}"
+        ),
         "{}",
         message(&applied)
     );

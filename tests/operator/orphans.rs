@@ -118,7 +118,7 @@ async fn a_job_that_goes_without_its_pods_ends_with_them_and_one_that_goes_with_
     );
     let late = stand.reaches("late", SagaPhase::Compensated).await;
     assert_eq!(outcomes(&late, "ship"), [Outcome::Unknown]);
-    assert!(words(&late).starts_with("did not end within its time ("), "{}", words(&late));
+    assert!(words(&late).starts_with("did not end within its time limit ("), "{}", words(&late));
     for pod in &left[3..] {
         is_gone(&stand, pod).await;
     }

@@ -27,8 +27,8 @@ async fn what_is_active_settles_and_nothing_begins_before_the_saga_is_resumed() 
         ["Ready", "Reconciling", "Stalled"].map(|kind| condition(&saga, kind)),
         ["False/Paused", "", ""]
     );
-    let says = "paused (the stock is counted): nothing new starts until saga.dev/resume is asked \
-        for; step charge-card runs, attempt 1 of 5";
+    let says = "paused (the stock is counted): nothing new starts until saga.dev/resume is set; \
+        step charge-card runs, attempt 1 of 5";
     assert_eq!(message(&saga), says);
     let event = stand.event("order", "Paused").await;
     assert_eq!((event.type_.as_deref(), event.note.as_deref()), (Some("Normal"), Some(says)));

@@ -195,7 +195,7 @@ async fn a_pod_that_works_past_its_time_is_ended_and_undone_since_it_may_have_do
     assert!(record.uncertain && record.failures == 0, "{record:?}");
     let words = record.attempts[0].message.as_deref().unwrap();
     assert!(
-        words.starts_with("did not end within its time (runs on node")
+        words.starts_with("did not end within its time limit (runs on node")
             && words.contains("may have done its work"),
         "{words}"
     );
@@ -232,7 +232,7 @@ async fn a_pod_that_runs_when_the_time_of_its_saga_has_passed_is_ended_and_undon
         "the saga's timeout of 6s passed; everything that was done is undone"
     );
     let words = step(&saga, "ship").action.as_ref().unwrap().attempts[0].message.clone().unwrap();
-    assert!(words.starts_with("did not end within its time (runs on node"), "{words}");
+    assert!(words.starts_with("did not end within its time limit (runs on node"), "{words}");
     is_gone(&stand, &pod_of(&saga, "ship", Direction::Action, 1)).await;
 }
 
@@ -257,8 +257,8 @@ async fn a_pod_that_runs_when_its_saga_is_cancelled_is_gone_and_what_it_did_stay
     assert_eq!(still_in_effect(&saga), ["ship"]);
     assert_eq!(message(&saga), "cancelled: the wrong parcel; still in effect: ship");
     for (name, words) in [
-        ("ship", "stopped, since the saga is cancelled (runs on node"),
-        ("never", "stopped, since the saga is cancelled ("),
+        ("ship", "stopped, because the saga is cancelled (runs on node"),
+        ("never", "stopped, because the saga is cancelled ("),
     ] {
         let said = step(&saga, name).message.as_deref().unwrap();
         assert!(said.contains(words), "{said}");

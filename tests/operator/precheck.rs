@@ -129,7 +129,11 @@ async fn what_only_an_earlier_step_makes_is_no_reason_to_refuse() {
         .find(|condition| condition.type_ == "Accepted")
         .unwrap()
         .clone();
-    assert_eq!(accepted.message, "the spec is valid; not tried before it runs: spec.steps[1].http");
+    assert_eq!(
+        accepted.message,
+        "the spec is valid; not checked before the first step: \
+        spec.steps[1].http"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +151,7 @@ async fn a_refused_saga_is_tried_again_at_once_where_somebody_asks_for_it() {
     );
     assert_eq!(
         record.message,
-        "the saga was tried again, and is still refused, as its message says"
+        "the saga was checked again, and is still refused: its message says why"
     );
     assert_eq!(saga.status.as_ref().unwrap().retry_requests, 0, "it was granted no attempt");
     assert!(stand.shop.entries(None).is_empty());
@@ -185,7 +189,7 @@ async fn what_may_be_otherwise_when_its_turn_comes_is_left_until_then() {
             .unwrap()
             .clone();
         assert!(
-            accepted.message.contains("not tried before it runs: spec.steps[1].apply ("),
+            accepted.message.contains("not checked before the first step: spec.steps[1].apply ("),
             "{}",
             accepted.message
         );

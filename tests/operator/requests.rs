@@ -172,7 +172,7 @@ async fn a_step_is_skipped_with_the_outputs_it_would_have_had() {
             .message
             .as_deref()
             .unwrap()
-            .starts_with("skipped by request, after attempt 1 failed: the other side answered 402")
+            .starts_with("skipped by request, after attempt 1 failed: the service answered 402")
     );
     assert_eq!(
         stand.kubectl(&["get", "saga/order", "-o", "jsonpath={.status.steps[1].outputs.charge}"]),
@@ -240,7 +240,7 @@ async fn a_held_saga_and_a_completed_one_are_undone_on_request() {
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
     assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["reserve-stock"]);
     assert!(
-        message(&saga).contains("the undo was asked for: the customer called"),
+        message(&saga).contains("the undo was requested: the customer called"),
         "{}",
         message(&saga)
     );

@@ -22,7 +22,9 @@ async fn no_more_requests_are_under_way_to_one_host_than_may_be_and_the_others_f
         stand.apply(&format!("order-{nth}"), &json!({"maxParallel": EACH, "steps": steps})).await;
     }
     stand
-        .shop_sees("as many requests as may be", |entries| entries.len() >= MAX_CALLS_PER_HOST)
+        .shop_sees("the limit of concurrent requests", |entries| {
+            entries.len() >= MAX_CALLS_PER_HOST
+        })
         .await;
     // There is capacity for another host.
     stand.meanwhile("elsewhere").await;
@@ -32,9 +34,10 @@ async fn no_more_requests_are_under_way_to_one_host_than_may_be_and_the_others_f
     for nth in 0..SAGAS {
         let said = |saga: &saga_operator::api::Saga| !message(saga).is_empty();
         let saga = stand.until(&format!("order-{nth}"), "looked at", said).await;
-        waiting += usize::from(
-            message(&saga).contains("waits: as many requests as may be are under way to its host"),
-        );
+        waiting += usize::from(message(&saga).contains(
+            "waits: the limit of concurrent requests to its host is \
+                reached",
+        ));
     }
     assert_eq!(
         waiting,

@@ -193,8 +193,8 @@ async fn an_answer_that_is_nested_too_deep_is_not_taken_and_the_saga_can_still_b
             continue;
         }
         let saga = stand.reaches(name, SagaPhase::Failed).await;
-        let says = "it was done, but what it hands on cannot be taken: the outputs of a step may \
-            be nested at most 32 deep";
+        let says = "the action succeeded, but its outputs cannot be stored: the outputs of a step \
+            may be nested at most 32 deep";
         assert!(message(&saga).contains(says), "{}", message(&saga));
         assert!(
             step(&saga, "ask").action.as_ref().unwrap().uncertain

@@ -81,7 +81,7 @@ async fn an_operator_before_its_definition_takes_no_new_saga_and_writes_nothing_
         .until("new", "refused", |saga| condition(saga, "Accepted") == "False/DefinitionTooOld")
         .await;
     assert!(
-        message(&refused).contains("(status.noted): apply that of version"),
+        message(&refused).contains("(status.noted): apply the definition of version"),
         "{}",
         message(&refused)
     );

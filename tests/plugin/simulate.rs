@@ -201,7 +201,10 @@ fn a_run_that_does_not_rest_is_given_up() {
     let endless = RELEASE.replace("maxAttempts: 3", "maxAttempts: 1000000");
     let said = report(&["-f", "-", "--request", "2s approve=agree", "--fail", "ship"], &endless);
     assert!(
-        said.ends_with("Given up after 20000 moves of the simulated world: the saga goes on.\n"),
+        said.ends_with(
+            "Given up after 20000 moves of the simulated world: the saga has not \
+            ended.\n"
+        ),
         "{}",
         &said[said.len() - 500..]
     );
@@ -214,7 +217,7 @@ fn a_status_in_the_file_is_not_read_and_that_is_said() {
     assert_eq!((said.code, said.output), (0, release(&[])));
     assert_eq!(
         said.errors,
-        "note: release-7: its status is not read, the simulation begins at the beginning\n"
+        "note: release-7: its status is ignored, and the simulation starts before the first step\n"
     );
 }
 

@@ -69,10 +69,7 @@ impl Definition {
         let served = match self.read().await {
             Ok(served) => served.map(Arc::new),
             Err(error) => {
-                tracing::warn!(
-                    error = chain(&error),
-                    "cannot read the definition of sagas that is served"
-                );
+                tracing::warn!(error = chain(&error), "cannot read the served definition of sagas");
                 return false;
             }
         };
@@ -140,14 +137,14 @@ fn tell(served: Option<&Served>) {
     match served {
         None => tracing::info!(
             version = RELEASE,
-            "the definition of sagas that is served takes all that this operator writes"
+            "the served definition of sagas has all fields that this operator writes"
         ),
         Some(served) => tracing::warn!(
             version = RELEASE,
             lacks = served.lacks().join(", "),
-            "the definition of sagas that is served is older than this operator: apply that of \
-             its version (crds/sagas.yaml, or what saga-operator crd prints); no saga is accepted \
-             until then that would need what it lacks"
+            "the served definition of sagas is older than this operator, and a saga that needs a \
+             missing field is not accepted: apply the definition of the operator's version \
+             (crds/sagas.yaml, or the output of saga-operator crd)"
         ),
     }
 }

@@ -55,7 +55,8 @@ pub(in crate::controller) async fn is_terminating(
             tracing::warn!(
                 namespace,
                 error = chain(&source),
-                "cannot read the namespace of a saga: should it go, the saga holds it up"
+                "cannot read the namespace of a saga: if the namespace is being deleted, the saga \
+                 blocks the deletion"
             );
             Ok(false)
         }

@@ -69,7 +69,7 @@ impl RequestPolicy {
             Err(error) => {
                 tracing::debug!(
                     error = chain(&error),
-                    "cannot look for the policy that guards requests"
+                    "cannot read the policy that guards requests"
                 );
                 return;
             }

@@ -101,7 +101,8 @@ pub(in crate::controller) async fn create_child(
             if let Noted::Lost(message) = note(attempts, &key, refused) {
                 tracing::warn!(
                     message,
-                    "nobody can tell whether the child saga was created: it is looked for by and by"
+                    "it is unknown whether the child saga was created: a later reconcile looks for \
+                     it"
                 );
                 // If the API server does not answer, the creation is not repeated at once.
                 attempts.refused(&key, message);
@@ -171,7 +172,7 @@ pub(in crate::controller) async fn ask(
         namespace = namespace(performance.stored),
         child,
         demand = ?command,
-        "tells its child saga"
+        "sends a command to the child saga"
     );
     let (why, refused) = match performance
         .parts
@@ -197,7 +198,7 @@ pub(in crate::controller) async fn ask(
             | ApiRefusal::Lost(message),
         ) => (message, false),
     };
-    tracing::warn!(message = why, "a child saga could not be told anything: it is told again");
+    tracing::warn!(message = why, "a command to a child saga failed, and is sent again");
     // The step's message reports the failure once. The command is sent again later.
     let undelivered = Undelivered { command: command.clone(), why, refused };
     let news = performance

@@ -42,9 +42,9 @@ pub(in crate::controller) async fn stop(
         performance.parts.memory.attempts.look(&key, |known| known.in_flight().is_some());
     if in_flight {
         let why = if cancelled {
-            "given up without an answer, since the saga is cancelled"
+            "aborted without an answer, because the saga is cancelled"
         } else {
-            "no answer within its time"
+            "no answer within its time limit"
         };
         let aborted = performance.parts.memory.attempts.abort(&key, why);
         // If the HTTP request is past its deadline, its end counts in the breaker of its host like

@@ -57,7 +57,7 @@ pub(in crate::controller) async fn begin(
             if let Noted::Lost(message) = note(attempts, key, refused) {
                 tracing::warn!(
                     message,
-                    "nobody can tell whether the object was written: it is looked at again"
+                    "it is unknown whether the object was written: the object is read again"
                 );
                 // The object is read at once, and written again only after a wait.
                 attempts.refused(key, message);

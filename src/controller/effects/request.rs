@@ -218,7 +218,7 @@ impl SendTask {
             && is_terminating(&self.cluster, namespace).await.unwrap_or_else(|error| {
                 tracing::warn!(
                     error = chain(&error),
-                    "nobody can tell whether the namespace of a request goes"
+                    "it is unknown whether the namespace of a request is being deleted"
                 );
                 false
             });
@@ -252,7 +252,8 @@ impl SendTask {
                     .unwrap_or_else(|error| {
                         tracing::warn!(
                             error = chain(&error),
-                            "the request is not sent: nobody can tell whether it is still wanted"
+                            "the request is not sent, because it is unknown whether the saga still \
+                             wants it"
                         );
                         false
                     });

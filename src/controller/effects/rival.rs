@@ -68,8 +68,8 @@ pub(in crate::controller) async fn tell_of_a_rival(
         format!("{}/", namespace(&rival))
     };
     let message = format!(
-        "step {} applies {} {}, which step {step} of the saga {whose}{} applied, and that \
-         saga has not ended: each overwrites what the other one wrote",
+        "step {} applies {} {}, which step {step} of the saga {whose}{} applied, and that saga has \
+         not ended: each saga overwrites what the other saga wrote",
         identity.attempt.step,
         target.kind,
         target.name,

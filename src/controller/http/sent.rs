@@ -60,7 +60,7 @@ impl Sent {
         move |connection| {
             async move {
                 if !permit().await {
-                    return Err("the request is not wanted any more".into());
+                    return Err("the saga no longer wants the request".into());
                 }
                 if sent.compare_exchange(KEPT, LEFT, Ordering::AcqRel, Ordering::Acquire).is_err() {
                     return Err("the request was called off".into());

@@ -51,7 +51,8 @@ pub(super) async fn settings(
         }
         (Some(_), Some(_)) | (None, None) => {
             return Err(failed_permanently(
-                "tls.ca names no single place: set exactly one of secretKeyRef and configMapKeyRef"
+                "tls.ca does not name exactly one source: set exactly one of secretKeyRef and \
+                 configMapKeyRef"
                     .into(),
             ));
         }

@@ -129,7 +129,7 @@ impl Candidacy {
                     true
                 }
                 Err(Failed::Silent) => {
-                    self.tell("no answer to a look at the leader's Lease");
+                    self.tell("no answer to a read of the leader's Lease");
                     true
                 }
             };
@@ -212,14 +212,15 @@ impl Candidacy {
     fn tell_turn(&mut self, leads: bool, memory: &Memory) {
         let (lease, identity) = (self.candidate.lease(), self.candidate.identity());
         if leads {
-            tracing::info!(lease, identity, "this operator leads from now on");
+            tracing::info!(lease, identity, "this replica is the leader");
         } else {
             let requests = memory.attempts.unrecorded_requests();
             tracing::warn!(
                 lease,
                 identity,
                 requests,
-                "this operator leads no more: nothing new begins, requests may end"
+                "this replica is no longer the leader: no new attempt begins, and requests in \
+                 flight may end"
             );
         }
     }
@@ -267,12 +268,12 @@ impl Candidacy {
     /// Logs which other replica leads, if one was seen.
     fn tell_rival(&mut self, failed: bool) {
         if let Some(rival) = self.candidate.holder().filter(|_| !failed) {
-            let what = format!("another operator leads, and this one stands by: {rival}");
+            let what = format!("another replica is the leader, and this one stands by: {rival}");
             if self.told != what {
                 tracing::info!(
                     lease = self.candidate.lease(),
                     leader = rival,
-                    "another operator leads, and this one stands by"
+                    "another replica is the leader, and this one stands by"
                 );
                 self.told = what;
             }
@@ -285,13 +286,13 @@ impl Candidacy {
             // Another replica was faster: the next round shows which one.
             Some(409) => {}
             Some(403) => self.tell(&format!(
-                "no operator leads: their account needs the verbs get, create and update on \
-                 leases.coordination.k8s.io in the namespace {namespace}, as the chart gives \
-                 them: {}",
+                "no replica can become the leader: the operator's account needs the verbs get, \
+                 create and update on leases.coordination.k8s.io in the namespace {namespace}, as \
+                 the chart gives them: {}",
                 chain(error)
             )),
             _ => self.tell(&format!(
-                "the leader's Lease could not be looked at, and it is tried again: {}",
+                "the leader's Lease could not be read, and the read is repeated: {}",
                 chain(error)
             )),
         }

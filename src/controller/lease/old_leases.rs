@@ -32,7 +32,7 @@ pub async fn delete_old_leases(api: &Api<Lease>) {
         let leases = match api.list(&parameters).await {
             Ok(leases) => leases.items,
             Err(error) => {
-                tracing::warn!(error = chain(&error), "cannot look for old Leases");
+                tracing::warn!(error = chain(&error), "cannot list old Leases");
                 continue;
             }
         };

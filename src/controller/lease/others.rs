@@ -79,8 +79,8 @@ impl OthersView<'_> {
         let now = Instant::now();
         let left = may_last(first_read, timeout, now);
         if left.is_zero() {
-            let message = "nobody can tell what came of the request: its operator has not said so \
-                long after its time"
+            let message = "the outcome of the request is unknown: the replica that sent it has \
+                recorded none long after its time limit"
                 .into();
             return (ChildState::Ended(End::Unknown { message, retry_after: None }), None);
         }
@@ -182,7 +182,8 @@ impl Others {
                 tracing::warn!(
                     executor = id,
                     sagas = sagas.len(),
-                    "another operator is gone: what it was sending may have happened"
+                    "another replica is gone: the requests that it was sending may have taken \
+                     effect"
                 );
             }
             for saga in &sagas {
@@ -216,7 +217,7 @@ impl Others {
                 tracing::warn!(
                     executor = id,
                     error = chain(&error),
-                    "cannot read the Lease of another operator"
+                    "cannot read the Lease of another replica"
                 );
                 None
             }
@@ -240,7 +241,7 @@ fn is_id(id: &str) -> bool {
 
 fn gone() -> ChildState {
     ChildState::Ended(End::Unknown {
-        message: "the operator that sent the request is gone".into(),
+        message: "the replica that sent the request is gone".into(),
         retry_after: None,
     })
 }

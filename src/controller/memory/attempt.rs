@@ -160,8 +160,7 @@ pub fn called_off(known: &KnownAttempt) -> End {
         return never_sent();
     }
     let message =
-        "it may have been sent: the operator that was to send it does not know of it any more"
-            .into();
+        "it may have been sent: the replica that was to send it no longer knows about it".into();
     End::Unknown { message, retry_after: None }
 }
 

@@ -26,9 +26,9 @@ pub(in crate::controller) fn with_reason(
     ) = (&known.overdue, &mut state)
     {
         let why = if cancelled {
-            "stopped, since the saga is cancelled"
+            "stopped, because the saga is cancelled"
         } else {
-            "did not end within its time"
+            "did not end within its time limit"
         };
         *message = format!("{why} ({detail}): {message}");
     }

@@ -114,7 +114,7 @@ impl ChildReader<'_, '_> {
         }
         let another = known.any(|known| *known != uid);
         if another {
-            let message = format!("its child saga {name} vanished, and another one has its name");
+            let message = format!("its child saga {name} vanished, and another saga has its name");
             return Ok((ChildState::Ended(End::Unknown { message, retry_after: None }), None));
         }
         self.view.child_seen(&uid);
@@ -165,8 +165,8 @@ fn seen(child: &StoredSaga) -> ChildSaga {
 /// neither adopted nor changed.
 fn foreign(name: &str) -> ChildState {
     let message = format!(
-        "NameConflict: the saga {name} exists and is not of this attempt; delete it, then retry \
-         the step"
+        "NameConflict: the saga {name} exists and does not belong to this attempt; delete it, \
+         then retry the step"
     );
     ChildState::Ended(End::Failed(Failure::not_started(message).permanent()))
 }

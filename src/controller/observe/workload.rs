@@ -233,7 +233,8 @@ fn out_of_sight<K: Workload>(
         (None, None) if view.known().is_refused() => (absent(&view.known(), false), None),
         (None, None) => {
             let message = format!(
-                "its namespace is being deleted, and nobody may look whether its {} was created",
+                "its namespace is being deleted, and the operator may no longer read whether its \
+                 {} was created",
                 K::word()
             );
             (ChildState::Ended(End::Unknown { message, retry_after: None }), None)
@@ -241,10 +242,10 @@ fn out_of_sight<K: Workload>(
         (None, Some(uid)) => {
             let (age, why) = (
                 view.terminating_for(),
-                "its namespace is being deleted, and nobody may look at its",
+                "its namespace is being deleted, and the operator may no longer read its",
             );
             if is_late(Some(age)) {
-                let message = format!("{why} {} any more: it may still run", K::word());
+                let message = format!("{why} {}: it may still run", K::word());
                 return (ChildState::Ended(End::Unknown { message, retry_after: None }), None);
             }
             let detail = format!("{why} {}; its end is awaited", K::word());

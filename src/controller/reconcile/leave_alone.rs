@@ -34,7 +34,7 @@ pub(super) async fn leave_alone(
         tracing::warn!(
             words = words.join(", "),
             version = RELEASE,
-            "the status holds words of another version: the saga is left alone"
+            "the status holds words of another version: this operator writes nothing to the saga"
         );
     }
     let (children, at) = (Observations::new(), now());

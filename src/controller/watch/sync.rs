@@ -64,9 +64,10 @@ impl CacheSync {
         }
         tracing::error!(
             namespace,
-            "the operator may not see the sagas and Pods of this namespace, or it is gone: take \
-             it out of --watch-namespaces (watchNamespaces of the chart), or give the operator \
-             its Role there; until then its sagas stand still"
+            "the operator cannot read the sagas and Pods of this namespace, because it has no \
+             rights there or the namespace does not exist: remove the namespace from \
+             --watch-namespaces (watchNamespaces of the chart), or give the operator its Role \
+             there; until then the sagas of the namespace make no progress"
         );
     }
 }

@@ -178,8 +178,8 @@ fn a_rule_without_effect_is_refused() {
              which wins: take one of them out",
             "*.b.example.com of --http-allow-hosts is denied by *.example.com of \
              --http-deny-hosts, which wins: take one of them out",
-            "10.0.0.1 of --http-deny-hosts is an address, which a name could still lead to: give \
-             it to --http-deny-cidrs instead",
+            "10.0.0.1 of --http-deny-hosts is an address, and a name could still resolve to it: \
+             write it in --http-deny-cidrs instead",
         ]
     );
     let partly = EgressRules {

@@ -76,7 +76,7 @@ fn ruled(rules: &[Rule], answer: &Answer, scope: &Scope<'_>) -> Option<Ruling> {
     let ended = |settlement| Some(Ruling::Ended(Box::new(settlement)));
     for Rule { when, outcome } in rules {
         let holds = if !answer.whole && when.reads().body {
-            Err("reads a body that broke off or has more than 64 KiB".to_owned())
+            Err("reads a body that is incomplete or has more than 64 KiB".to_owned())
         } else {
             when.holds(scope)
         };
@@ -84,7 +84,7 @@ fn ruled(rules: &[Rule], answer: &Answer, scope: &Scope<'_>) -> Option<Ruling> {
             // The 2xx means that the work may have been done, and no retry can tell whether it was.
             (Err(error), _) if answer.is_good() => {
                 return ended(Settlement::unknown_for_good(format!(
-                    "it answered {}, and when {when:?} {error}",
+                    "the service answered {}, and when {when:?} {error}",
                     answer.status
                 )));
             }
@@ -134,7 +134,7 @@ fn expected(
         Ok(holds) => Ok(holds),
         // The 2xx means that the work may have been done, and no retry can tell whether it was.
         Err(error) if good => Err(Box::new(Settlement::unknown_for_good(format!(
-            "it answered {}, and expect {error}",
+            "the service answered {}, and expect {error}",
             answer.status
         )))),
         Err(_) => Ok(false),
@@ -143,8 +143,10 @@ fn expected(
 
 /// Returns the Unknown outcome of an answer whose body is needed but is incomplete.
 fn broke_off(answer: &Answer) -> Settlement {
-    let message =
-        format!("it answered {}, and the body broke off or has more than 64 KiB", answer.status);
+    let message = format!(
+        "the service answered {}, and the body is incomplete or has more than 64 KiB",
+        answer.status
+    );
     Settlement::unknown(message, answer.retry_after)
 }
 

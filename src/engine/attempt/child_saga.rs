@@ -118,8 +118,8 @@ fn carried_through(planner: &Planner<'_>, view: &ChildView<'_>) -> Option<Settle
         }
         Some(SagaPhase::Compensated) if still_in_effect.is_empty() && view.uncertain => {
             Settlement::unknown_for_good(format!(
-                "its child saga {name} was undone, but nobody can tell what an earlier \
-                 attempt's child left in effect"
+                "its child saga {name} was undone, but it is unknown what the child saga of an \
+                 earlier attempt left in effect"
             ))
         }
         Some(SagaPhase::Compensated) if still_in_effect.is_empty() => {
@@ -230,7 +230,7 @@ fn undo_child(planner: &mut Planner<'_>, status: &StepStatus, view: &ChildView<'
     // child has ended.
     if *overdue && !cancelled {
         return Settlement::unknown(
-            format!("not within its time: {}", waits_for(child, false, &[])),
+            format!("not within its time limit: {}", waits_for(child, false, &[])),
             None,
         )
         .into();
@@ -340,8 +340,8 @@ fn waits_for(child: &ChildSaga, overdue: bool, effects: &[Effect]) -> String {
         String::new()
     };
     let late = match (overdue, refused) {
-        (true, Some((_, why))) => format!("; past its time, and it cannot be undone: {why}"),
-        (true, None) => "; past its time".to_owned(),
+        (true, Some((_, why))) => format!("; past its time limit, and it cannot be undone: {why}"),
+        (true, None) => "; past its time limit".to_owned(),
         (false, _) => String::new(),
     };
     let is_sent = |this: &ChildCommand| {
@@ -351,7 +351,7 @@ fn waits_for(child: &ChildSaga, overdue: bool, effects: &[Effect]) -> String {
     };
     let undelivered = undelivered.iter().find(|undelivered| is_sent(&undelivered.command));
     let undelivered = undelivered
-        .map(|undelivered| format!("; it could not be told to follow: {}", undelivered.why))
+        .map(|undelivered| format!("; a command to the child saga failed: {}", undelivered.why))
         .unwrap_or_default();
     format!("waits for its child saga {name}, which is {is}{more}{late}{undelivered}")
 }

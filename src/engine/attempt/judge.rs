@@ -170,7 +170,7 @@ fn judge_refused(
     limits: Limits,
 ) -> Verdict {
     if rules::refusal_ends_the_attempt(limits.overdue) {
-        return not_started(format!("not created within its time: {message}"));
+        return not_started(format!("not created within its time limit: {message}"));
     }
     status.message = Some(clip(message, KEPT_MESSAGE));
     planner.wake_at(later(planner.input.now, retry_in).min(limits.limit));
@@ -189,7 +189,7 @@ fn judge_absent(
     overdue: bool,
 ) -> Verdict {
     if matches!(operation.work, Work::UndoSaga) {
-        let message = "its child saga is gone, and nobody else can undo it: undo it by hand, \
+        let message = "its child saga is gone, so the operator cannot undo it: undo it by hand, \
             then skip this compensation";
         return failed(Reached::Nothing, message.into()).into();
     }
@@ -210,7 +210,7 @@ fn judge_absent(
         (true, true) if certain && planner.status.cancel_requested.is_some() => {
             not_started("not begun")
         }
-        (true, true) if certain => not_started("not begun within its time"),
+        (true, true) if certain => not_started("not begun within its time limit"),
         (true, true) | (false, _) => {
             let at_least =
                 between(planner.input.process.skew.intended_by(active), planner.input.now);
@@ -221,7 +221,7 @@ fn judge_absent(
                 ));
                 return Verdict::Wait;
             }
-            unknown(format!("nobody can tell whether its {child} was created"))
+            unknown(format!("its {child} may have been created"))
         }
     }
 }

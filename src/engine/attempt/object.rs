@@ -61,7 +61,7 @@ pub(in crate::engine) fn judge_deletion(
         let when = if planner.status.cancel_requested.is_some() {
             "not begun"
         } else {
-            "not begun within its time"
+            "not begun within its time limit"
         };
         let why = if let ChildState::Active { detail, .. } = child {
             format!(": {detail}")
@@ -90,7 +90,7 @@ pub(in crate::engine) fn judge_deletion(
             planner.wake_at(later(planner.input.now, FRESH.saturating_sub(*known_for)));
             Verdict::Wait
         }
-        true if *refused => not_started("not deleted within its time"),
+        true if *refused => not_started("not deleted within its time limit"),
         true => gave_up(operation, "it is still there"),
         false if planner.input.process.draining => Verdict::Wait,
         false => Verdict::Begin,
@@ -141,7 +141,7 @@ pub(in crate::engine) fn judge_object(
 /// Returns the outcome of an attempt whose time passed before its object was as the step wants it:
 /// Failed if the step only waits for the object, or else Unknown.
 pub(in crate::engine) fn gave_up(operation: &Operation, missing: &str) -> Verdict {
-    let message = format!("not within its time: {missing}");
+    let message = format!("not within its time limit: {missing}");
     match operation.work {
         Work::Until(_) => not_started(message),
         Work::Apply(_)

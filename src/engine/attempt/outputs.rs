@@ -54,7 +54,7 @@ pub(in crate::engine) fn with_outputs(
     match taken {
         Ok(outputs) => Settlement { outputs, ..Settlement::succeeded() },
         Err(error) => Settlement::unknown_for_good(format!(
-            "it was done, but what it hands on cannot be taken: {error}"
+            "the action succeeded, but its outputs cannot be stored: {error}"
         )),
     }
 }
@@ -109,7 +109,7 @@ pub(in crate::engine) fn hand_on(planner: &mut Planner<'_>) {
     match outputs {
         Ok(outputs) => planner.status.outputs = Some(outputs),
         Err(message) => {
-            let message = format!("the saga is Completed and hands nothing on: {message}");
+            let message = format!("the saga is Completed without outputs: {message}");
             planner.effects.push(crate::model::plan::Effect::Publish(Notice {
                 warning: true,
                 reason: "NoOutputs",

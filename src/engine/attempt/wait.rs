@@ -55,9 +55,9 @@ pub(in crate::engine) fn judge_wait(
     }
     if deadline::limit(planner, operation, Direction::Action, record) <= planner.input.now {
         let what = if matches!(operation.work, Work::Approval(_)) {
-            "no answer within its time"
+            "no answer within its time limit"
         } else {
-            "not met within its time"
+            "not met within its time limit"
         };
         let why = if deadline::is_past_timeout(planner) {
             deadline::timeout_passed(planner)

@@ -98,7 +98,7 @@ fn intents(
             must(
                 !failed || step(after).retry_requested,
                 id,
-                "although a step failed and nobody asked for it",
+                "although a step failed and no request asked for it",
             );
         }
     }
@@ -127,7 +127,7 @@ fn effects(
             }
             Effect::Ask { attempt, .. } if !active.contains_key(attempt) => {
                 found.push(format!(
-                    "a child is told something for {attempt} although it is not active"
+                    "a command to a child saga is sent for {attempt}, which is not active"
                 ));
             }
             Effect::Stop(id) if !active.contains_key(id) => {
@@ -184,7 +184,7 @@ fn leaves(
     if !(input.stored.finalizer || plan.finalizer == Finalizer::Add)
         || plan.finalizer == Finalizer::Remove
     {
-        found.push(format!("{id} leaves although nothing keeps the saga"));
+        found.push(format!("{id} is sent although the saga has no finalizer"));
     }
     if after.spec_hash.as_deref() != Some(input.stored.spec_hash) {
         found.push(format!("{id} leaves although the spec is not what was accepted"));
@@ -234,7 +234,7 @@ fn ends(
         // A changed spec of an ended saga is acknowledged once.
         let spec_was_seen = before.observed_generation != after.observed_generation;
         if !answers && !spec_was_seen {
-            found.push("an ended saga is written although nobody asked for anything".into());
+            found.push("an ended saga is written although no request was made".into());
         }
     }
     let turns = input.stored.deleting || after.compensation_requested.is_some();
@@ -251,7 +251,7 @@ fn ends(
             || input.surroundings.terminating
             || past_return(saga, before);
         if !(input.stored.deleting && (untouched || abandoned)) {
-            found.push(format!("the saga is let go while it is {:?}", after.phase));
+            found.push(format!("the finalizer is removed while the saga is {:?}", after.phase));
         }
     }
 }
@@ -304,6 +304,6 @@ fn wakes(
         Some(SagaPhase::Pending) | None => false,
     };
     if children || !(waits || full) {
-        found.push(format!("the saga is {:?} and asks for no wake-up", after.phase));
+        found.push(format!("the saga is {:?} and plans no requeue", after.phase));
     }
 }

@@ -301,7 +301,7 @@ fn phases(status: &SagaStatus, found: &mut Vec<String>) {
             found.push("the saga is Cancelled although a step is active or waits".into());
         }
         Some(SagaPhase::Cancelled) if status.cancel_requested.is_none() => {
-            found.push("the saga is Cancelled although nobody asked for it".into());
+            found.push("the saga is Cancelled although no request asked for it".into());
         }
         Some(SagaPhase::Compensated)
             if active || any(&|phase| phase == StepPhase::CompensationFailed) =>

@@ -61,7 +61,7 @@ impl Throttled {
         format!(
             "step {} waits: {}",
             self.step,
-            why.unwrap_or("as many requests as may be are under way to its host")
+            why.unwrap_or("the limit of concurrent requests to its host is reached")
         )
     }
 }

@@ -74,13 +74,14 @@ impl Blocked {
         match self {
             Self::Spec(faults) => list(faults),
             Self::Refused(faults) => format!(
-                "nothing has begun, since the saga could not come to its end: {}; it is tried \
-                 again every few seconds (precheck: Skip on a step leaves it out)",
+                "no step has begun, because the saga could not be completed: {}; the operator \
+                 checks the saga again every few seconds (precheck: Skip leaves a step out of the \
+                 check)",
                 list(faults)
             ),
             Self::UnknownField(strangers) => format!(
-                "{}: take it out, or bring the operator to the version that knows it; nothing \
-                 starts until then",
+                "{}: remove it, or upgrade the operator to a version that knows it; nothing starts \
+                 until then",
                 join(strangers.iter().cloned(), "; ")
             ),
             Self::DefinitionTooOld(lacks) => too_old(lacks),
@@ -119,7 +120,8 @@ pub(in crate::engine) fn too_old(lacks: &[String]) -> String {
     }
     format!(
         "the definition of sagas.saga.dev in this cluster is older than the operator, and would \
-         lose what has to be recorded ({shown}): apply that of version {RELEASE} \
-         (crds/sagas.yaml, or what saga-operator crd prints); nothing starts until then"
+         drop fields that the operator records ({shown}): apply the definition of version \
+         {RELEASE} (crds/sagas.yaml, or the output of saga-operator crd); nothing starts until \
+         then"
     )
 }

@@ -83,7 +83,7 @@ pub(in crate::engine) fn accepted_as(warnings: &[Fault], input: &PlanInput<'_>) 
         (!warnings.is_empty()).then(|| format!("warning: {}", join(shown, "; "))),
         (more > 0).then(|| format!("and {more} more of these")),
         (!unchecked.is_empty()).then(|| {
-            format!("not tried before it runs: {}", join(unchecked.iter().cloned(), "; "))
+            format!("not checked before the first step: {}", join(unchecked.iter().cloned(), "; "))
         }),
     ];
     clip(&join(parts.into_iter().flatten(), "; "), MESSAGE)

@@ -28,16 +28,18 @@ pub(in crate::engine) fn message(
         // Only a process that is about to end or gets a new Lease leaves a saga without activity.
         // Such a process does not write a status that differs in message texts alone.
         SagaCourse::Forward if paused.is_empty() && activity(planner).is_empty() => {
-            "the operator begins nothing just now, because it restarts or gets a new Lease: the \
-             next step starts then"
+            "the operator starts no step now, because it is restarting or waits for a new Lease: \
+             the next step starts afterwards"
                 .into()
         }
         SagaCourse::Forward => sentences(&[paused, activity(planner)]),
         SagaCourse::Settling => settling(planner, paused),
         SagaCourse::Held { past_pivot } => held(planner, paused, past_pivot),
-        SagaCourse::Cancelling { .. } => {
-            sentences(&[cancelled(planner), "what is active is stopped".into(), activity(planner)])
-        }
+        SagaCourse::Cancelling { .. } => sentences(&[
+            cancelled(planner),
+            "active attempts are stopped".into(),
+            activity(planner),
+        ]),
         SagaCourse::Cancelled if still.is_empty() => {
             sentences(&[cancelled(planner), "nothing is in effect".into()])
         }
@@ -58,7 +60,7 @@ pub(in crate::engine) fn message(
 
 /// Returns the message that active attempts settle, and why nothing else happens before.
 fn settling(planner: &Planner<'_>, paused: String) -> String {
-    let then_undone = "what is active settles, then all is undone";
+    let then_undone = "active attempts settle first, then the saga is undone";
     if planner.input.stored.deleting {
         return sentences(&[format!("deleted: {then_undone}"), activity(planner)]);
     }
@@ -66,7 +68,7 @@ fn settling(planner: &Planner<'_>, paused: String) -> String {
         return sentences(&[paused, because(planner), then_undone.into(), activity(planner)]);
     }
     let failed = failures(planner, StepPhase::Failed);
-    sentences(&[paused, failed, "what is active settles first".into(), activity(planner)])
+    sentences(&[paused, failed, "active attempts settle first".into(), activity(planner)])
 }
 
 /// Returns the message that the saga waits for a user, why, and what the user may do.
@@ -94,7 +96,7 @@ fn held(planner: &Planner<'_>, paused: String, past_pivot: bool) -> String {
 fn undo_failed(planner: &Planner<'_>, paused: String, still: &str) -> String {
     let why = sentences(&[paused, failures(planner, StepPhase::CompensationFailed)]);
     let help = ways_out(planner, StepPhase::CompensationFailed, false);
-    let way_out = ". To let the saga go as it is, set spec.deletionPolicy to Abandon";
+    let way_out = ". To delete the saga without undoing it, set spec.deletionPolicy to Abandon";
     let way_out = if planner.input.stored.deleting { way_out } else { "" };
     format!("{why}. Still in effect: {still}. The saga waits for you{help}{way_out}")
 }
@@ -146,9 +148,9 @@ fn paused(planner: &Planner<'_>) -> String {
             "suspended: nothing new starts until spec.suspend is false".into()
         }
         Some(paused) if !paused.reason.is_empty() => {
-            format!("paused ({}): nothing new starts until {resume} is asked for", paused.reason)
+            format!("paused ({}): nothing new starts until {resume} is set", paused.reason)
         }
-        Some(_) | None => format!("paused: nothing new starts until {resume} is asked for"),
+        Some(_) | None => format!("paused: nothing new starts until {resume} is set"),
     }
 }
 
@@ -186,8 +188,8 @@ fn because(planner: &Planner<'_>) -> String {
         failed = failed_before(planner).unwrap_or_default();
     }
     match &planner.status.compensation_requested {
-        Some(reason) if reason.is_empty() => sentences(&[failed, "the undo was asked for".into()]),
-        Some(reason) => sentences(&[failed, format!("the undo was asked for: {reason}")]),
+        Some(reason) if reason.is_empty() => sentences(&[failed, "the undo was requested".into()]),
+        Some(reason) => sentences(&[failed, format!("the undo was requested: {reason}")]),
         None if failed.is_empty() => "the saga was deleted".into(),
         None => failed,
     }

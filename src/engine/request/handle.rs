@@ -68,7 +68,7 @@ fn grant(planner: &mut Planner<'_>, asked: &UserRequest) -> Result<String, Strin
     }
     if planner.status.cancel_requested.is_some() {
         return Err(
-            "the saga is being cancelled: what is active is stopped, and nothing else is done"
+            "the saga is being cancelled: active attempts are stopped, and nothing else is done"
                 .into(),
         );
     }
@@ -103,17 +103,17 @@ fn grant(planner: &mut Planner<'_>, asked: &UserRequest) -> Result<String, Strin
 
 fn ask_to_cancel(planner: &mut Planner<'_>, reason: &str) -> String {
     planner.status.cancel_requested = Some(clip(reason, MAX_REASON));
-    "what is active is stopped, and nothing is undone".into()
+    "active attempts are stopped, and nothing is undone".into()
 }
 
 fn pause(planner: &mut Planner<'_>, reason: &str) -> Result<String, String> {
     if planner.input.stored.deleting {
-        return Err("the saga is being deleted, which no pause holds up".into());
+        return Err("the saga is being deleted, and a pause does not stop a deletion".into());
     }
     let at = planner.status.paused.take().map_or(MicroTime(planner.input.now), |paused| paused.at);
     let pause = Pause { at, reason: clip(reason, MAX_REASON) };
     rules::store_pause(&mut planner.status, pause);
-    Ok("what is active settles, and nothing starts until it is resumed".into())
+    Ok("active attempts settle, and nothing starts until the saga is resumed".into())
 }
 
 fn resume(planner: &mut Planner<'_>) -> Result<String, String> {
@@ -129,7 +129,7 @@ fn resume(planner: &mut Planner<'_>) -> Result<String, String> {
 fn ask_to_retry(planner: &mut Planner<'_>, body: &RequestBody) -> Result<String, String> {
     if planner.was_refused && *body == RequestBody::EveryStep {
         // This retry grants no attempt, so it does not count towards `spec.maxRetryRequests`.
-        return Ok("the saga was tried again, and is accepted now".into());
+        return Ok("the saga was checked again, and is accepted now".into());
     }
     let (most, used) = (planner.saga.max_retry_requests, planner.status.retry_requests);
     if !rules::may_ask_for_retry(used, most) {
@@ -169,8 +169,8 @@ fn ask_to_skip(planner: &mut Planner<'_>, body: &RequestBody) -> Result<String, 
         | RequestBody::Saga(_) => (chosen(planner, RequestAction::Skip, body)?, None),
     };
     if outputs.is_some() && backward {
-        return Err("the saga is being undone, where no step reads outputs any more: write \
-            only the step's name"
+        return Err("the saga is being undone, and no step reads outputs then: write only the \
+            step's name"
             .into());
     }
     let outputs = outputs
@@ -204,13 +204,15 @@ fn ask_to_undo(planner: &mut Planner<'_>, reason: &str) -> Result<String, String
         && planner.input.stored.finalizer
         && planner.status.phase == Some(SagaPhase::Completed);
     if planner.input.stored.deleting && !kept {
-        return Err("the saga is being deleted: an unfinished one is undone without being \
-            asked, a finished one no more"
-            .into());
+        return Err(
+            "the saga is being deleted: an unfinished saga is undone without a request, and \
+            a finished saga is not undone"
+                .into(),
+        );
     }
     if planner.status.compensation_requested.is_some() {
         return Err(
-            "it is undone already, at an earlier request: what is active settles first".into()
+            "an earlier request already asked for the undo: active attempts settle first".into()
         );
     }
     let pivots = planner
@@ -238,7 +240,7 @@ fn ask_to_undo(planner: &mut Planner<'_>, reason: &str) -> Result<String, String
             .into());
     }
     planner.status.compensation_requested = Some(clip(reason, MAX_REASON));
-    Ok("what is active settles, then what was done is undone".into())
+    Ok("active attempts settle first, then what was done is undone".into())
 }
 
 /// Gives the step a new budget that starts now. Attempt numbers and the idempotency key continue.

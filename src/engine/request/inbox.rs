@@ -168,17 +168,18 @@ fn reapplied(asked: &UserRequest) -> String {
         format!("{value}@TOKEN")
     };
     format!(
-        "an applied manifest holds this value and would ask for it again and again: write {key}: \
-         \"{declared}\" there, with a new TOKEN for each request, or the same by kubectl annotate \
-         --overwrite"
+        "an applied manifest holds this value and would repeat the request at every sync: write \
+         {key}: \"{declared}\" there, with a new TOKEN for each request, or the same by kubectl \
+         annotate --overwrite"
     )
 }
 
 fn left_behind(asked: &UserRequest) -> String {
     let (key, value) = (asked.action.annotation(), shown(&asked.value));
     format!(
-        "the same was refused while an applied manifest held it. What was left there is never \
-         carried out, so it is taken away this once: ask again by kubectl annotate {key}={value}"
+        "this value was refused while an applied manifest held it, and such a value is never \
+         carried out later. The operator removes the annotation this time: ask again by kubectl \
+         annotate {key}={value}"
     )
 }
 

@@ -56,7 +56,7 @@ impl EvalBudget {
     ) -> Result<Value, Option<String>> {
         if self.work > MAX_TOGETHER {
             let why = "the expressions here are too much work together for the values they read: \
-                write fewer, or hand on less";
+                write fewer, or use smaller values";
             return Err(Some(format!("{path}: {expression:?}: {why}")));
         }
         expression

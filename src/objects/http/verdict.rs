@@ -36,8 +36,8 @@ const MAX_EXCERPT: usize = 256;
 /// The longest wait that a service may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// The hint for a 404 to a compensation. A gateway also answers 404.
-const GONE: &str = "a no, since a gateway says the same: where it means that nothing is left to \
-    undo, write it in expect, such as response.status in [200, 204, 404]";
+const GONE: &str = "a refusal, because a gateway also answers 404: if 404 means that nothing is \
+    left to undo, write it in expect, such as response.status in [200, 204, 404]";
 
 /// Returns the outcome of an answer that does not count as a success. `uncertain`: whether an
 /// earlier attempt in this direction is uncertain.
@@ -56,7 +56,7 @@ pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> E
     };
     let unknown = |why| End::Unknown { message: said(why), retry_after: *retry_after };
     match status {
-        200..=299 => failed(Reached::Accepted, true, None, "not what expect asks for"),
+        200..=299 => failed(Reached::Accepted, true, None, "expect is false for this answer"),
         425 | 429 => failed(Reached::Rejected, false, *retry_after, ""),
         401 | 403 | 407 => failed(Reached::Rejected, true, None, ""),
         408 | 500..=599 => unknown(""),
@@ -86,9 +86,9 @@ pub fn said(answer: &Answer) -> String {
     message(answer.status, &answer.text)
 }
 
-/// Formats the answer: `the other side answered 409 Conflict: card declined`
+/// Formats the answer: `the service answered 409 Conflict: card declined`
 fn message(status: u16, body: &str) -> String {
-    let mut message = format!("the other side answered {status}");
+    let mut message = format!("the service answered {status}");
     if let Some(reason) =
         StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason())
     {
@@ -201,8 +201,8 @@ mod tests {
         for direction in [Direction::Action, Direction::Compensation] {
             match not_expected(&answer(409, Some("7"), "in progress"), direction, true) {
                 End::Unknown { message, retry_after } => {
-                    let says = "the other side answered 409 Conflict: in progress (an earlier \
-                        attempt may still be under way)";
+                    let says = "the service answered 409 Conflict: in progress (an earlier attempt \
+                        may still be under way)";
                     assert_eq!(
                         (message.as_str(), retry_after),
                         (says, Some(Duration::from_secs(7)))
@@ -235,17 +235,14 @@ mod tests {
 
     #[test]
     fn messages_say_what_was_answered() {
-        assert_eq!(
-            text(409, "card declined"),
-            "the other side answered 409 Conflict: card declined"
-        );
-        assert_eq!(text(503, ""), "the other side answered 503 Service Unavailable");
-        assert_eq!(text(499, "gone"), "the other side answered 499: gone");
+        assert_eq!(text(409, "card declined"), "the service answered 409 Conflict: card declined");
+        assert_eq!(text(503, ""), "the service answered 503 Service Unavailable");
+        assert_eq!(text(499, "gone"), "the service answered 499: gone");
         let redirect = text(302, "");
         assert_eq!(
             redirect,
-            "the other side answered 302 Found (redirects are not followed: write the final \
-             address in url)"
+            "the service answered 302 Found (redirects are not followed: write the final address \
+             in url)"
         );
     }
 
@@ -253,25 +250,22 @@ mod tests {
     fn a_body_stays_on_one_line_and_shows_what_it_holds() {
         assert_eq!(
             text(409, "\r\n card\n\tdeclined\u{1b}[31m \u{0}\u{85}\u{2028}!"),
-            "the other side answered 409 Conflict: card declined [31m !"
+            "the service answered 409 Conflict: card declined [31m !"
         );
         assert_eq!(
             text(409, "a\u{202e}b\u{200b}c\u{feff}"),
-            "the other side answered 409 Conflict: abc"
+            "the service answered 409 Conflict: abc"
         );
-        assert_eq!(text(409, " \n\u{7f} "), "the other side answered 409 Conflict");
+        assert_eq!(text(409, " \n\u{7f} "), "the service answered 409 Conflict");
     }
 
     #[test]
     fn a_long_body_is_cut_between_characters() {
         let message = text(400, &"ü".repeat(100_000));
-        assert_eq!(
-            message,
-            format!("the other side answered 400 Bad Request: {}…", "ü".repeat(255))
-        );
+        assert_eq!(message, format!("the service answered 400 Bad Request: {}…", "ü".repeat(255)));
         assert_eq!(
             text(400, &"ü".repeat(256)),
-            format!("the other side answered 400 Bad Request: {}", "ü".repeat(256))
+            format!("the service answered 400 Bad Request: {}", "ü".repeat(256))
         );
     }
 

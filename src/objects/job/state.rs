@@ -157,7 +157,7 @@ fn done(job: &Job, job_pods: &KnownPods) -> End {
     }
     unknown(
         &ends(job_pods),
-        "was told to end before it was done, and its pods may have done their work".into(),
+        "was stopped before it was done, and its pods may have done their work".into(),
     )
 }
 

@@ -158,7 +158,7 @@ fn rules_that_contradict_each_other_are_refused() {
          take 127.0.0.1/32 out, or deny less"
     );
     let address = parse(&["--http-deny-hosts=10.0.0.1"]).unwrap_err();
-    assert!(address.ends_with("give it to --http-deny-cidrs instead"), "{address}");
+    assert!(address.ends_with("write it in --http-deny-cidrs instead"), "{address}");
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn leaves(
     };
     let kept = object.finalizer || (object.gone && !record.is_some_and(late));
     must(violations, record.is_none() || kept, Property::Release, || {
-        format!("{attempt} leaves although nothing keeps the saga")
+        format!("{attempt} is sent although the saga has no finalizer")
     });
     if let Some(record) = record {
         must(violations, record.failures == key, Property::OneIdentity, || {

@@ -122,7 +122,7 @@ fn watches_broken(world: &World, violations: &mut Vec<Violation>) {
     for attempt in object.active().map(|(attempt, _)| attempt).filter(|attempt| limited(*attempt)) {
         violations.push(Violation::new(
             Property::WakeUp,
-            format!("nothing but a watch makes an operator look again at {attempt}"),
+            format!("only a watch makes a replica reconcile {attempt}"),
         ));
     }
 }
@@ -136,7 +136,7 @@ pub(in super::super) fn release(world: &World, violations: &mut Vec<Violation>) 
     let abandoned = object.deleting
         && (object.saga().deletion_policy == DeletionPolicy::Abandon || is_past_pivot(object));
     must(violations, ended || untouched || abandoned, Property::Release, || {
-        format!("the saga is let go while it is {:?}", status.phase)
+        format!("the finalizer is removed while the saga is {:?}", status.phase)
     });
 }
 

@@ -65,6 +65,6 @@ pub(in super::super) fn plan(
     let active = active_in(after).count();
     let wakes = plan.wake.is_some() || goes || asks || (waits && active == 0);
     must(violations, wakes, Property::WakeUp, || {
-        format!("the saga is {phase:?} with {active} attempts under way, and asks for no wake-up")
+        format!("the saga is {phase:?} with {active} attempts under way, and plans no requeue")
     });
 }

@@ -71,7 +71,7 @@ pub(super) fn requests(
             RequestAction::Compensate => new.compensation_requested.is_some(),
         };
         must(violations, done, Property::AnsweredOnce, || {
-            format!("{} is accepted, and nothing comes of it", record.action)
+            format!("{} is accepted, and has no effect", record.action)
         });
     }
 }

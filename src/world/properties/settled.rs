@@ -59,7 +59,7 @@ pub(super) fn settled(
     }
     let moved = after.failures != record.failures;
     must(violations, !moved || refused, Property::OneIdentity, || {
-        format!("the key moves after {attempt}, and the other side gave no definite no")
+        format!("the key moves after {attempt}, and the service gave no definite refusal")
     });
     let used = after.budget_used < record.budget_used;
     let free = after.disruptions > record.disruptions

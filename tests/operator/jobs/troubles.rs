@@ -30,12 +30,16 @@ async fn jobs_of_which_no_pod_started_fail_within_their_time_and_are_not_undone(
         (
             "suspended",
             job_with("true", &json!({"suspend": true})),
-            ["did not end within its time (is suspended)", "before a pod of it started"],
+            ["did not end within its time limit (is suspended)", "before a pod of it started"],
         ),
         (
             "no-node",
             huge,
-            ["did not end within its time (is not scheduled: Unschedulable", "Insufficient cpu"],
+            [
+                "did not end within its time limit (is not scheduled: \
+                Unschedulable",
+                "Insufficient cpu",
+            ],
         ),
     ];
     for (name, work, _) in &stories {
@@ -213,8 +217,10 @@ async fn a_foreign_job_of_the_same_name_is_left_alone_and_the_step_says_so() {
     stand.patch("order", &json!({"spec": {"suspend": false}})).await.unwrap();
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
     assert!(
-        message(&saga)
-            .contains(&format!("NameConflict: the Job {name} exists and is not of this attempt")),
+        message(&saga).contains(&format!(
+            "NameConflict: the Job {name} exists and does not belong to this \
+                attempt"
+        )),
         "{}",
         message(&saga)
     );

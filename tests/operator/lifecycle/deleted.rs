@@ -25,7 +25,7 @@ async fn a_running_saga_that_is_deleted_is_undone_before_it_goes() {
         stand.delete(name).await;
         let saga = stand
             .until(name, "told of its deletion", |saga| {
-                message(saga).contains("deleted: what is active settles")
+                message(saga).contains("deleted: active attempts settle")
             })
             .await;
         assert_eq!(saga.metadata.finalizers.as_deref(), Some([FINALIZER.to_owned()].as_slice()));
@@ -36,7 +36,7 @@ async fn a_running_saga_that_is_deleted_is_undone_before_it_goes() {
     let refusal = stand.answer("running", 1).await;
     assert_eq!(
         (refusal.result, refusal.message.as_str()),
-        (RequestResult::Refused, "the saga is being deleted, which no pause holds up")
+        (RequestResult::Refused, "the saga is being deleted, and a pause does not stop a deletion")
     );
     let sagas =
         futures::future::join_all(names.map(async |name| stand.sagas().get(name).await.unwrap()))
@@ -179,7 +179,7 @@ async fn a_held_saga_that_is_deleted_is_undone_or_abandoned_or_past_its_pivot_le
             "abandoned",
             &[],
             Some(
-                "deletionPolicy is Abandon: the saga goes as it is; still in effect: \
+                "deletionPolicy is Abandon: the saga is deleted without an undo; still in effect: \
                  reserve-stock, charge-card",
             ),
         ),
@@ -187,8 +187,8 @@ async fn a_held_saga_that_is_deleted_is_undone_or_abandoned_or_past_its_pivot_le
             "past-pivot",
             &[],
             Some(
-                "the pivot is passed, nothing can be undone: the saga goes as it is; still in \
-                 effect: reserve-stock, charge-card",
+                "the pivot is passed, so nothing can be undone: the saga is deleted without an \
+                 undo; still in effect: reserve-stock, charge-card",
             ),
         ),
     ] {
@@ -246,7 +246,7 @@ async fn a_saga_that_cannot_be_undone_waits_under_its_deletion_until_it_is_aband
     let event = stand.event("order", "Abandoned").await;
     assert_eq!(
         note(&event),
-        "deletionPolicy is Abandon: the saga goes as it is; still in effect: reserve-stock, \
-         charge-card"
+        "deletionPolicy is Abandon: the saga is deleted without an undo; still in effect: \
+         reserve-stock, charge-card"
     );
 }

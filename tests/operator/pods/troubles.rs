@@ -22,12 +22,16 @@ async fn a_pod_that_never_starts_fails_within_its_time_is_gone_and_is_not_undone
         (
             "no-image",
             json!({"image": "registry.invalid/no/such:1"}),
-            ["did not end within its time (waits on node", "registry.invalid/no/such:1"],
+            ["did not end within its time limit (waits on node", "registry.invalid/no/such:1"],
         ),
         (
             "no-node",
             huge,
-            ["did not end within its time (is not scheduled: Unschedulable", "Insufficient cpu"],
+            [
+                "did not end within its time limit (is not scheduled: \
+                Unschedulable",
+                "Insufficient cpu",
+            ],
         ),
     ];
     for (name, work, _) in &stories {
@@ -201,8 +205,10 @@ async fn a_foreign_pod_of_the_same_name_is_left_alone_and_the_step_says_so() {
     stand.patch("order", &json!({"spec": {"suspend": false}})).await.unwrap();
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
     assert!(
-        message(&saga)
-            .contains(&format!("NameConflict: the Pod {name} exists and is not of this attempt")),
+        message(&saga).contains(&format!(
+            "NameConflict: the Pod {name} exists and does not belong to this \
+                attempt"
+        )),
         "{}",
         message(&saga)
     );

@@ -9,7 +9,7 @@ async fn a_definite_no_is_told_with_its_reason() {
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
     let CallOutcome::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
     assert_eq!((failure.reached, failure.permanent), (Reached::Answer, true));
-    assert_eq!(failure.message, "the other side answered 409 Conflict: card declined");
+    assert_eq!(failure.message, "the service answered 409 Conflict: card declined");
 }
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn a_service_that_is_down_asks_for_patience() {
     )
     .await;
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
-    let message = "the other side answered 503 Service Unavailable".into();
+    let message = "the service answered 503 Service Unavailable".into();
     assert_eq!(
         state,
         CallOutcome::Ended(End::Unknown { message, retry_after: Some(Duration::from_mins(2)) })

@@ -175,8 +175,7 @@ async fn a_packed_answer_is_not_unpacked() {
         panic!("{state:?}")
     };
     assert!(
-        message.starts_with("the other side answered 409 Conflict: ")
-            && !message.contains("declined"),
+        message.starts_with("the service answered 409 Conflict: ") && !message.contains("declined"),
         "{message}"
     );
 }

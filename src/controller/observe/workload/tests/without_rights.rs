@@ -68,8 +68,8 @@ async fn a_pod_of_which_nothing_was_brought_is_unknown_once_the_namespace_had_th
     );
     let awaited = scene.look(Some("p")).await.unwrap();
     assert!(
-        matches!(&awaited, ChildState::Active { detail, .. } if detail.contains("nobody may look \
-            at its Pod")),
+        matches!(&awaited, ChildState::Active { detail, .. } if detail.contains("may no longer \
+            read its Pod")),
         "{awaited:?}"
     );
     scene.waits();

@@ -24,7 +24,7 @@ fn a_job_that_was_told_to_end_is_done_only_where_its_pods_were_before_they_were_
     );
     assert_eq!(
         seen(late(), KnownPods::default()),
-        "unknown: was told to end before it was done, and its pods may have done their work"
+        "unknown: was stopped before it was done, and its pods may have done their work"
     );
     assert_eq!(
         seen(late(), job_pods(&[exited(0, 0, "")], &[])),
