@@ -116,7 +116,7 @@ pub struct AttemptRecord {
     pub started_at: MicroTime,
     /// When the outcome of the attempt was written.
     pub settled_at: MicroTime,
-    /// What is known of the end of the attempt, such as the answer of the service.
+    /// How the attempt ended, such as the answer of the service.
     #[schemars(length(max = 512))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

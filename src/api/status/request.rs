@@ -43,7 +43,7 @@ pub struct RequestRecord {
     /// not allowed, or could not be parsed) or Ignored (the annotation was on the saga before the
     /// saga was accepted).
     pub result: RequestResult,
-    /// What was done, or why nothing was done and what is allowed.
+    /// What the request did, or why it did nothing and when it is allowed.
     #[schemars(length(max = 512))]
     pub message: String,
 }

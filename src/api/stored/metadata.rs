@@ -1,4 +1,4 @@
-//! What is read of a saga's metadata.
+//! The metadata of a stored saga, as far as the operator reads it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
