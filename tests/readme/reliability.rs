@@ -52,11 +52,11 @@ fn table(model: Option<&Value>, chaos: Option<&Value>) -> String {
             format!("{} violations", number(&run["violations"])),
         )
     });
-    let twins = model.map(|run| {
-        let twins = &run["twins"];
+    let mutants = model.map(|run| {
+        let mutants = &run["twins"];
         (
-            format!("{} twins on {}", number(&twins["all"]), on(run)),
-            format!("{} noticed", number(&twins["killed"])),
+            format!("{} mutants on {}", number(&mutants["all"]), on(run)),
+            format!("{} noticed", number(&mutants["killed"])),
         )
     });
     let plans = chaos.map(|run| {
@@ -69,7 +69,7 @@ fn table(model: Option<&Value>, chaos: Option<&Value>) -> String {
         )
     });
     let head = "| run | tried | result |\n|---|---|---|\n";
-    format!("{head}{}{}{}", row("model", states), row("twins", twins), row("chaos", plans))
+    format!("{head}{}{}{}", row("model", states), row("mutants", mutants), row("chaos", plans))
 }
 
 /// Returns the page before the table, the table, and the page after the table.
@@ -102,7 +102,10 @@ fn is_one_of_a_run(table: &str) {
         .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
         .collect();
     assert_eq!(rows[..2], [vec!["run", "tried", "result"], vec!["---", "---", "---"]]);
-    assert_eq!(rows[2..].iter().map(|row| row[0]).collect::<Vec<_>>(), ["model", "twins", "chaos"]);
+    assert_eq!(
+        rows[2..].iter().map(|row| row[0]).collect::<Vec<_>>(),
+        ["model", "mutants", "chaos"]
+    );
     let counts = |text: &str| {
         text.split(' ')
             .next()
@@ -113,7 +116,7 @@ fn is_one_of_a_run(table: &str) {
     };
     for row in rows[2..].iter().filter(|row| row[1] != NOTHING) {
         let (tried, result) = (counts(row[1]), counts(row[2]));
-        let well = if row[0] == "twins" { result == tried } else { result == 0 };
+        let well = if row[0] == "mutants" { result == tried } else { result == 0 };
         assert!(tried > 0 && well, "{row:?}");
     }
 }
@@ -133,7 +136,7 @@ fn the_table_says_what_the_runs_left() {
         told,
         "| run | tried | result |\n|---|---|---|\n\
          | model | 10,234,567 states on 2026-03-01 | 0 violations |\n\
-         | twins | 71 twins on 2026-03-01 | 71 noticed |\n\
+         | mutants | 71 mutants on 2026-03-01 | 71 noticed |\n\
          | chaos | 2,134 plans of 2 stories and 23 faults, seed 7, on 2026-03-02 | 0 failed |\n"
     );
     is_one_of_a_run(&told);
