@@ -1,9 +1,9 @@
-# The verbs of this project; `make help` lists them. No recipe holds logic of its own.
+# The commands of this project; `make help` lists them. The recipes only call scripts and tools.
 .DEFAULT_GOAL := help
 SHELL := bash
 export PATH := $(CURDIR)/build/tools:$(PATH)
 
-##@ Use it
+##@ Use
 .PHONY: run
 run: tools ## Build, start a cluster, the operator and the sample shop, and run the examples
 	tests/demo/up.sh
@@ -16,7 +16,7 @@ stop: ## Stop everything that `make run` and `make cluster` started
 cluster: tools ## Start the local cluster; the last line is the path of its kubeconfig
 	@tests/cluster/up.sh
 
-##@ Work on it
+##@ Develop
 .PHONY: build
 build: tools ## Build the operator
 	cargo build --bins
@@ -26,7 +26,7 @@ image: tools ## Build the operator's image, build/image/saga-operator.tar, and i
 	@image/build.sh
 
 .PHONY: generate
-generate: ## Write what is generated: crds/, argocd/argocd-cm.yaml, the words about the chart's values, golden sagas
+generate: ## Write the generated files: crds/, argocd/argocd-cm.yaml, the descriptions of the chart's values, golden sagas
 	tests/generate.sh
 
 .PHONY: fmt
@@ -46,15 +46,15 @@ test: ## Everything: installs what it needs, lints, all tests, the examples end 
 	tests/all.sh
 
 .PHONY: model
-model: ## Every world that small sagas can come to, and the engine with one rule broken after the other
+model: ## Every world that small sagas can reach, then every mutant of the engine
 	tests/model/run.sh
 
 .PHONY: model-full
-model-full: ## The same with four steps and more at once, ten times as much
+model-full: ## The same with four steps and more faults at once; takes ten times as long
 	tests/model/run.sh --full
 
 .PHONY: model-random
-model-random: ## Large random sagas, one way through each; SAGA_SEED=7 or small-7 tells one again, move by move
+model-random: ## Large random sagas, one walk through each; SAGA_SEED=7 or small-7 prints one walk, move by move
 	tests/model/run.sh --random
 
 .PHONY: chaos
@@ -66,15 +66,15 @@ reliability: ## Write the counts of the last model and chaos runs into docs/reli
 	tests/reliability.sh
 
 .PHONY: bench
-bench: ## What a step costs, beside a controller that does the least: steps/s, calls, CPU, delay, memory
+bench: ## What a step costs, compared with a controller that does the minimum: steps/s, calls, CPU, delay, memory
 	tests/bench/run.sh
 
 .PHONY: e2e
-e2e: ## The operator as it is installed: its image, Helm, Services by name, upgrades under load, rights, removal; needs root
+e2e: ## The installed operator: its image, Helm, Services by name, upgrades under load, rights, removal; needs root
 	tests/e2e/run.sh
 
 .PHONY: tools
-tools: ## Install what building and testing needs: Debian packages, the cluster's Go tools
+tools: ## Install what the build and the tests need: Debian packages, the cluster's Go tools
 	@tests/cluster/tools.sh
 
 .PHONY: clean
@@ -82,5 +82,5 @@ clean: stop ## Stop everything and delete what was built
 	rm -rf build target
 
 .PHONY: help
-help: ## List these verbs
+help: ## List these commands
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
