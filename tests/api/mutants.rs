@@ -25,17 +25,17 @@ const KEPT: &str = "/rules/kept.rs";
 fn every_mutant_breaks_a_rule_in_one_place() {
     let mut places = BTreeMap::<String, Vec<String>>::new();
     for (path, text) in sources().into_iter().filter(|(path, _)| path.ends_with(BROKEN)) {
-        for twin in twins(text.parse().unwrap()) {
-            places.entry(twin).or_default().push(path.clone());
+        for mutant in mutants_in(text.parse().unwrap()) {
+            places.entry(mutant).or_default().push(path.clone());
         }
     }
-    let known: Vec<_> = Mutant::ALL.iter().map(|twin| format!("{twin:?}")).collect();
-    for twin in &known {
-        let places = places.get(twin).map(Vec::as_slice).unwrap_or_default();
+    let known: Vec<_> = Mutant::ALL.iter().map(|mutant| format!("{mutant:?}")).collect();
+    for mutant in &known {
+        let places = places.get(mutant).map(Vec::as_slice).unwrap_or_default();
         assert_eq!(
             places.len(),
             1,
-            "Mutant::{twin} is to stand once in a file {BROKEN}: {places:?}"
+            "Mutant::{mutant} is to stand once in a file {BROKEN}: {places:?}"
         );
     }
     assert_eq!(places.len(), known.len());
@@ -80,7 +80,7 @@ fn every_broken_rule_is_a_rule_of_its_room() {
 #[test]
 fn a_mutant_is_found_in_code_only() {
     let code = "fn a() -> bool { broken(Mutant::Key) || broken(Mutant::Slots) } // Mutant::Pivot";
-    assert_eq!(twins(code.parse().unwrap()), ["Key", "Slots"]);
+    assert_eq!(mutants_in(code.parse().unwrap()), ["Key", "Slots"]);
     assert!(mentions_a_mutant("use crate::mutants::{Mutant, broken};"));
     assert!(mentions_a_mutant("if broken(Mutant::Key) {"));
     assert!(!mentions_a_mutant("faults.push(Fault::broken(path, message));"));
@@ -112,14 +112,14 @@ fn is_switch(line: &str) -> bool {
 }
 
 /// Returns the mutants that tokens name, in their order.
-fn twins(tokens: TokenStream) -> Vec<String> {
+fn mutants_in(tokens: TokenStream) -> Vec<String> {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let mut found = Vec::new();
     for (place, token) in tokens.iter().enumerate() {
         match (token, tokens.get(place + 3)) {
-            (TokenTree::Group(group), _) => found.extend(twins(group.stream())),
-            (TokenTree::Ident(name), Some(TokenTree::Ident(twin))) if name == "Mutant" => {
-                found.push(twin.to_string());
+            (TokenTree::Group(group), _) => found.extend(mutants_in(group.stream())),
+            (TokenTree::Ident(name), Some(TokenTree::Ident(mutant))) if name == "Mutant" => {
+                found.push(mutant.to_string());
             }
             (TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_), _) => {}
         }

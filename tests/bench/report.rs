@@ -42,13 +42,14 @@ const COLUMNS: &[Column] =
         ("others", 6, |run, _| format!("{:.2}", run.others)),
     ];
 
-const LEGEND: &str = "share: steps/s of the floor's. writes, reads: calls to the API server per \
-    step, leases and watches left out; tries: dry runs.
-CPU ms, API ms: of the contestant and of the API server, per step; API x: the latter against the \
-floor's. p50, p99: from a step's end to
-the next one's beginning. MiB, peak: the contestant's memory before, and its highest. others: \
-what other processes had of the machine.
-The CPU of a slow load is also that of the time between its chains.
+const LEGEND: &str = "share: steps/s as a part of the floor's. writes, reads: calls to the API \
+    server per step, without leases and watches;
+tries: dry runs. CPU ms, API ms: of the contestant and of the API server, per step; API x: the API \
+    server's CPU as a multiple of
+that of the floor. p50, p99: from the end of a step to the beginning of the next one. MiB, peak: \
+    the contestant's memory at the
+start, and its maximum. others: the CPU of other processes of the machine. The CPU of a slow load \
+    includes the time between its chains.
 ";
 
 /// Returns the whole table: a row for each run, and below them a list of the calls.
@@ -105,5 +106,5 @@ pub fn write(settings: &Settings, runs: &[Run]) {
         "commit": given("SAGA_BENCH_COMMIT"), "steps": STEPS, "settings": settings, "runs": runs,
     });
     std::fs::write(&path, serde_json::to_string_pretty(&result).unwrap()).unwrap();
-    eprintln!("bench: all of it is in {path}");
+    eprintln!("bench: all results are in {path}");
 }

@@ -13,7 +13,7 @@
 //! | `SAGA_CHAOS_FAULTS` | only the plans with these faults |
 //! | `SAGA_CHAOS_SAMPLE` | this many plans, by `SAGA_SEED`, with each pair of story and fault |
 //! | `SAGA_CHAOS_LANES` | the number of plans that run in parallel |
-//! | `SAGA_CHAOS_TWINS` | `only`: no plans, only the mutants; `none`: no mutants |
+//! | `SAGA_CHAOS_MUTANTS` | `only`: no plans, only the mutants; `none`: no mutants |
 //!
 //! The results are written to `build/chaos.json`, unless the run is limited to some plans, stories
 //! or faults.

@@ -42,11 +42,11 @@ pub async fn all() -> usize {
     for (mutant, run) in Mutant::GUARDS.into_iter().zip(runs) {
         match run.await.map_err(|panic| panic.to_string()).and_then(|result| result) {
             Ok(caught) => {
-                println!("twin {}: {caught}", mutant.as_str());
+                println!("mutant {}: {caught}", mutant.as_str());
                 killed += 1;
             }
             Err(why) => println!(
-                "FAILED twin {}: {}; again: SAGA_CHAOS_TWINS=only make chaos",
+                "FAILED mutant {}: {}; again: SAGA_CHAOS_MUTANTS=only make chaos",
                 mutant.as_str(),
                 one_line(&why)
             ),
@@ -59,15 +59,14 @@ pub async fn all() -> usize {
 async fn one(mutant: Mutant) -> Result<String, String> {
     // The two runs are sequential, and each has its own namespace.
     plan(mutant, None).await.map_err(|why| format!("the whole operator fails its plan: {why}"))?;
-    plan(mutant, Some(mutant))
-        .await
-        .err()
-        .ok_or_else(|| "it passes, too: nothing here needs the guard".to_owned())
+    plan(mutant, Some(mutant)).await.err().ok_or_else(|| {
+        "the mutant also passes the plan: the plan does not need the guard".to_owned()
+    })
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "only the guards come here")]
 async fn plan(of: Mutant, off: Option<Mutant>) -> Result<(), String> {
-    let stand = Stand::with_pods("twin").await;
+    let stand = Stand::with_pods("mutant").await;
     match of {
         Mutant::TwoSeconds => late_effect(&stand, off).await,
         Mutant::OwnWrites => old_copies(&stand, off).await,
@@ -83,7 +82,7 @@ async fn plan(of: Mutant, off: Option<Mutant>) -> Result<(), String> {
 /// Starts an operator. If `off` is a guard, the guard is switched off. If `fault` is given, the
 /// fault strikes.
 async fn start(stand: &Stand, name: &str, off: Option<Mutant>, fault: Option<&str>) -> Process {
-    let mutant = off.map(|mutant| ("SAGA_TWIN", mutant.as_str().to_owned()));
+    let mutant = off.map(|mutant| ("SAGA_MUTANT", mutant.as_str().to_owned()));
     let fault = fault.map(|fault| ("SAGA_FAULT", fault.to_owned()));
     let variables: Vec<_> = mutant.into_iter().chain(fault).collect();
     let mut process = Process::start(stand, name, &variables);

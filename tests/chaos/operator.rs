@@ -5,7 +5,7 @@
 //! | | |
 //! |---|---|
 //! | `SAGA_FAULT` | one fault: `crash-before@call:3` |
-//! | `SAGA_TWIN` | the guard that is switched off: `own-writes` |
+//! | `SAGA_MUTANT` | the guard that is switched off: `own-writes` |
 //! | `SAGA_TRACE` | a file to which every call adds a line |
 #![allow(
     clippy::unwrap_used,
@@ -50,7 +50,7 @@ fn run() -> Result<(), String> {
     let config = arguments.validate(false)?;
     telemetry::init(config.log_format, &config.log_level)?;
     let strike = env::var("SAGA_FAULT").ok().map(|fault| fault.parse()).transpose()?;
-    if let Ok(name) = env::var("SAGA_TWIN") {
+    if let Ok(name) = env::var("SAGA_MUTANT") {
         let mutant = Mutant::ALL
             .iter()
             .copied()

@@ -120,7 +120,7 @@ impl Process {
         };
         timeout(PATIENCE, seen)
             .await
-            .unwrap_or_else(|_| panic!("the operator does not stand for leadership"));
+            .unwrap_or_else(|_| panic!("the operator does not take part in the leader election"));
     }
 
     /// Returns whether the process has ended.

@@ -60,7 +60,7 @@ impl Report {
         told["date"] = json!(jiff::Timestamp::now().strftime("%Y-%m-%d").to_string());
         if let Some(killed) = killed {
             told["twins"] = json!({"all": Mutant::GUARDS.len(), "killed": killed});
-            println!("twins: {killed}/{} killed", Mutant::GUARDS.len());
+            println!("mutants: {killed}/{} killed", Mutant::GUARDS.len());
         }
         println!("chaos: {} plans, {failed} failed", told["plans"]);
     }
@@ -109,8 +109,8 @@ pub fn tell_what_is_left_out(
     }
     for (story, fault) in missing.symmetric_difference(&excused) {
         println!(
-            "FAILED {story} with {}: it is tried and stands among what is left out, or the other \
-             way round",
+            "FAILED {story} with {}: a plan tries this pair although it is listed as left out, or \
+             no plan tries it and it is not listed",
             fault.as_str()
         );
     }

@@ -20,7 +20,7 @@ const OLD_COPIES: &[Fault] = &[Fault::Stale, Fault::StaleList];
 
 const RULES: [Rule; 7] = [
     Rule {
-        reason: "only a write of a saga that is there makes an older copy of it",
+        reason: "only a write of an existing saga leaves an older copy of the saga",
         faults: OLD_COPIES,
         at: |_, place| {
             !matches!(place.class.as_str(), "PUT sagas/status" | "PATCH sagas")
@@ -28,7 +28,7 @@ const RULES: [Rule; 7] = [
         },
     },
     Rule {
-        reason: "nothing follows an event that could come too late",
+        reason: "after an event, no call follows that could come too late",
         faults: &[Fault::Freeze, Fault::TakeOver],
         at: |_, place| place.class == "POST events",
     },
@@ -38,19 +38,20 @@ const RULES: [Rule; 7] = [
         at: |_, place| place.counter.only_reads(),
     },
     Rule {
-        reason: "nothing rests on a cache before it is filled: who is late there is late as a \
-            whole",
+        reason: "no decision depends on a cache before its first sync: a delay there delays the \
+            whole operator",
         faults: &[Fault::Freeze, Fault::TakeOver, Fault::TimeoutAfterCommit],
         at: |_, place| place.counter.fills_a_cache(),
     },
     Rule {
-        reason: "fields of another manager are for a person to mend: the step fails, as \
+        reason: "a conflict with another field manager needs a user: the step fails, as \
             tests/operator/objects.rs shows",
         faults: &[Fault::Conflict],
         at: |_, place| place.class == "PATCH configmaps" && place.counter == Counter::Call,
     },
     Rule {
-        reason: "what the cluster refuses or loses is the same whoever leads: the chain has it",
+        reason: "a refused or lost call has the same effect whichever replica leads: the story \
+            chain covers it",
         faults: &[
             Fault::Conflict,
             Fault::TooMany,
@@ -64,8 +65,8 @@ const RULES: [Rule; 7] = [
         at: |story, place| story.elects && place.counter == Counter::Call,
     },
     Rule {
-        reason: "nothing rests on an old copy of a saga but what the chain has; of the leader's \
-            Lease there are no copies",
+        reason: "the story chain covers every decision on an old copy of a saga; the leader's \
+            Lease is never cached",
         faults: OLD_COPIES,
         at: |story, _| story.elects,
     },

@@ -66,7 +66,7 @@ impl Asked {
                 .unwrap_or_else(|| panic!("{word} is no fault"))
         };
         let faults: Vec<_> = words("SAGA_CHAOS_FAULTS").iter().map(fault).collect();
-        let mutants = words("SAGA_CHAOS_TWINS");
+        let mutants = words("SAGA_CHAOS_MUTANTS");
         let only = |word: &str| mutants.first().is_some_and(|told| told == word);
         Self {
             mutants: plans.is_empty() && stories.is_empty() && faults.is_empty() && !only("none"),
@@ -105,7 +105,10 @@ impl Asked {
 pub async fn all() -> bool {
     let (begun, asked) = (Instant::now(), Asked::read());
     if !asked.node {
-        println!("chaos: without a node the Pods of stories are requests, and no Jobs run");
+        println!(
+            "chaos: without a node, stories send requests instead of running Pods, and no \
+            Jobs run"
+        );
     }
     let mutants = asked.mutants.then(|| tokio::spawn(mutant::all()));
     let stories = asked.stories();
@@ -213,8 +216,10 @@ async fn work(sweep: Arc<Sweep>) {
         let (here, shared) = (Arc::clone(&stand), Arc::clone(&sweep));
         // The plan runs in its own task, so that a panic fails only this plan.
         let done = tokio::spawn(async move {
-            let reference =
-                shared.references.get(plan.story.name).ok_or("its story cannot be told here")?;
+            let reference = shared
+                .references
+                .get(plan.story.name)
+                .ok_or("its story has no run without a fault")?;
             lane::one(&here, nth, &plan, reference, shared.node).await
         });
         let failure = done.await.map_err(|panic| panic.to_string()).and_then(|result| result).err();

@@ -30,7 +30,7 @@ async fn waits_for_a_person(stand: &Stand, name: &str) -> Saga {
         json!({"name": "charge-card", "dependsOn": ["reserve-stock"], "approval": {}});
     stand.apply(name, &spec).await;
     stand
-        .until(name, "waiting for a person", |saga| {
+        .until(name, "waiting for a user", |saga| {
             crate::stand::condition(saga, "Ready").ends_with("/AwaitingApproval")
         })
         .await

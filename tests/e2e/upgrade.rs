@@ -82,7 +82,7 @@ pub async fn fifty_sagas_go_on_while_the_definition_gains_a_field() {
     let before = pods();
     install(&next_chart(), &["podAnnotations.rolled=once"]);
     let under_way = names.len() - count(&stand, SagaPhase::Completed).await;
-    println!("e2e: {under_way} of {SAGAS} sagas were under way when the upgrade was through");
+    println!("e2e: {under_way} of {SAGAS} sagas were unfinished when the upgrade ended");
     assert_eq!(under_way, SAGAS);
     until("the old pods are gone", || pods().iter().all(|pod| !before.contains(pod)).then_some(()))
         .await;

@@ -14,7 +14,7 @@ pub fn leave(states: usize, violations: usize, mutants: usize, killed: usize) {
     let written = std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(format!("{folder}/model.json"), format!("{told:#}\n")));
     if let Err(error) = written {
-        println!("the counts are not written down: {error}");
+        println!("the counts cannot be written: {error}");
     }
 }
 

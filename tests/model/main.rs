@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     if let Some(text) = after("--only") {
         shapes.retain(|shape| shape.name.contains(text));
     }
-    if let Some(name) = after("--twin") {
+    if let Some(name) = after("--mutant") {
         return ExitCode::from(u8::from(!mutants::live(name, &shapes)));
     }
     let found = explore(&shapes);
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
         counts::leave(found.states, violations, mutants, killed);
     }
     println!(
-        "model: {} states, {violations} violations, {killed}/{mutants} twins killed",
+        "model: {} states, {violations} violations, {killed}/{mutants} mutants killed",
         found.states
     );
     ExitCode::from(u8::from(!(violations == 0 && survivors.is_empty() && empty.is_empty())))
@@ -133,7 +133,7 @@ fn wandered(size: Size, what: &str, sagas: u64) -> usize {
 fn told(what: &str, tried: &Tried, started: Instant) -> usize {
     let ends =
         tried.ends.iter().map(|(phase, count)| format!("{} {count}", phase.unwrap_or("gone")));
-    println!("random: the sagas rest {}", ends.collect::<Vec<_>>().join(", "));
+    println!("random: the final phases of the sagas: {}", ends.collect::<Vec<_>>().join(", "));
     let Tried { sagas, moves, violations, .. } = tried;
     let (violations, took) = (violations.len(), started.elapsed().as_secs_f64());
     println!("random: {sagas} {what}, {moves} moves, {violations} violations ({took:.1} s)");

@@ -81,7 +81,7 @@ pub fn hunt() -> (usize, Vec<&'static str>) {
 fn is_killed(name: &str) -> bool {
     let program = std::env::current_exe().unwrap();
     let ran =
-        Command::new(program).args(["--twin", name]).stderr(Stdio::inherit()).output().unwrap();
+        Command::new(program).args(["--mutant", name]).stderr(Stdio::inherit()).output().unwrap();
     print!("{}", String::from_utf8_lossy(&ran.stdout));
     ran.status.success()
 }
@@ -90,7 +90,7 @@ fn is_killed(name: &str) -> bool {
 #[cfg(feature = "twins")]
 pub fn live(name: &str, shapes: &[Shape]) -> bool {
     let Some(mutant) = Mutant::ALL.iter().find(|mutant| mutant.as_str() == name) else {
-        println!("there is no twin {name}");
+        println!("there is no mutant {name}");
         return false;
     };
     saga_operator::mutants::switch_off(*mutant);
@@ -98,7 +98,7 @@ pub fn live(name: &str, shapes: &[Shape]) -> bool {
     let (first, last): (Vec<_>, Vec<_>) =
         shapes.iter().partition(|shape| text.is_some_and(|text| shape.name.contains(text)));
     if let Some(text) = text.filter(|_| first.is_empty()) {
-        println!("the twin {name} is to show in shapes named {text:?}, and there are none");
+        println!("the mutant {name} should show in shapes named {text:?}, and there are none");
         return false;
     }
     let shapes = [first, last].concat();
@@ -108,19 +108,19 @@ pub fn live(name: &str, shapes: &[Shape]) -> bool {
         states += found.states;
         if let Some(broken) = found.properties.first() {
             println!(
-                "twin {name:<20} killed by {broken:?} after {states} states in {:.1?}: {}",
+                "mutant {name:<20} killed by {broken:?} after {states} states in {:.1?}: {}",
                 started.elapsed(),
                 shape.name
             );
             return true;
         }
     }
-    println!("twin {name:<20} SURVIVES {states} states in {:.1?}", started.elapsed());
+    println!("mutant {name:<20} SURVIVES {states} states in {:.1?}", started.elapsed());
     false
 }
 
 #[cfg(not(feature = "twins"))]
 pub fn live(name: &str, _: &[Shape]) -> bool {
-    println!("the twin {name} is not in here: build with --features twins");
+    println!("this build has no mutant {name}: build with --features twins");
     false
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the model of the engine, with what it takes as arguments in tests/model/main.rs. This crate is compiled once more for it: optimised,
-# with the twins, and without the rooms and the binary of the operator. The crates that it is linked with are those of every other test.
+# with the mutants, and without the rooms and the binary of the operator. The crates that it is linked with are those of every other test.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PATH=$PWD/build/tools:$PATH

@@ -55,7 +55,7 @@ async fn without_its_secret(name: &str) -> Stand {
     ]});
     stand.apply("order", &spec).await;
     stand
-        .until("order", "waiting for a person", |saga| {
+        .until("order", "waiting for a user", |saga| {
             condition(saga, "Ready").ends_with("/AwaitingApproval")
         })
         .await;

@@ -37,7 +37,7 @@ fn told<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
                 .filter_map(|step| step.message.as_deref())
                 .any(|said| said.starts_with(CIRCUIT_OPEN))
         };
-        scene.stand.until(scene.name, "kept from its host by a circuit", is_open).await;
+        scene.stand.until(scene.name, "held back by an open circuit", is_open).await;
         scene.shop(&json!([]));
     })
 }
