@@ -23,7 +23,10 @@ use super::{
     },
     request::{handle, inbox},
     rules::{self, Course},
-    terminal::{Answered, abandoned, ended, let_go_or, nothing_to_undo, release, stays_for_parent},
+    terminal::{
+        Answered, abandoned, ended, nothing_to_undo, release, release_with_children,
+        stays_for_parent,
+    },
     versions,
 };
 use crate::{
@@ -114,7 +117,11 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, input: &PlanInput<'_>) -> Plan
     // This comes after the checks above: a changed spec or a status that contradicts itself must
     // not decide that nothing is undone.
     if input.stored.deleting && past_return(saga, status) && !is_terminal(status) {
-        return let_go_or(Some(saga), input, "the pivot is passed, so nothing can be undone");
+        return release_with_children(
+            Some(saga),
+            input,
+            "the pivot is passed, so nothing can be undone",
+        );
     }
     run(saga, status, input)
 }
@@ -155,7 +162,7 @@ fn deleted(saga: Option<&ValidSaga>, input: &PlanInput<'_>) -> Option<Plan> {
         return Some(release(None));
     }
     if input.stored.deletion_policy == DeletionPolicy::Abandon {
-        return Some(let_go_or(saga, input, "deletionPolicy is Abandon"));
+        return Some(release_with_children(saga, input, "deletionPolicy is Abandon"));
     }
     let why = "its namespace is being deleted, where nothing more can be undone";
     (input.surroundings.terminating && waits_for_user(input.stored.status))
@@ -234,7 +241,7 @@ fn run(saga: &ValidSaga, status: &SagaStatus, input: &PlanInput<'_>) -> Plan {
                 (planner.status, planner.effects, planner.tally),
             );
         }
-        return go_on(planner, status, true);
+        return continue_saga(planner, status, true);
     }
     if planner.status.spec_hash.is_none() {
         planner.status.spec_hash = Some(input.stored.spec_hash.to_owned());
@@ -257,12 +264,12 @@ fn run(saga: &ValidSaga, status: &SagaStatus, input: &PlanInput<'_>) -> Plan {
         planner.effects.retain(|effect| !matches!(effect, Effect::Begin { .. }));
         advance::settle_all(&mut planner);
     }
-    go_on(planner, status, false)
+    continue_saga(planner, status, false)
 }
 
 /// Continues from what settled and what was requested to what begins. `reopened`: the saga had
 /// ended.
-fn go_on(mut planner: Planner<'_>, status: &SagaStatus, reopened: bool) -> Plan {
+fn continue_saga(mut planner: Planner<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     let input = planner.input;
     let cancelled = planner.status.cancel_requested.is_some();
     let mut course = match rules::course(cancelled, undo_set::is_undoing(&planner)) {

@@ -111,7 +111,10 @@ fn of_the_present_spec(mut status: SagaStatus, input: &PlanInput<'_>) -> SagaSta
 /// that is released without being undone. The commands set the deletion policy Abandon, so that the
 /// children are not undone when they are deleted with their parent. Returns `None` if every child
 /// has received its command or cannot receive it.
-pub(in crate::engine) fn let_go(saga: Option<&ValidSaga>, input: &PlanInput<'_>) -> Option<Plan> {
+pub(in crate::engine) fn command_children(
+    saga: Option<&ValidSaga>,
+    input: &PlanInput<'_>,
+) -> Option<Plan> {
     let (saga, status) = (saga?, input.stored.status.as_ref().ok()?);
     let untold = |(id, child): (&AttemptId, &ChildState)| {
         let ChildState::Saga(child) = child else { return None };
@@ -159,8 +162,12 @@ pub(in crate::engine) fn release(notice: Option<Notice>) -> Plan {
 pub(in crate::engine) type Answered = (SagaStatus, Vec<Effect>, Tally);
 
 /// Releases a saga without undoing it, after its children received their commands.
-pub(super) fn let_go_or(saga: Option<&ValidSaga>, input: &PlanInput<'_>, why: &str) -> Plan {
-    let_go(saga, input).unwrap_or_else(|| release(Some(abandoned(saga, input, why))))
+pub(super) fn release_with_children(
+    saga: Option<&ValidSaga>,
+    input: &PlanInput<'_>,
+    why: &str,
+) -> Plan {
+    command_children(saga, input).unwrap_or_else(|| release(Some(abandoned(saga, input, why))))
 }
 
 /// Returns the event for a deleted saga that is released without being undone.

@@ -95,7 +95,7 @@ async fn main() -> Outcome<()> {
                 // Each object is handled once. Later changes, such as a deletion, have no effect.
                 if known.insert(moved.uid()) {
                     let floor = Arc::clone(&floor);
-                    tasks.spawn(async move { floor.go_on(moved).await });
+                    tasks.spawn(async move { floor.advance(moved).await });
                 }
             },
             Some(done) = tasks.join_next() => done??,
@@ -112,7 +112,7 @@ fn applied<K>(event: Event<K>) -> Option<K> {
 }
 
 impl Floor {
-    async fn go_on(&self, moved: Moved) -> Outcome<()> {
+    async fn advance(&self, moved: Moved) -> Outcome<()> {
         let _permit = self.permits.acquire().await?;
         match moved {
             Moved::Created(chain) => self.begin(&chain).await,

@@ -184,7 +184,7 @@ async fn late_effect(stand: &Stand, off: Option<Mutant>) -> Result<(), String> {
     let _second = start(stand, "second", off, None).await;
     stand.reaches(NAME, SagaPhase::Failed).await;
     let before = first.trace().len();
-    first.go_on();
+    first.resume();
     let acts = |call: &Traced| matches!(call.class.as_str(), "GET sagas" | "POST pods");
     first.until("go on", |trace| trace[before..].iter().any(acts)).await;
     let created = first.trace().iter().filter(|call| call.class == "POST pods").count();
@@ -249,7 +249,7 @@ async fn late_request(stand: &Stand, off: Option<Mutant>) -> Result<(), String> 
     frozen(&operator).await;
     // The length of the freeze is the fault itself. The sleep does not wait for a condition.
     sleep(LAPSED).await;
-    operator.go_on();
+    operator.resume();
     let ended = stand.reaches(NAME, SagaPhase::Completed).await;
     let attempts = &step(&ended, "charge-card").action.as_ref().unwrap().attempts;
     let told: Vec<_> = attempts

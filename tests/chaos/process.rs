@@ -137,7 +137,7 @@ impl Process {
     }
 
     /// Continues a stopped process.
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         assert!(
             Command::new("kill")
                 .args(["-CONT", &self.child.id().to_string()])

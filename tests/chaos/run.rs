@@ -237,7 +237,7 @@ impl<'a> Operators<'a> {
                 (true, true) => LEADS_NO_MORE,
             })
             .await;
-            self.first.go_on();
+            self.first.resume();
         }
         Ok(())
     }

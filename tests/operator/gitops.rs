@@ -10,7 +10,7 @@ use saga_operator::api::{HANDLED, RequestResult, Saga, SagaPhase};
 use serde_json::{Value, json};
 
 use crate::{
-    requests::{RETRY, annotation, answered, charges, decline, held, manifest, mend, taken_away},
+    requests::{RETRY, annotation, answered, charges, decline, held, manifest, repair, taken_away},
     stand::{Stand, condition, outcomes, records, scope, step},
 };
 
@@ -134,7 +134,7 @@ async fn a_command_that_the_operator_saw_is_carried_out_once_whatever_is_taken_a
         let asked = usize::try_from(times).unwrap();
         assert_eq!((results(&saga), charges(&stand, &saga)), (vec![Accepted; asked], asked + 1));
     }
-    mend(&stand);
+    repair(&stand);
     sync(&stand, &bare).await;
     stand.kubectl(&["annotate", "--overwrite", "saga/order", "saga.dev/retry=charge-card"]);
     let saga = stand.reaches("order", SagaPhase::Completed).await;

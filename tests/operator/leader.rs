@@ -193,7 +193,7 @@ async fn an_api_server_that_is_away_for_a_while_ends_no_operator_and_one_leads_a
     line.cut();
     stand.logs(LEADS_NO_MORE).await;
     stand.second_logs("the leader's Lease could not be read").await;
-    line.mend();
+    line.restore();
     stand.meanwhile("after").await;
     assert!(stand.lives() && stand.second_lives());
     let leaders = [leads_and_looked(both[0]).await.0, leads_and_looked(both[1]).await.0];

@@ -48,7 +48,7 @@ impl Line {
     }
 
     /// Restores the connection: data that is sent later passes.
-    pub fn mend(&self) {
+    pub fn restore(&self) {
         self.0.send_replace(true);
     }
 }

@@ -32,7 +32,7 @@ pub fn decline(stand: &Stand) {
         .unwrap();
 }
 
-pub fn mend(stand: &Stand) {
+pub fn repair(stand: &Stand) {
     stand.shop.behave(&json!([])).unwrap();
 }
 
@@ -82,7 +82,7 @@ pub fn charges(stand: &Stand, saga: &Saga) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_mends_the_shop_and_retries_with_kubectl_alone() {
     let stand = held("retry").await;
-    mend(&stand);
+    repair(&stand);
     stand.kubectl(&["annotate", "saga/order", "saga.dev/retry=charge-card"]);
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     taken_away(&stand, "1").await;
@@ -214,7 +214,7 @@ async fn an_undo_that_failed_is_tried_again_after_the_shop_is_mended_or_left_in_
     };
     stand.until("order", "refused again", again).await;
     stand.reaches("order", SagaPhase::CompensationFailed).await;
-    mend(&stand);
+    repair(&stand);
     stand.ask("order", "saga.dev/retry=*");
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
     assert_eq!(
@@ -244,7 +244,7 @@ async fn a_held_saga_and_a_completed_one_are_undone_on_request() {
         "{}",
         message(&saga)
     );
-    mend(&stand);
+    repair(&stand);
     stand.apply("second", &checkout()).await;
     let unguarded = |saga: &Saga| saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty);
     stand.reaches("second", SagaPhase::Completed).await;

@@ -198,7 +198,7 @@ async fn look_around(
 ) -> Result<Keys, Hindrance> {
     match work {
         Work::Apply(action) => {
-            rival::tell_of_a_rival(performance, saga, identity, action).await;
+            rival::warn_of_shared_object(performance, saga, identity, action).await;
             Ok(Keys::new())
         }
         Work::Saga(_) => succession::succession(performance, saga, identity).await,

@@ -33,7 +33,7 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Reports, once for each attempt, another unfinished saga that applied the object last.
-pub(in crate::controller) async fn tell_of_a_rival(
+pub(in crate::controller) async fn warn_of_shared_object(
     performance: &Performance<'_>,
     saga: &ValidSaga,
     identity: &Identity,
@@ -55,17 +55,17 @@ pub(in crate::controller) async fn tell_of_a_rival(
         return;
     };
     let Some(mark) = mark_of(&object) else { return };
-    let Some((rival, step)) = performance
+    let Some((other_saga, step)) = performance
         .parts
         .cluster
         .saga_that(|other| applied_by(other, mark).filter(|_| is_another(other, saga)))
     else {
         return;
     };
-    let whose = if namespace(&rival) == saga.namespace {
+    let whose = if namespace(&other_saga) == saga.namespace {
         String::new()
     } else {
-        format!("{}/", namespace(&rival))
+        format!("{}/", namespace(&other_saga))
     };
     let message = format!(
         "step {} applies {} {}, which step {step} of the saga {whose}{} applied, and that saga has \
@@ -73,7 +73,7 @@ pub(in crate::controller) async fn tell_of_a_rival(
         identity.attempt.step,
         target.kind,
         target.name,
-        name(&rival)
+        name(&other_saga)
     );
     // A lost event is no error: `publish` logs it.
     let _ =

@@ -143,7 +143,7 @@ impl Candidacy {
                     (true, true) => Role::LeaderAfterOthers,
                 });
             }
-            self.tell_rival(failed);
+            self.log_holder(failed);
             let next = match (failed, self.candidate.until()) {
                 (false, _) => self.candidate.next_look(now),
                 // Not later than the end of the leadership: the process must see that end when it
@@ -266,13 +266,13 @@ impl Candidacy {
     }
 
     /// Logs which other replica leads, if one was seen.
-    fn tell_rival(&mut self, failed: bool) {
-        if let Some(rival) = self.candidate.holder().filter(|_| !failed) {
-            let what = format!("another replica is the leader, and this one stands by: {rival}");
+    fn log_holder(&mut self, failed: bool) {
+        if let Some(holder) = self.candidate.holder().filter(|_| !failed) {
+            let what = format!("another replica is the leader, and this one stands by: {holder}");
             if self.told != what {
                 tracing::info!(
                     lease = self.candidate.lease(),
-                    leader = rival,
+                    leader = holder,
                     "another replica is the leader, and this one stands by"
                 );
                 self.told = what;

@@ -161,12 +161,12 @@ impl Others {
     async fn read(self, id: String) {
         loop {
             let asked = Instant::now();
-            let sighting = self.sight(&id).await;
+            let lease_state = self.sight(&id).await;
             let (sagas, wait) = {
                 let mut table = self.lock();
                 let Some(watched) = table.get_mut(&id) else { return };
-                if let Some(sighting) = sighting {
-                    watched.lease_watch.saw(sighting, asked, Instant::now());
+                if let Some(lease_state) = lease_state {
+                    watched.lease_watch.saw(lease_state, asked, Instant::now());
                 }
                 let unwanted = watched.sagas.is_empty() || watched.asked.elapsed() >= INTEREST;
                 let over = unwanted || watched.lease_watch.is_gone();

@@ -31,11 +31,11 @@ fn only_what_no_earlier_step_can_mend_is_refused() {
         (Refused::Forbidden, MayProvide { objects: true, ..NOTHING }),
         (Refused::Nowhere, MayProvide { places: true, ..NOTHING }),
     ];
-    for (wrong, mends) in table {
+    for (wrong, provided) in table {
         let tried =
             |may_provide| of_refusal(ApiRefusal::Final(wrong, "no".into())).after(may_provide);
         assert!(is_refused(&tried(NOTHING)), "{wrong:?}");
-        assert_eq!(tried(mends), PrecheckVerdict::Unchecked("no".into()), "{wrong:?}");
+        assert_eq!(tried(provided), PrecheckVerdict::Unchecked("no".into()), "{wrong:?}");
     }
     let others = MayProvide { objects: true, secrets: true, places: false };
     assert!(
@@ -74,7 +74,7 @@ fn a_missing_secret_is_refused_where_no_earlier_step_can_make_it() {
     let forbidden = SecretError::Forbidden { kind, account: "a".into(), name, namespace };
     let (secrets, objects) =
         (MayProvide { secrets: true, ..NOTHING }, MayProvide { objects: true, ..NOTHING });
-    for (error, mends, keeps) in
+    for (error, provided, keeps) in
         [(no_object, secrets, objects), (no_key, secrets, objects), (forbidden, objects, secrets)]
     {
         for may_provide in [NOTHING, keeps, MayProvide { places: true, ..NOTHING }] {
@@ -84,7 +84,7 @@ fn a_missing_secret_is_refused_where_no_earlier_step_can_make_it() {
             );
         }
         assert_eq!(
-            of_secret(Err(error.clone())).after(mends),
+            of_secret(Err(error.clone())).after(provided),
             PrecheckVerdict::Unchecked(error.to_string())
         );
     }

@@ -68,7 +68,7 @@ pub(in crate::engine) fn begin(
     let now = MicroTime(planner.input.now);
     status.started_at.get_or_insert_with(|| now.clone());
     status.next_attempt_at = None;
-    go_on_from(status, direction, operation);
+    continue_keys(status, direction, operation);
     let record = status.direction_mut(direction);
     record.attempt = record.attempt.saturating_add(1);
     record.budget_used = record.budget_used.saturating_add(1);
@@ -185,7 +185,7 @@ pub(in crate::engine) fn identity(
 
 /// Sets the idempotency keys of a first attempt to those of an earlier child saga, if this saga
 /// follows one.
-fn go_on_from(status: &mut StepStatus, direction: Direction, operation: &Operation) {
+fn continue_keys(status: &mut StepStatus, direction: Direction, operation: &Operation) {
     let Some(keys) = status.keys_from.clone() else { return };
     let record = status.direction_mut(direction);
     if record.attempt > 0 {

@@ -4,7 +4,7 @@ use kube::ResourceExt;
 use saga_operator::api::{RequestResult, SagaPhase, StepPhase};
 use serde_json::json;
 
-use super::{RETRY, charges, decline, held, mend, taken_away};
+use super::{RETRY, charges, decline, held, repair, taken_away};
 use crate::stand::{Stand, checkout_with, records, step};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +35,7 @@ async fn values_of_any_size_and_shape_leave_the_saga_workable() {
         stand.patch("order", &json!({"metadata": {"annotations": {RETRY: value}}})).await.unwrap();
         taken_away(&stand, &(nth + 1).to_string()).await;
     }
-    mend(&stand);
+    repair(&stand);
     stand.kubectl(&["annotate", "saga/order", "saga.dev/retry=*"]);
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     let refused =
@@ -64,7 +64,7 @@ async fn a_saga_that_may_be_retried_no_more_says_what_to_raise() {
         "1 retry requests were accepted, as many as spec.maxRetryRequests allows: raise it first"
     );
     stand.patch("order", &json!({"spec": {"maxRetryRequests": 2}})).await.unwrap();
-    mend(&stand);
+    repair(&stand);
     stand.kubectl(&["annotate", "saga/order", "saga.dev/retry=*"]);
     stand.reaches("order", SagaPhase::Completed).await;
 }
