@@ -61,7 +61,10 @@ async fn a_namespace_of_somebody_else_is_not_taken_for_the_one_that_the_test_mak
     let _others = FreshNamespace { name: name.clone(), client: operators.client.clone() };
     let said = rendered(&operators.name, "").unwrap_err();
     assert!(
-        said.contains(&format!("the namespace {name} is there already, and is not this release's")),
+        said.contains(&format!(
+            "the namespace {name} exists already and does not belong to this \
+            release"
+        )),
         "{said}"
     );
     for without in [

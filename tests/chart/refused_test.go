@@ -31,8 +31,8 @@ func TestValuesThatAreWrongAreRefusedByName(t *testing.T) {
 		`podLabels.app\.kubernetes\.io/name=a`:   "at '/podLabels/app.kubernetes.io~1name': false schema",
 
 		"watchNamespaces={shop},impersonation.clusterWide=true":                  "name these in impersonation.namespaces instead",
-		"watchNamespaces={shop},impersonation.namespaces={crm}":                  "impersonation.namespaces holds crm, where the operator does not work",
-		"watchNamespaces={shop},tests.namespace=crm":                             "tests.namespace is crm, where the operator does not work",
+		"watchNamespaces={shop},impersonation.namespaces={crm}":                  "impersonation.namespaces holds crm, which the operator does not watch",
+		"watchNamespaces={shop},tests.namespace=crm":                             "tests.namespace is crm, which the operator does not watch",
 		"watchNamespaces={shop,saga-system}":                                     "watchNamespaces holds saga-system, where the operator is installed and",
 		"watchNamespaces={saga-system},admission.validationActions={Deny,Audit}": "watchNamespaces holds saga-system",
 		"tests.namespace=saga-system":                                            "tests.namespace is saga-system, where the operator is installed and",

@@ -107,30 +107,30 @@ subjects:
 {{- $watched := .Values.watchNamespaces }}
 {{- if $watched }}
 {{- if .Values.impersonation.clusterWide }}
-{{- fail "impersonation.clusterWide is true, and watchNamespaces names the only namespaces to work in: name these in impersonation.namespaces instead" }}
+{{- fail "impersonation.clusterWide is true, and watchNamespaces limits the operator to its namespaces: name these in impersonation.namespaces instead" }}
 {{- end }}
 {{- range .Values.impersonation.namespaces }}
 {{- if not (has . $watched) }}
-{{- fail (printf "impersonation.namespaces holds %s, where the operator does not work: add it to watchNamespaces, or take it out" .) }}
+{{- fail (printf "impersonation.namespaces holds %s, which the operator does not watch: add it to watchNamespaces, or remove it" .) }}
 {{- end }}
 {{- end }}
 {{- if not (has (include "saga-operator.testNamespace" .) $watched) }}
-{{- fail (printf "tests.namespace is %s, where the operator does not work: name one of watchNamespaces, or none" .Values.tests.namespace) }}
+{{- fail (printf "tests.namespace is %s, which the operator does not watch: name one of watchNamespaces, or none" .Values.tests.namespace) }}
 {{- end }}
 {{- end }}
 {{- if include "saga-operator.keepsItsNamespaceFree" . }}
 {{- if has .Release.Namespace $watched }}
-{{- fail (printf "watchNamespaces holds %s, where the operator is installed and admission.operatorNamespace lets nobody create a saga: take it out, or set admission.operatorNamespace to false" .Release.Namespace) }}
+{{- fail (printf "watchNamespaces holds %s, where the operator is installed and admission.operatorNamespace refuses sagas: remove it, or set admission.operatorNamespace to false" .Release.Namespace) }}
 {{- end }}
 {{- if and .Values.tests.create (eq .Values.tests.namespace .Release.Namespace) }}
-{{- fail (printf "tests.namespace is %s, where the operator is installed and admission.operatorNamespace lets nobody create a saga: name another one, or none" .Release.Namespace) }}
+{{- fail (printf "tests.namespace is %s, where the operator is installed and admission.operatorNamespace refuses sagas: name another namespace, or none" .Release.Namespace) }}
 {{- end }}
 {{- end }}
 {{- if include "saga-operator.makesTestNamespace" . }}
 {{- $name := include "saga-operator.testNamespace" . }}
 {{- with lookup "v1" "Namespace" "" $name }}
 {{- if ne $.Release.Name (dig "metadata" "labels" "app.kubernetes.io/instance" "" .) }}
-{{- fail (printf "the namespace %s is there already, and is not this release's: `helm test` would delete it; set tests.namespace to one that it may use and leaves there, or tests.create to false" $name) }}
+{{- fail (printf "the namespace %s exists already and does not belong to this release: `helm test` would delete it; set tests.namespace to a namespace that the test may use and does not delete, or tests.create to false" $name) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -144,7 +144,7 @@ subjects:
 {{- end }}
 {{- $rule := .Values.metrics.prometheusRule }}
 {{- if and $rule.create (not .Values.metrics.serviceMonitor.create) (not $rule.job) }}
-{{- fail "metrics.prometheusRule.create is true, and nothing says under which job the operator is scraped, so its alerts would look at nothing: set metrics.serviceMonitor.create to true, or metrics.prometheusRule.job to the job under which you scrape it" }}
+{{- fail "metrics.prometheusRule.create is true, and no value names the job under which Prometheus scrapes the operator, so the alerts would select no series: set metrics.serviceMonitor.create to true, or metrics.prometheusRule.job to the job under which you scrape it" }}
 {{- end }}
 {{- if and .Values.metrics.serviceMonitor.create (not .Values.metrics.service.create) }}
 {{- fail "metrics.serviceMonitor.create needs the Service: set metrics.service.create to true" }}

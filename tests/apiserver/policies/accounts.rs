@@ -105,7 +105,7 @@ async fn nobody_but_its_account_makes_a_saga_the_child_of_another() {
     let words = |account: &str| {
         format!(
             "metadata.ownerReferences: {} may not make a saga the child of another saga: only the \
-             account that it acts as may, {account} in namespace {}. Name no saga as its \
+             account as which it acts may, {account} in namespace {}. Name no saga as its \
              controller",
             bob.name,
             town.name()
@@ -133,7 +133,7 @@ async fn nobody_but_its_account_makes_a_saga_the_child_of_another() {
     // An existing child is changed like any other saga, except that it keeps its account.
     keeper.act(&Deed::Create(owned("child", "keeper", &parent)), Effect::Real).await.unwrap();
     bob.may(&set("child", "maxParallel", 2)).await;
-    let kept = "spec.serviceAccountName: a child saga acts as the saga around it does: leave the \
-        account as it is";
+    let kept = "spec.serviceAccountName: a child saga acts as the same account as its parent: do \
+        not change the account";
     assert_eq!(bob.is_refused(&set("child", "serviceAccountName", "open")).await, kept);
 }

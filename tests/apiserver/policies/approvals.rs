@@ -19,8 +19,8 @@ async fn who_created_a_saga_does_not_approve_it() {
     let approved = |name: &str| with_annotation(saga(name, &asks), "saga.dev/approve", "sign-off");
     let words = |verb: &str| {
         format!(
-            "metadata.annotations[saga.dev/{verb}]: {} created this saga, which asks for \
-             approvals, and so may not {verb} its steps: let somebody else do it",
+            "metadata.annotations[saga.dev/{verb}]: {} created this saga, which has approvals, and \
+             therefore may not {verb} its steps: another user has to do it",
             ann.name
         )
     };
@@ -34,8 +34,8 @@ async fn who_created_a_saga_does_not_approve_it() {
         bob.may(&annotate("order", verb, "sign-off")).await;
     }
     ann.may(&annotate("order", "reject", "sign-off")).await;
-    let kept = "metadata.annotations[saga.dev/created-by]: names who created the saga, and is \
-        never changed: leave it as it is";
+    let kept = "metadata.annotations[saga.dev/created-by]: names the creator of the saga, and \
+        cannot be changed: leave it unchanged";
     for person in [&ann, &bob] {
         for value in [json!(bob.name), json!(null)] {
             assert_eq!(person.is_refused(&annotate("order", "created-by", value)).await, kept);
@@ -50,8 +50,8 @@ async fn who_created_a_saga_does_not_approve_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_in_a_child_saga_has_no_four_eyes_and_is_refused() {
     let town = Town::with(&["creator", "four-eyes"], "").await;
-    let words = "spec.steps: nobody can tell who may approve in a child saga: let the saga around \
-        it ask for the approval";
+    let words = "spec.steps: an approval is not allowed in a child saga, because its creator is \
+        always the account: put the approval into the parent";
     let ann = town.person("ann", &BASE).await;
     let keeper = town.account("keeper", &BASE).await;
     let asks = json!({"steps": [{"name": "sign-off", "approval": {}}]});
