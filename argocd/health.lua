@@ -1,14 +1,14 @@
 -- The health of a Saga for Argo CD, by the conditions that the operator writes.
 --
--- Healthy: completed. Progressing: goes on by itself, forward or backward. Suspended: waits for a person, who was asked or who paused it.
--- Degraded: failed, undone, cancelled, or held until somebody mends it.
+-- Healthy: completed. Progressing: continues without a user, forward or backward. Suspended: waits for the answer of a user, or is paused.
+-- Degraded: failed, undone, cancelled, or held until a user corrects it.
 local status = obj.status or {}
--- The definition gives a saga that no operator has seen a generation of -1.
+-- The definition gives a saga that no operator has read the observed generation -1.
 if status.observedGeneration == nil or status.observedGeneration < 0 then
   return { status = "Progressing", message = "waits for the operator to see it" }
 end
--- A deletion moves the generation, too, and nobody writes that into an ended saga: whoever keeps it, as Argo CD keeps a hook, wants to read
--- its end.
+-- A deletion also moves the generation, and the operator does not write the new generation into an ended saga. If a finalizer keeps the saga,
+-- as that of Argo CD keeps a hook, the result is to be read.
 if obj.metadata.deletionTimestamp == nil and status.observedGeneration ~= obj.metadata.generation then
   return { status = "Progressing", message = "waits for the operator to see the changed spec" }
 end

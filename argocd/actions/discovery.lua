@@ -1,4 +1,4 @@
--- Which requests a Saga takes now. The operator judges each of them itself; what it would refuse for certain is not offered.
+-- The requests that a saga accepts now. The operator decides about each request; a request that it would certainly refuse is not offered.
 local status = obj.status or {}
 local phase = status.phase
 local steps = status.steps or {}
@@ -11,7 +11,7 @@ for _, condition in ipairs(status.conditions or {}) do
     stalled = condition.reason
   end
 end
--- Held until somebody mends the spec or the status.
+-- Held until a user corrects the spec or the status.
 local held = stalled == "InvalidSpec" or stalled == "UnknownField" or stalled == "SpecChanged" or stalled == "InvalidStatus"
 local refused = stalled == "Refused" or stalled == "DefinitionTooOld"
 
@@ -31,7 +31,7 @@ for _, step in ipairs(obj.spec.steps) do
   asks[step.name] = step.approval ~= nil
   pivots[step.name] = step.pivot == true
 end
--- None is left: only a saga that was refused is tried again without one.
+-- No retry request is left: only a saga that was refused is checked again without one.
 local used_up = (status.retryRequests or 0) >= (obj.spec.maxRetryRequests or 10)
 local retried, skipped, settled, waiting, passed = false, false, false, false, false
 for _, step in ipairs(steps) do
@@ -44,14 +44,14 @@ for _, step in ipairs(steps) do
     skipped = skipped or of == "Failed" or of == "Pending" or of == "Retrying" or of == "Waiting"
     waiting = waiting or (of == "Waiting" and asks[step.name])
   end
-  -- Nobody can tell what became of an attempt, and none is under way.
+  -- The outcome of an attempt is unknown, and no attempt is active.
   local way = step.action
   if of == "Compensating" or of == "CompensationFailed" then
     way = step.compensation
   end
   local stands = of == "Failed" or of == "Retrying" or of == "Compensating" or of == "CompensationFailed"
   settled = settled or (stands and (way or {}).uncertain == true and way.active == nil)
-  -- Skipped by request it counts as done; left out by its `when` it does not.
+  -- A pivot that is skipped by request counts as passed; a pivot whose `when` is false does not.
   local done = of == "Completed" or (of == "Skipped" and step.unwanted ~= true)
   passed = passed or (pivots[step.name] and (done or uncertain))
 end

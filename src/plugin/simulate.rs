@@ -18,7 +18,7 @@ use super::{
     args::ScheduledRequest,
     manifest::Manifest,
     script::Script,
-    timeline::{self, Line, LineText, PERSON},
+    timeline::{self, Line, LineText, USER},
 };
 use crate::{
     api::{SagaPhase, SagaStatus},
@@ -114,7 +114,7 @@ impl Simulation<'_> {
     fn create(&mut self, manifest: &Manifest) {
         for asked in &manifest.asked {
             self.tell((
-                PERSON.into(),
+                USER.into(),
                 format!("applies the saga with {}={}", asked.action.annotation(), asked.value),
             ));
             let step = world::after(&self.world, &UserAction::Annotate(asked.clone()));
@@ -134,7 +134,7 @@ impl Simulation<'_> {
                 break;
             }
             self.requests.pop_front();
-            let step = self.person(&request.action);
+            let step = self.user(&request.action);
             if let Some(step) = step {
                 self.take(step);
             }
@@ -156,7 +156,7 @@ impl Simulation<'_> {
         let asked_at = self.requests.front().map(|request| later(self.began, request.at));
         if asked_at.is_some_and(|at| at <= now) {
             let request = self.requests.pop_front()?;
-            return self.person(&request.action);
+            return self.user(&request.action);
         }
         let next = [first.map(|due| due.at), asked_at, world::due(&self.world)]
             .into_iter()
@@ -177,8 +177,8 @@ impl Simulation<'_> {
         })
     }
 
-    fn person(&mut self, action: &UserAction) -> Option<Successor> {
-        self.tell((PERSON.into(), action.to_string()));
+    fn user(&mut self, action: &UserAction) -> Option<Successor> {
+        self.tell((USER.into(), action.to_string()));
         let step = world::after(&self.world, action);
         if step.is_none() {
             self.tell((timeline::SAGA.into(), "is gone: the request has no effect".into()));

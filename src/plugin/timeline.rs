@@ -18,7 +18,7 @@ pub(super) const SAGA: &str = "saga";
 /// The first column of a line about a Kubernetes event.
 const EVENT: &str = "event";
 /// The first column of a line about an act of a user.
-pub(super) const PERSON: &str = "person";
+pub(super) const USER: &str = "user";
 
 /// One event of the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]

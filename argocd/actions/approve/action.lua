@@ -1,4 +1,4 @@
--- Approves what waits for an approval: the steps that are named, separated by commas, or the only one that waits.
+-- Approves steps that wait for approval: the named steps, separated by commas, or the only step that waits.
 local step = (actionParams or {}).step
 if step == nil or step == "" then
   local asks, waiting = {}, {}
@@ -15,7 +15,7 @@ if step == nil or step == "" then
   end
   step = waiting[1]
 end
--- A token makes each click a request of its own, whatever stands in Git.
+-- A token makes each click a new request, whatever the manifest in Git holds.
 local token = require("os").date("!%Y%m%dT%H%M%SZ") .. "." .. obj.metadata.resourceVersion
 obj.metadata.annotations = obj.metadata.annotations or {}
 obj.metadata.annotations["saga.dev/approve"] = step .. "@" .. token

@@ -1,5 +1,4 @@
--- Goes on without a step, or does not undo it: the one that is named, with its outputs if need be (ship={"tracking":"T-1"}), or the only
--- one that failed.
+-- Continues without a step, or does not undo it: the named step, with outputs if needed (ship={"tracking":"T-1"}), or the only failed step.
 local step = (actionParams or {}).step
 if step == nil or step == "" then
   local by_phase = { Failed = {}, CompensationFailed = {} }
@@ -8,7 +7,7 @@ if step == nil or step == "" then
       table.insert(by_phase[known.phase], known.name)
     end
   end
-  -- Once a compensation failed, nothing else can be skipped.
+  -- Once a compensation has failed, no other step can be skipped.
   local failed = by_phase.CompensationFailed
   if #failed == 0 then
     failed = by_phase.Failed
@@ -18,7 +17,7 @@ if step == nil or step == "" then
   end
   step = failed[1]
 end
--- A token makes each click a request of its own, whatever stands in Git.
+-- A token makes each click a new request, whatever the manifest in Git holds.
 local token = require("os").date("!%Y%m%dT%H%M%SZ") .. "." .. obj.metadata.resourceVersion
 obj.metadata.annotations = obj.metadata.annotations or {}
 obj.metadata.annotations["saga.dev/skip"] = step .. "@" .. token
