@@ -1,9 +1,6 @@
 //! The binary of the operator.
 
-use std::{
-    io::{IsTerminal, Write},
-    process::ExitCode,
-};
+use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use saga_operator::{
@@ -11,7 +8,7 @@ use saga_operator::{
     controller::run,
     service::{
         args::{Cli, Command, RunArgs},
-        telemetry,
+        telemetry::{self, LogOutput},
     },
 };
 
@@ -49,7 +46,7 @@ fn print_crd() -> Result<ExitCode, ExitFailure> {
 
 fn run(arguments: RunArgs) -> Result<ExitCode, ExitFailure> {
     let usage = |sentence| (ExitCode::from(USAGE), sentence);
-    let config = arguments.validate(std::io::stderr().is_terminal()).map_err(usage)?;
+    let config = arguments.validate(LogOutput::of_process()).map_err(usage)?;
     telemetry::init(config.log_format, &config.log_level).map_err(usage)?;
     let failure = |sentence| (ExitCode::FAILURE, sentence);
     let runtime = tokio::runtime::Runtime::new()

@@ -180,7 +180,10 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::service::args::{Cli, Command};
+    use crate::service::{
+        args::{Cli, Command},
+        telemetry::LogOutput,
+    };
 
     #[test]
     fn requests_reach_neither_the_operator_nor_the_api_server() {
@@ -188,8 +191,8 @@ mod tests {
             .unwrap()
             .command;
         let Command::Run(arguments) = command else { panic!("not `run`") };
-        let egress =
-            egress(&arguments.validate(false).unwrap(), vec!["10.96.0.1".parse().unwrap()]);
+        let config = arguments.validate(LogOutput::Redirected).unwrap();
+        let egress = egress(&config, vec!["10.96.0.1".parse().unwrap()]);
         for (address, reached) in
             [("10.244.1.7", false), ("fd00::7", false), ("10.96.0.1", false), ("10.244.1.8", true)]
         {

@@ -53,7 +53,7 @@ impl Lifecycle {
         }
         let leads = role != Role::Standby;
         self.leading.store(leads, Ordering::SeqCst);
-        metrics.leads(leads);
+        metrics.set_leads(leads);
     }
 
     /// Returns whether this process leads.

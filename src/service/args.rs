@@ -23,7 +23,7 @@ use self::{
     egress::EgressArgs,
     value::{List, duration, list},
 };
-use super::telemetry::{self, LogFormat};
+use super::telemetry::{self, LogFormat, LogOutput};
 use crate::egress::policy::EgressRules;
 
 pub use self::circuits::CircuitConfig;
@@ -184,12 +184,12 @@ pub struct RunConfig {
 }
 
 impl RunArgs {
-    /// Checks the arguments against each other and fills in what depends on the process:
-    /// `stderr_is_terminal` chooses the format of the log if none is given.
+    /// Checks the arguments against each other and fills in what depends on the process: `output`
+    /// chooses the format of the log if none is given.
     ///
     /// # Errors
     /// Returns a sentence that names the argument that is wrong.
-    pub fn validate(self, stderr_is_terminal: bool) -> Result<RunConfig, String> {
+    pub fn validate(self, output: LogOutput) -> Result<RunConfig, String> {
         let Self {
             egress,
             http_circuits,
@@ -222,10 +222,9 @@ impl RunArgs {
             lease_namespace: lease_namespace.and_then(|LeaseNamespace(namespace)| namespace),
             drain,
             watch_namespaces: watch_namespaces.into_iter().flat_map(|List(items)| items).collect(),
-            log_format: log_format.unwrap_or(if stderr_is_terminal {
-                LogFormat::Text
-            } else {
-                LogFormat::Json
+            log_format: log_format.unwrap_or(match output {
+                LogOutput::Terminal => LogFormat::Text,
+                LogOutput::Redirected => LogFormat::Json,
             }),
             log_level,
         })

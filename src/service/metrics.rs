@@ -270,7 +270,7 @@ impl Metrics {
 
     /// Sets whether this process works on sagas. If `leads` is false, the process waits while
     /// another replica works.
-    pub fn leads(&self, leads: bool) {
+    pub fn set_leads(&self, leads: bool) {
         self.leads.set(leads.into());
     }
 
@@ -404,7 +404,7 @@ mod tests {
         metrics.status_written("conflict");
         metrics.unknown_words_met();
         let _call = metrics.http_call();
-        metrics.leads(true);
+        metrics.set_leads(true);
 
         let text = metrics.text().unwrap();
         let lines: Vec<&str> = text.lines().collect();

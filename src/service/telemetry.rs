@@ -41,14 +41,41 @@ pub enum LogFormat {
     Text,
 }
 
+/// Where standard error leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogOutput {
+    /// To a terminal.
+    Terminal,
+    /// To a file, a pipe, or the log of a container.
+    Redirected,
+}
+
+impl LogOutput {
+    /// Returns where standard error of this process leads.
+    #[must_use]
+    pub fn of_process() -> Self {
+        if std::io::stderr().is_terminal() { Self::Terminal } else { Self::Redirected }
+    }
+}
+
+/// Whether text is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Colours {
+    On,
+    Off,
+}
+
 /// Starts logging on standard error, for the whole process.
 ///
 /// # Errors
 /// Returns a sentence if `level` is not a valid filter, or if logging was already started.
 pub fn init(format: LogFormat, level: &str) -> Result<(), String> {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let ansi = std::io::stderr().is_terminal() && !no_color;
-    subscriber(format, filter(level)?, ansi, std::io::stderr)
+    let colours = match LogOutput::of_process() {
+        LogOutput::Terminal if !no_color => Colours::On,
+        LogOutput::Terminal | LogOutput::Redirected => Colours::Off,
+    };
+    subscriber(format, filter(level)?, colours, std::io::stderr)
         .try_init()
         .map_err(|error| format!("cannot begin to log: {error}"))
 }
@@ -81,13 +108,14 @@ pub fn filter(directives: &str) -> Result<EnvFilter, String> {
 fn subscriber<W>(
     format: LogFormat,
     filter: EnvFilter,
-    ansi: bool,
+    colours: Colours,
     writer: W,
 ) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi);
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours == Colours::On);
     let lines = match format {
         LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(FlatJson).boxed(),
         LogFormat::Text => lines.boxed(),
@@ -168,7 +196,7 @@ mod tests {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber =
-            subscriber(format, filter(directives).unwrap(), false, move || writer.clone());
+            subscriber(format, filter(directives).unwrap(), Colours::Off, move || writer.clone());
         tracing::subscriber::with_default(subscriber, story);
         String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
     }

@@ -22,7 +22,7 @@ use saga_operator::{
     mutants::{self, Mutant},
     service::{
         args::{Cli, Command},
-        telemetry,
+        telemetry::{self, LogOutput},
     },
 };
 
@@ -47,7 +47,7 @@ fn run() -> Result<(), String> {
         return Err("the only command here is run".into());
     };
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let config = arguments.validate(false)?;
+    let config = arguments.validate(LogOutput::Redirected)?;
     telemetry::init(config.log_format, &config.log_level)?;
     let strike = env::var("SAGA_FAULT").ok().map(|fault| fault.parse()).transpose()?;
     if let Ok(name) = env::var("SAGA_MUTANT") {

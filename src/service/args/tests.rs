@@ -8,7 +8,7 @@ use crate::egress::policy::HostPattern;
 fn parse(arguments: &[&str]) -> Result<RunConfig, String> {
     let command_line = ["saga-operator", "run"].iter().chain(arguments);
     match Cli::try_parse_from(command_line).map_err(|error| error.to_string())?.command {
-        Command::Run(arguments) => arguments.validate(false),
+        Command::Run(arguments) => arguments.validate(LogOutput::Redirected),
         Command::Crd => panic!("not `run`"),
     }
 }
@@ -300,17 +300,17 @@ fn namespaces_are_labels_each_once() {
 
 #[test]
 fn logs_are_text_on_a_terminal_unless_told_otherwise() {
-    let format = |arguments: &[&str], terminal| {
+    let format = |arguments: &[&str], output| {
         let command_line = ["saga-operator", "run"].iter().chain(arguments);
         let Command::Run(arguments) = Cli::try_parse_from(command_line).unwrap().command else {
             panic!("not `run`")
         };
-        arguments.validate(terminal).unwrap().log_format
+        arguments.validate(output).unwrap().log_format
     };
-    assert_eq!(format(&[], true), LogFormat::Text);
-    assert_eq!(format(&[], false), LogFormat::Json);
-    assert_eq!(format(&["--log-format=json"], true), LogFormat::Json);
-    assert_eq!(format(&["--log-format=text"], false), LogFormat::Text);
+    assert_eq!(format(&[], LogOutput::Terminal), LogFormat::Text);
+    assert_eq!(format(&[], LogOutput::Redirected), LogFormat::Json);
+    assert_eq!(format(&["--log-format=json"], LogOutput::Terminal), LogFormat::Json);
+    assert_eq!(format(&["--log-format=text"], LogOutput::Redirected), LogFormat::Text);
     assert!(refusal("--log-format=xml").contains("possible values: json, text"));
     assert!(
         refusal("--log-level=verbose").contains(

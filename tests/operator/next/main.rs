@@ -9,7 +9,7 @@ use saga_operator::{
     controller::run,
     service::{
         args::{Cli, Command},
-        telemetry,
+        telemetry::{self, LogOutput},
     },
 };
 
@@ -31,7 +31,7 @@ fn run() -> Result<(), String> {
             Ok(())
         }
         Command::Run(arguments) => {
-            let config = arguments.validate(false)?;
+            let config = arguments.validate(LogOutput::Redirected)?;
             telemetry::init(config.log_format, &config.log_level)?;
             let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
             runtime.block_on(run::run(config))
