@@ -78,12 +78,13 @@ pub(super) fn run(manifest: &Manifest, script: &Script, origin: Instant) -> Run 
     };
     simulation.create(manifest);
     for _ in 0..MOST_MOVES {
-        match simulation.next() {
-            Some(step) => simulation.take(step),
-            None => return simulation.end_run(false),
-        }
+        let Some(step) = simulation.next() else {
+            let rest = simulation.rest();
+            return simulation.into_run(rest);
+        };
+        simulation.take(step);
     }
-    simulation.end_run(true)
+    simulation.into_run(Rest::GivenUp)
 }
 
 /// An attempt that has not ended.
@@ -268,18 +269,18 @@ impl Simulation<'_> {
         self.lines.push(Line { at: between(self.began, self.world.now()), about, what });
     }
 
-    fn end_run(self, given_up: bool) -> Run {
+    /// Returns why nothing more happens to the saga.
+    fn rest(&self) -> Rest {
+        let ended = self.world.status().phase.is_some_and(SagaPhase::is_terminal);
+        match (self.world.object().gone, ended) {
+            (true, _) => Rest::Gone,
+            (false, true) => Rest::Ended,
+            (false, false) => Rest::Waits,
+        }
+    }
+
+    fn into_run(self, rest: Rest) -> Run {
         let status = self.world.status().clone();
-        let rest = match (
-            given_up,
-            self.world.object().gone,
-            status.phase.is_some_and(SagaPhase::is_terminal),
-        ) {
-            (true, _, _) => Rest::GivenUp,
-            (false, true, _) => Rest::Gone,
-            (false, false, true) => Rest::Ended,
-            (false, false, false) => Rest::Waits,
-        };
         let Self { began, lines, attempts, .. } = self;
         Run { began, lines, status, attempts, rest }
     }
