@@ -61,14 +61,22 @@ pub enum CallEnd {
     NotSent,
 }
 
+/// How far an HTTP request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallProgress {
+    /// Whether any part of the HTTP request may have been sent.
+    pub may_have_left: bool,
+    /// The status code, if an answer came.
+    pub status: Option<u16>,
+}
+
 impl CallEnd {
-    /// Returns how the end of an HTTP request counts. `may_have_left`: whether any part of it may
-    /// have been sent. `status`: the status code, if an answer came. A 4xx shows that the service
-    /// is reachable, even if its outcome is unknown (408).
+    /// Returns how the end of an HTTP request counts. A 4xx shows that the service is reachable,
+    /// even if its outcome is unknown (408).
     #[must_use]
-    pub fn of(end: &End, may_have_left: bool, status: Option<u16>) -> Self {
+    pub fn of(end: &End, progress: CallProgress) -> Self {
         match end {
-            End::Unknown { .. } if matches!(status, Some(400..=499)) => Self::Answered,
+            End::Unknown { .. } if matches!(progress.status, Some(400..=499)) => Self::Answered,
             End::Answered(answer) if answer.status >= 500 => Self::Unknown,
             End::Succeeded(_) | End::Answered(_) => Self::Answered,
             End::Failed(failure) => match failure.reached {
@@ -79,7 +87,7 @@ impl CallEnd {
                 | Reached::Settled => Self::Answered,
                 Reached::Nothing => Self::NotSent,
             },
-            End::Unknown { .. } if may_have_left => Self::Unknown,
+            End::Unknown { .. } if progress.may_have_left => Self::Unknown,
             End::Unknown { .. } | End::CalledOff { .. } => Self::NotSent,
         }
     }
@@ -182,12 +190,12 @@ impl Circuit {
     /// The reason, if no call is admitted.
     pub fn admit(&mut self, now: Instant) -> Result<Ticket, BreakerRefusal> {
         match self.look(now) {
-            BreakerState::Closed => Ok(self.ticket(false)),
+            BreakerState::Closed => Ok(self.ticket()),
             BreakerState::Open { until } => Err(BreakerRefusal::Open(until)),
             BreakerState::HalfOpen { probing: true } => Err(BreakerRefusal::Probing),
             BreakerState::HalfOpen { probing: false } => {
                 self.state = BreakerState::HalfOpen { probing: true };
-                Ok(self.ticket(true))
+                Ok(Ticket { probe: true, ..self.ticket() })
             }
         }
     }
@@ -195,7 +203,7 @@ impl Circuit {
     /// Admits a call in any state. The call is the probe if the breaker is half-open and has no
     /// probe. If the breaker admits no call, the result of the call does not count.
     pub fn insist(&mut self, now: Instant) -> Ticket {
-        self.admit(now).unwrap_or_else(|_| self.ticket(false))
+        self.admit(now).unwrap_or_else(|_| self.ticket())
     }
 
     /// Records the end of a call.
@@ -251,8 +259,9 @@ impl Circuit {
             && self.counted(now).0 == 0
     }
 
-    const fn ticket(&self, probe: bool) -> Ticket {
-        Ticket { term: self.term, probe }
+    /// Returns a ticket of this term for a call that is not the probe.
+    const fn ticket(&self) -> Ticket {
+        Ticket { term: self.term, probe: false }
     }
 
     fn turn(&mut self, to: BreakerState, now: Instant) {

@@ -24,7 +24,7 @@ use crate::{
         observe::leftovers,
         workload::Workload,
     },
-    coordination::breaker::CallEnd,
+    coordination::breaker::{CallEnd, CallProgress},
     model::{observation::ChildState, saga::Work},
     objects::child::is_child,
 };
@@ -51,7 +51,8 @@ pub(in crate::controller) async fn stop(
         // any other end. If the HTTP request was given up because the saga is cancelled, its end
         // says nothing about the host.
         if let Some((call, end)) = aborted.filter(|_| !cancelled) {
-            call.ended(CallEnd::of(&end, true, None));
+            let progress = CallProgress { may_have_left: true, status: None };
+            call.ended(CallEnd::of(&end, progress));
         }
         return Ok(Next::AtOnce);
     }

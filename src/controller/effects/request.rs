@@ -165,8 +165,7 @@ impl SendTask {
             }
             Some(CallOutcome::Ended(end)) => {
                 if let Some(call) = slot.as_ref().and_then(Slot::call) {
-                    let (left, status) = (self.sent.may_have_left(), self.sent.status());
-                    call.ended(CallEnd::of(&end, left, status));
+                    call.ended(CallEnd::of(&end, self.sent.progress()));
                 }
                 let (outcome, message) = log_fields(&end);
                 tracing::info!(outcome, message, "the request ended");

@@ -8,6 +8,8 @@ use std::sync::{
 use futures::{FutureExt, future::BoxFuture};
 use tower::BoxError;
 
+use crate::coordination::breaker::CallProgress;
+
 /// The record of whether any part of an HTTP request may have left the process. If nothing left,
 /// the caller of a dropped call knows that nothing was done. The second field holds the status of
 /// the answer.
@@ -30,10 +32,10 @@ impl Sent {
         self.0.load(Ordering::Acquire) == LEFT
     }
 
-    /// Returns the status of the answer, or `None` if no answer came.
+    /// Returns how far the HTTP request came.
     #[must_use]
-    pub fn status(&self) -> Option<u16> {
-        self.1.get().copied()
+    pub fn progress(&self) -> CallProgress {
+        CallProgress { may_have_left: self.may_have_left(), status: self.1.get().copied() }
     }
 
     /// Records that something may have left the process.

@@ -64,7 +64,8 @@ fn answers_are_told_from_what_nobody_knows_and_from_what_never_left() {
         retry_after: None,
     };
     let of = |status| {
-        CallEnd::of(&End::Answered(std::sync::Arc::new(answer(status))), true, Some(status))
+        let progress = CallProgress { may_have_left: true, status: Some(status) };
+        CallEnd::of(&End::Answered(std::sync::Arc::new(answer(status))), progress)
     };
     for status in 200..500 {
         assert_eq!(of(status), CallEnd::Answered, "{status}");
@@ -80,10 +81,12 @@ fn answers_are_told_from_what_nobody_knows_and_from_what_never_left() {
         retry_after: None,
         message: String::new(),
     };
-    assert_eq!(CallEnd::of(&End::Failed(unreached), false, None), CallEnd::NotSent);
+    let kept = CallProgress { may_have_left: false, status: None };
+    assert_eq!(CallEnd::of(&End::Failed(unreached), kept), CallEnd::NotSent);
     let lost = End::Unknown { message: String::new(), retry_after: None };
+    let left = CallProgress { may_have_left: true, ..kept };
     assert_eq!(
-        (CallEnd::of(&lost, true, None), CallEnd::of(&lost, false, None)),
+        (CallEnd::of(&lost, left), CallEnd::of(&lost, kept)),
         (CallEnd::Unknown, CallEnd::NotSent)
     );
 }

@@ -57,20 +57,12 @@ async fn to_a_circuit_any_4xx_is_an_answer_and_what_was_never_sent_is_nothing() 
         let other =
             Other::answering(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await;
         let (state, sent) = call(&caller(), &post(other.url()), LONG).await;
-        assert_eq!(
-            CallEnd::of(&end(&state), sent.may_have_left(), sent.status()),
-            expected,
-            "{state:?}"
-        );
+        assert_eq!(CallEnd::of(&end(&state), sent.progress()), expected, "{state:?}");
     }
     // Nobody listens there any more.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (state, sent) = call(&caller(), &post(format!("http://{address}/")), LONG).await;
-    assert_eq!(
-        CallEnd::of(&end(&state), sent.may_have_left(), sent.status()),
-        CallEnd::NotSent,
-        "{state:?}"
-    );
+    assert_eq!(CallEnd::of(&end(&state), sent.progress()), CallEnd::NotSent, "{state:?}");
 }
 
 #[tokio::test]

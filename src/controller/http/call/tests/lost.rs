@@ -6,7 +6,7 @@ use super::*;
 async fn a_connection_lost_after_sending_leaves_the_outcome_unknown() {
     let (state, sent) = call(&caller(), &post(Other::answering("").await.url()), LONG).await;
     assert!(unknown_message(&state).contains("broke before an answer came"), "{state:?}");
-    assert_eq!(CallEnd::of(&end(&state), sent.may_have_left(), sent.status()), CallEnd::Unknown);
+    assert_eq!(CallEnd::of(&end(&state), sent.progress()), CallEnd::Unknown);
 }
 
 #[tokio::test]
