@@ -31,7 +31,7 @@ use super::{
     workload::Workload,
 };
 use crate::{
-    api::{HttpAction, Saga, SagaAction, StoredSaga, names::child_name, status::Keys},
+    api::{HttpAction, Saga, SagaAction, StoredSaga, names::child_name},
     digest::sha256_hex,
     engine::{
         precheck::{Probe, probes},
@@ -42,7 +42,10 @@ use crate::{
         input::Precheck,
         saga::{ValidSaga, Work},
     },
-    objects::{child_saga::child_saga, job, pod},
+    objects::{
+        child_saga::{ChildStart, child_saga},
+        job, pod,
+    },
     text::bounded_line,
 };
 
@@ -235,8 +238,8 @@ async fn try_child<K: Workload>(cluster: &Cluster, built: Result<K, String>) -> 
 /// Dry-runs the create of the child saga under the account that will create it.
 async fn try_saga(cluster: &Cluster, probe: &Probe, action: &SagaAction) -> PrecheckVerdict {
     let (saga, identity) = (probe.saga.as_ref(), probe.identity());
-    let (child, api_version) =
-        (child_saga(saga, &identity, action, false, &Keys::new()), Saga::api_version(&()));
+    let child = child_saga(saga, &identity, action, &ChildStart::default());
+    let api_version = Saga::api_version(&());
     let name = child_name(&saga.name, &saga.uid, &identity.attempt);
     let tried =
         cluster.objects.create(target(saga, &name, &api_version), &child, WriteMode::DryRun).await;

@@ -21,7 +21,11 @@ use crate::{
     model::observation::{ChildState, End},
     objects::{
         child::{after_job, job_is_terminating, only_kept},
-        job::{self, fields::made_by, known_pods::KnownPods},
+        job::{
+            self,
+            fields::made_by,
+            known_pods::{KnownPods, ListedPods},
+        },
         pod::{self, fields::CONTROLLER_UID},
     },
 };
@@ -249,7 +253,7 @@ impl Workload for Job {
         let (job_pods, _) = memory.of(child);
         // The states that the watch showed earlier may never be updated: if a Job is deleted
         // without its pods, the pods lose their reference to the Job.
-        Ok(listed.map(|(pods, more)| as_listed(cluster, namespace, job_pods, pods, more)))
+        Ok(listed.map(|listed| as_listed(cluster, namespace, job_pods, listed)))
     }
 
     /// The pods of a Job may outlive the Job. The attempt has ended when they have ended.
@@ -297,7 +301,7 @@ async fn with_live_pods(
     // list.
     let job_pods = job_pods(job, memory);
     Ok(match listed {
-        Some((pods, more)) => as_listed(cluster, &namespace, job_pods, pods, more),
+        Some(listed) => as_listed(cluster, &namespace, job_pods, listed),
         // Nothing more can be read: the family holds only the pods that were seen.
         None => KnownPods { lost: true, ..job_pods },
     })
@@ -310,8 +314,7 @@ fn as_listed(
     cluster: &Cluster,
     namespace: &str,
     job_pods: KnownPods,
-    mut listed: Vec<Pod>,
-    more: bool,
+    mut listed: ListedPods,
 ) -> KnownPods {
     let is_same = |pod: &Pod, other: &Pod| pod.metadata.uid == other.metadata.uid;
     let barred = cluster.watch_health.is(namespace, WatchedKind::Pod);
@@ -324,19 +327,19 @@ fn as_listed(
     let awaited: Vec<_> = job_pods
         .pods
         .iter()
-        .filter(|pod| !listed.iter().any(|there| is_same(pod, there)) && watched(pod))
+        .filter(|pod| !listed.pods.iter().any(|there| is_same(pod, there)) && watched(pod))
         .collect();
-    listed.extend(awaited.into_iter().map(|pod| Pod::clone(pod)));
-    job_pods.as_listed(listed, more)
+    listed.pods.extend(awaited.into_iter().map(|pod| Pod::clone(pod)));
+    job_pods.as_listed(listed)
 }
 
-/// Reads the pods of the Job with this UID live, and returns them with whether there are more.
-/// Returns `None` if the operator may not read them any more because the namespace is terminating.
+/// Reads the pods of the Job with this UID live. Returns `None` if the operator may not read them
+/// any more because the namespace is terminating.
 async fn live_pods(
     cluster: &Cluster,
     namespace: &str,
     uid: &str,
-) -> Result<Option<(Vec<Pod>, bool)>, Error> {
+) -> Result<Option<ListedPods>, Error> {
     let parameters =
         ListParams::default().labels(&format!("{CONTROLLER_UID}={uid}")).limit(MOST_PODS);
     let listed = match cluster
@@ -351,5 +354,6 @@ async fn live_pods(
         listed => listed?,
     };
     let more = listed.metadata.continue_.is_some_and(|more| !more.is_empty());
-    Ok(Some((listed.items.into_iter().filter(|pod| made_by(pod) == Some(uid)).collect(), more)))
+    let pods = listed.items.into_iter().filter(|pod| made_by(pod) == Some(uid)).collect();
+    Ok(Some(ListedPods { pods, more }))
 }

@@ -14,7 +14,6 @@ use crate::{
     api::{
         Direction, SagaAction, StepStatus,
         names::{AttemptId, child_name},
-        status::Keys,
     },
     expression::{reads::Variable, template::Template},
     model::{
@@ -22,7 +21,7 @@ use crate::{
         saga::{Identity, Operation, ValidSaga, Work},
         values::Values,
     },
-    objects::child_saga::child_saga,
+    objects::child_saga::{ChildStart, child_saga},
     validate::saga::valid_child,
 };
 
@@ -152,7 +151,7 @@ impl ProbeSearch {
 /// Returns the child as it would be created.
 fn child_of(probe: &Probe, action: &SagaAction, params_known: bool) -> Option<ValidSaga> {
     let (saga, identity) = (&probe.saga, probe.identity());
-    let mut built = child_saga(saga, &identity, action, false, &Keys::new());
+    let mut built = child_saga(saga, &identity, action, &ChildStart::default());
     let spec = serde_json::from_value(built.get_mut("spec").map(Value::take)?).ok()?;
     let name = child_name(&saga.name, &saga.uid, &identity.attempt);
     // The child has no UID yet, and a trial needs one.

@@ -21,15 +21,24 @@ use crate::{
     model::saga::{Identity, ValidSaga},
 };
 
+/// The state in which a child begins. By default it is not suspended, and no earlier child exists.
+#[derive(Clone, Debug, Default)]
+pub struct ChildStart {
+    /// Whether the child begins suspended.
+    pub suspended: bool,
+    /// Where the idempotency keys of the child continue from an earlier child.
+    pub keys: Keys,
+}
+
 /// Builds the child of an attempt in the form that is sent to the API server.
 #[must_use]
 pub fn child_saga(
     saga: &ValidSaga,
     identity: &Identity,
     action: &SagaAction,
-    suspend: bool,
-    keys: &Keys,
+    start: &ChildStart,
 ) -> Value {
+    let ChildStart { suspended, keys } = start;
     let mut spec = action.spec.clone();
     if let Some(fields) = spec.as_object_mut() {
         fields.insert("serviceAccountName".into(), json!(saga.service_account));
@@ -38,7 +47,7 @@ pub fn child_saga(
         if saga.deletion_policy == DeletionPolicy::Abandon {
             fields.insert("deletionPolicy".into(), json!(saga.deletion_policy));
         }
-        if suspend {
+        if *suspended {
             fields.insert("suspend".into(), json!(true));
         }
         fields
@@ -108,8 +117,7 @@ mod tests {
             &saga,
             &identity(number, failures),
             &SagaAction { spec: json!({"steps": steps}) },
-            false,
-            &Keys::new(),
+            &ChildStart::default(),
         )
     }
 

@@ -45,7 +45,7 @@ pub(super) fn end_state(end: KnownEnd, request: bool) -> ChildState {
         KnownEnd::Answered(AttemptEnd::Unknown(_) | AttemptEnd::Vanished(_)) => {
             unknown("no answer came")
         }
-        KnownEnd::Aborted => unknown("no answer in time"),
+        KnownEnd::Aborted => unknown("no answer within its time limit"),
         KnownEnd::CalledOff => ChildState::Ended(End::CalledOff { message: CALLED_OFF.into() }),
     }
 }

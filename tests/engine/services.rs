@@ -199,7 +199,7 @@ fn ending(attempt: AttemptRef, running: &Running, by_itself: bool) -> Ending {
     let done = AttemptEnd::Unknown(act.lands);
     let (end, told) = match &act.end {
         _ if !by_itself => (AttemptEnd::Vanished(act.lands), None),
-        _ if *cut => (done, unknown("no answer in time", None)),
+        _ if *cut => (done, unknown("no answer within its time limit", None)),
         End::Succeeds => (AttemptEnd::Done, Some(Told::Succeeded(None))),
         End::HandsOn(outputs) => (done, Some(Told::Succeeded(outputs.as_object().cloned()))),
         End::Answers(answer) => (done, Some(Told::Answered(Arc::new(answer.clone())))),

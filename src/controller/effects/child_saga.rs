@@ -26,7 +26,7 @@ use crate::{
         observation::Undelivered,
         saga::{Identity, ValidSaga},
     },
-    objects::child_saga::child_saga,
+    objects::child_saga::{ChildStart, child_saga},
 };
 
 /// Returns the patch that sends a command to the child with this UID. `saga` and `step` are the
@@ -73,7 +73,7 @@ pub(in crate::controller) async fn create_child(
     let key = AttemptKey::new(&identity.uid, identity.attempt.clone());
     attempts.look(&key, |_| ());
     let child = match keys {
-        Ok(keys) => child_saga(saga, &identity, action, suspended, &keys),
+        Ok(keys) => child_saga(saga, &identity, action, &ChildStart { suspended, keys }),
         Err(hindrance) => {
             match hindrance {
                 Hindrance::NotEnded(message) => attempts.refused(&key, message),

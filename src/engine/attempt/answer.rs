@@ -22,7 +22,7 @@ use crate::{
         observation::{Answer, End, Failure, Reached},
         saga::{Operation, Rule, ValidStep},
     },
-    objects::http::verdict::{not_expected, said},
+    objects::http::verdict::{AnsweredAttempt, not_expected, said},
 };
 
 /// Returns the outcome of an attempt whose HTTP request was answered.
@@ -54,7 +54,7 @@ pub(in crate::engine) fn judge_answer(
         },
     };
     if !success {
-        return not_expected(answer, direction, uncertain).into();
+        return not_expected(answer, AnsweredAttempt { direction, uncertain }).into();
     }
     let read_body =
         |outputs: &Template| outputs.fields().iter().any(|field| field.expression.reads().body);

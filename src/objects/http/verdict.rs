@@ -39,11 +39,20 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 const GONE: &str = "a refusal, because a gateway also answers 404: if 404 means that nothing is \
     left to undo, write it in expect, such as response.status in [200, 204, 404]";
 
-/// Returns the outcome of an answer that does not count as a success. `uncertain`: whether an
-/// earlier attempt in this direction is uncertain.
+/// The attempt whose HTTP request was answered.
+#[derive(Clone, Copy, Debug)]
+pub struct AnsweredAttempt {
+    /// Action or compensation.
+    pub direction: Direction,
+    /// Whether an earlier attempt in this direction is uncertain.
+    pub uncertain: bool,
+}
+
+/// Returns the outcome of an answer that does not count as a success.
 #[must_use]
-pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> End {
+pub fn not_expected(answer: &Answer, attempt: AnsweredAttempt) -> End {
     let Answer { status, retry_after, text, .. } = answer;
+    let AnsweredAttempt { direction, uncertain } = attempt;
     let said = |why: &str| {
         if why.is_empty() {
             message(*status, text)
@@ -51,21 +60,23 @@ pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> E
             format!("{} ({why})", message(*status, text))
         }
     };
-    let failed = |reached, permanent, retry_after, why| {
-        End::Failed(Failure { permanent, retry_after, ..Failure::new(reached, said(why)) })
-    };
+    let failure = |reached, why| Failure::new(reached, said(why));
+    let permanent = |reached, why| End::Failed(failure(reached, why).permanent());
     let unknown = |why| End::Unknown { message: said(why), retry_after: *retry_after };
     match status {
-        200..=299 => failed(Reached::Accepted, true, None, "expect is false for this answer"),
-        425 | 429 => failed(Reached::Rejected, false, *retry_after, ""),
-        401 | 403 | 407 => failed(Reached::Rejected, true, None, ""),
+        200..=299 => permanent(Reached::Accepted, "expect is false for this answer"),
+        425 | 429 => {
+            let retry_after = *retry_after;
+            End::Failed(Failure { retry_after, ..failure(Reached::Rejected, "") })
+        }
+        401 | 403 | 407 => permanent(Reached::Rejected, ""),
         408 | 500..=599 => unknown(""),
         409 => match rules::conflict(uncertain) {
-            Some(reached) => failed(reached, true, None, ""),
+            Some(reached) => permanent(reached, ""),
             None => unknown("an earlier attempt may still be under way"),
         },
-        404 if direction == Direction::Compensation => failed(Reached::Answer, true, None, GONE),
-        _ => failed(Reached::Answer, true, None, ""),
+        404 if direction == Direction::Compensation => permanent(Reached::Answer, GONE),
+        _ => permanent(Reached::Answer, ""),
     }
 }
 
@@ -76,7 +87,7 @@ pub fn verdict(answer: &Answer) -> End {
     if answer.is_good() {
         End::Succeeded(None)
     } else {
-        not_expected(answer, Direction::Action, false)
+        not_expected(answer, AnsweredAttempt { direction: Direction::Action, uncertain: false })
     }
 }
 
@@ -181,8 +192,14 @@ mod tests {
         }
     }
 
-    fn judged(status: u16, direction: Direction, uncertain: bool) -> Failure {
-        match not_expected(&answer(status, Some("7"), ""), direction, uncertain) {
+    /// The first attempt of an action, and of a compensation.
+    const ACTION: AnsweredAttempt =
+        AnsweredAttempt { direction: Direction::Action, uncertain: false };
+    const COMPENSATION: AnsweredAttempt =
+        AnsweredAttempt { direction: Direction::Compensation, ..ACTION };
+
+    fn judged(status: u16, attempt: AnsweredAttempt) -> Failure {
+        match not_expected(&answer(status, Some("7"), ""), attempt) {
             End::Failed(failure) => failure,
             other => panic!("{status} is {other:?}"),
         }
@@ -191,15 +208,16 @@ mod tests {
     #[test]
     fn a_success_that_the_step_does_not_take_may_have_been_done() {
         for status in 200..=299 {
-            let failure = judged(status, Direction::Action, false);
+            let failure = judged(status, ACTION);
             assert_eq!((failure.reached, failure.permanent), (Reached::Accepted, true), "{status}");
         }
     }
 
     #[test]
     fn a_conflict_tells_nothing_while_an_earlier_attempt_may_be_under_way() {
-        for direction in [Direction::Action, Direction::Compensation] {
-            match not_expected(&answer(409, Some("7"), "in progress"), direction, true) {
+        for first in [ACTION, COMPENSATION] {
+            let uncertain = AnsweredAttempt { uncertain: true, ..first };
+            match not_expected(&answer(409, Some("7"), "in progress"), uncertain) {
                 End::Unknown { message, retry_after } => {
                     let says = "the service answered 409 Conflict: in progress (an earlier attempt \
                         may still be under way)";
@@ -211,15 +229,15 @@ mod tests {
                 other => panic!("{other:?}"),
             }
             assert_eq!(
-                judged(409, direction, false).reached,
+                judged(409, first).reached,
                 Reached::Answer,
                 "a conflict at a first attempt is a no"
             );
         }
         for status in [302, 402, 404, 410, 422] {
             assert_eq!(
-                judged(status, Direction::Action, true),
-                judged(status, Direction::Action, false),
+                judged(status, AnsweredAttempt { uncertain: true, ..ACTION }),
+                judged(status, ACTION),
                 "{status}"
             );
         }
@@ -227,10 +245,10 @@ mod tests {
 
     #[test]
     fn a_compensation_that_finds_nothing_is_told_to_say_so_where_that_is_enough() {
-        let failure = judged(404, Direction::Compensation, false);
+        let failure = judged(404, COMPENSATION);
         assert_eq!((failure.reached, failure.permanent), (Reached::Answer, true));
         assert!(failure.message.contains("write it in expect"), "{}", failure.message);
-        assert!(!judged(404, Direction::Action, false).message.contains("expect"));
+        assert!(!judged(404, ACTION).message.contains("expect"));
     }
 
     #[test]

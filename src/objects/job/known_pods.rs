@@ -19,13 +19,30 @@ pub struct KnownPods {
     pub whole: bool,
 }
 
-impl KnownPods {
-    /// Returns the known pods as a live read shows them. `listed`: the pods of the live read.
-    /// `more`: whether there may be pods that the live read does not show. A known pod that is not
-    /// listed is gone. If the pod had ended, its last copy is kept; if not, `lost` is set.
+/// The pods of one Job that a live read shows.
+#[derive(Clone, Debug, Default)]
+pub struct ListedPods {
+    /// The pods of the live read.
+    pub pods: Vec<Pod>,
+    /// Whether there may be pods that the live read does not show.
+    pub more: bool,
+}
+
+impl ListedPods {
+    /// Returns the result of a live read that shows every pod.
     #[must_use]
-    pub fn as_listed(self, listed: Vec<Pod>, more: bool) -> Self {
+    pub const fn all(pods: Vec<Pod>) -> Self {
+        Self { pods, more: false }
+    }
+}
+
+impl KnownPods {
+    /// Returns the known pods as a live read shows them. A known pod that is not listed is gone. If
+    /// the pod had ended, its last copy is kept; if not, `lost` is set.
+    #[must_use]
+    pub fn as_listed(self, listed: ListedPods) -> Self {
         let Self { pods: known, mut gone, mut lost, whole } = self;
+        let ListedPods { pods: listed, more } = listed;
         let now = |mut pod: Pod| {
             let before =
                 known.iter().chain(&gone).find(|known| known.metadata.uid == pod.metadata.uid);

@@ -16,7 +16,12 @@ use crate::{
             DELETION_POLL, WATCH_LAG, after_another, after_job, given_up, is_child, is_late,
             is_ours, job_is_terminating, just_created, name_conflict, only_kept, unless_done,
         },
-        job::{self, fields::made_by, known_pods::KnownPods, pods::JobPods},
+        job::{
+            self,
+            fields::made_by,
+            known_pods::{KnownPods, ListedPods},
+            pods::JobPods,
+        },
         pod::{self, fields::CONTROLLER_UID},
     },
     world::{
@@ -294,7 +299,7 @@ pub(super) fn job_pods(world: &World, number: usize, found: &Found) -> KnownPods
 }
 
 fn with_live_pods(world: &World, found: &Found, job_pods: KnownPods) -> KnownPods {
-    job_pods.as_listed(live_pods(world, found.uid().unwrap_or_default()), false)
+    job_pods.as_listed(ListedPods::all(live_pods(world, found.uid().unwrap_or_default())))
 }
 
 /// Returns the pods of a Job by a live read. The read selects by a label.
@@ -315,7 +320,7 @@ pub(super) fn rest(world: &mut World, number: usize, job: &str) -> Vec<Arc<Pod>>
     let listed = live_pods(world, job);
     let Some(replica) = world.replicas.get_mut(number) else { return Vec::new() };
     let pods = replica.cache.of_jobs.entry(job.to_owned()).or_default();
-    let job_pods = pods.known().as_listed(listed, false);
+    let job_pods = pods.known().as_listed(ListedPods::all(listed));
     pods.correct(&job_pods);
     job_pods.pods
 }

@@ -1,6 +1,7 @@
 //! What is known of the pods, and what a Job waits for.
 
 use super::*;
+use crate::objects::job::known_pods::ListedPods;
 
 #[test]
 fn what_a_live_read_shows_of_pods_replaces_what_was_known_of_them() {
@@ -8,30 +9,28 @@ fn what_a_live_read_shows_of_pods_replaces_what_was_known_of_them() {
     let pods = |pods: Vec<Value>| {
         pods.into_iter().map(|pod| serde_json::from_value(pod).unwrap()).collect::<Vec<Pod>>()
     };
+    let all = |listed| ListedPods::all(pods(listed));
     let names = |pods: &[Arc<Pod>]| {
         pods.iter().map(|pod| pod.metadata.name.clone().unwrap()).collect::<Vec<_>>().join(" ")
     };
     let KnownPods { pods: there, gone, lost, .. } =
-        job_pods().as_listed(pods(vec![exited(0, 0, ""), running(2), running(3)]), false);
+        job_pods().as_listed(all(vec![exited(0, 0, ""), running(2), running(3)]));
     assert_eq!(
         (names(&there).as_str(), names(&gone).as_str(), lost),
         ("j-0 j-2 j-3", "j-1", false),
         "j-1 had ended"
     );
-    let unseen = job_pods().as_listed(pods(vec![running(2)]), false);
+    let unseen = job_pods().as_listed(all(vec![running(2)]));
     assert!(unseen.lost && !job_pods().lost, "nobody saw how j-0 went");
-    assert!(
-        job_pods().as_listed(pods(vec![running(0), running(2)]), true).lost,
-        "there are more than were read"
-    );
+    let some = ListedPods { pods: pods(vec![running(0), running(2)]), more: true };
+    assert!(job_pods().as_listed(some).lost, "there are more than were read");
     let shown = || vec![Arc::new(serde_json::from_value(exited(0, 0, "")).unwrap())];
     // To the watch it is gone, too, once it lost its label.
     for known in [
         KnownPods { pods: shown(), ..KnownPods::default() },
         KnownPods { gone: shown(), ..KnownPods::default() },
     ] {
-        let KnownPods { pods, gone, .. } =
-            known.as_listed(pods(vec![deleted(exited(0, 0, ""))]), false);
+        let KnownPods { pods, gone, .. } = known.as_listed(all(vec![deleted(exited(0, 0, ""))]));
         let [still] = pods.try_into().unwrap();
         assert!(
             matches!(
