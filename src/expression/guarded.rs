@@ -66,7 +66,7 @@ pub(in crate::expression) fn unguarded(
     when: Option<&IdedExpr>,
 ) -> BTreeSet<String> {
     let mut search = Search { of, found: BTreeSet::new() };
-    let facts = when.map(|when| search.follows(when, true)).unwrap_or_default();
+    let facts = when.map(|when| search.facts_if(when, true)).unwrap_or_default();
     search.visit(expr, &facts);
     search.found
 }
@@ -146,14 +146,14 @@ impl Search<'_> {
         match (call.func_name.as_str(), operands(call).as_slice()) {
             (operators::CONDITIONAL, [condition, yes, no]) => {
                 self.visit(condition, facts);
-                self.visit(yes, &facts.clone().and(self.follows(condition, true)));
-                self.visit(no, &facts.clone().and(self.follows(condition, false)));
+                self.visit(yes, &facts.clone().and(self.facts_if(condition, true)));
+                self.visit(no, &facts.clone().and(self.facts_if(condition, false)));
             }
             (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), [first, second]) => {
                 self.visit(first, facts);
                 self.visit(
                     second,
-                    &facts.clone().and(self.follows(first, name == operators::LOGICAL_AND)),
+                    &facts.clone().and(self.facts_if(first, name == operators::LOGICAL_AND)),
                 );
             }
             (operators::INDEX, [operand, key]) if self.of.is_outputs(operand) => {
@@ -167,16 +167,17 @@ impl Search<'_> {
         }
     }
 
-    /// Returns what is known if the expression is true, or false, as `truth` says.
-    fn follows(&self, expr: &IdedExpr, truth: bool) -> Facts {
+    /// Returns what is known if the expression has this value.
+    fn facts_if(&self, expr: &IdedExpr, truth: bool) -> Facts {
         match &expr.expr {
             Expr::Select(select) if select.test && truth && self.of.is_outputs(&select.operand) => {
                 Facts::field(&select.field)
             }
             Expr::Call(call) => match (call.func_name.as_str(), operands(call).as_slice()) {
-                (operators::LOGICAL_NOT, [negated]) => self.follows(negated, !truth),
+                (operators::LOGICAL_NOT, [negated]) => self.facts_if(negated, !truth),
                 (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), [first, second]) => {
-                    let (first, second) = (self.follows(first, truth), self.follows(second, truth));
+                    let (first, second) =
+                        (self.facts_if(first, truth), self.facts_if(second, truth));
                     if (name == operators::LOGICAL_AND) == truth {
                         first.and(second)
                     } else {

@@ -26,10 +26,19 @@ pub struct Scope<'a> {
     pub action: Option<(&'a str, Outcome)>,
     /// The answer of the service.
     pub response: Option<&'a Value>,
-    /// The number of the attempt, and whether an earlier attempt may be in effect.
-    pub attempt: Option<(i64, bool)>,
+    /// The attempt.
+    pub attempt: Option<ScopedAttempt>,
     /// The object that the step applied or waits for.
     pub object: Option<&'a Value>,
+}
+
+/// What an expression may read of the attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct ScopedAttempt {
+    /// The number of the attempt.
+    pub number: i64,
+    /// Whether an earlier attempt may be in effect.
+    pub uncertain: bool,
 }
 
 /// The value of a variable. A value that already exists elsewhere is borrowed, because a saga may
@@ -105,7 +114,7 @@ impl<'a> Scope<'a> {
             Variable::Response => {
                 self.response.map(|response| Given::Value(Cow::Borrowed(response)))
             }
-            Variable::Attempt => self.attempt.and_then(|(number, uncertain)| {
+            Variable::Attempt => self.attempt.and_then(|ScopedAttempt { number, uncertain }| {
                 made(json!({"number": number, "uncertain": uncertain}))
             }),
             Variable::Object => self.object.map(|object| Given::Value(Cow::Borrowed(object))),

@@ -16,7 +16,7 @@ use saga_operator::{
     api::{GoDuration, Outcome, StepPhase, StepStatus},
     expression::{
         program::Expression,
-        scope::Scope,
+        scope::{Scope, ScopedAttempt},
         template::{Template, node::Form},
     },
     model::observation::{ChildState, End},
@@ -105,7 +105,7 @@ fn with_scope<T>(look: impl FnOnce(&Scope<'_>) -> T) -> T {
         outputs: Some(&outputs),
         action: Some(("uid/a/action/0", Outcome::Unknown)),
         response: Some(&response),
-        attempt: Some((2, true)),
+        attempt: Some(ScopedAttempt { number: 2, uncertain: true }),
         object: Some(&response),
     })
 }

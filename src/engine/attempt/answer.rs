@@ -17,7 +17,10 @@ use super::{
 use crate::{
     api::{AnswerOutcome, Direction, StepStatus},
     engine::{planner::state::Planner, settlement::Settlement},
-    expression::{scope::Scope, template::Template},
+    expression::{
+        scope::{Scope, ScopedAttempt},
+        template::Template,
+    },
     model::{
         observation::{Answer, End, Failure, Reached},
         saga::{Operation, Rule, ValidStep},
@@ -44,7 +47,7 @@ pub(in crate::engine) fn judge_answer(
     let success = match ruled(
         &operation.answers,
         answer,
-        &Scope { attempt: Some((number, uncertain)), ..scope },
+        &Scope { attempt: Some(ScopedAttempt { number, uncertain }), ..scope },
     ) {
         Some(Ruling::Ended(settlement)) => return *settlement,
         Some(Ruling::Succeeded) => true,

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     api::{Outcome, StepPhase, StepStatus},
+    expression::scope::ScopedAttempt,
     fault::Fault,
 };
 
@@ -48,7 +49,7 @@ fn with<T>(look: impl FnOnce(&Scope<'_>) -> T) -> T {
         outputs: Some(&own),
         action: Some(("uid/charge/action/0", Outcome::Unknown)),
         response: Some(&response),
-        attempt: Some((2, true)),
+        attempt: Some(ScopedAttempt { number: 2, uncertain: true }),
         object: None,
     })
 }
