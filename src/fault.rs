@@ -78,9 +78,9 @@ pub(crate) fn is_broken_since(faults: &[Fault], before: usize) -> bool {
     faults.iter().skip(before).any(|fault| fault.broken)
 }
 
-/// Marks the newest fault as broken if `missing` is set.
-pub(crate) fn is_missing(missing: bool, faults: &mut [Fault]) {
-    if let Some(fault) = faults.last_mut().filter(|_| missing) {
+/// Marks the newest fault as broken: a part of the saga is missing because of it.
+pub(crate) fn mark_broken(faults: &mut [Fault]) {
+    if let Some(fault) = faults.last_mut() {
         fault.broken = true;
     }
 }

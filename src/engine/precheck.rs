@@ -22,7 +22,7 @@ use crate::{
         values::Values,
     },
     objects::child_saga::{ChildStart, child_saga},
-    validate::saga::valid_child,
+    validate::saga::{ParamValues, valid_child},
 };
 
 /// The most operations of one saga and its children that are tried. Further operations are
@@ -69,7 +69,7 @@ pub fn probes(saga: &ValidSaga) -> (Vec<Probe>, Vec<String>) {
     let mut search = ProbeSearch::default();
     search.look(
         &Arc::new(saga.clone()),
-        &ProbeSite { path: "spec", params_known: true, may_provide: MayProvide::default() },
+        &ProbeSite { path: "spec", params: ParamValues::Final, may_provide: MayProvide::default() },
     );
     (search.probes, search.unchecked)
 }
@@ -84,8 +84,8 @@ struct ProbeSearch {
 struct ProbeSite<'a> {
     /// The path of its spec.
     path: &'a str,
-    /// Whether its params are known before anything runs.
-    params_known: bool,
+    /// What its params hold before anything runs.
+    params: ParamValues,
     /// The same as [`Probe::may_provide`].
     may_provide: MayProvide,
 }
@@ -104,7 +104,7 @@ impl ProbeSearch {
                 };
                 let undo = if direction == Direction::Compensation { ".compensation" } else { "" };
                 let path = format!("{}.steps[{place}]{undo}.{}", at.path, operation.kind());
-                let known = is_known(operation, at.params_known);
+                let known = is_known(operation, at.params);
                 // A step that may never run may have values for the case in which it does.
                 if step.unchecked || self.probes.len() >= MOST {
                     self.unchecked.push(path);
@@ -116,7 +116,7 @@ impl ProbeSearch {
                             (Arc::clone(saga), step.name.clone(), work.into_owned());
                         let probe = Probe { path, saga, step, direction, work, may_provide };
                         self.probes.push(probe.clone());
-                        self.inside(&probe, true);
+                        self.inside(&probe, ParamValues::Final);
                     }
                     Ok(_) | Err(_) => {
                         self.unchecked.push(path.clone());
@@ -124,7 +124,7 @@ impl ProbeSearch {
                             (Arc::clone(saga), step.name.clone(), operation.work.clone());
                         self.inside(
                             &Probe { path, saga, step, direction, work, may_provide },
-                            false,
+                            ParamValues::Unevaluated,
                         );
                     }
                 }
@@ -136,35 +136,36 @@ impl ProbeSearch {
     }
 
     /// Searches a child saga.
-    fn inside(&mut self, probe: &Probe, params_known: bool) {
+    fn inside(&mut self, probe: &Probe, params: ParamValues) {
         let Work::Saga(action) = &probe.work else { return };
         // A child that is not valid was refused with its parent.
-        let Some(child) = child_of(probe, action, params_known) else { return };
+        let Some(child) = child_of(probe, action, params) else { return };
         let path = format!("{}.spec", probe.path);
         self.look(
             &Arc::new(child),
-            &ProbeSite { path: &path, params_known, may_provide: probe.may_provide },
+            &ProbeSite { path: &path, params, may_provide: probe.may_provide },
         );
     }
 }
 
 /// Returns the child as it would be created.
-fn child_of(probe: &Probe, action: &SagaAction, params_known: bool) -> Option<ValidSaga> {
+fn child_of(probe: &Probe, action: &SagaAction, params: ParamValues) -> Option<ValidSaga> {
     let (saga, identity) = (&probe.saga, probe.identity());
     let mut built = child_saga(saga, &identity, action, &ChildStart::default());
     let spec = serde_json::from_value(built.get_mut("spec").map(Value::take)?).ok()?;
     let name = child_name(&saga.name, &saga.uid, &identity.attempt);
     // The child has no UID yet, and a trial needs one.
-    valid_child((name, saga.namespace.clone(), saga.uid.clone()), &spec, params_known)
+    valid_child((name, saga.namespace.clone(), saga.uid.clone()), &spec, params)
 }
 
 /// Returns whether an operation reads only what is known before anything runs.
-fn is_known(operation: &Operation, params_known: bool) -> bool {
+fn is_known(operation: &Operation, params: ParamValues) -> bool {
     let mut expressions =
         operation.template.iter().flat_map(Template::fields).map(|field| field.expression);
     expressions.all(|expression| {
         expression.is_fixed()
-            && (params_known || !expression.reads().variables.contains(&Variable::Params))
+            && (params == ParamValues::Final
+                || !expression.reads().variables.contains(&Variable::Params))
     })
 }
 

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     api::{DEFAULT_RETRY_REQUESTS, Decoded, GoDuration, MAX_STEPS, SagaSpec, names::is_token},
     expression::scope::Scope,
-    fault::{Fault, is_missing, tell_no_more},
+    fault::{Fault, mark_broken, tell_no_more},
     model::saga::{SagaName, ValidSaga},
 };
 
@@ -35,10 +35,22 @@ const MAX_RETRY_REQUESTS: i32 = 1000;
 /// Returns all faults of the spec, in the order of its fields. The list is never empty. If there
 /// are very many faults, the list holds the first of them, and a note that there are more.
 pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>> {
-    validate_any(who, spec, false)
+    validate_as_of(who, spec, Acceptance::Pending)
 }
 
-fn validate_any(who: &SagaName, spec: &SagaSpec, accepted: bool) -> Result<ValidSaga, Vec<Fault>> {
+/// Whether a saga was accepted before, perhaps by another version of the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Acceptance {
+    Pending,
+    Done,
+}
+
+fn validate_as_of(
+    who: &SagaName,
+    spec: &SagaSpec,
+    acceptance: Acceptance,
+) -> Result<ValidSaga, Vec<Fault>> {
+    let accepted = acceptance == Acceptance::Done;
     let (work, met) = (Cell::new(0), Cell::new(false));
     let (saga, mut faults) = check_as(
         who,
@@ -61,20 +73,26 @@ fn validate_any(who: &SagaName, spec: &SagaSpec, accepted: bool) -> Result<Valid
     Err(faults)
 }
 
+/// What the params of a saga hold before anything runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ParamValues {
+    /// The params hold their final values.
+    Final,
+    /// Expressions stand among the params.
+    Unevaluated,
+}
+
 /// Returns the child saga as it will be created, to try its operations before it exists. `None` if
 /// the child is not valid. The caller gives the name, the namespace and the UID of the child.
-///
-/// `params_known` says whether the params hold their final values. Otherwise expressions stand
-/// among them.
 pub(crate) fn valid_child(
     (name, namespace, uid): (String, String, String),
     spec: &SagaSpec,
-    params_known: bool,
+    params: ParamValues,
 ) -> Option<ValidSaga> {
     let (work, met) = (Cell::new(0), Cell::new(false));
     let given = Params {
-        known: params_known,
-        of_another: !params_known,
+        known: params == ParamValues::Final,
+        of_another: params == ParamValues::Unevaluated,
         accepted: false,
         work: &work,
         met: &met,
@@ -105,7 +123,9 @@ fn check_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> (ValidSaga, V
     let given = Params { known: given.known && too_large.is_none(), met: &met, ..given };
     let scope = Scope::new(&params, [&who.name, &who.namespace, &who.uid]);
     let steps = validate_steps(&spec.steps, &defaults, (scope, given), &mut faults);
-    is_missing(steps.len() < spec.steps.len(), &mut faults);
+    if steps.len() < spec.steps.len() {
+        mark_broken(&mut faults);
+    }
     let all: BTreeSet<_> = spec.steps.iter().map(|step| step.name.as_str()).collect();
     let reads = ReadScope::action(&all, &all, Some(scope), given);
     let outputs = read_scope::outputs(spec.outputs.as_ref(), "spec.outputs", &reads, &mut faults);
@@ -180,7 +200,7 @@ fn check_fields(who: &SagaName, spec: &SagaSpec, faults: &mut Vec<Fault>) {
 /// # Errors
 /// Returns all faults of the spec. If the spec cannot be read, returns that fault.
 pub fn validate_stored(who: &SagaName, spec: &Decoded<SagaSpec>) -> Result<ValidSaga, Vec<Fault>> {
-    validate_part(who, spec, false)
+    validate(who, readable(spec)?)
 }
 
 /// Checks a spec like [`validate_stored`], for a saga that was accepted, perhaps by another version
@@ -194,19 +214,13 @@ pub fn validate_accepted(
     who: &SagaName,
     spec: &Decoded<SagaSpec>,
 ) -> Result<ValidSaga, Vec<Fault>> {
-    validate_part(who, spec, true)
+    validate_as_of(who, readable(spec)?, Acceptance::Done)
 }
 
-fn validate_part(
-    who: &SagaName,
-    spec: &Decoded<SagaSpec>,
-    accepted: bool,
-) -> Result<ValidSaga, Vec<Fault>> {
-    match spec {
-        Ok(spec) => validate_any(who, spec, accepted),
-        Err(sentence) => {
-            let (path, message) = sentence.split_once(": ").unwrap_or(("spec", sentence));
-            Err(vec![Fault::broken(path, message)])
-        }
-    }
+/// Returns the spec, or the fault that it cannot be read.
+fn readable(spec: &Decoded<SagaSpec>) -> Result<&SagaSpec, Vec<Fault>> {
+    spec.as_ref().map_err(|sentence| {
+        let (path, message) = sentence.split_once(": ").unwrap_or(("spec", sentence));
+        vec![Fault::broken(path, message)]
+    })
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     api::{Compensation, Defaults, MAX_DEPENDENCIES, PrecheckPolicy, Step, names::is_dns_label},
     expression::{cost::MAX_TOGETHER, scope::Scope, template::Template},
-    fault::{Fault, are_enough, is_missing},
+    fault::{Fault, are_enough, mark_broken},
     model::saga::{Operation, ValidStep, Work},
 };
 
@@ -78,13 +78,13 @@ fn checked_step(
     let outputs = outputs_of(step, action.as_ref(), &reads, path, faults);
     let compensation = compensation_of(step, defaults, &reads, path, faults);
     let lost = |written: bool, made: bool| written && !made;
-    is_missing(
-        action.is_none()
-            || lost(step.when.is_some(), when.is_some())
-            || lost(step.outputs.is_some(), outputs.is_some())
-            || lost(step.compensation.is_some(), compensation.is_some()),
-        faults,
-    );
+    if action.is_none()
+        || lost(step.when.is_some(), when.is_some())
+        || lost(step.outputs.is_some(), outputs.is_some())
+        || lost(step.compensation.is_some(), compensation.is_some())
+    {
+        mark_broken(faults);
+    }
     // A missing operation has already added its fault. The list of steps is used only if there is
     // no fault, but later checks find steps by their places in the list.
     let action = action.unwrap_or_else(|| {
