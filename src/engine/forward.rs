@@ -65,7 +65,7 @@ fn course(planner: &mut Planner<'_>) -> SagaCourse {
         return SagaCourse::Done;
     }
     if !must_turn_back {
-        wake_for_retries(planner, failed);
+        wake_for_retries(planner);
     }
     deadline::wake_for_timeout(planner);
     if !failed && !must_turn_back {
@@ -163,10 +163,11 @@ fn start_runnable(planner: &mut Planner<'_>) {
     capacity::forget_overtaken(planner, &slots);
 }
 
-fn wake_for_retries(planner: &mut Planner<'_>, failed: bool) {
+fn wake_for_retries(planner: &mut Planner<'_>) {
     if planner.is_paused() {
         return;
     }
+    let failed = planner.has_failure();
     let waits = |status: &&StepStatus| {
         status.phase == StepPhase::Retrying
             && !is_active(status)

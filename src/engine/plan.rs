@@ -241,7 +241,7 @@ fn run(saga: &ValidSaga, status: &SagaStatus, input: &PlanInput<'_>) -> Plan {
                 (planner.status, planner.effects, planner.tally),
             );
         }
-        return continue_saga(planner, status, true);
+        return continue_saga(planner, status);
     }
     if planner.status.spec_hash.is_none() {
         planner.status.spec_hash = Some(input.stored.spec_hash.to_owned());
@@ -264,12 +264,11 @@ fn run(saga: &ValidSaga, status: &SagaStatus, input: &PlanInput<'_>) -> Plan {
         planner.effects.retain(|effect| !matches!(effect, Effect::Begin { .. }));
         advance::settle_all(&mut planner);
     }
-    continue_saga(planner, status, false)
+    continue_saga(planner, status)
 }
 
-/// Continues from what settled and what was requested to what begins. `reopened`: the saga had
-/// ended.
-fn continue_saga(mut planner: Planner<'_>, status: &SagaStatus, reopened: bool) -> Plan {
+/// Continues from what settled and what was requested to what begins.
+fn continue_saga(mut planner: Planner<'_>, status: &SagaStatus) -> Plan {
     let input = planner.input;
     let cancelled = planner.status.cancel_requested.is_some();
     let mut course = match rules::course(cancelled, undo_set::is_undoing(&planner)) {
@@ -299,6 +298,8 @@ fn continue_saga(mut planner: Planner<'_>, status: &SagaStatus, reopened: bool) 
     let finalizer = if ends {
         rules::finalizer_of_ended(input)
     } else {
+        // A saga that had ended is undone now.
+        let reopened = is_terminal(status);
         let needed = (first_intent || reopened) && !input.stored.deleting;
         rules::finalizer_of_unfinished(input.stored.finalizer, needed)
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use saga_operator::{
-    api::{HANDLED, RequestAction, RequestRecord, RequestResult, SagaPhase, StepPhase},
+    api::{Direction, HANDLED, RequestAction, RequestRecord, RequestResult, SagaPhase, StepPhase},
     engine::request::allowed,
 };
 
@@ -232,7 +232,9 @@ fn what_the_table_allows_is_accepted_and_nothing_else_is() {
     };
     let backward = stuck;
     for action in [RequestAction::Skip, RequestAction::Retry] {
-        for (way, make) in [(false, &forward as &dyn Fn() -> World), (true, &backward)] {
+        let ways: [(_, &dyn Fn() -> World); 2] =
+            [(Direction::Action, &forward), (Direction::Compensation, &backward)];
+        for (way, make) in ways {
             for step in make().status().steps {
                 let mut world = make();
                 world.annotate(action.annotation(), &step.name);

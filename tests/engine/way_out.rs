@@ -1,7 +1,7 @@
 //! Every request in every situation, and the ways out of each situation.
 
 use saga_operator::{
-    api::{DeletionPolicy, RequestAction, RequestResult, SagaPhase, StepPhase},
+    api::{DeletionPolicy, Direction, RequestAction, RequestResult, SagaPhase, StepPhase},
     engine::request::allowed,
 };
 
@@ -78,10 +78,11 @@ fn in_every_situation_each_step_may_be_named_by_what_the_table_says_and_by_nothi
                 let mut world = make();
                 let before = world.status();
                 let phase = before.phase.unwrap();
-                let backward =
+                let undoing =
                     matches!(phase, SagaPhase::Compensating | SagaPhase::CompensationFailed)
                         || world.deleting
                         || before.compensation_requested.is_some();
+                let way = if undoing { Direction::Compensation } else { Direction::Action };
                 let waits = step.phase == StepPhase::Waiting;
                 let active = [&step.action, &step.compensation]
                     .into_iter()
@@ -93,7 +94,7 @@ fn in_every_situation_each_step_may_be_named_by_what_the_table_says_and_by_nothi
                     .iter()
                     .any(|spec| spec.name == step.name && spec.approval.is_some());
                 let may = allowed::in_saga_phases(action).contains(&phase)
-                    && allowed::in_step_phases(action, backward).contains(&step.phase)
+                    && allowed::in_step_phases(action, way).contains(&step.phase)
                     && before.cancel_requested.is_none()
                     && (waits || !active)
                     && (approval || !matches!(action, Reject | Approve));
@@ -105,18 +106,18 @@ fn in_every_situation_each_step_may_be_named_by_what_the_table_says_and_by_nothi
                     step.phase.as_str()
                 );
                 if may {
-                    accepted_by.insert((action, step.phase, backward));
+                    accepted_by.insert((action, step.phase, way));
                 }
             }
         }
     }
     // The scenes cover every case of the table.
     for action in [Reject, Approve, Skip, Retry] {
-        for backward in [false, true] {
-            for phase in allowed::in_step_phases(action, backward) {
+        for way in [Direction::Action, Direction::Compensation] {
+            for phase in allowed::in_step_phases(action, way) {
                 assert!(
-                    accepted_by.contains(&(action, *phase, backward)),
-                    "{action} of a step that is {phase:?}, backward: {backward}"
+                    accepted_by.contains(&(action, *phase, way)),
+                    "{action} of a step that is {phase:?}, in the direction {way}"
                 );
             }
         }

@@ -97,9 +97,11 @@ fn ruled(rules: &[Rule], answer: &Answer, scope: &Scope<'_>) -> Option<Ruling> {
             (Ok(true), AnswerOutcome::Failed)
                 if is_a_gateways(answer.status) && !when.reads().body => {}
             (Ok(true), AnswerOutcome::Succeeded) => return Some(Ruling::Succeeded),
-            (Ok(true), AnswerOutcome::Failed) => return ended(no(answer, Reached::Settled, true)),
+            (Ok(true), AnswerOutcome::Failed) => {
+                return ended(Settlement::failed(refused(answer)));
+            }
             (Ok(true), AnswerOutcome::Retry) if !answer.is_good() => {
-                return ended(no(answer, Reached::Nothing, false));
+                return ended(Settlement::failed(not_processed(answer)));
             }
             (Ok(true), AnswerOutcome::Retry | AnswerOutcome::Unknown) => {
                 return ended(Settlement::unknown(said(answer), answer.retry_after));
@@ -113,11 +115,15 @@ const fn is_a_gateways(status: u16) -> bool {
     matches!(status, 408 | 500..=599)
 }
 
-/// Returns the failure that a rule prescribes for the answer. `permanent`: whether the failure is
-/// permanent.
-fn no(answer: &Answer, reached: Reached, permanent: bool) -> Settlement {
-    let retry_after = answer.retry_after.filter(|_| !permanent);
-    Settlement::failed(Failure { permanent, retry_after, ..Failure::new(reached, said(answer)) })
+/// Returns the permanent failure of an answer that a rule calls `Failed`.
+fn refused(answer: &Answer) -> Failure {
+    Failure::new(Reached::Settled, said(answer)).permanent()
+}
+
+/// Returns the failure of an answer that a rule calls `Retry`: the next attempt may succeed.
+fn not_processed(answer: &Answer) -> Failure {
+    let retry_after = answer.retry_after;
+    Failure { retry_after, ..Failure::new(Reached::Nothing, said(answer)) }
 }
 
 /// Decides by `expect`, or else by the status code, whether an answer is a success. Returns an

@@ -88,8 +88,7 @@ pub(in crate::engine) fn judge_child(
         if undoes { undo_child(planner, status, view) } else { lead_child(planner, view) };
     if matches!(verdict, Verdict::Wait) {
         let ChildSaga { uid, age, .. } = view.child;
-        let waits =
-            waits_for(view.child, view.overdue, planner.effects.get(effects..).unwrap_or_default());
+        let waits = waits_and_why(view, planner.effects.get(effects..).unwrap_or_default());
         attempt::progress::note_child(
             planner,
             status,
@@ -230,7 +229,7 @@ fn undo_child(planner: &mut Planner<'_>, status: &StepStatus, view: &ChildView<'
     // child has ended.
     if *overdue && !cancelled {
         return Settlement::unknown(
-            format!("not within its time limit: {}", waits_for(child, false, &[])),
+            format!("not within its time limit: {}", waits_for(child)),
             None,
         )
         .into();
@@ -319,10 +318,8 @@ fn undone(child: &ChildSaga) -> Option<Settlement> {
 
 /// Returns a sentence that says what a step waits for. If somebody may have to act on the child,
 /// the sentence contains the child's own message.
-///
-/// `effects`: the effects of this plan, which contain the commands to the child.
-fn waits_for(child: &ChildSaga, overdue: bool, effects: &[Effect]) -> String {
-    let ChildSaga { name, phase, message, held, undelivered, refused, .. } = child;
+fn waits_for(child: &ChildSaga) -> String {
+    let ChildSaga { name, phase, message, held, .. } = child;
     let is =
         phase.map_or(if *held { "held" } else { "not seen by an operator yet" }, SagaPhase::as_str);
     let waits = matches!(
@@ -339,7 +336,16 @@ fn waits_for(child: &ChildSaga, overdue: bool, effects: &[Effect]) -> String {
     } else {
         String::new()
     };
-    let late = match (overdue, refused) {
+    format!("waits for its child saga {name}, which is {is}{more}")
+}
+
+/// Returns the sentence of [`waits_for`], and adds if the attempt's time has passed, if the child
+/// cannot be undone, and if a command could not be sent to the child.
+///
+/// `effects`: the effects of this plan, which contain the commands to the child.
+fn waits_and_why(view: &ChildView<'_>, effects: &[Effect]) -> String {
+    let ChildSaga { undelivered, refused, .. } = view.child;
+    let late = match (view.overdue, refused) {
         (true, Some((_, why))) => format!("; past its time limit, and it cannot be undone: {why}"),
         (true, None) => "; past its time limit".to_owned(),
         (false, _) => String::new(),
@@ -353,5 +359,5 @@ fn waits_for(child: &ChildSaga, overdue: bool, effects: &[Effect]) -> String {
     let undelivered = undelivered
         .map(|undelivered| format!("; a command to the child saga failed: {}", undelivered.why))
         .unwrap_or_default();
-    format!("waits for its child saga {name}, which is {is}{more}{late}{undelivered}")
+    format!("{}{late}{undelivered}", waits_for(view.child))
 }

@@ -125,7 +125,7 @@ pub(in crate::engine) fn judge(
             judge_refused(planner, status, (message, *retry_in), limits)
         }
         Some(ChildState::Absent(absence)) => {
-            judge_absent(planner, operation, active, *absence, overdue)
+            judge_absent(planner, operation, active, *absence, limits)
         }
         Some(ChildState::Standing { .. }) | None => {
             planner.wake_at(later(planner.input.now, STOP_POLL));
@@ -186,7 +186,7 @@ fn judge_absent(
     operation: &Operation,
     active: &ActiveAttempt,
     absence: Absence,
-    overdue: bool,
+    limits: Limits,
 ) -> Verdict {
     if matches!(operation.work, Work::UndoSaga) {
         let message = "its child saga is gone, so the operator cannot undo it: undo it by hand, \
@@ -194,18 +194,18 @@ fn judge_absent(
         return failed(Reached::Nothing, message.into()).into();
     }
     let Absence { seen, refused, known_for } = absence;
-    let (child, in_process) = (operation.child(), matches!(operation.work, Work::Http(_)));
+    let child = operation.child();
     if seen || active.child_uid.is_some() {
         return rules::vanished(child);
     }
     // An HTTP request that this process does not know was never sent, because only this process may
     // send it.
-    let certain = in_process || refused;
+    let certain = limits.in_process || refused;
     let age = Age {
         intended: between(planner.input.process.skew.intended(active), planner.input.now),
         known: known_for,
     };
-    match (age.may_create(certain), overdue) {
+    match (age.may_create(certain), limits.overdue) {
         (true, false) => Verdict::Begin,
         (true, true) if certain && planner.status.cancel_requested.is_some() => {
             not_started("not begun")

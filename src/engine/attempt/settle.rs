@@ -51,13 +51,17 @@ pub(in crate::engine) fn record(
         between(active.started_at.0, planner.input.now),
     );
     let leaves_nothing = |step: &ValidStep| step.name == id.step && step.leaves_nothing();
+    // Whether an attempt that may have acted makes the step uncertain.
     let leaves_doubt =
         id.direction == Direction::Compensation || !planner.saga.steps.iter().any(leaves_nothing);
     let record = status.direction_mut(id.direction);
     record.active = None;
     record.sequence = Some(sequence);
     record.last_outcome = Some(settlement.outcome);
-    count(record, settlement.outcome, settlement.failure.as_ref(), leaves_doubt);
+    let failure = settlement.failure.as_ref();
+    count(record, settlement.outcome, failure);
+    let reached = failure.map(|failure| failure.reached);
+    record.uncertain |= leaves_doubt && rules::is_doubtful(settlement.outcome, reached);
     if settlement.called_off {
         count_called_off(record, operation);
     }
@@ -163,16 +167,9 @@ fn next_attempt(
     Ok(to_micros(later(planner.input.now, delay)))
 }
 
-/// Counts a settled attempt. `leaves_doubt`: whether an attempt that may have acted makes the step
-/// uncertain.
-fn count(
-    record: &mut DirectionStatus,
-    outcome: Outcome,
-    failure: Option<&Failure>,
-    leaves_doubt: bool,
-) {
+/// Counts a settled attempt.
+fn count(record: &mut DirectionStatus, outcome: Outcome, failure: Option<&Failure>) {
     record.answered = false;
-    let doubtful = rules::is_doubtful(outcome, failure.map(|failure| failure.reached));
     match (outcome, failure) {
         (Outcome::Failed, Some(failure)) => {
             record.begun |= failure.reached != Reached::Nothing;
@@ -193,7 +190,6 @@ fn count(
             record.failures = rules::key_after_unknown(record.failures);
         }
     }
-    record.uncertain |= leaves_doubt && doubtful;
 }
 
 /// Gives back the attempt that this process itself called off, if such an attempt is free.

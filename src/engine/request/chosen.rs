@@ -2,7 +2,7 @@
 
 use super::{allowed, sentence::words, settle_manually};
 use crate::{
-    api::{RequestAction, RequestBody, StepPhase, StepStatus},
+    api::{Direction, RequestAction, RequestBody, StepPhase, StepStatus},
     engine::planner::{
         state::{Planner, is_active},
         undo_set::is_backward,
@@ -17,8 +17,8 @@ pub(super) fn chosen(
     action: RequestAction,
     body: &RequestBody,
 ) -> Result<Vec<String>, String> {
-    let backward = is_backward(planner);
-    let phases = allowed::in_step_phases(action, backward);
+    let way = if is_backward(planner) { Direction::Compensation } else { Direction::Action };
+    let phases = allowed::in_step_phases(action, way);
     let answers = matches!(action, RequestAction::Reject | RequestAction::Approve);
     let settles = action == RequestAction::Settle;
     let may = |step: &ValidStep, status: &StepStatus| {
@@ -34,7 +34,10 @@ pub(super) fn chosen(
         .map(|(step, _)| step.name.clone())
         .collect();
     let allowed = || {
-        let way = if backward { "while the saga is being undone, " } else { "" };
+        let while_undone = match way {
+            Direction::Action => "",
+            Direction::Compensation => "while the saga is being undone, ",
+        };
         let now = if able.is_empty() {
             "none is now".into()
         } else {
@@ -51,7 +54,7 @@ pub(super) fn chosen(
         } else {
             format!("steps that are {phases}{which}")
         };
-        format!("{way}{action} is allowed for {phases}: {now}")
+        format!("{while_undone}{action} is allowed for {phases}: {now}")
     };
     let RequestBody::Steps(names) = body else {
         return if able.is_empty() { Err(allowed()) } else { Ok(able) };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use saga_operator::{
-    api::{RequestAction, SagaPhase, StepPhase, UserRequest},
+    api::{Direction, RequestAction, SagaPhase, StepPhase, UserRequest},
     engine::request::allowed,
 };
 
@@ -85,11 +85,11 @@ fn the_table_of_requests_by_the_phase_of_a_saga_is_the_operators_own() {
 
 #[test]
 fn the_table_of_requests_by_the_phase_of_a_step_is_the_operators_own() {
-    let ways = [("going forward", false), ("undoing", true)];
+    let ways = [("going forward", Direction::Action), ("undoing", Direction::Compensation)];
     let own: Vec<_> = StepPhase::ALL
         .into_iter()
         .map(|phase| {
-            let told = ways.iter().flat_map(|(way, backward)| {
+            let told = ways.iter().flat_map(|(way, direction)| {
                 [
                     RequestAction::Settle,
                     RequestAction::Reject,
@@ -100,7 +100,7 @@ fn the_table_of_requests_by_the_phase_of_a_step_is_the_operators_own() {
                 .map(|action| {
                     (
                         format!("{action}, {way}"),
-                        allowed::in_step_phases(action, *backward).contains(&phase),
+                        allowed::in_step_phases(action, *direction).contains(&phase),
                     )
                 })
             });
