@@ -95,7 +95,11 @@ pub(super) async fn precheck(
     let different: BTreeMap<String, Probe> = probes.iter().cloned().collect();
     let verdicts: BTreeMap<String, PrecheckVerdict> = stream::iter(different)
         .map(|(hash, probe)| async move {
-            let verdict = tried(tools, &hash, &probe, anew).await;
+            let known = if anew { None } else { tools.prechecks.known(&hash) };
+            let verdict = match known {
+                Some(known) => known,
+                None => tried(tools, &hash, &probe).await,
+            };
             (hash, verdict)
         })
         .buffered(AT_ONCE)
@@ -127,12 +131,9 @@ fn judged(
     precheck
 }
 
-/// Returns the verdict on one operation. `anew`: ignore the remembered verdict.
-async fn tried(tools: Tools<'_>, hash: &str, probe: &Probe, anew: bool) -> PrecheckVerdict {
+/// Tries one operation, and remembers the verdict under this hash.
+async fn tried(tools: Tools<'_>, hash: &str, probe: &Probe) -> PrecheckVerdict {
     let Probe { saga, work, .. } = probe;
-    if let Some(known) = tools.prechecks.known(hash).filter(|_| !anew) {
-        return known;
-    }
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
     let trial = async {
         match work {

@@ -29,28 +29,35 @@ use crate::{
     objects::child::is_child,
 };
 
-/// Ends an attempt that is past its deadline, or whose saga is cancelled. An attempt with a child
-/// settles only when the child is gone.
+/// Why an attempt is ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::controller) enum StopReason {
+    /// The saga is cancelled.
+    Cancelled,
+    /// The attempt is past its deadline.
+    Overdue,
+}
+
+/// Ends an attempt. An attempt with a child settles only when the child is gone.
 pub(in crate::controller) async fn stop(
     performance: &Performance<'_>,
     attempt: AttemptId,
-    cancelled: bool,
+    reason: StopReason,
 ) -> Result<Next, Error> {
     let uid = performance.stored.metadata.uid.clone().unwrap_or_default();
     let key = AttemptKey::new(uid, attempt);
     let in_flight =
         performance.parts.memory.attempts.look(&key, |known| known.in_flight().is_some());
     if in_flight {
-        let why = if cancelled {
-            "aborted without an answer, because the saga is cancelled"
-        } else {
-            "no answer within its time limit"
+        let why = match reason {
+            StopReason::Cancelled => "aborted without an answer, because the saga is cancelled",
+            StopReason::Overdue => "no answer within its time limit",
         };
         let aborted = performance.parts.memory.attempts.abort(&key, why);
         // If the HTTP request is past its deadline, its end counts in the breaker of its host like
         // any other end. If the HTTP request was given up because the saga is cancelled, its end
         // says nothing about the host.
-        if let Some((call, end)) = aborted.filter(|_| !cancelled) {
+        if let Some((call, end)) = aborted.filter(|_| reason == StopReason::Overdue) {
             let progress = CallProgress { may_have_left: true, status: None };
             call.ended(CallEnd::of(&end, progress));
         }

@@ -15,7 +15,9 @@ use jiff::Timestamp;
 use kube::api::PostParams;
 
 use super::{
-    child_saga, end, object,
+    child_saga,
+    end::{self, StopReason},
+    object,
     performance::{Next, Performance},
     publish::publish,
     refused::{Noted, note},
@@ -79,11 +81,12 @@ pub async fn perform(performance: &Performance<'_>, record: Record) -> Result<Ne
             performance.stored.status.as_ref().is_ok_and(|status| status.cancel_requested.is_some())
         }
     };
+    let stop_reason = if cancelled { StopReason::Cancelled } else { StopReason::Overdue };
     let effects = plan.into_effects();
     let done = futures::future::join_all(
         effects
             .into_iter()
-            .map(|effect| one(performance, effect, proof.version(), written, cancelled)),
+            .map(|effect| one(performance, effect, proof.version(), written, stop_reason)),
     )
     .await;
     if let Some(error) = unfinished {
@@ -103,7 +106,7 @@ async fn one(
     effect: Effect,
     version: &str,
     written: Option<Instant>,
-    cancelled: bool,
+    stop_reason: StopReason,
 ) -> Result<Next, Error> {
     match effect {
         Effect::Begin { identity, work, timeout, intended, time_limit, uid } => {
@@ -113,7 +116,7 @@ async fn one(
         Effect::Ask { attempt, child, command } => {
             child_saga::ask(performance, attempt, &child, &command).await
         }
-        Effect::Stop(attempt) => end::stop(performance, attempt, cancelled).await,
+        Effect::Stop(attempt) => end::stop(performance, attempt, stop_reason).await,
         Effect::Sweep => end::delete_leftovers(performance).await,
         Effect::Delete => end::delete_saga(performance, version).await,
         Effect::Publish(notice) => publish(performance, &notice).await,

@@ -154,9 +154,17 @@ mod tests {
     use super::*;
     use crate::controller::http::outcome::fixture::nothing_reached;
 
-    fn message(state: &CallOutcome, permanent: bool) -> String {
-        let (is, message) = nothing_reached(state);
-        assert_eq!(is, permanent, "{message}");
+    /// The message of a permanent failure.
+    fn refused(outcome: CallOutcome) -> String {
+        let (permanent, message) = nothing_reached(&outcome);
+        assert!(permanent, "{message}");
+        message.to_owned()
+    }
+
+    /// The message of a failure after which a retry may help.
+    fn passing(outcome: CallOutcome) -> String {
+        let (permanent, message) = nothing_reached(&outcome);
+        assert!(!permanent, "{message}");
         message.to_owned()
     }
 
@@ -183,7 +191,7 @@ mod tests {
         ];
         for url in wrong {
             let message =
-                message(&target(url, &EgressPolicy::default(), &system()).await.unwrap_err(), true);
+                refused(target(url, &EgressPolicy::default(), &system()).await.unwrap_err());
             assert!(
                 message.starts_with("the url ") && !message.contains("s3cret"),
                 "{url}: {message}"
@@ -195,18 +203,17 @@ mod tests {
     async fn names_of_this_host_are_refused_by_what_they_resolve_to() {
         for url in ["http://localhost/", "http://LOCALHOST:8080/"] {
             let message =
-                message(&target(url, &EgressPolicy::default(), &system()).await.unwrap_err(), true);
+                refused(target(url, &EgressPolicy::default(), &system()).await.unwrap_err());
             assert!(message.contains("a loopback address"), "{url}: {message}");
         }
     }
 
     #[tokio::test]
     async fn an_unknown_host_may_be_known_later() {
-        let message = message(
-            &target("http://no-such-host.invalid/", &EgressPolicy::default(), &system())
+        let message = passing(
+            target("http://no-such-host.invalid/", &EgressPolicy::default(), &system())
                 .await
                 .unwrap_err(),
-            false,
         );
         assert!(
             message.starts_with("the host of no-such-host.invalid:80 cannot be resolved"),
@@ -237,9 +244,9 @@ mod tests {
         let policy = AddressPolicy::default();
         assert_eq!(check("a:80", &addresses(&["10.0.0.1:80", "10.0.0.2:80"]), &policy), Ok(()));
         for mixed in [["10.0.0.1:80", "127.0.0.1:80"], ["[::ffff:a9fe:a9fe]:80", "10.0.0.1:80"]] {
-            message(&check("a:80", &addresses(&mixed), &policy).unwrap_err(), true);
+            refused(check("a:80", &addresses(&mixed), &policy).unwrap_err());
         }
-        let none = message(&check("a:80", &[], &policy).unwrap_err(), false);
+        let none = passing(check("a:80", &[], &policy).unwrap_err());
         assert_eq!(none, "the host of a:80 has no address");
     }
 

@@ -136,14 +136,17 @@ impl Candidacy {
             let now = Instant::now();
             let leads = self.candidate.leads(now);
             if leads != process.lifecycle.leads() {
-                self.tell_turn(leads, &process.memory);
-                process.turn(match (leads, self.candidate.was_followed()) {
+                let role = match (leads, self.candidate.was_followed()) {
                     (false, _) => Role::Standby,
                     (true, false) => Role::LeaderAgain,
                     (true, true) => Role::LeaderAfterOthers,
-                });
+                };
+                self.tell_turn(role, &process.memory);
+                process.turn(role);
             }
-            self.log_holder(failed);
+            if !failed {
+                self.log_holder();
+            }
             let next = match (failed, self.candidate.until()) {
                 (false, _) => self.candidate.next_look(now),
                 // Not later than the end of the leadership: the process must see that end when it
@@ -209,19 +212,22 @@ impl Candidacy {
     }
 
     /// Logs that this process leads, or that it leads no more.
-    fn tell_turn(&mut self, leads: bool, memory: &Memory) {
+    fn tell_turn(&mut self, role: Role, memory: &Memory) {
         let (lease, identity) = (self.candidate.lease(), self.candidate.identity());
-        if leads {
-            tracing::info!(lease, identity, "this replica is the leader");
-        } else {
-            let requests = memory.attempts.unrecorded_requests();
-            tracing::warn!(
-                lease,
-                identity,
-                requests,
-                "this replica is no longer the leader: no new attempt begins, and requests in \
-                 flight may end"
-            );
+        match role {
+            Role::LeaderAgain | Role::LeaderAfterOthers => {
+                tracing::info!(lease, identity, "this replica is the leader");
+            }
+            Role::Standby => {
+                let requests = memory.attempts.unrecorded_requests();
+                tracing::warn!(
+                    lease,
+                    identity,
+                    requests,
+                    "this replica is no longer the leader: no new attempt begins, and requests in \
+                     flight may end"
+                );
+            }
         }
     }
 
@@ -266,8 +272,8 @@ impl Candidacy {
     }
 
     /// Logs which other replica leads, if one was seen.
-    fn log_holder(&mut self, failed: bool) {
-        if let Some(holder) = self.candidate.holder().filter(|_| !failed) {
+    fn log_holder(&mut self) {
+        if let Some(holder) = self.candidate.holder() {
             let what = format!("another replica is the leader, and this one stands by: {holder}");
             if self.told != what {
                 tracing::info!(

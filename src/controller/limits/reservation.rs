@@ -120,17 +120,19 @@ impl<'a> Reservation<'a> {
         true
     }
 
-    /// Takes the place in the breaker of an HTTP request that begins. If `stands` is set, the
-    /// attempt is already in the status, and the breaker must not hold the HTTP request back.
-    pub fn take(&mut self, origin: &Origin, stands: bool) -> Option<BreakerTicket> {
-        if stands {
-            let place = OriginKey::new(&self.saga.namespace, origin);
-            let circuits = self.circuits;
-            return circuits.are_on().then(|| {
-                BreakerTicket::new(circuits, self.queue, &place, circuits.insist(&place))
-            });
-        }
+    /// Takes the ticket of an HTTP request that was let through and begins now.
+    pub fn take(&mut self, origin: &Origin) -> Option<BreakerTicket> {
         self.admitted.get_mut(origin)?.pop()
+    }
+
+    /// Creates the ticket of an HTTP request whose attempt is already in the status: the breaker
+    /// must not hold the HTTP request back.
+    pub fn insist(&self, origin: &Origin) -> Option<BreakerTicket> {
+        let place = OriginKey::new(&self.saga.namespace, origin);
+        let circuits = self.circuits;
+        circuits
+            .are_on()
+            .then(|| BreakerTicket::new(circuits, self.queue, &place, circuits.insist(&place)))
     }
 }
 

@@ -78,7 +78,9 @@ pub(in crate::controller) fn plan_with_slots(
                     if !stands {
                         attempts.intend(&AttemptKey::new(&saga.uid, attempt.clone()));
                     }
-                    let call = origin.and_then(|origin| circuits.take(&origin, stands));
+                    let call = origin.and_then(|origin| {
+                        if stands { circuits.insist(&origin) } else { circuits.take(&origin) }
+                    });
                     Some((attempt, taken.get_mut(&host)?.pop()?.with(call)))
                 });
             return (plan, slots.collect());

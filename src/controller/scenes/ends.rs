@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::{
-    controller::effects::{end, performance::Next},
+    controller::effects::{
+        end::{self, StopReason},
+        performance::Next,
+    },
     model::observation::{End, Failure, Reached},
 };
 
@@ -13,7 +16,9 @@ async fn stopped(scene: &Scene, pod: &Value) -> (Next, Option<End>, Vec<Value>) 
     scene.server.holds(SAGA, saga.clone());
     scene.server.holds(&pod_path(), pod.clone());
     let (stored, valid) = (stored(&saga), valid(&saga));
-    let next = end::stop(&scene.performance(&stored, &valid), attempt(), false).await.unwrap();
+    let next = end::stop(&scene.performance(&stored, &valid), attempt(), StopReason::Overdue)
+        .await
+        .unwrap();
     let deleted = scene
         .server
         .asked(&Method::DELETE)

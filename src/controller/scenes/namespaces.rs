@@ -3,17 +3,27 @@
 use std::time::Duration;
 
 use super::{requests::flown, *};
-use crate::model::observation::{End, Reached};
+use crate::model::observation::{End, Failure, Reached};
 
-/// Returns how an HTTP request ends that cannot be sent: whether the failure is permanent, and its
-/// message. `namespace`: the metadata of the saga's namespace. `deleted`: whether the saga is being
-/// deleted. `secret`: whether the HTTP request needs a Secret, which does not exist.
-async fn without_its_secret(namespace: &Value, deleted: bool, secret: bool) -> (bool, String) {
+/// An HTTP request that cannot be sent.
+#[derive(Clone, Copy)]
+struct Unsendable<'a> {
+    /// The metadata of the saga's namespace.
+    namespace: &'a Value,
+    /// Whether the saga is being deleted.
+    deleted: bool,
+    /// Whether the HTTP request needs a Secret, which does not exist.
+    needs_secret: bool,
+}
+
+/// Returns how an HTTP request ends that cannot be sent.
+async fn ended(request: Unsendable<'_>) -> Failure {
+    let Unsendable { namespace, deleted, needs_secret } = request;
     let mut scene = Scene::new();
     scene.may_call_this_machine();
     scene.server.holds("/api/v1/namespaces/shop", json!({"metadata": namespace}));
     let mut action = json!({"http": {"method": "POST", "url": "http://127.0.0.1:9/refunds"}});
-    if secret {
+    if needs_secret {
         action["http"]["headers"] = json!([
             {
                 "name": "Authorization",
@@ -30,7 +40,7 @@ async fn without_its_secret(namespace: &Value, deleted: bool, secret: bool) -> (
     lease.abort();
     let Some(End::Failed(failure)) = end else { panic!("{end:?}") };
     assert_eq!(failure.reached, Reached::Nothing);
-    (failure.permanent, failure.message)
+    failure
 }
 
 #[tokio::test]
@@ -39,20 +49,23 @@ async fn a_secret_that_went_with_its_namespace_is_waited_for_no_more() {
         json!({"name": "shop"}),
         json!({"name": "shop", "deletionTimestamp": "2026-03-01T12:00:00Z"}),
     );
-    let (last, message) = without_its_secret(&goes, true, true).await;
+    let request = Unsendable { namespace: &goes, deleted: true, needs_secret: true };
+    let Failure { permanent, message, .. } = ended(request).await;
     assert!(
-        last && message.contains("\"bank\" does not exist")
+        permanent
+            && message.contains("\"bank\" does not exist")
             && message.contains("its namespace is being deleted"),
         "{message}"
     );
-    let (last, message) = without_its_secret(&stays, true, true).await;
-    assert!(!last && !message.contains("being deleted"), "somebody may create it: {message}");
+    let Failure { permanent, message, .. } =
+        ended(Unsendable { namespace: &stays, ..request }).await;
+    assert!(!permanent && !message.contains("being deleted"), "somebody may create it: {message}");
     assert!(
-        !without_its_secret(&goes, false, true).await.0,
+        !ended(Unsendable { deleted: false, ..request }).await.permanent,
         "its saga will be deleted, too, and is asked then"
     );
     assert!(
-        !without_its_secret(&goes, true, false).await.0,
+        !ended(Unsendable { needs_secret: false, ..request }).await.permanent,
         "who is elsewhere may answer the next time"
     );
 }

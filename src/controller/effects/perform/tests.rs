@@ -156,7 +156,8 @@ async fn tried_as(
             uid: None,
         };
         // What was answered to nobody is an error, and tried again.
-        last = perform::one(&performance, begin, "7", Some(Instant::now()), false)
+        let written = Some(Instant::now());
+        last = perform::one(&performance, begin, "7", written, StopReason::Overdue)
             .await
             .unwrap_or(Next::AtOnce);
     }

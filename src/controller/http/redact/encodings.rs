@@ -127,8 +127,23 @@ impl Part {
     fn encoded(&self) -> BTreeSet<String> {
         let starts = if self.is_word() { 0..1 } else { 0..3 };
         starts
-            .flat_map(|before| base64(&self.part, before, !self.is_word()))
+            .flat_map(|before| self.base64(before))
             .filter(|form| form.len() >= MIN_HIDDEN)
+            .collect()
+    }
+
+    /// Returns the base64 characters that encode the part if `before` bytes, modulo 3, precede it.
+    /// The result covers the part up to its end, which fits if nothing follows. If the part is no
+    /// word, the result also includes the characters that no following byte can change.
+    fn base64(&self, before: usize) -> Vec<String> {
+        let padded: Vec<u8> =
+            std::iter::repeat_n(0, before).chain(self.part.iter().copied()).collect();
+        let (first, last) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
+        let all = [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)];
+        all.iter()
+            .flat_map(|all| [all.get(first..), all.get(first..last).filter(|_| !self.is_word())])
+            .flatten()
+            .map(str::to_owned)
             .collect()
     }
 }
@@ -190,18 +205,4 @@ fn basic(value: &str) -> Option<String> {
     let decoded =
         STANDARD.decode(credentials).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     String::from_utf8(decoded).ok()
-}
-
-/// Returns the base64 characters that encode `part` if `before` bytes, modulo 3, precede it. The
-/// result covers the part up to its end, which fits if nothing follows. If `midst` is set, the
-/// result also includes the characters that no following byte can change.
-fn base64(part: &[u8], before: usize, midst: bool) -> Vec<String> {
-    let padded: Vec<u8> = std::iter::repeat_n(0, before).chain(part.iter().copied()).collect();
-    let (first, last) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
-    let all = [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)];
-    all.iter()
-        .flat_map(|all| [all.get(first..), all.get(first..last).filter(|_| midst)])
-        .flatten()
-        .map(str::to_owned)
-        .collect()
 }

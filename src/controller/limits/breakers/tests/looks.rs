@@ -226,7 +226,7 @@ async fn a_call_that_nobody_speaks_of_was_never_sent() {
     let (origin, saga) = (shop().origin, SagaRef::new("shop", "order"));
     let mut reservation = Reservation::new(&context.outbound.circuits, &context.queue, &saga);
     assert!(reservation.ask(&origin, 3));
-    let call: BreakerTicket = reservation.take(&origin, false).unwrap();
+    let call: BreakerTicket = reservation.take(&origin).unwrap();
     let clone = call.clone();
     drop((call, reservation));
     assert!(context.outbound.circuits.reports().is_empty());
