@@ -77,31 +77,16 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, input: &PlanInput<'_>) -> Plan
     {
         return held(status, &Blocked::SpecChanged, input);
     }
+    let refuse = |why| ended(None, status, input, refuse_all(status, input, why));
     if !input.versions.spec.is_empty() {
         if is_terminal(status) {
-            return ended(
-                None,
-                status,
-                input,
-                refuse_all(
-                    status,
-                    input,
-                    "the spec is of another version: upgrade the operator first",
-                ),
-            );
+            return refuse("the spec is of another version: upgrade the operator first");
         }
         return held(status, &Blocked::UnknownField(input.versions.spec.to_vec()), input);
     }
     let saga = match saga {
         Ok(saga) => saga,
-        Err(_) if is_terminal(status) => {
-            return ended(
-                None,
-                status,
-                input,
-                refuse_all(status, input, "the spec is invalid: correct it first"),
-            );
-        }
+        Err(_) if is_terminal(status) => return refuse("the spec is invalid: correct it first"),
         Err(faults) => return held(status, &Blocked::Spec(faults.clone()), input),
     };
     let violations = invariants::check(saga, status);

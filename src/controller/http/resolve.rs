@@ -155,15 +155,15 @@ mod tests {
     use crate::controller::http::outcome::fixture::nothing_reached;
 
     /// The message of a permanent failure.
-    fn refused(outcome: CallOutcome) -> String {
-        let (permanent, message) = nothing_reached(&outcome);
+    fn refused(outcome: &CallOutcome) -> String {
+        let (permanent, message) = nothing_reached(outcome);
         assert!(permanent, "{message}");
         message.to_owned()
     }
 
     /// The message of a failure after which a retry may help.
-    fn passing(outcome: CallOutcome) -> String {
-        let (permanent, message) = nothing_reached(&outcome);
+    fn passing(outcome: &CallOutcome) -> String {
+        let (permanent, message) = nothing_reached(outcome);
         assert!(!permanent, "{message}");
         message.to_owned()
     }
@@ -191,7 +191,7 @@ mod tests {
         ];
         for url in wrong {
             let message =
-                refused(target(url, &EgressPolicy::default(), &system()).await.unwrap_err());
+                refused(&target(url, &EgressPolicy::default(), &system()).await.unwrap_err());
             assert!(
                 message.starts_with("the url ") && !message.contains("s3cret"),
                 "{url}: {message}"
@@ -203,7 +203,7 @@ mod tests {
     async fn names_of_this_host_are_refused_by_what_they_resolve_to() {
         for url in ["http://localhost/", "http://LOCALHOST:8080/"] {
             let message =
-                refused(target(url, &EgressPolicy::default(), &system()).await.unwrap_err());
+                refused(&target(url, &EgressPolicy::default(), &system()).await.unwrap_err());
             assert!(message.contains("a loopback address"), "{url}: {message}");
         }
     }
@@ -211,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_host_may_be_known_later() {
         let message = passing(
-            target("http://no-such-host.invalid/", &EgressPolicy::default(), &system())
+            &target("http://no-such-host.invalid/", &EgressPolicy::default(), &system())
                 .await
                 .unwrap_err(),
         );
@@ -244,9 +244,9 @@ mod tests {
         let policy = AddressPolicy::default();
         assert_eq!(check("a:80", &addresses(&["10.0.0.1:80", "10.0.0.2:80"]), &policy), Ok(()));
         for mixed in [["10.0.0.1:80", "127.0.0.1:80"], ["[::ffff:a9fe:a9fe]:80", "10.0.0.1:80"]] {
-            refused(check("a:80", &addresses(&mixed), &policy).unwrap_err());
+            refused(&check("a:80", &addresses(&mixed), &policy).unwrap_err());
         }
-        let none = passing(check("a:80", &[], &policy).unwrap_err());
+        let none = passing(&check("a:80", &[], &policy).unwrap_err());
         assert_eq!(none, "the host of a:80 has no address");
     }
 
