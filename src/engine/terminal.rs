@@ -21,7 +21,7 @@ use crate::{
     model::{
         command::ChildCommand,
         input::PlanInput,
-        observation::ChildState,
+        observation::{ChildState, Present},
         plan::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
         saga::{ValidSaga, Work},
     },
@@ -117,7 +117,7 @@ pub(in crate::engine) fn command_children(
 ) -> Option<Plan> {
     let (saga, status) = (saga?, input.stored.status.as_ref().ok()?);
     let untold = |(id, child): (&AttemptId, &ChildState)| {
-        let ChildState::Saga(child) = child else { return None };
+        let ChildState::Present(Present::Saga(child)) = child else { return None };
         let ended = child.phase.is_some_and(SagaPhase::is_terminal);
         let step = saga.steps.iter().find(|step| step.name == id.step)?;
         let undoes = matches!(step.operation(id.direction)?.work, Work::UndoSaga);

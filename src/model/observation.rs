@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::command::ChildCommand;
 use crate::api::{DeletionPolicy, SagaPhase, names::AttemptId};
 
-/// The observed state of an attempt's child.
+/// The observed state of an attempt's child: one of five.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChildState {
     /// No child exists. The state comes only from a live read, or, for an HTTP request, from this
@@ -24,24 +24,17 @@ pub enum ChildState {
         /// What keeps the child from continuing, if the cause is known to lie outside the child.
         trouble: Option<PodTrouble>,
     },
-    /// The API server refused to create the child for a temporary reason: too many requests, or an
-    /// exceeded quota. The refusal uses up no attempt.
-    Refused {
-        /// The reason, in one line.
-        message: String,
-        /// How long from now until the creation is tried again.
-        retry_in: Duration,
-        /// How long ago this process first read the intent, by its monotonic clock.
-        known_for: Duration,
-    },
-    /// The executor of another process sends the HTTP request. That executor is not known to be
-    /// gone.
-    Elsewhere {
-        /// After how long the saga is requeued if no event arrives.
-        look_again_in: Duration,
-    },
+    /// An object or a child saga exists. The step decides what its state means.
+    Present(Present),
     /// The attempt ended.
     Ended(End),
+    /// The child cannot be created for now, or another process alone knows its state.
+    Unavailable(Unavailable),
+}
+
+/// An object or a child saga whose state means something to its step alone.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Present {
     /// The object that the step applied or waits for exists. The step decides whether the object is
     /// as it should be.
     Object {
@@ -61,6 +54,27 @@ pub enum ChildState {
         refused: bool,
         /// How long ago this process first read the intent, by its monotonic clock.
         known_for: Duration,
+    },
+}
+
+/// Why nothing can be said or done about a child for now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Unavailable {
+    /// The API server refused to create the child for a temporary reason: too many requests, or an
+    /// exceeded quota. The refusal uses up no attempt.
+    Refused {
+        /// The reason, in one line.
+        message: String,
+        /// How long from now until the creation is tried again.
+        retry_in: Duration,
+        /// How long ago this process first read the intent, by its monotonic clock.
+        known_for: Duration,
+    },
+    /// The executor of another process sends the HTTP request. That executor is not known to be
+    /// gone.
+    Elsewhere {
+        /// After how long the saga is requeued if no event arrives.
+        look_again_in: Duration,
     },
 }
 
@@ -93,6 +107,12 @@ pub enum End {
 impl From<End> for ChildState {
     fn from(end: End) -> Self {
         Self::Ended(end)
+    }
+}
+
+impl From<Unavailable> for ChildState {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Unavailable(unavailable)
     }
 }
 

@@ -83,11 +83,8 @@ pub fn after_another(state: ChildState, kind: &str) -> ChildState {
         }
         ChildState::Absent(_)
         | ChildState::Active { .. }
-        | ChildState::Object { .. }
-        | ChildState::Saga(_)
-        | ChildState::Standing { .. }
-        | ChildState::Refused { .. }
-        | ChildState::Elsewhere { .. }
+        | ChildState::Present(_)
+        | ChildState::Unavailable(_)
         | ChildState::Ended(_) => state,
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     coordination::executor_lease::{LeaseState, LeaseWatch, TERM, may_last},
     engine::planner::deadline::own_time,
     model::{
-        observation::{Absence, ChildState, End, Observations},
+        observation::{Absence, ChildState, End, Observations, Present, Unavailable},
         saga::Work,
     },
 };
@@ -176,7 +176,9 @@ fn elsewhere(world: &World, sender: &str, known: &AttemptMemory, timeout: Durati
         .enumerate()
         .find(|(number, _)| executor_id(*number) == sender)
         .and_then(|(_, executor)| executor.lapsed);
-    let Some(lapsed) = lapsed else { return ChildState::Elsewhere { look_again_in: left } };
+    let Some(lapsed) = lapsed else {
+        return ChildState::Unavailable(Unavailable::Elsewhere { look_again_in: left });
+    };
     let (since, now) = (world.instant(lapsed.max(known.first_read)), world.instant(world.now));
     let mut lease_watch = LeaseWatch::default();
     let last = || LeaseState::Held("the last renewal".into());
@@ -185,9 +187,9 @@ fn elsewhere(world: &World, sender: &str, known: &AttemptMemory, timeout: Durati
     if lease_watch.is_gone() {
         return unknown("the replica that sent the request is gone");
     }
-    ChildState::Elsewhere {
+    ChildState::Unavailable(Unavailable::Elsewhere {
         look_again_in: left.min(TERM.saturating_sub(now.saturating_duration_since(since))),
-    }
+    })
 }
 
 fn pod(
@@ -213,11 +215,11 @@ fn pod(
     else {
         if let Some(until) = known.refused.filter(|until| *until > now) {
             let known_for = between(known.first_read, now);
-            return ChildState::Refused {
+            return ChildState::Unavailable(Unavailable::Refused {
                 message: "exceeded quota".into(),
                 retry_in: between(now, until),
                 known_for,
-            };
+            });
         }
         let (seen, refused) = (known.child.is_some(), known.refused.is_some());
         return ChildState::Absent(Absence {
@@ -262,15 +264,15 @@ fn deletion(
     }
     let known_for = between(known.first_read, now);
     match known.refused.filter(|until| *until > now) {
-        Some(until) => ChildState::Refused {
+        Some(until) => ChildState::Unavailable(Unavailable::Refused {
             message: "too many requests".into(),
             retry_in: between(now, until),
             known_for,
-        },
-        None => ChildState::Standing {
+        }),
+        None => ChildState::Present(Present::Standing {
             uid: pod_uid(object),
             refused: known.refused.is_some(),
             known_for,
-        },
+        }),
     }
 }

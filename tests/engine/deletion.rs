@@ -8,7 +8,7 @@ use saga_operator::{
     engine::plan,
     model::{
         input::{PlanInput, ThisProcess},
-        observation::{ChildState, End, Observations},
+        observation::{ChildState, End, Observations, Present},
         plan::{Effect, StatusWrite},
     },
 };
@@ -66,11 +66,15 @@ fn look_at(world: &mut World, child: Option<&ChildState>, draining: bool) -> Loo
 }
 
 fn standing(uid: &str) -> ChildState {
-    ChildState::Standing { uid: uid.into(), refused: false, known_for: seconds(10) }
+    ChildState::Present(Present::Standing {
+        uid: uid.into(),
+        refused: false,
+        known_for: seconds(10),
+    })
 }
 
 fn refused(uid: &str, known_for: Duration) -> ChildState {
-    ChildState::Standing { uid: uid.into(), refused: true, known_for }
+    ChildState::Present(Present::Standing { uid: uid.into(), refused: true, known_for })
 }
 
 fn going(uid: &str, age: Duration) -> ChildState {

@@ -7,7 +7,7 @@ use saga_operator::{
     engine::{plan, planner::child_sagas::left_behind},
     model::{
         command::ChildCommand,
-        observation::{ChildSaga, ChildState, Observations},
+        observation::{ChildSaga, ChildState, Observations, Present},
         plan::{Effect, Finalizer, StatusWrite},
     },
 };
@@ -51,16 +51,16 @@ impl Family {
     /// automatically.
     pub(crate) fn look(&mut self) {
         for _ in 0..9 {
-            let child = |(id, _): (_, &_)| (id, ChildState::Saga(Arc::new(self.child.clone())));
+            let child = |(id, _): (_, &_)| {
+                (id, ChildState::Present(Present::Saga(Arc::new(self.child.clone()))))
+            };
             let status = self.parent.status();
             let mut children: Observations = active_attempts(&status).map(child).collect();
             if let (true, Ok(saga)) = (self.parent.deleting, &self.parent.saga) {
                 let policy = self.parent.spec.deletion_policy.unwrap_or_default();
-                children.extend(
-                    left_behind(saga, &status, policy)
-                        .into_iter()
-                        .map(|(id, _)| (id, ChildState::Saga(Arc::new(self.child.clone())))),
-                );
+                children.extend(left_behind(saga, &status, policy).into_iter().map(|(id, _)| {
+                    (id, ChildState::Present(Present::Saga(Arc::new(self.child.clone()))))
+                }));
             }
             let plan = plan(&self.parent.saga, &self.parent.seen(&children, "me"));
             self.parent.finalizer = match plan.finalizer {

@@ -7,7 +7,7 @@ use saga_operator::{
     engine::{invariants, plan},
     model::{
         input::{PlanInput, StoredFacts},
-        observation::{Absence, ChildState, End, Failure, Observations, Reached},
+        observation::{Absence, ChildState, End, Failure, Observations, Reached, Unavailable},
         plan::{Effect, StatusWrite},
     },
 };
@@ -164,11 +164,11 @@ fn state() -> impl Strategy<Value = Option<ChildState>> {
         Just(None),
         Just(Some(ChildState::Ended(End::Succeeded(None)))),
         Just(Some(ChildState::Ended(End::Unknown { message: "lost".into(), retry_after: None }))),
-        Just(Some(ChildState::Refused {
+        Just(Some(ChildState::Unavailable(Unavailable::Refused {
             message: "quota".into(),
             retry_in: seconds(1),
             known_for: seconds(5)
-        })),
+        }))),
         failure.prop_map(Some),
         absence.prop_map(Some),
         active.prop_map(Some),

@@ -12,7 +12,7 @@ use saga_operator::{
     },
     engine::plan,
     model::{
-        observation::{ChildSaga, ChildState, Observations},
+        observation::{ChildSaga, ChildState, Observations, Present},
         plan::StatusWrite,
     },
 };
@@ -64,7 +64,7 @@ fn handed(depth: usize, origin: &str) -> (SagaPhase, StepStatus) {
         let child = child(json!({"v": value}).as_object().cloned());
         let status = world.status();
         let children: Observations = active_attempts(&status)
-            .map(|(id, _)| (id, ChildState::Saga(Arc::new(child.clone()))))
+            .map(|(id, _)| (id, ChildState::Present(Present::Saga(Arc::new(child.clone())))))
             .collect();
         let Some(StatusWrite::Whole(status)) =
             plan(&world.saga, &world.seen(&children, "process-0")).status

@@ -9,7 +9,7 @@ use saga_operator::{
     model::{
         count,
         input::{PlanInput, StoredFacts},
-        observation::ChildState,
+        observation::{ChildState, Present},
         plan::{Effect, Finalizer, Plan, StatusWrite},
         saga::Identity,
     },
@@ -47,7 +47,7 @@ pub fn plan(world: &World, seen: &PlanInput<'_>, plan: &Plan) {
         let Effect::Begin { identity, .. } = effect else { continue };
         let absent = matches!(
             seen.surroundings.children.get(&identity.attempt),
-            Some(ChildState::Absent(_) | ChildState::Standing { .. })
+            Some(ChildState::Absent(_) | ChildState::Present(Present::Standing { .. }))
         );
         assert!(absent, "a second look begins {}", identity.attempt);
     }

@@ -117,11 +117,8 @@ async fn stop_child<K: Workload>(
     {
         ChildState::Active { detail, .. } => detail,
         ChildState::Ended(_)
-        | ChildState::Object { .. }
-        | ChildState::Saga(_)
-        | ChildState::Standing { .. }
-        | ChildState::Elsewhere { .. }
-        | ChildState::Refused { .. }
+        | ChildState::Present(_)
+        | ChildState::Unavailable(_)
         | ChildState::Absent(_) => return Ok(Next::Later),
     };
     let idle = found.is_idle();

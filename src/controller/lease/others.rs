@@ -17,7 +17,7 @@ use crate::{
         queue::{Queue, SagaRef},
     },
     coordination::executor_lease::{LeaseState, LeaseWatch, TERM, may_last},
-    model::observation::{ChildState, End},
+    model::observation::{ChildState, End, Unavailable},
 };
 
 /// The wait before a saga that waits for another executor is requeued, even if nothing enqueued the
@@ -87,15 +87,18 @@ impl OthersView<'_> {
         // An id in another format never had a Lease, and is not a valid name to read.
         if !is_id(id) {
             let left = TERM.saturating_sub(now.saturating_duration_since(first_read));
-            let state =
-                if left.is_zero() { gone() } else { ChildState::Elsewhere { look_again_in: left } };
+            let state = if left.is_zero() {
+                gone()
+            } else {
+                ChildState::Unavailable(Unavailable::Elsewhere { look_again_in: left })
+            };
             return (state, None);
         }
         if self.0.lock().get(id).is_some_and(|watched| watched.lease_watch.is_gone()) {
             return (gone(), Some(Interest::Remembers));
         }
         let look_again_in = left.min(LOOK_AGAIN);
-        (ChildState::Elsewhere { look_again_in }, Some(Interest::Waits))
+        (ChildState::Unavailable(Unavailable::Elsewhere { look_again_in }), Some(Interest::Waits))
     }
 }
 
@@ -308,7 +311,10 @@ mod tests {
         let (now, saga) = (Instant::now(), SagaRef::new("shop", "order"));
         let look = || others.view().state(id, now, Duration::from_mins(1));
         let (state, interest) = look();
-        assert!(matches!(state, ChildState::Elsewhere { .. }), "{state:?}");
+        assert!(
+            matches!(state, ChildState::Unavailable(Unavailable::Elsewhere { .. })),
+            "{state:?}"
+        );
         assert_eq!(interest, Some(Interest::Waits));
         assert!(others.lock().is_empty(), "a look writes nothing");
         let mut lease_watch = LeaseWatch::default();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::attempt::KnownAttempt;
 use crate::{
-    model::observation::{Absence, ChildState, End, Failure},
+    model::observation::{Absence, ChildState, End, Failure, Unavailable},
     objects::child::just_created,
 };
 
@@ -59,11 +59,11 @@ pub(in crate::controller) fn backing_off(known: &KnownAttempt) -> Option<ChildSt
         return Some(not_now(refusal.message.clone()));
     }
     let retry_in = refusal.until.saturating_duration_since(Instant::now());
-    Some(ChildState::Refused {
+    Some(ChildState::Unavailable(Unavailable::Refused {
         message: refusal.message.clone(),
         retry_in,
         known_for: known.first_read.elapsed(),
-    })
+    }))
 }
 
 /// Returns the remembered state of a child that the watch does not show.
@@ -98,7 +98,10 @@ mod tests {
         let key = AttemptKey::new("uid", attempt);
         attempts.refused(&key, "exceeded quota".into());
         let refused = remembered(&attempts.known(&key));
-        assert!(matches!(refused, Some(ChildState::Refused { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Some(ChildState::Unavailable(Unavailable::Refused { .. }))),
+            "{refused:?}"
+        );
         attempts.unanswered(&key);
         match remembered(&attempts.known(&key)) {
             Some(ChildState::Active { uid: None, detail, .. }) => {

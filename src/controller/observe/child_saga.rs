@@ -27,7 +27,7 @@ use crate::{
     },
     engine::report::blocked::cannot_be_told,
     model::{
-        observation::{ChildSaga, ChildState, End, Failure},
+        observation::{ChildSaga, ChildState, End, Failure, Present},
         saga::ValidSaga,
     },
     objects::{child::WATCH_LAG, child_saga::is_ours},
@@ -120,7 +120,11 @@ impl ChildReader<'_, '_> {
         self.view.child_seen(&uid);
         let (age, undelivered) = (self.view.age(), self.view.known().undelivered);
         Ok((
-            ChildState::Saga(std::sync::Arc::new(ChildSaga { age, undelivered, ..seen(&child) })),
+            ChildState::Present(Present::Saga(std::sync::Arc::new(ChildSaga {
+                age,
+                undelivered,
+                ..seen(&child)
+            }))),
             Some(POLL),
         ))
     }

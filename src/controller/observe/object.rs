@@ -28,7 +28,7 @@ use crate::{
     },
     coordination::fence::FRESH,
     model::{
-        observation::{ChildState, End},
+        observation::{ChildState, End, Present, Unavailable},
         saga::{ValidSaga, Work},
     },
 };
@@ -145,7 +145,11 @@ impl Attempt<'_, '_> {
         let (retry_in, known) = (self.poll().unwrap_or_default(), self.view.known());
         match writes {
             Some(active) if known.is_refused() && !may_be_applied(&known, active, now()) => {
-                ChildState::Refused { message, retry_in, known_for: known.first_read.elapsed() }
+                ChildState::Unavailable(Unavailable::Refused {
+                    message,
+                    retry_in,
+                    known_for: known.first_read.elapsed(),
+                })
             }
             _ => not_now(message),
         }
@@ -214,7 +218,11 @@ impl Attempt<'_, '_> {
             // A remembered refusal concerns only the object whose UID the status names.
             let waits = backing_off(&known).filter(|_| active.child_uid.as_ref() == Some(&uid));
             let (refused, known_for) = (known.is_refused(), known.first_read.elapsed());
-            return waits.unwrap_or(ChildState::Standing { uid, refused, known_for });
+            return waits.unwrap_or(ChildState::Present(Present::Standing {
+                uid,
+                refused,
+                known_for,
+            }));
         }
         self.view.child_seen(&uid);
         let finalizers =
@@ -240,7 +248,7 @@ impl Attempt<'_, '_> {
     }
 
     fn there(&self, object: serde_json::Value) -> ChildState {
-        ChildState::Object { object: shared(object), age: self.view.age() }
+        ChildState::Present(Present::Object { object: shared(object), age: self.view.age() })
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
         settlement::{STOP_POLL, Verdict, failed, not_started, unknown},
     },
     model::{
-        observation::{Absence, ChildState, PodTrouble, Reached},
+        observation::{Absence, ChildState, PodTrouble, Present, Reached, Unavailable},
         saga::{Operation, ValidStep, Work},
     },
     text::clip,
@@ -97,15 +97,15 @@ pub(in crate::engine) fn judge(
         Some(ChildState::Ended(end)) => {
             answer::judge_end(planner, step, status, id.direction, end).into()
         }
-        Some(ChildState::Elsewhere { look_again_in }) => {
+        Some(ChildState::Unavailable(Unavailable::Elsewhere { look_again_in })) => {
             planner.wake_at(later(planner.input.now, *look_again_in));
             rules::request_of_another_executor()
         }
-        Some(ChildState::Object { object, age }) => {
+        Some(ChildState::Present(Present::Object { object, age })) => {
             let view = ObjectView { object, age: *age, overdue, limit };
             object::judge_object(planner, step, status, id, &view)
         }
-        Some(ChildState::Saga(child)) => {
+        Some(ChildState::Present(Present::Saga(child))) => {
             let uncertain = record.uncertain;
             let view = ChildView { child, attempt: id, overdue, limit, uncertain };
             child_saga::judge_child(planner, step, status, &view)
@@ -115,19 +115,19 @@ pub(in crate::engine) fn judge(
             judge_active(planner, (operation, id.direction), status, child, said, limits)
         }
         Some(
-            ChildState::Refused { known_for, .. }
+            ChildState::Unavailable(Unavailable::Refused { known_for, .. })
             | ChildState::Absent(Absence { refused: true, known_for, .. }),
         ) if overdue && !in_process && rules::may_be_late(*known_for) => {
             planner.wake_at(later(planner.input.now, FRESH.saturating_sub(*known_for)));
             Verdict::Wait
         }
-        Some(ChildState::Refused { message, retry_in, .. }) => {
+        Some(ChildState::Unavailable(Unavailable::Refused { message, retry_in, .. })) => {
             judge_refused(planner, status, (message, *retry_in), limits)
         }
         Some(ChildState::Absent(absence)) => {
             judge_absent(planner, operation, active, *absence, limits)
         }
-        Some(ChildState::Standing { .. }) | None => {
+        Some(ChildState::Present(Present::Standing { .. })) | None => {
             planner.wake_at(later(planner.input.now, STOP_POLL));
             Verdict::Wait
         }

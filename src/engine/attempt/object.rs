@@ -23,7 +23,7 @@ use crate::{
         settlement::{Settlement, Verdict, not_started},
     },
     model::{
-        observation::ChildState,
+        observation::{ChildState, Present},
         saga::{Operation, ValidStep, Work},
     },
     objects::kstatus,
@@ -56,7 +56,10 @@ pub(in crate::engine) fn judge_deletion(
     // Without a recorded UID no process asked for the deletion, whatever is observed of the object.
     if overdue
         && written.is_none()
-        && matches!(child, ChildState::Standing { .. } | ChildState::Active { .. })
+        && matches!(
+            child,
+            ChildState::Present(Present::Standing { .. }) | ChildState::Active { .. }
+        )
     {
         let when = if planner.status.cancel_requested.is_some() {
             "not begun"
@@ -70,7 +73,8 @@ pub(in crate::engine) fn judge_deletion(
         };
         return Some(not_started(format!("{when}{why}")));
     }
-    let (ChildState::Standing { uid, .. } | ChildState::Active { uid: Some(uid), .. }) = child
+    let (ChildState::Present(Present::Standing { uid, .. })
+    | ChildState::Active { uid: Some(uid), .. }) = child
     else {
         return None;
     };
@@ -84,7 +88,9 @@ pub(in crate::engine) fn judge_deletion(
         // written after it has waited for a while.
         status.message = None;
     }
-    let ChildState::Standing { refused, known_for, .. } = child else { return None };
+    let ChildState::Present(Present::Standing { refused, known_for, .. }) = child else {
+        return None;
+    };
     Some(match overdue {
         true if *refused && rules::may_be_late(*known_for) => {
             planner.wake_at(later(planner.input.now, FRESH.saturating_sub(*known_for)));

@@ -10,7 +10,7 @@ use super::values;
 use crate::{
     api::{ActiveAttempt, names::AttemptId},
     clock::{between, later},
-    model::observation::{Absence, ChildState, End},
+    model::observation::{Absence, ChildState, End, Unavailable},
     objects::{
         child::{
             DELETION_POLL, WATCH_LAG, after_another, after_job, given_up, is_child, is_late,
@@ -94,11 +94,11 @@ impl Found {
 /// just created.
 fn not_shown_yet(known: &AttemptMemory, now: Timestamp) -> Option<ChildState> {
     if let Some(until) = known.refused.filter(|until| *until > now) {
-        return Some(ChildState::Refused {
+        return Some(ChildState::Unavailable(Unavailable::Refused {
             message: "exceeded quota".into(),
             retry_in: between(now, until),
             known_for: between(known.first_read, now),
-        });
+        }));
     }
     let (since, made) = known.child?;
     just_created(&pod_uid(made), between(since, now))

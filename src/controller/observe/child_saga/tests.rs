@@ -113,7 +113,7 @@ impl Family {
             self.parent.metadata.deletion_timestamp.as_ref().map(|_| self.parent.deletion_policy);
         let status = self.parent.status.as_ref().unwrap();
         let (children, _) = observed(&self.context, &self.saga, status, None, goes).await.unwrap();
-        let Some(ChildState::Saga(child)) = children.get(&self.made_by) else {
+        let Some(ChildState::Present(Present::Saga(child))) = children.get(&self.made_by) else {
             panic!("{children:?}")
         };
         Arc::clone(child)

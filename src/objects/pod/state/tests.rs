@@ -249,11 +249,8 @@ fn said(state: &ChildState) -> &str {
         ChildState::Ended(End::Failed(failure)) => &failure.message,
         ChildState::Ended(End::Unknown { message, .. } | End::CalledOff { message }) => message,
         ChildState::Absent(_)
-        | ChildState::Elsewhere { .. }
-        | ChildState::Refused { .. }
-        | ChildState::Ended(End::Succeeded(_) | End::Answered(_))
-        | ChildState::Object { .. }
-        | ChildState::Saga(_)
-        | ChildState::Standing { .. } => "",
+        | ChildState::Present(_)
+        | ChildState::Unavailable(_)
+        | ChildState::Ended(End::Succeeded(_) | End::Answered(_)) => "",
     }
 }

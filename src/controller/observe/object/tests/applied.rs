@@ -14,7 +14,11 @@ async fn what_was_refused_stays_refused_while_there_is_no_such_kind() {
         scene.wait_is_over();
         let seen = scene.look(None).await;
         assert!(
-            matches!(&seen, ChildState::Refused { retry_in, .. } if *retry_in > Duration::ZERO),
+            matches!(
+                &seen,
+                ChildState::Unavailable(Unavailable::Refused { retry_in, .. })
+                    if *retry_in > Duration::ZERO
+            ),
             "{seen:?}"
         );
         scene.can_be_seen();
@@ -73,7 +77,7 @@ async fn what_somebody_applied_is_not_refused_by_what_this_process_was_told() {
     let scene = Scene::applying(Server { answer: (429, "too many requests"), ..Server::default() });
     scene.begin(None).await;
     let refused = scene.look(None).await;
-    assert!(matches!(refused, ChildState::Refused { .. }), "{refused:?}");
+    assert!(matches!(refused, ChildState::Unavailable(Unavailable::Refused { .. })), "{refused:?}");
     let gone = scene.look(Some("first")).await;
     assert!(
         matches!(gone, ChildState::Absent(_)),
@@ -84,5 +88,5 @@ async fn what_somebody_applied_is_not_refused_by_what_this_process_was_told() {
         json!({ANNOTATION_ATTEMPT: child_name("order", "1", &scene.key.attempt)});
     scene.stands(Some(object));
     let there = scene.look(Some("first")).await;
-    assert!(matches!(there, ChildState::Object { .. }), "{there:?}");
+    assert!(matches!(there, ChildState::Present(Present::Object { .. })), "{there:?}");
 }

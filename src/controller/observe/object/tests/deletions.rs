@@ -5,7 +5,10 @@ use super::*;
 #[tokio::test]
 async fn a_look_deletes_nothing_and_a_deletion_names_the_uid() {
     let scene = Scene::new(Some(config_map("first")), (200, ""));
-    assert!(matches!(scene.look(None).await, ChildState::Standing { uid, .. } if uid == "first"));
+    assert!(matches!(
+        scene.look(None).await,
+        ChildState::Present(Present::Standing { uid, .. }) if uid == "first"
+    ));
     assert!(scene.server.lock().unwrap().asked.is_empty());
     let gone = scene.delete("first").await;
     assert!(
@@ -30,13 +33,19 @@ async fn a_conflict_is_tried_again_where_the_object_stands_and_says_nothing_wher
     let scene = Scene::new(Some(config_map("first")), (409, "the object has been modified"));
     let refused = scene.delete("first").await;
     assert!(
-        matches!(&refused, ChildState::Refused { message, .. } if message == "the object has been \
-            modified"),
+        matches!(
+            &refused,
+            ChildState::Unavailable(Unavailable::Refused { message, .. })
+                if message == "the object has been modified"
+        ),
         "{refused:?}"
     );
     scene.stands(Some(config_map("second")));
     let other = scene.look(Some("first")).await;
-    assert!(matches!(&other, ChildState::Standing { uid, .. } if uid == "second"), "{other:?}");
+    assert!(
+        matches!(&other, ChildState::Present(Present::Standing { uid, .. }) if uid == "second"),
+        "{other:?}"
+    );
     scene.stands(None);
     assert_eq!(
         scene.look(Some("first")).await,
@@ -54,7 +63,10 @@ async fn what_passes_waits_what_is_refused_ends_the_attempt_and_what_is_lost_pro
         (403, "exceeded quota: q"),
     ] {
         let seen = Scene::new(Some(config_map("first")), (code, message)).delete("first").await;
-        assert!(matches!(seen, ChildState::Refused { .. }), "{code}: {seen:?}");
+        assert!(
+            matches!(seen, ChildState::Unavailable(Unavailable::Refused { .. })),
+            "{code}: {seen:?}"
+        );
     }
     for (code, message) in
         [(403, "configmaps is forbidden"), (422, "invalid"), (400, "bad"), (405, "not allowed")]
