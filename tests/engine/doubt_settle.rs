@@ -53,6 +53,31 @@ fn who_knows_that_nothing_was_done_settles_the_step_and_the_next_attempt_is_anot
 }
 
 #[test]
+fn only_a_step_that_failed_for_good_names_the_command_that_settles_it_and_names_it_once() {
+    let command = "; it may have acted: if you know, annotate ";
+    let names = |world: &World| {
+        let message = world.step("charge").message.unwrap();
+        (message.matches(command).count(), message.replace(command, "").starts_with("attempt 2"))
+    };
+    // The version before left the command in the message of a step that is tried again.
+    for (is_of_version_before, times) in [(false, 1), (true, 2)] {
+        let mut world = rested(json!({"steps": [charge()]}), vec![unknown(), says(402)]);
+        assert_eq!((world.phase(), names(&world)), (SagaPhase::Failed, (1, true)));
+        let failed = world.raw["steps"][0]["message"].clone();
+        world.suspend();
+        world.demand(RequestAction::Retry, "charge");
+        assert_eq!((world.step("charge").phase, names(&world)), (StepPhase::Retrying, (0, true)));
+        if is_of_version_before {
+            let mut status = world.raw.clone();
+            status["steps"][0]["message"] = failed;
+            world.restore(status);
+        }
+        world.demand(RequestAction::Cancel, "enough");
+        assert_eq!((world.phase(), names(&world)), (SagaPhase::Cancelled, (times, true)));
+    }
+}
+
+#[test]
 fn what_was_settled_as_failed_is_neither_undone_nor_named_and_a_pivot_blocks_no_more() {
     let mut step = charge();
     step["pivot"] = json!(true);

@@ -15,7 +15,7 @@ use crate::{
     },
     clock::{between, later, to_micros},
     engine::{
-        planner::{deadline, state::Planner, transition::StepEvent},
+        planner::{deadline, doubt::attempt_message, state::Planner, transition::StepEvent},
         rules,
         settlement::Settlement,
     },
@@ -101,7 +101,7 @@ pub(in crate::engine) fn apply(
     };
     match next {
         Ok(next) => {
-            status.message = Some(format!("attempt {} {}: {message}", id.number, outcome.verb()));
+            status.message = Some(attempt_message(id.number, outcome, &message));
             status.next_attempt_at = Some(MicroTime(next));
             planner.move_step(
                 status,
@@ -113,8 +113,8 @@ pub(in crate::engine) fn apply(
             );
         }
         Err(why) => {
-            status.message =
-                Some(format!("attempt {} {}: {message}{why}", id.number, outcome.verb()));
+            let message = attempt_message(id.number, outcome, &message);
+            status.message = Some(format!("{message}{why}"));
             status.next_attempt_at = None;
             planner.give_up(status, id.direction);
         }

@@ -21,8 +21,13 @@ use crate::{
     engine::{
         attempt::{outputs, wait},
         planner::{
-            change::change_steps, deadline, pivot::past_pivot, state::Planner,
-            transition::StepEvent, undo_set::is_backward,
+            change::change_steps,
+            deadline,
+            doubt::{is_uncertain, newest_message},
+            pivot::past_pivot,
+            state::Planner,
+            transition::StepEvent,
+            undo_set::is_backward,
         },
         rules,
     },
@@ -247,6 +252,11 @@ fn ask_to_undo(planner: &mut Planner<'_>, reason: &str) -> Result<String, String
 fn retry(planner: &mut Planner<'_>, status: &mut StepStatus) {
     let direction =
         if status.phase.is_backward() { Direction::Compensation } else { Direction::Action };
+    // The message of a step that failed permanently may name the command that settles the step.
+    let failed = matches!(status.phase, StepPhase::Failed | StepPhase::CompensationFailed);
+    if failed && is_uncertain(status, direction) {
+        status.message = newest_message(status, direction);
+    }
     planner.move_step(status, StepEvent::Retry);
     status.retry_requested = direction == Direction::Action;
     if direction == Direction::Action {

@@ -15,7 +15,7 @@ use crate::{
         attempt::{outputs, settle::move_key},
         planner::{
             change,
-            doubt::{HINT, direction_of, is_uncertain},
+            doubt::{direction_of, is_uncertain, newest_message},
             state::{Planner, is_active},
             transition::StepEvent,
             undo_set,
@@ -95,14 +95,15 @@ fn apply_outcome(
     outputs: Option<&Map<String, Value>>,
 ) {
     let direction = direction_of(status);
+    let earlier = newest_message(status, direction);
     let record = status.direction_mut(direction);
     match word {
         ManualOutcome::Failed => {
             move_key(record);
             record.last_outcome = Some(Outcome::Failed);
-            let earlier = status.message.take().unwrap_or_default();
-            let earlier = clip(earlier.split(HINT).next().unwrap_or_default(), EARLIER);
-            status.message = Some(format!("settled by request as Failed, after {earlier}"));
+            let earlier = earlier.map(|earlier| format!(", after {}", clip(&earlier, EARLIER)));
+            let earlier = earlier.unwrap_or_default();
+            status.message = Some(format!("settled by request as Failed{earlier}"));
         }
         ManualOutcome::Succeeded(_) => {
             record.uncertain = false;
