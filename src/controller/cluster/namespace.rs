@@ -13,7 +13,7 @@ use super::{
     connection::Cluster,
     error::{Error, chain, code},
 };
-use crate::api::{SagaStatus, StoredSaga, stored::namespace};
+use crate::api::{SagaStatus, StoredSaga, status::stalled_reason, stored::namespace};
 
 /// How often the operator reads the namespace of a stalled saga that is being deleted, because no
 /// watch reports the deletion of the namespace. Also how often a saga is requeued if its watches no
@@ -30,9 +30,7 @@ pub(in crate::controller) async fn stalled_deletion(
     cluster: &Cluster,
     saga: &StoredSaga,
 ) -> Result<Option<bool>, Error> {
-    let stalled = |status: &SagaStatus| {
-        status.conditions.iter().any(|known| known.type_ == "Stalled" && known.status == "True")
-    };
+    let stalled = |status: &SagaStatus| stalled_reason(status).is_some();
     if saga.metadata.deletion_timestamp.is_none() || !saga.status.as_ref().map_or(true, stalled) {
         return Ok(None);
     }

@@ -2,7 +2,7 @@
 
 use super::{begins, must::must, requests::requests, settled::settled, versions};
 use crate::{
-    api::{Direction, SagaPhase, SagaStatus},
+    api::{Direction, SagaPhase, SagaStatus, status::stalled_reason},
     engine::invariants,
     world::{
         query,
@@ -21,10 +21,8 @@ pub(in super::super) fn write(world: &World, before: &SagaObject, violations: &m
         violations.push(Violation::new(Property::Consistent, sentence));
     }
     let holds = ["InvalidSpec", "SpecChanged", "InvalidStatus"];
-    let held = new.conditions.iter().find(|condition| {
-        condition.type_ == "Stalled" && holds.contains(&condition.reason.as_str())
-    });
-    must(violations, held.is_none(), Property::Consistent, || {
+    let held = stalled_reason(new).is_some_and(|reason| holds.contains(&reason));
+    must(violations, !held, Property::Consistent, || {
         format!("the saga is held: {:?}", new.message)
     });
     versions::write(world, before, violations);
