@@ -199,12 +199,19 @@ fn ends(before: &StepStatus, after: &StepStatus, direction: Direction) -> Vec<St
     let failed = records
         .iter()
         .filter(|record| record.attempt > known && record.outcome != Outcome::Succeeded);
+    let no_attempt_follows = match direction {
+        Direction::Action => {
+            matches!(after.phase, StepPhase::Failed | StepPhase::Compensating)
+        }
+        Direction::Compensation => after.phase == StepPhase::CompensationFailed,
+    };
     let told = failed.map(|record| {
-        let head = format!("attempt {} {}", record.attempt, record.outcome.verb());
-        // The message of the step says more, unless the step continued at once.
-        let whole = after.message.clone().filter(|message| message.starts_with(&head));
+        // After the last attempt, the message of the step also says why no attempt follows.
+        let is_last = records.last().is_some_and(|last| last.attempt == record.attempt);
+        let whole = after.message.clone().filter(|_| is_last && no_attempt_follows);
         let whole = whole.unwrap_or_else(|| {
-            format!("{head}: {}", record.message.as_deref().unwrap_or("no message"))
+            let message = record.message.as_deref().unwrap_or("no message");
+            format!("attempt {} {}: {message}", record.attempt, record.outcome.verb())
         });
         format!("{}{whole}", of(direction))
     });
