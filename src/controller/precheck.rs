@@ -183,9 +183,6 @@ async fn tried(tools: Tools<'_>, hash: &str, probe: &Probe) -> PrecheckVerdict {
 
 fn of_refusal(trouble: ApiRefusal) -> PrecheckVerdict {
     match trouble {
-        ApiRefusal::Final(_, message) if message.contains("does not support dry run") => {
-            PrecheckVerdict::Unchecked(message)
-        }
         ApiRefusal::Final(
             Refused::Malformed | Refused::Forbidden | Refused::NotImpersonated,
             message,
@@ -194,7 +191,7 @@ fn of_refusal(trouble: ApiRefusal) -> PrecheckVerdict {
             PrecheckVerdict::Refused(FixedBy::Places, message)
         }
         // For example, a conflict over fields that another manager may have given up by then.
-        ApiRefusal::Final(Refused::Otherwise, message)
+        ApiRefusal::Final(Refused::NoDryRun | Refused::Otherwise, message)
         | ApiRefusal::NoKind(_, message)
         | ApiRefusal::Passes(message)
         | ApiRefusal::Lost(message) => PrecheckVerdict::Unchecked(message),
@@ -215,14 +212,11 @@ async fn try_child<K: Workload>(cluster: &Cluster, built: Result<K, String>) -> 
         Err(kube::Error::Api(status)) if status.code == 409 => PrecheckVerdict::Fine,
         Err(kube::Error::Api(status)) => {
             let said = bounded_line(&status.message, MAX_REASON);
-            let dry_runs = !status.message.contains("does not support dry run");
             match classify(&kube::Error::Api(status)) {
-                ErrorClass::Permanent(Refused::Forbidden | Refused::NotImpersonated)
-                    if dry_runs =>
-                {
+                ErrorClass::Permanent(Refused::Forbidden | Refused::NotImpersonated) => {
                     PrecheckVerdict::Refused(FixedBy::Objects, said)
                 }
-                ErrorClass::Permanent(Refused::Malformed) if dry_runs => {
+                ErrorClass::Permanent(Refused::Malformed) => {
                     PrecheckVerdict::Refused(FixedBy::Nothing, said)
                 }
                 ErrorClass::Permanent(_)

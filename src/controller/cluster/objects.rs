@@ -400,5 +400,8 @@ mod tests {
             (wrong(409, "Conflict"), wrong(409, "AlreadyExists")),
             (Some(Refused::Otherwise), None)
         );
+        let webhook = "admission webhook \"a\" does not support dry run because of its sideEffects";
+        let refused = sorted(400, "BadRequest", webhook);
+        assert!(matches!(refused, ApiRefusal::Final(Refused::NoDryRun, _)), "{refused:?}");
     }
 }

@@ -41,6 +41,8 @@ pub(in crate::controller) enum Refused {
     NotImpersonated,
     /// What should contain the object does not exist, such as its namespace.
     Nowhere,
+    /// An admission webhook takes no dry run, so nothing is known of the object.
+    NoDryRun,
     /// Another reason, such as fields that belong to another manager.
     Otherwise,
 }
@@ -79,6 +81,9 @@ pub(in crate::controller) fn classify(error: &kube::Error) -> ErrorClass {
         // renewed.
         401 | 409 | 429 => ErrorClass::Passing,
         403 if says("exceeded quota") => ErrorClass::Passing,
+        400 | 403 | 404 | 422 if says("does not support dry run") => {
+            ErrorClass::Permanent(Refused::NoDryRun)
+        }
         403 if says("cannot impersonate") => ErrorClass::Permanent(Refused::NotImpersonated),
         403 => ErrorClass::Permanent(Refused::Forbidden),
         // The API server calls webhooks before it stores anything, so nothing was done.
@@ -116,7 +121,7 @@ pub(in crate::controller) fn trouble(
         Refused::Forbidden => {
             format!("{account} may not {verb} {} {:?}: {said}", target.kind, target.name)
         }
-        Refused::Malformed | Refused::Nowhere | Refused::Otherwise => {
+        Refused::Malformed | Refused::Nowhere | Refused::NoDryRun | Refused::Otherwise => {
             format!("the API server refused {} {:?}: {said}", target.kind, target.name)
         }
     };

@@ -47,10 +47,9 @@ fn only_what_no_earlier_step_can_mend_is_refused() {
 #[test]
 fn what_may_be_otherwise_by_then_is_unchecked() {
     let no = || "no".to_owned();
-    let without_dry_run = "admission webhook \"a\" does not support dry run".to_owned();
     for trouble in [
         ApiRefusal::Final(Refused::Otherwise, no()),
-        ApiRefusal::Final(Refused::Malformed, without_dry_run),
+        ApiRefusal::Final(Refused::NoDryRun, no()),
         ApiRefusal::NoKind(Unserved::Anywhere, no()),
         ApiRefusal::Passes(no()),
         ApiRefusal::Lost(no()),
