@@ -44,7 +44,7 @@ pub use self::{
     },
     status::{
         ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, KeysFrom, Pause, RequestRecord,
-        RequestResult, SagaStatus, StepStatus,
+        RequestResult, SagaStatus, SpecDoubts, StepStatus, ThrottleStatus,
     },
     stored::{Decoded, StoredSaga, Strangers, read_status, salvage, with_strangers},
     tls::{CaSource, HttpTls},

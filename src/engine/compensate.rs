@@ -15,6 +15,7 @@ use super::{
         capacity,
         doubt::with_hint,
         state::{Planner, SagaCourse, is_active},
+        throttled,
         transition::StepEvent,
         undo_set::{in_undo_set, is_undoing, is_undone},
     },
@@ -147,6 +148,7 @@ pub(in crate::engine) fn end_retries(planner: &mut Planner<'_>) {
         status.next_attempt_at = None;
         status.retry_requested = false;
         status.completed_at = Some(MicroTime(planner.input.now));
+        throttled::withdraw(status);
         status.message =
             status.message.take().map(|message| with_hint(&message, status, Direction::Action));
         planner.move_step(status, StepEvent::FailForGood);

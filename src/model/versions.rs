@@ -10,13 +10,19 @@ use crate::api::{
 };
 
 /// Status fields for users only. No decision rests on them.
-pub(in crate::model) const TOLD_ONLY: [&str; 5] = [
+pub(in crate::model) const TOLD_ONLY: [&str; 7] = [
     "status.acceptedBy",
     "status.currentSteps",
     "status.message",
     "status.progress",
     "status.retries",
+    DOUBTED,
+    THROTTLED,
 ];
+/// The field for what a version of the operator finds wrong with an accepted spec.
+pub(crate) const DOUBTED: &str = "status.doubted";
+/// The field that says why the due attempt of a step does not begin.
+pub(crate) const THROTTLED: &str = "status.steps[].throttled";
 
 /// What another version wrote into a saga, and whether the cluster stores all that this version
 /// writes.
@@ -54,6 +60,11 @@ impl<'a> Versions<'a> {
     /// Returns whether the stored status would change if the new status were written.
     pub(crate) fn differs(&self, old: &SagaStatus, new: &SagaStatus) -> bool {
         old != new && self.served.is_none_or(|served| served.pruned(old) != served.pruned(new))
+    }
+
+    /// Returns whether the cluster stores a field of the status, with all that stands in the field.
+    pub(crate) fn stores(&self, field: &str) -> bool {
+        self.served.is_none_or(|served| !served.lacks.iter().any(|lack| lack.starts_with(field)))
     }
 
     /// Removes the effects that would repeat at every reconcile because the CRD drops the

@@ -28,7 +28,7 @@ pub(crate) fn under_way() -> World {
 }
 
 /// Returns the schema of the status of this version, without these fields.
-fn schema_without(pointers: &[&str]) -> Value {
+pub(crate) fn schema_without(pointers: &[&str]) -> Value {
     let definition = serde_json::to_value(crd::definition().unwrap()).unwrap();
     let mut schema = definition
         .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status")

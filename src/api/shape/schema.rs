@@ -10,7 +10,7 @@ use crate::api::Saga;
 
 /// The field that identifies an entry, by the name of the list or the field in which the entry
 /// stands.
-const KEYS: [(&str, &str); 7] = [
+const KEYS: [(&str, &str); 9] = [
     ("steps", "name"),
     ("conditions", "type"),
     ("attempts", "attempt"),
@@ -18,6 +18,8 @@ const KEYS: [(&str, &str); 7] = [
     ("active", "startedAt"),
     ("child", "name"),
     ("paused", "at"),
+    ("throttled", "origin"),
+    ("doubted", "by"),
 ];
 /// What a schema allows in one place.
 #[derive(Clone, Debug, PartialEq, Eq)]

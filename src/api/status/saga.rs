@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    doubts::SpecDoubts,
     request::{Pause, RequestRecord},
     schema::{ConditionSchema, is_zero, outputs_schema},
     step::StepStatus,
@@ -73,6 +74,10 @@ pub struct SagaStatus {
     #[schemars(length(max = 63))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_by: Option<String>,
+    /// What a version of the operator finds wrong with the spec, which another version accepted.
+    /// Absent if no version found anything wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubted: Option<Box<SpecDoubts>>,
     /// What a later version may add: the phase of the saga when that version reconciled it.
     #[cfg(feature = "next")]
     #[schemars(length(max = 63))]

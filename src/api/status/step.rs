@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::{
     attempt::DirectionStatus,
     schema::{is_zero, outputs_schema},
+    throttle::ThrottleStatus,
 };
 use crate::api::{Direction, SagaPhase, StepPhase};
 
@@ -35,6 +36,10 @@ pub struct StepStatus {
     /// When the next attempt begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<MicroTime>,
+    /// Why the next attempt does not begin although it is due. Present only while the step waits
+    /// for the host of its HTTP request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<Box<ThrottleStatus>>,
     /// The outputs of the step. For a skipped step: the outputs that the user gave with the skip
     /// request.
     #[schemars(schema_with = "outputs_schema")]

@@ -10,6 +10,6 @@ pub(super) mod doubt;
 pub(super) mod pivot;
 pub(super) mod state;
 pub(super) mod throttle;
-pub mod throttled;
+pub(super) mod throttled;
 pub(super) mod transition;
 pub(super) mod undo_set;

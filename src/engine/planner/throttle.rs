@@ -1,20 +1,17 @@
 //! The effect of a breaker that is not closed on a saga: the steps that would call its origin wait
-//! without an attempt, and their messages say so.
+//! without an attempt, and their statuses say so.
 //!
 //! # Guarantees
 //! A saga with a waiting step requeues itself for the instant at which the breaker becomes
-//! half-open, and for the instant at which the step's retry deadline passes. The message of the
+//! half-open, and for the instant at which the step's retry deadline passes. The status of the
 //! step is the same in every reconcile. Two replicas whose breakers opened at different instants do
-//! not overwrite each other's messages endlessly: an instant in the message that lies in the future
+//! not overwrite each other's statuses endlessly: an instant in the status that lies in the future
 //! is kept.
 
 use super::{
     deadline,
     state::Planner,
-    throttled::{
-        BlockingBreaker, CIRCUIT_OPEN, THROTTLED_POLL, ThrottleReason, retry_instant,
-        without_circuit,
-    },
+    throttled::{BlockingBreaker, THROTTLED_POLL, ThrottleReason, current, withdraw},
 };
 use crate::{
     api::{Direction, StepStatus},
@@ -22,7 +19,8 @@ use crate::{
     model::{
         input::BreakerAllowance,
         origin::{self, Origin},
-        saga::{Operation, Work},
+        saga::{Operation, ValidStep, Work},
+        versions::THROTTLED,
     },
 };
 
@@ -63,10 +61,13 @@ fn allowance<'p>(
     Some((origin, allowance))
 }
 
-/// Returns whether the step waits for its host and its message reports a breaker.
+/// Returns whether the step waits for its host, and is reported as waiting for a breaker.
 pub(in crate::engine) fn reports_breaker(planner: &Planner<'_>, status: &StepStatus) -> bool {
-    wait(planner, &status.name).is_some()
-        && status.message.as_deref().is_some_and(|message| message.starts_with(CIRCUIT_OPEN))
+    match wait(planner, &status.name) {
+        Some(ThrottleReason::Circuit(_)) => true,
+        Some(ThrottleReason::HostLimit) => status.throttled.is_some(),
+        None => false,
+    }
 }
 
 /// Returns why the step waits for its host, or `None` if it does not wait for its host.
@@ -78,9 +79,11 @@ fn wait<'p>(planner: &'p Planner<'_>, step: &str) -> Option<&'p ThrottleReason> 
         .map(|throttled| &throttled.why)
 }
 
-/// Writes into the message of each step that waits for a breaker that the step does so. Removes
-/// this text from the messages of steps that no longer wait for a breaker. A process that begins
-/// nothing changes no message, because it does not know which steps would wait.
+/// Writes into the status of each step that waits for a breaker that the step does so. Removes this
+/// from the statuses of steps that no longer wait for a breaker. A process that begins nothing
+/// changes no status, because it does not know which steps would wait. If the cluster does not
+/// store the field of the status, the message of the saga alone says which steps wait: the message
+/// of a step could not be told from the one before it in the next reconcile.
 pub(in crate::engine) fn report_breakers(planner: &mut Planner<'_>) {
     if planner.input.process.draining {
         return;
@@ -90,33 +93,37 @@ pub(in crate::engine) fn report_breakers(planner: &mut Planner<'_>) {
     }
 }
 
-/// Writes into the message of the step at a place whether the step waits for a breaker.
+/// Writes into the status of the step at a place whether the step waits for a breaker.
 fn report_breaker(planner: &mut Planner<'_>, place: usize) {
-    let Some((step, status)) = planner.step(place) else { return };
-    let told = status.message.as_deref();
-    let message = match wait(planner, &step.name) {
+    let (stores, now) = (planner.input.versions.stores(THROTTLED), planner.input.now);
+    let waits = |step: &ValidStep, status: &StepStatus| {
+        status.throttled.is_some() || wait(planner, &step.name).is_some()
+    };
+    let Some(mut draft) = planner.draft(place, waits) else { return };
+    let (step, status) = (draft.step, &mut draft.status);
+    match wait(planner, &step.name) {
         Some(ThrottleReason::Circuit(breaker)) => {
-            let message = breaker.message(told, planner.input.now);
+            if stores {
+                breaker.report(status, now);
+            } else {
+                withdraw(status);
+            }
             let budget = step.operation(breaker.direction).zip(status.direction(breaker.direction));
             let left = budget
                 .and_then(|(operation, record)| deadline::budget_left(planner, operation, record));
             if let Some(left) = left.filter(|left| !left.is_zero()) {
-                planner.wake_at(later(planner.input.now, left));
+                planner.wake_at(later(now, left));
             }
-            Some(message)
         }
         // The breaker of another replica may be open. The step waits in any case until the instant
-        // in the message has come.
+        // in its status has come.
         Some(ThrottleReason::HostLimit)
-            if told.and_then(retry_instant).is_none_or(|until| until > planner.input.now) =>
-        {
-            return;
-        }
-        Some(ThrottleReason::HostLimit) | None => told.and_then(without_circuit).map(str::to_owned),
-    };
-    if let Some(status) = planner.status.steps.get_mut(place) {
-        status.message = message;
+            if current(status).is_some_and(|throttle| {
+                throttle.until.as_ref().is_none_or(|until| until.0 > now)
+            }) => {}
+        Some(ThrottleReason::HostLimit) | None => withdraw(status),
     }
+    planner.store(draft);
 }
 
 /// Takes capacity for an HTTP request to the operation's host. Returns `false` if the limit of

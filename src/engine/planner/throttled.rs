@@ -1,26 +1,28 @@
-//! Steps that wait until their hosts take more HTTP requests, and their messages.
+//! Steps that wait until their hosts take more HTTP requests, and what their statuses say.
+//!
+//! # Guarantees
+//! What a step waits for is the field `throttled` of its status. The message of the step is
+//! composed from this field, and no message is read back. The field counts only while the step has
+//! the message that is composed from it: an operator that does not know the field may have written
+//! another message since, and leaves the field behind.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use crate::{
-    api::{Direction, SagaStatus},
+    api::{Direction, SagaStatus, StepStatus, ThrottleStatus, reason::CIRCUIT_OPEN},
+    clock::to_micros,
     model::origin::Origin,
     text::{clip, instant},
 };
 
-/// The beginning of the message of a step that waits for a breaker.
-pub const CIRCUIT_OPEN: &str = "CircuitOpen";
-
-/// The text before the instant at which the step is tried again.
-pub(in crate::engine) const AGAIN_AT: &str = "; tried again at ";
-
-/// The text before the earlier message of the step.
-pub(in crate::engine) const BEFORE: &str = ". Before: ";
-
 /// The most characters of the message. The schema allows 1024.
-pub(in crate::engine) const MESSAGE: usize = 1000;
+const MESSAGE: usize = 1000;
+
+/// The most characters of the origin. The schema allows 512.
+const ORIGIN: usize = 300;
 
 /// A breaker that admits no more calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,63 +52,89 @@ pub(in crate::engine) struct Throttled {
 }
 
 impl Throttled {
-    /// Returns `step b waits: …`.
+    /// Returns `step b waits: …`. The statuses of the steps already say which of them wait.
     pub(in crate::engine) fn sentence(&self, status: &SagaStatus) -> String {
         let message = status
             .steps
             .iter()
-            .find(|status| status.name == self.step)
-            .and_then(|status| status.message.as_deref());
-        let why = message.filter(|message| message.starts_with(CIRCUIT_OPEN));
-        format!(
-            "step {} waits: {}",
-            self.step,
-            why.unwrap_or("the limit of concurrent requests to its host is reached")
-        )
+            .find(|status| status.name == self.step && status.throttled.is_some())
+            .and_then(|status| status.message.clone());
+        let why = message.unwrap_or_else(|| match &self.why {
+            ThrottleReason::Circuit(breaker) => message_of(&breaker.throttle(None)),
+            ThrottleReason::HostLimit => {
+                "the limit of concurrent requests to its host is reached".into()
+            }
+        });
+        format!("step {} waits: {why}", self.step)
     }
 }
 
 impl BlockingBreaker {
-    /// Returns the message of the step. `told`: its message up to now. If `told` names an instant
-    /// in the future, `told` is kept.
-    pub(in crate::engine) fn message(&self, told: Option<&str>, now: Timestamp) -> String {
-        if let Some(told) = told.filter(|told| retry_instant(told).is_some_and(|until| until > now))
-        {
-            return told.to_owned();
+    /// Writes into the status of a step that the step waits for this breaker. If the status already
+    /// names an instant in the future, the status is kept: the breaker of another replica may have
+    /// opened at another instant, and the two replicas would overwrite each other without end.
+    pub(in crate::engine) fn report(&self, status: &mut StepStatus, now: Timestamp) {
+        let until = current(status).and_then(|throttle| throttle.until.as_ref());
+        if until.is_some_and(|until| until.0 > now) {
+            return;
         }
-        let Self { origin, until, direction: _ } = self;
-        let message = match until {
-            Some(until) => format!(
-                "{CIRCUIT_OPEN}: too many calls to {origin} ended unknown{AGAIN_AT}{}",
-                instant(*until)
-            ),
-            None => format!(
-                "{CIRCUIT_OPEN}: one call at a time finds out whether {origin} answers; tried \
-                 again when that one has ended"
-            ),
-        };
-        let before = told
-            .and_then(without_circuit)
-            .map(|before| format!("{BEFORE}{before}"))
-            .unwrap_or_default();
-        clip(&format!("{message}{before}"), MESSAGE)
+        let throttle = self.throttle(own_message(status));
+        status.message = Some(message_of(&throttle));
+        status.throttled = Some(Box::new(throttle));
+    }
+
+    fn throttle(&self, previous_message: Option<&str>) -> ThrottleStatus {
+        let Self { origin, direction: _, until } = self;
+        ThrottleStatus {
+            reason: CIRCUIT_OPEN.into(),
+            origin: clip(&origin.to_string(), ORIGIN),
+            until: until.map(|until| MicroTime(to_micros(until))),
+            previous_message: previous_message.map(str::to_owned),
+        }
     }
 }
 
-/// Returns the part of a step's message that does not report a breaker, or `None` if the message
-/// has no such part.
-pub(in crate::engine) fn without_circuit(message: &str) -> Option<&str> {
-    if message.starts_with(CIRCUIT_OPEN) {
-        message.split_once(BEFORE).map(|(_, before)| before)
-    } else {
-        Some(message)
+/// Returns the message of a step that waits for a breaker.
+fn message_of(throttle: &ThrottleStatus) -> String {
+    let ThrottleStatus { reason, origin, until, previous_message } = throttle;
+    let why = match until {
+        Some(until) => format!(
+            "{reason}: too many calls to {origin} ended unknown; tried again at {}",
+            instant(until.0)
+        ),
+        None => format!(
+            "{reason}: one call at a time finds out whether {origin} answers; tried again when \
+             that one has ended"
+        ),
+    };
+    let before = previous_message.as_ref().map(|before| format!(". Before: {before}"));
+    clip(&format!("{why}{}", before.unwrap_or_default()), MESSAGE)
+}
+
+/// Returns what a step waits for, as its status says it; `None` if the field is absent, or if an
+/// operator that does not know the field left it behind.
+pub(in crate::engine) fn current(status: &StepStatus) -> Option<&ThrottleStatus> {
+    status.throttled.as_deref().filter(|throttle| {
+        throttle.reason == CIRCUIT_OPEN
+            && status.message.as_deref() == Some(message_of(throttle).as_str())
+    })
+}
+
+/// Returns the message that a step has, or had before it began to wait for a breaker.
+pub(in crate::engine) fn own_message(status: &StepStatus) -> Option<&str> {
+    match current(status) {
+        Some(throttle) => throttle.previous_message.as_deref(),
+        None => status.message.as_deref(),
     }
 }
 
-/// Returns the instant that a message names for the next try, or `None` if it names none.
-pub(in crate::engine) fn retry_instant(message: &str) -> Option<Timestamp> {
-    let told = message.strip_prefix(CIRCUIT_OPEN)?.split(BEFORE).next()?;
-    told.rsplit_once(AGAIN_AT)?.1.parse().ok()
+/// Removes from the status of a step that the step waits for a breaker. The step gets back the
+/// message that it had before.
+pub(in crate::engine) fn withdraw(status: &mut StepStatus) {
+    if status.throttled.is_some() {
+        status.message = own_message(status).map(str::to_owned);
+        status.throttled = None;
+    }
 }
 
 /// The interval after which a saga requeues itself while a step waits for capacity at its host, or

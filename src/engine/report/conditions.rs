@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::message::MESSAGE;
 use crate::{
-    api::{RELEASE, SagaPhase},
+    api::SagaPhase,
     fault::Fault,
     model::{input::PlanInput, saga::ValidSaga},
     text::{clip, join},
@@ -89,25 +89,6 @@ pub(in crate::engine) fn accepted_as(warnings: &[Fault], input: &PlanInput<'_>) 
     clip(&join(parts.into_iter().flatten(), "; "), MESSAGE)
 }
 
-/// Returns what this version finds wrong with a saga that was accepted.
-pub(in crate::engine) fn doubts(doubts: &[Fault]) -> Option<String> {
-    let first = || join(doubts.iter().take(SHOWN_WARNINGS).map(ToString::to_string), "; ");
-    (!doubts.is_empty()).then(|| {
-        clip(
-            &format!("goes on as it was accepted, although {RELEASE} would refuse it: {}", first()),
-            MESSAGE,
-        )
-    })
-}
-
-/// Returns the acceptance text, and for each version once what that version finds wrong.
-pub(in crate::engine) fn with_doubts(said: &str, saga: Option<&ValidSaga>) -> String {
-    let doubts = saga.and_then(|saga| doubts(&saga.doubts)).filter(|doubts| !said.contains(doubts));
-    let Some(doubts) = doubts else { return said.to_owned() };
-    let before = said.split("; goes on as it was accepted").next().unwrap_or_default();
-    format!("{before}; {doubts}")
-}
-
 pub(in crate::engine) fn conditions(
     old: &[Condition],
     wanted: &[Wanted],
@@ -128,9 +109,9 @@ pub(in crate::engine) fn conditions(
             // The warnings and the unchecked operations of the acceptance stay in the message for
             // the life of the saga.
             message: match unchanged {
-                Some(old) if accepted => with_doubts(&old.message, saga),
+                Some(old) if accepted => old.message.clone(),
                 Some(_) | None if accepted => {
-                    with_doubts(&accepted_as(&saga.map(warnings).unwrap_or_default(), input), saga)
+                    accepted_as(&saga.map(warnings).unwrap_or_default(), input)
                 }
                 Some(_) | None => message.to_owned(),
             },

@@ -11,7 +11,7 @@ use crate::{
         pivot::past_pivot,
         state::{Planner, SagaCourse, is_active},
         throttle,
-        throttled::without_circuit,
+        throttled::own_message,
     },
     model::saga::{Operation, Work},
     text::{NAMED, instant, join, list, sentences},
@@ -210,15 +210,15 @@ fn failed_before(planner: &Planner<'_>) -> Option<String> {
     })
 }
 
-pub(in crate::engine) fn failures(planner: &Planner<'_>, phase: StepPhase) -> String {
+fn failures(planner: &Planner<'_>, phase: StepPhase) -> String {
     let verb = if phase == StepPhase::Failed { "failed" } else { "could not be undone" };
     let timed_out = phase == StepPhase::Failed && planner.status.timed_out_at.is_some();
     let timed_out = timed_out.then(|| deadline::timeout_passed(planner));
     let failed = planner.status.steps.iter().filter(|status| status.phase == phase);
-    let why = |status: &StepStatus| {
-        status.message.as_deref().and_then(without_circuit).unwrap_or("no message").to_owned()
-    };
-    let failed = failed.map(|status| format!("step {} {verb}: {}", status.name, why(status)));
+    let failed = failed.map(|status| {
+        let why = own_message(status).unwrap_or("no message");
+        format!("step {} {verb}: {why}", status.name)
+    });
     join(timed_out.into_iter().chain(failed), "; ")
 }
 
@@ -231,7 +231,7 @@ fn pivots(planner: &Planner<'_>) -> String {
 
 /// Returns what is active and what the saga waits for, step by step.
 fn activity(planner: &Planner<'_>) -> String {
-    // A message about a breaker already says when the step continues, so such steps are left out.
+    // The line about a breaker already says when the step continues, so such steps are left out.
     let others = planner
         .saga
         .steps

@@ -3,6 +3,7 @@
 
 pub mod blocked;
 pub(super) mod conditions;
+pub(super) mod doubts;
 pub(super) mod message;
 pub(super) mod size;
 pub(super) mod summary;

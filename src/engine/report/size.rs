@@ -3,13 +3,15 @@
 //! # Guarantees
 //! The steps take at most [`STEPS`] bytes as JSON, however long the messages of services are. Only
 //! data that no decision needs is dropped: first the oldest attempts and the names of children,
-//! then the ends of messages. Outputs are bounded when they are taken. They count here as well, and
-//! are never dropped. Steps that fit are not changed, so a second pass changes nothing.
+//! then why due attempts do not begin, then the ends of messages. Outputs are bounded when they are
+//! taken. They count here as well, and are never dropped. Steps that fit are not changed, so a
+//! second pass changes nothing.
 
 use serde::Serialize;
 
 use crate::{
-    api::{DirectionStatus, MAX_OUTPUTS, StepStatus},
+    api::{DirectionStatus, MAX_OUTPUTS, StepStatus, ThrottleStatus},
+    engine::planner::throttled::withdraw,
     text::clip,
 };
 
@@ -23,9 +25,11 @@ const KEPT: [usize; 4] = [3, 2, 1, 0];
 /// leaves room for as many outputs as there may be.
 const MESSAGE: [usize; 2] = [60, 16];
 /// `STEP` is more than a step takes without its messages and attempts. `ATTEMPT` is more than an
-/// attempt takes without its message.
+/// attempt takes without its message. `THROTTLE` is more than the reason takes for which a due
+/// attempt does not begin, without its texts.
 const STEP: usize = 1660;
 const ATTEMPT: usize = 200;
+const THROTTLE: usize = 160;
 
 /// Drops what does not fit. `others`: the bytes of another version's fields, which are never
 /// dropped.
@@ -52,6 +56,11 @@ pub(in crate::engine) fn fit(steps: &mut [StepStatus], others: usize) {
             record.attempts.drain(..surplus);
         }
     }
+    if size(steps) <= room {
+        return;
+    }
+    // The message of the saga says which steps wait.
+    steps.iter_mut().for_each(withdraw);
     for kept in MESSAGE {
         if size(steps) <= room {
             return;
@@ -72,6 +81,11 @@ fn at_most(steps: &[StepStatus]) -> usize {
     let text = |message: &Option<String>| {
         message.as_ref().map_or(0, |message| message.len().saturating_mul(2))
     };
+    let throttle = |throttle: &ThrottleStatus| {
+        let ThrottleStatus { reason, origin, until: _, previous_message } = throttle;
+        let texts = reason.len().saturating_add(origin.len()).saturating_mul(2);
+        text(previous_message).saturating_add(texts).saturating_add(THROTTLE)
+    };
     let step = |step: &StepStatus| {
         let attempts = [&step.action, &step.compensation]
             .into_iter()
@@ -80,7 +94,10 @@ fn at_most(steps: &[StepStatus]) -> usize {
         let attempts: usize =
             attempts.map(|attempt| text(&attempt.message).saturating_add(ATTEMPT)).sum();
         let outputs = if step.outputs.is_some() { MAX_OUTPUTS } else { 0 };
-        text(&step.message).saturating_add(attempts).saturating_add(outputs).saturating_add(STEP)
+        let throttled = step.throttled.as_deref().map_or(0, throttle);
+        [text(&step.message), attempts, outputs, throttled]
+            .into_iter()
+            .fold(STEP, usize::saturating_add)
     };
     steps.iter().map(step).sum()
 }
@@ -95,9 +112,13 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 
     use super::*;
-    use crate::api::{
-        ActiveAttempt, AttemptRecord, Outcome, Pause, RequestAction, RequestRecord, RequestResult,
-        SagaPhase, SagaStatus, limits::MAX_ALL_OUTPUTS,
+    use crate::{
+        api::{
+            ActiveAttempt, AttemptRecord, Direction, Outcome, Pause, RequestAction, RequestRecord,
+            RequestResult, SagaPhase, SagaStatus, SpecDoubts, limits::MAX_ALL_OUTPUTS,
+        },
+        engine::planner::throttled::BlockingBreaker,
+        model::origin::Origin,
     };
 
     /// The highest number that a status may hold: see [`crate::engine::invariants`].
@@ -147,6 +168,7 @@ mod tests {
             completed_at: Some(now()),
             message: Some(message.to_owned()),
             next_attempt_at: Some(now()),
+            throttled: None,
             outputs: None,
             unwanted: true,
             retry_requested: true,
@@ -193,6 +215,10 @@ mod tests {
         }
     }
 
+    fn doubted() -> SpecDoubts {
+        SpecDoubts { by: "v".repeat(63), accepted_message: "the spec is valid".into() }
+    }
+
     #[test]
     fn the_whole_status_is_at_most_256_kib_with_the_longest_of_everything() {
         let long = |count: usize| "😀".repeat(count);
@@ -233,6 +259,7 @@ mod tests {
             paused: Some(Pause { at: now(), reason: long(200) }),
             spec_hash: Some("h".repeat(67)),
             accepted_by: Some("v".repeat(63)),
+            doubted: Some(Box::new(doubted())),
             #[cfg(feature = "next")]
             noted: Some("n".repeat(63)),
             still_in_effect: Some(names),
@@ -264,12 +291,40 @@ mod tests {
         assert_eq!(steps, before);
     }
 
+    /// Makes a step wait for a breaker, with the longest origin.
+    fn throttle(mut step: StepStatus) -> StepStatus {
+        let breaker = BlockingBreaker {
+            origin: Origin { scheme: "https".into(), host: "h".repeat(300), port: 65_535 },
+            direction: Direction::Compensation,
+            until: Some(Timestamp::MAX),
+        };
+        breaker.report(&mut step, Timestamp::MIN);
+        assert!(step.throttled.is_some());
+        step
+    }
+
+    #[test]
+    fn what_steps_wait_for_is_dropped_before_their_messages_are_cut() {
+        let message = "x".repeat(400);
+        let mut steps: Vec<_> = (0..128).map(|place| throttle(step(place, 5, &message))).collect();
+        fit(&mut steps, 0);
+        assert!(size(&steps) <= STEPS, "{} bytes", size(&steps));
+        let left = |step: &StepStatus| step.throttled.is_none() && step.message.is_some();
+        assert!(steps.iter().all(left));
+        assert!(steps.iter().all(|step| !step.message.as_ref().unwrap().contains("CircuitOpen")));
+        let mut few = vec![throttle(step(0, 5, &message))];
+        let before = few.clone();
+        fit(&mut few, 0);
+        assert_eq!(few, before);
+    }
+
     #[test]
     fn the_rough_size_is_never_too_small() {
         for message in ["", "no", &"\"\\".repeat(300)] {
             for attempts in [0, 5] {
                 let with_outputs = largest(message).remove(0);
-                for steps in [[step(0, attempts, message)], [with_outputs]] {
+                let waits = throttle(with_outputs.clone());
+                for steps in [[step(0, attempts, message)], [with_outputs], [waits]] {
                     assert!(
                         size(&steps) <= at_most(&steps),
                         "{} > {}",

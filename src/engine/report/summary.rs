@@ -9,8 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
     blocked::Blocked,
-    conditions::{Wanted, conditions, doubts, wanted},
-    message::{MESSAGE, failures, message},
+    conditions::{Wanted, conditions, wanted},
+    doubts,
+    message::{MESSAGE, message},
     size,
 };
 use crate::{
@@ -115,12 +116,9 @@ pub(in crate::engine) fn summarise(planner: &mut Planner<'_>, course: SagaCourse
     let ready = if paused && !phase.is_terminal() { "Paused" } else { reason };
     let wanted = wanted(phase, paused, ready, reason);
     let (input, saga) = (planner.input, planner.saga);
-    let conditions = conditions(&planner.status.conditions, &wanted, &message, input, Some(saga));
-    if let Some(doubts) = doubts(&planner.saga.doubts)
-        .filter(|doubts| !planner.status.conditions.iter().any(|old| old.message.contains(doubts)))
-    {
-        planner.warn("SpecDoubted", doubts);
-    }
+    let mut conditions =
+        conditions(&planner.status.conditions, &wanted, &message, input, Some(saga));
+    doubts::report(planner, &mut conditions);
     let (progress, current, retries) =
         (progress(planner, phase), current_steps(planner, phase), retries(&planner.status));
     let status = &mut planner.status;
@@ -157,7 +155,7 @@ pub(in crate::engine) fn reason(
         SagaPhase::Running if retrying => "Retrying",
         SagaPhase::Failed if planner.status.timed_out_at.is_some() => "TimedOut",
         // The saga was deleted after its pivot and is about to be released.
-        SagaPhase::Failed if failures(planner, StepPhase::Failed).is_empty() => "PivotPassed",
+        SagaPhase::Failed if !planner.has_failure() => "PivotPassed",
         SagaPhase::Failed => "StepFailed",
         SagaPhase::Compensated if still.is_some_and(|still| !still.is_empty()) => {
             "CompensatedExcept"

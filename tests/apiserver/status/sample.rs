@@ -52,6 +52,7 @@ pub(super) fn full() -> Value {
         "completedAt": instant,
         "specHash": format!("v1:{}", "0".repeat(64)),
         "acceptedBy": "0.1.0",
+        "doubted": {"by": "0.2.0", "acceptedMessage": "the spec is valid"},
         "stillInEffect": ["charge", "ship"],
         "settled": 7,
         "outputs": {"tracking": "T-1"},
@@ -81,6 +82,10 @@ fn steps(instant: &str) -> Value {
             "completedAt": instant,
             "message": "HTTP 402",
             "nextAttemptAt": instant,
+            "throttled": {
+                "reason": "CircuitOpen", "origin": "http://bank.shop.svc:80", "until": instant,
+                "previousMessage": "HTTP 402",
+            },
             "retryRequested": true,
             "unwanted": true,
             "child": {

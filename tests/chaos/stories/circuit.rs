@@ -1,7 +1,7 @@
 //! A host that gives no useful answer until its breaker is open. The host works again when the
 //! breaker tests it.
 
-use saga_operator::{api::Saga, engine::planner::throttled::CIRCUIT_OPEN};
+use saga_operator::api::{Saga, reason::CIRCUIT_OPEN};
 use serde_json::{Value, json};
 
 use super::{Costs, Doing, PLAIN, Scene, Story, USUAL, actions};
@@ -34,8 +34,8 @@ fn told<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
         let is_open = |saga: &Saga| {
             let steps = saga.status.iter().flat_map(|status| &status.steps);
             steps
-                .filter_map(|step| step.message.as_deref())
-                .any(|said| said.starts_with(CIRCUIT_OPEN))
+                .filter_map(|step| step.throttled.as_ref())
+                .any(|throttled| throttled.reason == CIRCUIT_OPEN)
         };
         scene.stand.until(scene.name, "held back by an open circuit", is_open).await;
         scene.shop(&json!([]));
