@@ -118,14 +118,13 @@ fn in_words(world: &World, number: usize, attempt: AttemptRef, state: ChildState
             let detail = trouble.map_or_else(|| said(&detail), |trouble| said(trouble.as_str()));
             ChildState::Active { uid, age, detail, trouble }
         }
-        ChildState::Refused { message, retry_in, known_for } => {
-            ChildState::Refused { message: said(&message), retry_in, known_for }
+        ChildState::Unavailable(Unavailable::Refused { message, retry_in, known_for }) => {
+            let message = said(&message);
+            ChildState::Unavailable(Unavailable::Refused { message, retry_in, known_for })
         }
         state @ (ChildState::Absent(_)
-        | ChildState::Elsewhere { .. }
-        | ChildState::Object { .. }
-        | ChildState::Saga(_)
-        | ChildState::Standing { .. }) => state,
+        | ChildState::Present(_)
+        | ChildState::Unavailable(Unavailable::Elsewhere { .. })) => state,
     }
 }
 
