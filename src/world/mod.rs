@@ -59,7 +59,7 @@ pub use self::{
     state::{
         attempt::AttemptRef,
         child::{ChildChange, ChildMove, Children, ContainerExit},
-        circumstances::{Circumstances, Hindrance},
+        circumstances::{Circumstances, CreationFaults},
         event::Event,
         execution::{AttemptEnd, GroundTruth},
         fault::{Halt, ReplicaFault},

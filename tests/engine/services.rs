@@ -15,7 +15,7 @@ use saga_operator::{
         observation::{End as Told, Failure, PodTrouble, Reached},
         saga::{Identity, Work},
     },
-    world::{AttemptEnd, AttemptRef, Hindrance},
+    world::{AttemptEnd, AttemptRef, CreationFaults},
 };
 
 use crate::script::{Act, End, succeeds};
@@ -79,12 +79,12 @@ impl Services {
 
     /// Returns what keeps an attempt from beginning the first time. The attempts that were tried
     /// before are hindered by what is left of it.
-    pub fn hindrance(&self, id: &AttemptId) -> Option<Hindrance> {
+    pub fn creation_faults(&self, id: &AttemptId) -> Option<CreationFaults> {
         if self.drawn.contains_key(id) {
             return None;
         }
         let act = self.scripts.get(&(id.step.clone(), id.direction))?.front()?;
-        Some(Hindrance { lost: act.drops, refused: act.refusals })
+        Some(CreationFaults { lost: act.drops, refused: act.refusals })
     }
 
     /// Takes the next act of the script for an attempt, unless the attempt has one.

@@ -163,12 +163,12 @@ fn is_hindered(
     attempt: AttemptRef,
     events: &mut Vec<Event>,
 ) -> bool {
-    if world.rules.circumstances.hindrances.is_empty() {
+    if world.rules.circumstances.creation_faults.is_empty() {
         return false;
     }
     let is_request = query::is_request(world, attempt);
-    let hindrances = &mut Arc::make_mut(&mut world.rules).circumstances.hindrances;
-    let Some(left) = hindrances.get_mut(&attempt) else { return false };
+    let creation_faults = &mut Arc::make_mut(&mut world.rules).circumstances.creation_faults;
+    let Some(left) = creation_faults.get_mut(&attempt) else { return false };
     if left.lost > 0 {
         left.lost = left.lost.saturating_sub(1);
         events.push(Event::Lost(attempt));

@@ -41,7 +41,7 @@ pub struct Circumstances {
     /// The served definition, if that definition lacks something.
     pub served: Option<Served>,
     /// What keeps attempts from beginning.
-    pub hindrances: BTreeMap<AttemptRef, Hindrance>,
+    pub creation_faults: BTreeMap<AttemptRef, CreationFaults>,
     /// How attempts end in the words of the service or of the child. The words stand for those of
     /// the world, which knows only what was done.
     pub answers: BTreeMap<AttemptRef, End>,
@@ -53,7 +53,7 @@ pub struct Circumstances {
 
 /// What keeps an attempt from beginning, before it begins after all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hindrance {
+pub struct CreationFaults {
     /// How many times the creation is lost before it arrives.
     pub lost: u32,
     /// How many times the API server refuses to create the child after that. An HTTP request is

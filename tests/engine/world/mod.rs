@@ -1,6 +1,6 @@
-//! The simulated world of `saga_operator::world`, with one process, for stories: the services follow
-//! scripts, users edit and annotate the saga, and the clock advances only to instants that the
-//! engine or a service determines.
+//! The simulated world of `saga_operator::world`, with one process, for stories: the services
+//! follow scripts, users edit and annotate the saga, and the clock advances only to instants that
+//! the engine or a service determines.
 //!
 //! The simulated world observes, records and performs. This module stores the saga in it as users
 //! leave it, ends the attempts as their scripts say, and asserts what must hold of every plan and

@@ -22,9 +22,11 @@ impl World {
         for effect in plan.drafted_effects() {
             let Effect::Begin { identity, .. } = effect else { continue };
             let attempt = self.place(&identity.attempt);
-            let Some(hindrance) = self.services.hindrance(&identity.attempt) else { continue };
+            let Some(faults) = self.services.creation_faults(&identity.attempt) else {
+                continue;
+            };
             stage::surround(&mut self.simulated, |around| {
-                around.hindrances.insert(attempt, hindrance);
+                around.creation_faults.insert(attempt, faults);
             });
         }
     }
