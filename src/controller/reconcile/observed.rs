@@ -20,7 +20,10 @@ use crate::{
         outbound::Outbound,
         queue::SagaRef,
     },
-    model::{observation::Observations, saga::ValidSaga},
+    model::{
+        observation::{ChildState, Observations},
+        saga::ValidSaga,
+    },
 };
 
 /// Returns the states of the children of all active attempts, and after how long to requeue the
@@ -46,12 +49,8 @@ pub(in crate::controller) async fn observed(
     let (mut observations, mut again) = (Observations::new(), None::<Duration>);
     for target in targets {
         attempts.read(&target.key);
-        let Observed { seen, learned } =
-            children::observe(&context.sources(), saga, status, &target, executor).await;
-        for learned in learned {
-            note(&context.memory, &context.outbound, learned);
-        }
-        let (state, poll) = seen?;
+        let observed = children::observe(&context.sources(), saga, status, &target, executor).await;
+        let (state, poll) = noted(&context.memory, &context.outbound, observed)?;
         again = [again, poll].into_iter().flatten().min();
         observations.insert(target.key.attempt, state);
     }
@@ -62,8 +61,24 @@ pub(in crate::controller) async fn observed(
     Ok((observations, again))
 }
 
-/// Notes what an observation learned.
-pub(in crate::controller) fn note(memory: &Memory, outbound: &Outbound, learned: Learned) {
+/// Notes what an observation learned, and returns what the observation showed. The facts are noted
+/// even if a read failed, because they were learned before the failure.
+///
+/// # Errors
+/// If a live read of the observation failed.
+pub(in crate::controller) fn noted(
+    memory: &Memory,
+    outbound: &Outbound,
+    observed: Observed,
+) -> Result<(ChildState, Option<Duration>), Error> {
+    let Observed { seen, learned } = observed;
+    for learned in learned {
+        note(memory, outbound, learned);
+    }
+    seen
+}
+
+fn note(memory: &Memory, outbound: &Outbound, learned: Learned) {
     match learned {
         Learned::Attempt { key, fact } => memory.attempts.learn(&key, fact),
         Learned::JobPods { job, pods } => memory.job_pods.correct(&job, &pods),

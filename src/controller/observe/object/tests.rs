@@ -23,7 +23,8 @@ use super::*;
 use crate::controller::{
     context::{Context, fixture},
     effects::{self, performance::Next},
-    reconcile::observed::note,
+    observe::children::Observed,
+    reconcile::observed::noted,
 };
 
 fn intent(child_uid: Option<&str>) -> ActiveAttempt {
@@ -194,11 +195,9 @@ impl Scene {
         let sources = self.context.sources();
         let mut view = AttemptView::new(sources.memory, &self.key);
         let mut attempt = Attempt { sources: &sources, saga: &self.saga, view: &mut view };
-        let (state, _) = attempt.state(&self.saga.steps[0].action.work, intent).await;
-        for learned in view.into_learned() {
-            note(&self.context.memory, &self.context.outbound, learned);
-        }
-        state
+        let seen = Ok(attempt.state(&self.saga.steps[0].action.work, intent).await);
+        let observed = Observed { seen, learned: view.into_learned() };
+        noted(&self.context.memory, &self.context.outbound, observed).unwrap().0
     }
 
     /// Does what the step is to do.

@@ -25,7 +25,8 @@ use crate::{
             attempt::AttemptKey,
             remembered::{not_started, refused_permanently},
         },
-        reconcile::{answers_for, observed::note},
+        observe::children::Observed,
+        reconcile::{answers_for, observed::noted},
     },
     model::{observation::Reached, saga::Work},
     objects::pod,
@@ -125,10 +126,8 @@ impl Scene {
         let sources = self.context.sources();
         let mut view = AttemptView::new(sources.memory, &self.key);
         let seen = child::<K>(&sources, &self.saga, &mut view, &intent(written)).await;
-        for learned in view.into_learned() {
-            note(&self.context.memory, &self.context.outbound, learned);
-        }
-        seen.map(|(state, _)| state)
+        let observed = Observed { seen, learned: view.into_learned() };
+        noted(&self.context.memory, &self.context.outbound, observed).map(|(state, _)| state)
     }
 }
 

@@ -180,10 +180,9 @@ async fn what_a_look_learned_before_a_read_failed_is_noted_after_it_and_not_by_i
     };
     let sources = scene.context.sources();
     let mut view = AttemptView::new(sources.memory, &scene.key);
-    child::<Job>(&sources, &scene.saga, &mut view, &intent(Some("j"))).await.unwrap_err();
+    let seen = child::<Job>(&sources, &scene.saga, &mut view, &intent(Some("j"))).await;
     assert_eq!(known(), (None, false), "a look writes nothing");
-    for learned in view.into_learned() {
-        note(&scene.context.memory, &scene.context.outbound, learned);
-    }
+    let observed = Observed { seen, learned: view.into_learned() };
+    noted(&scene.context.memory, &scene.context.outbound, observed).unwrap_err();
     assert_eq!(known(), (Some("j".into()), true), "its deletion is waited for since then");
 }
