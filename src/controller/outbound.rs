@@ -51,7 +51,7 @@ impl Outbound {
     }
 }
 
-/// What is known of the executors of this process and of other processes, to read.
+/// A read-only view of the executors of this process and of other processes.
 #[derive(Clone, Copy)]
 pub struct ExecutorsView<'a> {
     own: &'a Own,

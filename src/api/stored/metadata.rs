@@ -1,4 +1,4 @@
-//! The metadata of a stored saga, as far as the operator reads it.
+//! The part of the metadata of a stored saga that the operator reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -50,7 +50,7 @@ pub enum Interest {
     Remembers,
 }
 
-/// What is known of other executors, to read.
+/// A read-only view of what this process knows of other executors.
 #[derive(Clone, Copy)]
 pub struct OthersView<'a>(&'a Others);
 
@@ -110,7 +110,7 @@ impl Others {
         Self { api, queue, watched: Arc::default() }
     }
 
-    /// Returns what is known, to read.
+    /// Returns a read-only view.
     #[must_use]
     pub const fn view(&self) -> OthersView<'_> {
         OthersView(self)

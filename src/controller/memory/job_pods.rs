@@ -23,7 +23,7 @@ const KEPT: Duration = Duration::from_mins(10);
 #[derive(Default)]
 pub struct JobPodMemory(Mutex<HashMap<String, Entry>>);
 
-/// What is known of the pods of Jobs, to read.
+/// A read-only view of what this process knows of the pods of Jobs.
 #[derive(Clone, Copy)]
 pub struct JobPodsView<'a>(&'a JobPodMemory);
 
@@ -50,7 +50,7 @@ impl JobPodsView<'_> {
 }
 
 impl JobPodMemory {
-    /// Returns what is known, to read.
+    /// Returns a read-only view.
     #[must_use]
     pub const fn view(&self) -> JobPodsView<'_> {
         JobPodsView(self)

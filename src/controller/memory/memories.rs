@@ -38,7 +38,7 @@ impl Memory {
     }
 }
 
-/// What this process remembers of attempts and their children, to read.
+/// A read-only view of what this process remembers of attempts and their children.
 #[derive(Clone, Copy)]
 pub struct MemoryView<'a>(&'a Memory);
 

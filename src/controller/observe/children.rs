@@ -52,7 +52,7 @@ pub(in crate::controller) struct Observed {
     /// The state of the child, and after how long to requeue the saga if no event arrives. An error
     /// if a live read failed.
     pub(in crate::controller) seen: Result<(ChildState, Option<Duration>), Error>,
-    /// What was learned besides, also if a live read failed.
+    /// What the observation learned, even if a live read failed.
     pub(in crate::controller) learned: Vec<Learned>,
 }
 

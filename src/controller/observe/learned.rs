@@ -30,7 +30,7 @@ pub(in crate::controller) enum Learned {
     JobPods {
         /// The UID of the Job.
         job: String,
-        /// What is known of the pods now.
+        /// The pods, as the live read showed them.
         pods: KnownPods,
     },
     /// What a saga needs of the executor of another process.
