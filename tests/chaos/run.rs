@@ -61,8 +61,9 @@ pub enum Void {
 pub async fn run(scene: &Scene<'_>, plan: &Plan) -> Result<Run, Void> {
     let (stand, name) = (scene.stand, scene.name);
     (plan.story.stage)(scene).await;
-    let mut operators = Operators::start(stand, name, plan).await;
+    // The history begins here. A read after the start may already hold the first writes.
     let staged = stand.sagas().get_opt(name).await.unwrap();
+    let mut operators = Operators::start(stand, name, plan).await;
     let saga = match staged {
         Some(saga) => saga,
         None => stand.apply(name, &(plan.story.spec)(scene)).await,

@@ -112,10 +112,12 @@ impl Stand {
             "metadata": {"name": name, "namespace": self.namespace},
             "spec": serde_json::from_str::<Value>(&text).unwrap(),
         });
-        self.api_of(&saga)
+        let created = self
+            .api_of(&saga)
             .create(&PostParams::default(), &serde_json::from_value(saga).unwrap())
             .await?;
-        self.sagas().get(name).await
+        // The answer is the first version. A read after it may already hold what the operator wrote.
+        Ok(created.try_parse().unwrap())
     }
 
     /// Applies an object of any kind in this namespace.
