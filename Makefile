@@ -37,6 +37,10 @@ fmt: ## Format the code
 check: tools ## Check format, lints (warnings denied), and the licences and sources of dependencies
 	tests/check.sh
 
+.PHONY: audit
+audit: tools ## Ask the RustSec database for known vulnerabilities of the dependencies; needs github.com
+	tests/audit.sh
+
 .PHONY: test-fast
 test-fast: tools ## The quick Rust tests that need no cluster
 	cargo test --locked --lib --bins --examples --test api --test engine --test plugin --test shop

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What can be said of a change without running it: format, lints with warnings denied, and what deny.toml says of the dependencies.
-# Known weaknesses of them are not asked for: their database is no package registry, and tells something else every day.
+# `make audit` asks for their known vulnerabilities: the answer of that database depends on the day.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/build/tools:$PATH
