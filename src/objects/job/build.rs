@@ -69,7 +69,8 @@ pub fn job(
 }
 
 /// Returns a Pod as the Job would create it, for a dry run. A dry run of a Job does not dry-run its
-/// pods.
+/// pods. The Job does not exist, so the saga controls the Pod: the chart's policy for the operator's
+/// account refuses a Pod without a saga.
 #[must_use]
 pub fn trial_pod(job: &Job) -> Option<Pod> {
     let PodTemplateSpec { metadata, spec } = job.spec.as_ref()?.template.clone();
@@ -77,6 +78,7 @@ pub fn trial_pod(job: &Job) -> Option<Pod> {
     let metadata = ObjectMeta {
         name,
         namespace: job.metadata.namespace.clone(),
+        owner_references: job.metadata.owner_references.clone(),
         ..metadata.unwrap_or_default()
     };
     Some(Pod { metadata, spec, status: None })

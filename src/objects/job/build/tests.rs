@@ -14,6 +14,7 @@ use super::*;
 use crate::{
     api::{Direction, names::AttemptId},
     model::saga::SagaName,
+    objects::attempt::saga_of,
     objects::job::fields::made_by,
     objects::job::fields::{is_single, job_of},
     validate::saga::validate,
@@ -165,10 +166,11 @@ fn what_a_job_tries_again_by_itself_is_for_its_spec_to_say() {
 fn the_pod_that_is_tried_is_the_one_that_the_job_would_make() {
     let job: Job = serde_json::from_value(built(with("/suspend", json!(true))).unwrap()).unwrap();
     let pod = trial_pod(&job).unwrap();
-    assert_eq!(
-        (pod.metadata.namespace.as_deref(), pod.metadata.owner_references),
-        (Some("shop"), None)
-    );
+    assert_eq!(pod.metadata.namespace.as_deref(), Some("shop"));
+    // The policies take a Pod only with a saga as its controller and with the operator's label.
+    assert_eq!(pod.metadata.owner_references, job.metadata.owner_references);
+    assert_eq!(saga_of(&pod).map(|saga| saga.uid.as_str()), Some("0d1c"));
+    assert_eq!(pod.metadata.labels.unwrap()["app.kubernetes.io/managed-by"], "saga-operator");
     assert_eq!(pod.spec, job.spec.unwrap().template.spec);
 }
 
