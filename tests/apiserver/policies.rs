@@ -3,7 +3,9 @@
 
 mod accounts;
 mod approvals;
+mod children;
 mod fields;
+mod own_account;
 mod requests;
 
 use saga_operator::api::{RequestAction, names::FINALIZER};
@@ -17,8 +19,18 @@ use crate::{
 
 /// The verbs that everybody has here. So every refusal comes from a policy.
 const BASE: [&str; 4] = ["create", "patch", "get", "delete"];
-const ALL: [&str; 7] =
-    ["requests", "workloads", "accounts", "pinned", "fields", "creator", "four-eyes"];
+const ALL: [&str; 10] = [
+    "requests",
+    "workloads",
+    "accounts",
+    "pinned",
+    "fields",
+    "creator",
+    "four-eyes",
+    "namespaces",
+    "children",
+    "own-account",
+];
 
 fn saga(name: &str, spec: &Value) -> Value {
     json!({
@@ -45,6 +57,51 @@ fn annotate(name: &'static str, request: &str, value: impl Into<Value>) -> Deed 
 
 fn set(name: &'static str, field: &str, value: impl Into<Value>) -> Deed {
     Deed::Change(name, json!({"spec": {field: value.into()}}))
+}
+
+/// Returns a change that no policy guards, whichever policies are installed besides those of a test.
+fn touch(name: &'static str) -> Deed {
+    Deed::Change(name, json!({"metadata": {"labels": {"example.com/touched": "yes"}}}))
+}
+
+/// Returns the reference to a saga as an owner.
+fn saga_owner(uid: &str, controller: bool) -> Value {
+    json!({
+        "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": uid,
+        "controller": controller,
+    })
+}
+
+/// The marks of what the operator creates.
+fn labels() -> Value {
+    json!({
+        "app.kubernetes.io/managed-by": "saga-operator", "saga.dev/saga": "order",
+        "saga.dev/step": "scan", "saga.dev/direction": "action", "saga.dev/attempt": "1",
+    })
+}
+
+/// Returns a Pod, or a Job, that never runs.
+fn workload(kind: &str, labels: &Value, owners: &Value) -> Value {
+    let pod = json!({
+        "restartPolicy": "Never", "schedulingGates": [{"name": "tests.saga.dev/never"}],
+        "containers": [{"name": "step", "image": "saga.dev/examples/busybox:1"}],
+    });
+    let (version, spec) = match kind {
+        "Job" => ("batch/v1", json!({"suspend": true, "template": {"spec": pod}})),
+        _ => ("v1", pod),
+    };
+    json!({
+        "apiVersion": version, "kind": kind, "spec": spec,
+        "metadata": {"name": "order-scan-a1", "labels": labels, "ownerReferences": owners},
+    })
+}
+
+/// Returns the path of all Pods, or of all Jobs, of a namespace.
+fn path_of(kind: &str, namespace: &str) -> String {
+    match kind {
+        "Job" => format!("/apis/batch/v1/namespaces/{namespace}/jobs"),
+        _ => format!("/api/v1/namespaces/{namespace}/pods"),
+    }
 }
 
 fn verbs<'a>(more: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
@@ -126,6 +183,28 @@ async fn no_saga_is_where_the_operator_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_saga_is_where_kubernetes_is_or_where_none_is_wanted() {
+    let mut town = Town::with(&["namespaces"], ",admission.deniedNamespaces={TOWN}").await;
+    let admin = town.stranger(&format!("admin.{}", town.name())).await;
+    town.give_everywhere(&admin.name, "*", "*", &["*"]).await;
+    let elsewhere = fresh_namespace("elsewhere").await;
+    let deed = |namespace: &str| {
+        let path = format!("/apis/saga.dev/v1alpha1/namespaces/{namespace}/sagas");
+        Deed::Call("POST", path, waits("new"))
+    };
+    for namespace in ["kube-system", "kube-public", "kube-node-lease", town.name()] {
+        assert_eq!(
+            admin.is_refused(&deed(namespace)).await,
+            format!(
+                "metadata.namespace: no sagas are allowed in {namespace}: create the saga in the \
+                 namespace of the application"
+            )
+        );
+    }
+    admin.may(&deed(&elsewhere.name)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_fixed_is_fixed_to_the_last_key() {
     let town = Town::with(&["pinned"], "").await;
     let limits = json!({"limits": {"cpu": "1"}});
@@ -165,7 +244,7 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
     for deed in [
         set("order", "steps", steps),
         set("order", "params", json!({"order": "1042"})),
-        set("order", "maxParallel", 2),
+        touch("order"),
     ] {
         bob.may(&deed).await;
     }
@@ -215,7 +294,7 @@ async fn the_policies_fit_the_definition_and_the_largest_saga_fits_into_what_the
     let mut change = json!({
         "spec": {
             "serviceAccountName": "other", "suspend": true, "deletionPolicy": "Abandon",
-            "maxParallel": 64,
+            "maxParallel": 64, "maxRetryRequests": 1000,
         },
     });
     let more = json!({

@@ -21,6 +21,9 @@ const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 const DENIED: &str = " denied request: ";
 /// The policy for which other policies wait.
 const CREATOR: &str = "creator";
+/// The policies that name what they are about: the operator's account, or namespaces. So they need
+/// no selector of the namespace of a test.
+const SELECT_BY_THEMSELVES: [&str; 2] = ["namespaces.", "saga-operator-own-account"];
 
 /// Returns all policies of the chart.
 pub fn rendered(release_namespace: &str, more: &str) -> Vec<Value> {
@@ -36,7 +39,7 @@ pub fn rendered(release_namespace: &str, more: &str) -> Vec<Value> {
             "--namespace",
             release_namespace,
         ])
-        .args(["--set", &format!("admission.fields=true,admission.fourEyes=true{more}")])
+        .args(["--set", &format!("admission.fourEyes=true{more}")])
         .output()
         .unwrap_or_else(|error| panic!("helm: {error}; `make tools` builds it"));
     assert!(helm.status.success(), "{}", String::from_utf8_lossy(&helm.stderr));
@@ -58,16 +61,20 @@ pub struct Town {
 
 impl Town {
     /// Creates a namespace in which these policies are in force, named by the first part of their
-    /// names. The settings in `more` follow the settings that switch all policies on.
+    /// names, or by the part after the name of the release. The settings in `more` follow the
+    /// settings that switch all policies on; `TOWN` stands for the namespace.
     pub async fn with(policies: &[&str], more: &str) -> Self {
         let namespace = fresh_namespace("town").await;
         let mut town = Self { namespace, installed: Vec::new() };
         // For the policy that keeps sagas out of the operator's namespace, this namespace is the
         // operator's.
-        for document in rendered(town.name(), more) {
+        for document in rendered(town.name(), &more.replace("TOWN", town.name())) {
             let (kind, name) =
                 (text(&document["kind"]).to_lowercase(), text(&document["metadata"]["name"]));
-            if policies.iter().any(|policy| name.starts_with(&format!("{policy}."))) {
+            let is_wanted = |policy: &&str| {
+                name.starts_with(&format!("{policy}.")) || name == format!("saga-operator-{policy}")
+            };
+            if policies.iter().any(is_wanted) {
                 let plural = if kind.ends_with("binding") {
                     format!("{kind}s")
                 } else {
@@ -98,13 +105,14 @@ impl Town {
     }
 
     async fn install(&mut self, plural: &str, name: &str, mut document: Value) {
+        let selects = SELECT_BY_THEMSELVES.iter().any(|policy| name.starts_with(policy));
         let name = format!("{}.{name}", self.name());
         document["metadata"]["name"] = json!(name);
-        if document["spec"]["policyName"].is_null() {
+        if !document["spec"]["policyName"].is_null() {
+            document["spec"]["policyName"] = json!(name);
+        } else if !selects {
             let labels = json!({"matchLabels": {"kubernetes.io/metadata.name": self.name()}});
             document["spec"]["matchConstraints"]["namespaceSelector"] = labels;
-        } else {
-            document["spec"]["policyName"] = json!(name);
         }
         self.post(&format!("{ADMISSION}/{plural}"), &document).await;
         self.installed.push(format!("{ADMISSION}/{plural}/{name}"));
@@ -155,6 +163,38 @@ impl Town {
             client: client_as(name).await,
             name: name.to_owned(),
             namespace: self.name().to_owned(),
+        }
+    }
+
+    /// Gives a user these verbs for a resource in the whole cluster, until the test ends.
+    pub async fn give_everywhere(
+        &mut self,
+        person: &str,
+        group: &str,
+        resource: &str,
+        verbs: &[&str],
+    ) {
+        let name = format!("{person}-{resource}").replace([':', '/'], ".");
+        let reference =
+            json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name});
+        let user =
+            json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": person}]);
+        let rules = json!([{"apiGroups": [group], "resources": [resource], "verbs": verbs}]);
+        for (plural, kind, rest) in [
+            ("clusterroles", "ClusterRole", json!({"rules": rules})),
+            (
+                "clusterrolebindings",
+                "ClusterRoleBinding",
+                json!({"roleRef": reference, "subjects": user}),
+            ),
+        ] {
+            let mut object = json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
+                "metadata": {"name": name},
+            });
+            object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            self.post(&format!("{RBAC}/{plural}"), &object).await;
+            self.installed.push(format!("{RBAC}/{plural}/{name}"));
         }
     }
 
@@ -233,6 +273,8 @@ pub enum Deed {
     Delete(&'static str),
     /// Delete all sagas.
     DeleteAll,
+    /// Call another path than those of the sagas here, with this method and this body or none.
+    Call(&'static str, String, Value),
 }
 
 impl Person {
@@ -270,6 +312,14 @@ impl Person {
             }
             Deed::DeleteAll => {
                 request(&self.client, "DELETE", &path(""), "application/json", None).await
+            }
+            Deed::Call(method, path, body) => {
+                let content = match *method {
+                    "PATCH" => "application/merge-patch+json",
+                    _ => "application/json",
+                };
+                let body = Some(body).filter(|body| !body.is_null());
+                request(&self.client, method, &format!("{path}{query}"), content, body).await
             }
         }
     }

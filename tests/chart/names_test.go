@@ -15,7 +15,7 @@ var (
 )
 
 const everySort = "replicas=2,metrics.serviceMonitor.create=true,metrics.prometheusRule.create=true,metrics.dashboard.create=true," +
-	"networkPolicy.create=true,admission.fields=true,admission.fourEyes=true"
+	"networkPolicy.create=true,admission.fourEyes=true,admission.deniedNamespaces={vault}"
 
 // Names that are legal, and that YAML takes for numbers or truths where they are not quoted, or that are no names any more once they are cut.
 func TestLegalNamesMakeValidObjects(t *testing.T) {

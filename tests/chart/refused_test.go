@@ -35,6 +35,10 @@ func TestValuesThatAreWrongAreRefusedByName(t *testing.T) {
 		"watchNamespaces={shop},tests.namespace=crm":                             "tests.namespace is crm, which the operator does not watch",
 		"watchNamespaces={shop,saga-system}":                                     "watchNamespaces holds saga-system, where the operator is installed and",
 		"watchNamespaces={saga-system},admission.validationActions={Deny,Audit}": "watchNamespaces holds saga-system",
+		"watchNamespaces={shop,kube-system}":                                     "watchNamespaces names kube-system, where admission.systemNamespaces refuses sagas",
+		"tests.namespace=kube-public":                                            "tests.namespace names kube-public, where admission.systemNamespaces refuses sagas",
+		"watchNamespaces={shop},admission.deniedNamespaces={vault,shop}":         "watchNamespaces names shop, and admission.deniedNamespaces refuses sagas there",
+		"admission.deniedNamespaces={Vault}":                                     "at '/admission/deniedNamespaces/0': 'Vault' does not match pattern",
 		"tests.namespace=saga-system":                                            "tests.namespace is saga-system, where the operator is installed and",
 		"metrics.prometheusRule.create=true":                                     "set metrics.serviceMonitor.create to true, or metrics.prometheusRule.job to the job",
 		"metrics.enabled=false,metrics.prometheusRule.create=true":               "metrics.enabled is false",
@@ -57,6 +61,18 @@ func TestTheOperatorsNamespaceIsAsOthersWhereNoPolicyKeepsSagasOutOfIt(t *testin
 		}
 	}
 	template(t, "--set", "tests.create=false,tests.namespace=saga-system")
+}
+
+// Nor is anything said of other namespaces then.
+func TestOtherNamespacesAreAsOthersWhereNoPolicyKeepsSagasOutOfThem(t *testing.T) {
+	namespaced := "watchNamespaces={shop,kube-system},admission.deniedNamespaces={shop}"
+	for _, without := range []string{
+		"admission.validationActions={Warn}", "admission.enabled=false,admission.operatorAccount=false", "admission.enabled=false,rbac.letNamespacesGo=false",
+	} {
+		template(t, "--set", without+","+namespaced)
+	}
+	template(t, "--set", "watchNamespaces={kube-system},admission.systemNamespaces=false")
+	template(t, "--set", "tests.create=false,tests.namespace=kube-system")
 }
 
 // What is refused above leaves a way for those whose scrapes are others'.
@@ -176,11 +192,13 @@ func TestASecondReleaseIsWarnedOfRolesThatGiveBackWhatTheFirstHoldsBack(t *testi
 func TestTheNotesSayWhatTheOperatorMayDo(t *testing.T) {
 	for name, sentences := range map[string][]string{
 		"default": {
-			"The operator works in every namespace.", "helm test saga-operator --namespace saga-system", "kind: Saga",
+			"The operator works in every namespace.", "The operator may create pods in the whole cluster",
+			"that the policy saga-operator-own-account does not deny", "aggregatedRoles.create is true: every user with the role edit in a namespace",
+			"helm test saga-operator --namespace saga-system", "kind: Saga",
 			"It may do so nowhere yet", "--clusterrole saga-operator-impersonator --serviceaccount saga-system:saga-operator",
 			"Uninstalling keeps the Saga resource and all sagas",
 		},
-		"namespaced":                 {"The operator works in shop, shipping, and nowhere else.", "It may do so in shop alone, as\norder-saga."},
+		"namespaced":                 {"The operator works in shop, shipping, and nowhere else.", "No policy restricts the operator's account", "It may do so in shop alone, as\norder-saga."},
 		"rights-only":                {"so no operator runs", "kubectl create token saga-operator --namespace saga-system"},
 		"everything":                 {"WARNING: crds.keep is false."},
 		"cluster-wide-impersonation": {"WARNING: impersonation.clusterWide is true.", "nearly an administrator of the cluster"},
@@ -197,11 +215,27 @@ func TestTheNotesSayWhatTheOperatorMayDo(t *testing.T) {
 	}
 }
 
+// Whoever leaves out the policy of the operator's account is told what that account is then.
+func TestTheNotesSayWhatAnAccountIsThatNothingBinds(t *testing.T) {
+	for set, wanted := range map[string]bool{
+		"replicas=1":                         false,
+		"admission.operatorAccount=false":    true,
+		"admission.validationActions={Warn}": true,
+		"admission.enabled=false":            false,
+		"rbac.create=false":                  false,
+	} {
+		if said := notes(t, "--set", set); strings.Contains(said, "such a user is as good as cluster-admin") != wanted {
+			t.Errorf("%s: they say\n%s", set, said)
+		}
+	}
+}
+
 // What the notes tell people to do they may do.
 func TestTheSampleOfTheNotesIsNotRefused(t *testing.T) {
 	const placeholder = `namespace: "NAMESPACE"`
 	for set, wanted := range map[string]string{
-		"replicas=1":                        placeholder,
+		"replicas=1": placeholder,
+		"admission.operatorNamespace=false,admission.deniedNamespaces={default}": placeholder,
 		"watchNamespaces={shop}":            `namespace: "shop"`,
 		"admission.enabled=false":           `namespace: "default"`,
 		"admission.operatorNamespace=false": `namespace: "default"`,

@@ -189,6 +189,76 @@ func TestANamespaceThatGoesIsLetGo(t *testing.T) {
 	}
 }
 
+// The policy of the operator's account is each release's own, and there wherever anything of the release lies outside of namespaces.
+func TestTheAccountOfEachReleaseIsBound(t *testing.T) {
+	const name = release + "-own-account"
+	for set, wanted := range map[string]bool{
+		"replicas=1":                                     true,
+		"rbac.create=false":                              true,
+		"admission.operatorAccount=false":                false,
+		"admission.enabled=false":                        true,
+		"admission.enabled=false,watchNamespaces={shop}": true,
+		"admission.enabled=false,watchNamespaces={shop},rbac.letNamespacesGo=false": false,
+		"admission.enabled=false,watchNamespaces={shop},rbac.create=false":          false,
+	} {
+		found := map[string]bool{}
+		for _, one := range parse(t, template(t, "--set", set)) {
+			if one.name() == name {
+				found[one.kind()] = true
+			}
+		}
+		if found["ValidatingAdmissionPolicy"] != wanted || found["ValidatingAdmissionPolicyBinding"] != wanted {
+			t.Errorf("%s: there are %v", set, found)
+		}
+	}
+	for set, wanted := range map[string]string{
+		"replicas=1":                        `["kube-system","kube-public","kube-node-lease","saga-system"]`,
+		"admission.operatorNamespace=false": `["kube-system","kube-public","kube-node-lease"]`,
+		"admission.deniedNamespaces={vault,kube-system},serviceAccount.name=runner": `["kube-system","kube-public","kube-node-lease","vault","saga-system"]`,
+		"admission.systemNamespaces=false":                                          `["saga-system"]`,
+		// Sagas may be in the namespace of the release there, and so may their pods.
+		"admission.enabled=false,watchNamespaces={saga-system}":              `["kube-system","kube-public","kube-node-lease"]`,
+		"admission.systemNamespaces=false,admission.operatorNamespace=false": "",
+	} {
+		policy := only(t, parse(t, template(t, "--set", set)), "ValidatingAdmissionPolicy", name)
+		rules := list(policy, "spec", "validations")
+		account, denied := "system:serviceaccount:saga-system:"+release, ""
+		if strings.Contains(set, "runner") {
+			account = "system:serviceaccount:saga-system:runner"
+		}
+		if len(rules) == 3 {
+			_, denied, _ = strings.Cut(text(rules[0], "expression"), "request.namespace in ")
+		}
+		if strings.TrimSuffix(denied, ")") != wanted {
+			t.Errorf("%s: it denies %s", set, denied)
+		}
+		if is := text(list(policy, "spec", "matchConditions")[0], "expression"); is != "request.userInfo.username == '"+account+"'" {
+			t.Errorf("%s: it is about %s", set, is)
+		}
+	}
+}
+
+// The policy about fields is in force by default, and asks those who have the role edit for nothing that they lack.
+func TestWhoMayEditMayChangeEveryField(t *testing.T) {
+	objects := parse(t, template(t))
+	var given []string
+	for _, rule := range list(only(t, objects, "ClusterRole", release+"-edit"), "rules") {
+		given = append(given, words(rule, "verbs")...)
+	}
+	var asked int
+	for _, rule := range list(only(t, objects, "ValidatingAdmissionPolicy", "fields.sagas.saga.dev"), "spec", "validations") {
+		for _, found := range regexp.MustCompile(`check\('([a-z]+)'\)`).FindAllStringSubmatch(text(rule, "expression"), -1) {
+			asked++
+			if !slices.Contains(given, found[1]) {
+				t.Errorf("%s is asked for, and edit lacks it", found[1])
+			}
+		}
+	}
+	if asked < 14 {
+		t.Errorf("only %d verbs are asked for", asked)
+	}
+}
+
 // Each request by annotation is given to exactly one of the roles, and approvals and what passes one go together.
 func TestWhoMayAskForWhat(t *testing.T) {
 	objects := parse(t, template(t))

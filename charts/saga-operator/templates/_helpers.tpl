@@ -126,6 +126,20 @@ subjects:
 {{- fail (printf "tests.namespace is %s, where the operator is installed and admission.operatorNamespace refuses sagas: name another namespace, or none" .Release.Namespace) }}
 {{- end }}
 {{- end }}
+{{- $denied := include "saga-operator.admission.denied" . | fromJsonArray }}
+{{- $refuses := or .Values.admission.enabled (include "saga-operator.admission.binds-account" .) }}
+{{- if and $refuses (has "Deny" .Values.admission.validationActions) }}
+{{- $named := dict "watchNamespaces" $watched "tests.namespace" (ternary (list .Values.tests.namespace) (list) .Values.tests.create) }}
+{{- range $value, $namespaces := $named }}
+{{- range $namespaces }}
+{{- if has . $.Values.admission.deniedNamespaces }}
+{{- fail (printf "%s names %s, and admission.deniedNamespaces refuses sagas there: remove it from one of the two" $value .) }}
+{{- else if has . $denied }}
+{{- fail (printf "%s names %s, where admission.systemNamespaces refuses sagas: remove it, or set admission.systemNamespaces to false" $value .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if include "saga-operator.makesTestNamespace" . }}
 {{- $name := include "saga-operator.testNamespace" . }}
 {{- with lookup "v1" "Namespace" "" $name }}

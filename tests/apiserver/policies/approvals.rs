@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{BASE, annotate, saga, set, verbs, waits};
+use super::{BASE, annotate, saga, touch, verbs, waits};
 use crate::{
     support::Effect,
     town::{Deed, Town},
@@ -40,7 +40,7 @@ async fn who_created_a_saga_does_not_approve_it() {
         for value in [json!(bob.name), json!(null)] {
             assert_eq!(person.is_refused(&annotate("order", "created-by", value)).await, kept);
         }
-        person.may(&set("order", "maxParallel", 2)).await;
+        person.may(&touch("order")).await;
     }
     // A saga without approvals has nothing that needs an approval.
     ann.act(&Deed::Create(waits("plain")), Effect::Real).await.unwrap();

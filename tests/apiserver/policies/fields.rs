@@ -28,7 +28,10 @@ type Same = (&'static str, &'static str, &'static str, Deed);
 
 /// Returns the deeds that have the same effect as a request.
 fn deeds() -> Vec<Same> {
-    [about_the_course(), about_the_time(), about_owners_and_ends()].into_iter().flatten().collect()
+    [about_the_course(), about_the_pace(), about_the_time(), about_owners_and_ends()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Returns the deeds that decide whether a saga continues, and in which direction.
@@ -61,6 +64,22 @@ fn about_the_course() -> Vec<Same> {
             "decide whether sagas are undone",
             set("other", "onFailure", Value::Null),
         ),
+    ]
+}
+
+/// Returns the deeds that decide how many steps run at once, and how often steps are retried.
+fn about_the_pace() -> Vec<Same> {
+    let (fewer, more) =
+        ("have fewer steps of sagas run at once", "have more steps of sagas run at once");
+    let retries = "decide how often sagas are retried";
+    vec![
+        ("resume", "spec.maxParallel", more, set("order", "maxParallel", 2)),
+        ("resume", "spec.maxParallel", more, set("other", "maxParallel", 64)),
+        ("pause", "spec.maxParallel", fewer, set("other", "maxParallel", 3)),
+        ("pause", "spec.maxParallel", fewer, set("other", "maxParallel", Value::Null)),
+        ("retry", "spec.maxRetryRequests", retries, set("order", "maxRetryRequests", 1000)),
+        ("retry", "spec.maxRetryRequests", retries, set("order", "maxRetryRequests", 0)),
+        ("retry", "spec.maxRetryRequests", retries, set("other", "maxRetryRequests", Value::Null)),
     ]
 }
 
@@ -143,7 +162,7 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
     let town = Town::with(&["fields"], "").await;
     let abandoned = json!({
         "suspend": true, "deletionPolicy": "Abandon", "onFailure": "Compensate", "timeout": "1h",
-        "serviceAccountName": "keeper",
+        "serviceAccountName": "keeper", "maxParallel": 4, "maxRetryRequests": 5,
         "defaults": {"timeout": "1h"}, "steps": waits("")["spec"]["steps"],
     });
     town.has(&saga("other", &abandoned)).await;
@@ -170,7 +189,10 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
     for deed in [
         set("order", "suspend", false),
         set("order", "onFailure", "Hold"),
-        set("order", "maxParallel", 2),
+        // The explicit defaults.
+        set("order", "maxParallel", 1),
+        set("order", "maxRetryRequests", 10),
+        set("other", "maxParallel", 4),
         // The explicit name of the account that the saga already uses.
         set("order", "serviceAccountName", "default"),
         set("other", "defaults", json!({"timeout": "1h"})),

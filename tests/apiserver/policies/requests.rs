@@ -4,7 +4,7 @@ use futures::{StreamExt, stream};
 use saga_operator::api::RequestAction;
 use serde_json::{Value, json};
 
-use super::{annotate, set, verbs, waits, with, with_all_requests};
+use super::{annotate, touch, verbs, waits, with, with_all_requests};
 use crate::town::{Deed, Town};
 
 fn annotated(name: &str, request: &str, value: &str) -> Value {
@@ -53,7 +53,7 @@ async fn judge_request(town: &Town, verb: &'static str) {
         annotate("order", verb, " "),
         annotate("asked", verb, "nap"),
         annotate("asked", verb, Value::Null),
-        set("asked", "maxParallel", 2),
+        touch("asked"),
     ] {
         lacks.may(&deed).await;
     }
@@ -72,4 +72,43 @@ async fn a_name_that_the_api_server_makes_up_is_asked_about_as_any() {
     assert!(bob.is_refused(&named("skip")).await.contains("may not skip sagas"));
     assert!(bob.is_refused(&named("settle")).await.contains("may not settle sagas"));
     bob.may(&named("retry")).await;
+}
+
+/// The count distinguishes an old command from a new one. A smaller count hides the next command,
+/// and a larger one repeats a command that was handled.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_the_operator_changes_the_count_of_what_was_handled() {
+    let town = Town::with(&["requests"], "").await;
+    town.has(&waits("order")).await;
+    town.has(&annotated("asked", "handled", "7")).await;
+    let bob = town.person("bob", &verbs(RequestAction::ALL.map(RequestAction::as_str))).await;
+    let operator = town.person("operator", &["patch"]).await;
+    town.give(&operator.name, "saga.dev", "sagas/status", &["update"]).await;
+    let words = format!(
+        "metadata.annotations[saga.dev/handled]: {} may not change the count of handled requests \
+         of sagas in namespace {}: only the operator does. Leave the annotation unchanged",
+        bob.name,
+        town.name()
+    );
+    for deed in [
+        annotate("order", "handled", "1"),
+        annotate("asked", "handled", "6"),
+        annotate("asked", "handled", "99"),
+        annotate("asked", "handled", ""),
+        annotate("asked", "handled", Value::Null),
+        Deed::Change("asked", json!({"metadata": {"annotations": null}})),
+    ] {
+        assert_eq!(bob.is_refused(&deed).await, words, "{deed:?}");
+        operator.may(&deed).await;
+    }
+    for deed in [
+        annotate("asked", "handled", "7"),
+        annotate("asked", "retry", "nap"),
+        touch("asked"),
+        touch("order"),
+        // A saga that is restored or copied has the count with which it was saved.
+        Deed::Create(annotated("new", "handled", "7")),
+    ] {
+        bob.may(&deed).await;
+    }
 }

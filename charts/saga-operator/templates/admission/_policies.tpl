@@ -41,3 +41,29 @@ What stands in a child has no schema. Call it with the condition. */ -}}
 has(s.saga) && [dyn(s.saga.spec)].exists(child, {{ $child }}) ||
 has(s.compensation) && has(s.compensation.saga) && [dyn(s.compensation.saga.spec)].exists(child, {{ $child }})
 {{- end -}}
+
+{{- /* CEL: the UIDs of the sagas that control an object. Call it with the object. */ -}}
+{{- define "saga-operator.admission.parents" -}}
+{{ . }}.metadata.?ownerReferences.orValue([])
+{{- print ".filter(o, o.apiVersion.startsWith('saga.dev/') && o.kind == 'Saga' && o.?controller.orValue(false)).map(o, o.uid)" -}}
+{{- end -}}
+
+{{- /* CEL: whether who asks may write the status of sagas here. Only the operator needs that right: by it the policies know the operator. */ -}}
+{{- define "saga-operator.admission.is-operator" -}}
+authorizer.group('saga.dev').resource('sagas').subresource('status').namespace(request.namespace).check('update').allowed()
+{{- end -}}
+
+{{- /* The namespaces without sagas, as a list in JSON, which is CEL as well. The operator's own is not among them. */ -}}
+{{- define "saga-operator.admission.denied" -}}
+{{- $system := ternary (list "kube-system" "kube-public" "kube-node-lease") (list) .Values.admission.systemNamespaces }}
+{{- concat $system .Values.admission.deniedNamespaces | uniq | toJson }}
+{{- end -}}
+
+{{- /*
+Whether a policy binds the account of this release. Each release has its own, also beside another release that has the policies for everybody; but
+not where an administrator of namespaces alone keeps everything of the release inside of namespaces.
+*/ -}}
+{{- define "saga-operator.admission.binds-account" -}}
+{{- $outside := or .Values.admission.enabled (not .Values.watchNamespaces) (and .Values.rbac.create .Values.rbac.letNamespacesGo) }}
+{{- if and .Values.admission.operatorAccount $outside }}yes{{ end }}
+{{- end -}}
