@@ -124,7 +124,7 @@ async fn prepare(stand: &Stand) {
     let may = json!([
         rule("", "configmaps", &["get", "create", "patch", "delete"]),
         rule("", "secrets", &["get"]),
-        rule("saga.dev", "sagas", &["create", "patch", "compensate", "cancel"]),
+        rule("saga.dev", "sagas", &["create", "patch", "compensate", "cancel", "pause", "resume"]),
     ]);
     let leases = json!([rule(
         "coordination.k8s.io",

@@ -20,9 +20,9 @@ use crate::{
     stand::{PATIENCE, Stand, outcomes, post, step, still_in_effect},
 };
 
-/// The rights that the account of a parent needs: to create and patch the child, and to make
-/// requests of it.
-const ALL: [&str; 4] = ["create", "patch", "compensate", "cancel"];
+/// The rights that the account of a parent needs: to create and patch the child, to make requests of
+/// it, and to pause and resume it with the parent.
+const ALL: [&str; 6] = ["create", "patch", "compensate", "cancel", "pause", "resume"];
 
 async fn stand_with(name: &str, verbs: &[&str]) -> Stand {
     keeper::stand_with(name, ("saga.dev", "sagas"), verbs).await
