@@ -25,7 +25,8 @@ fn rendered(fullname: &str, more: &str) -> Result<(), String> {
         .args([
             "--set",
             &format!(
-                "crds.install=false,admission.enabled=false,fullnameOverride={fullname}{more}"
+                "crds.install=false,admission.enabled=false,fullnameOverride={fullname},\
+                 image.repository=registry.example.com/saga-operator{more}"
             ),
         ])
         .output()

@@ -39,6 +39,7 @@ pub fn rendered(release_namespace: &str, more: &str) -> Vec<Value> {
             "--namespace",
             release_namespace,
         ])
+        .args(["--set", "image.repository=registry.example.com/saga-operator"])
         .args(["--set", &format!("admission.fourEyes=true{more}")])
         .output()
         .unwrap_or_else(|error| panic!("helm: {error}; `make tools` builds it"));

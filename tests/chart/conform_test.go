@@ -24,7 +24,7 @@ var skipped = map[string]struct{}{
 func TestHelmsLintHasNothingToSay(t *testing.T) {
 	for name, file := range scenarios(t) {
 		t.Run(name, func(t *testing.T) {
-			stdout, stderr, err := helm(t, "lint", "--strict", chart, "--namespace", namespace, "--values", file)
+			stdout, stderr, err := helm(t, "lint", "--strict", chart, "--namespace", namespace, "--values", image, "--values", file)
 			if err != nil || strings.Contains(stdout, "[WARNING]") {
 				t.Errorf("%v\n%s%s", err, stdout, stderr)
 			}

@@ -30,6 +30,7 @@ func TestValuesThatAreWrongAreRefusedByName(t *testing.T) {
 		`commonLabels.helm\.sh/chart=a`:          "at '/commonLabels/helm.sh~1chart': false schema",
 		`podLabels.app\.kubernetes\.io/name=a`:   "at '/podLabels/app.kubernetes.io~1name': false schema",
 
+		"image.repository=": "set image.repository to its repository there, such as registry.example.com/saga-operator",
 		"watchNamespaces={shop},impersonation.clusterWide=true":                  "name these in impersonation.namespaces instead",
 		"watchNamespaces={shop},impersonation.namespaces={crm}":                  "impersonation.namespaces holds crm, which the operator does not watch",
 		"watchNamespaces={shop},tests.namespace=crm":                             "tests.namespace is crm, which the operator does not watch",

@@ -21,6 +21,8 @@ const (
 	chart      = repository + "/charts/saga-operator"
 	release    = "saga-operator"
 	namespace  = "saga-system"
+	// image sets the one value that has no default.
+	image = "image.yaml"
 )
 
 // object is a rendered object, as JSON has it.
@@ -78,7 +80,7 @@ func template(t *testing.T, arguments ...string) string {
 // templateAs renders the chart under another name, or in another namespace.
 func templateAs(t *testing.T, release, namespace string, arguments ...string) string {
 	t.Helper()
-	stdout, stderr, err := helm(t, append([]string{"template", release, chart, "--namespace", namespace}, arguments...)...)
+	stdout, stderr, err := helm(t, append([]string{"template", release, chart, "--namespace", namespace, "--values", image}, arguments...)...)
 	if err != nil {
 		t.Fatalf("helm template: %v\n%s", err, stderr)
 	}
@@ -93,7 +95,7 @@ func notes(t *testing.T, arguments ...string) string {
 
 func notesIn(t *testing.T, namespace string, arguments ...string) string {
 	t.Helper()
-	stdout, stderr, err := helm(t, append([]string{"install", release, chart, "--namespace", namespace, "--dry-run=client"}, arguments...)...)
+	stdout, stderr, err := helm(t, append([]string{"install", release, chart, "--namespace", namespace, "--dry-run=client", "--values", image}, arguments...)...)
 	if err != nil {
 		t.Fatalf("helm install: %v\n%s", err, stderr)
 	}
@@ -104,7 +106,7 @@ func notesIn(t *testing.T, namespace string, arguments ...string) string {
 // refusal is what Helm says when it does not render the chart.
 func refusal(t *testing.T, arguments ...string) string {
 	t.Helper()
-	_, stderr, err := helm(t, append([]string{"template", release, chart, "--namespace", namespace}, arguments...)...)
+	_, stderr, err := helm(t, append([]string{"template", release, chart, "--namespace", namespace, "--values", image}, arguments...)...)
 	if err == nil {
 		t.Fatalf("helm template %s was not refused", strings.Join(arguments, " "))
 	}

@@ -24,11 +24,11 @@ use_cluster() {
 }
 
 # install_chart ARGUMENT...: installs the CRD and the operator's rights, but no operator, and writes the kubeconfig of one that runs here: least
-# rights, from the first day. Takes more arguments of Helm.
+# rights, from the first day. No pod pulls the image, but the chart asks for its repository. Takes more arguments of Helm.
 install_chart() {
   say "installing the chart"
   helm --kubeconfig "$CLUSTER_KUBECONFIG" upgrade --install saga-operator "$REPO/charts/saga-operator" \
-    --namespace "$OPERATOR_NAMESPACE" --create-namespace --set replicas=0 --wait "$@" >"$LOGS/helm.log" 2>&1 || fail_with_log helm "the chart could not be installed"
+    --namespace "$OPERATOR_NAMESPACE" --create-namespace --set replicas=0,image.repository=registry.example.com/saga-operator --wait "$@" >"$LOGS/helm.log" 2>&1 || fail_with_log helm "the chart could not be installed"
   kube wait --for condition=Established crd/sagas.saga.dev --timeout 30s >/dev/null
   account_kubeconfig saga-operator "$OPERATOR_KUBECONFIG"
 }

@@ -104,6 +104,9 @@ subjects:
 
 {{- /* Values that contradict each other are refused before anything is installed. */ -}}
 {{- define "saga-operator.check" -}}
+{{- if not .Values.image.repository }}
+{{- fail "image.repository is empty, and the image of the operator has no default: push the image that `make image` builds to a registry of yours, and set image.repository to its repository there, such as registry.example.com/saga-operator" }}
+{{- end }}
 {{- $watched := .Values.watchNamespaces }}
 {{- if $watched }}
 {{- if .Values.impersonation.clusterWide }}
