@@ -68,9 +68,7 @@ where
     let shutdown =
         Shutdown::on_signals().map_err(|error| format!("cannot listen for signals: {error}"))?;
     let (metrics, probes) = (Metrics::new(env!("CARGO_PKG_VERSION")), Probes::default());
-    let admin =
-        Admin::bind(config.metrics_addr, config.health_addr, Arc::clone(&metrics), probes.clone())
-            .await?;
+    let admin = bind(&config, &metrics, &probes).await?;
     let Connected { context, watches, candidacy } = connect(&config, metrics, layer).await?;
     let ((stop, stopped), (resign, resigned)) =
         (tokio::sync::watch::channel(false), tokio::sync::watch::channel(false));
@@ -130,6 +128,17 @@ where
     } else {
         Err("a watch or the executor ended, which must not happen: start the operator again".into())
     }
+}
+
+/// Binds the addresses of the servers for scrapers and probes.
+async fn bind(
+    config: &RunConfig,
+    metrics: &Arc<Metrics>,
+    probes: &Probes,
+) -> Result<Admin, String> {
+    let listed = config.circuits_endpoint.then(|| metrics.circuits().clone());
+    let (metrics, probes) = (Arc::clone(metrics), probes.clone());
+    Admin::bind(config.metrics_addr, config.health_addr, metrics, probes, listed).await
 }
 
 /// Waits for the first Lease, for the read of the policy that guards requests, and for the read of

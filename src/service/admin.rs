@@ -1,5 +1,5 @@
 //! The servers for scrapers and probes. One address serves `/metrics`. Another address serves
-//! `/healthz`, `/readyz` and `/health/circuits`.
+//! `/healthz`, `/readyz` and, where an argument asks for it, `/health/circuits`.
 //!
 //! # Guarantees
 //! No HTTP request changes anything. Limits apply to everything that a client can make large or
@@ -8,6 +8,7 @@
 //!
 //! # Caveats
 //! There is no TLS and no authentication. A network policy decides which clients reach the servers.
+//! `/health/circuits` names namespaces and hosts of all sagas; nothing else that is served does.
 
 use std::{
     net::SocketAddr,
@@ -130,7 +131,8 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Binds the given addresses.
+    /// Binds the given addresses. The circuits are listed at `/health/circuits` if there are any to
+    /// list; otherwise that path is not found.
     ///
     /// # Errors
     /// If an address cannot be bound, returns a sentence that names the address and the argument.
@@ -139,19 +141,14 @@ impl Admin {
         health_addr: Option<SocketAddr>,
         metrics: Arc<Metrics>,
         probes: Probes,
+        circuits: Option<CircuitSource>,
     ) -> Result<Self, String> {
         let mut servers = Vec::new();
         if let Some(address) = metrics_addr {
-            servers.push((
-                bind("--metrics-addr", address).await?,
-                metrics_router(Arc::clone(&metrics)),
-            ));
+            servers.push((bind("--metrics-addr", address).await?, metrics_router(metrics)));
         }
         if let Some(address) = health_addr {
-            servers.push((
-                bind("--health-addr", address).await?,
-                health_router(probes, metrics.circuits().clone()),
-            ));
+            servers.push((bind("--health-addr", address).await?, health_router(probes, circuits)));
         }
         Ok(Self { servers })
     }
@@ -197,12 +194,17 @@ fn metrics_router(metrics: Arc<Metrics>) -> Router {
     Router::new().route("/metrics", get(answer))
 }
 
-fn health_router(probes: Probes, circuits: CircuitSource) -> Router {
+fn health_router(probes: Probes, circuits: Option<CircuitSource>) -> Router {
     let other = probes.clone();
-    Router::new()
+    let router = Router::new()
         .route("/healthz", get(async move || probes.healthz()))
-        .route("/readyz", get(async move || other.readyz()))
-        .route("/health/circuits", get(async move || Json(circuits.read())))
+        .route("/readyz", get(async move || other.readyz()));
+    match circuits {
+        None => router,
+        Some(circuits) => {
+            router.route("/health/circuits", get(async move || Json(circuits.read())))
+        }
+    }
 }
 
 async fn serve(mut listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
@@ -285,14 +287,16 @@ mod tests {
 
     /// Serves the probes on one connection.
     fn serve(server: DuplexStream, closed: watch::Receiver<()>) -> JoinHandle<()> {
-        let router = health_router(Probes::default(), CircuitSource::default());
+        let router = health_router(Probes::default(), None);
         tokio::spawn(connection(server, router, closed))
     }
 
     #[tokio::test]
     async fn probes_follow_the_life_of_the_process() {
         let probes = Probes::default();
-        let admin = Admin::bind(ANY, ANY, Metrics::new("1.2.3"), probes.clone()).await.unwrap();
+        let metrics = Metrics::new("1.2.3");
+        metrics.circuits().set(|| vec![circuit()]);
+        let admin = Admin::bind(ANY, ANY, metrics, probes.clone(), None).await.unwrap();
         let addresses = admin.addresses().unwrap();
         let (metrics, target) = (addresses[0], addresses[1]);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -308,11 +312,7 @@ mod tests {
             "{starting}"
         );
         let circuits = ask(target, "/health/circuits").await;
-        assert!(
-            circuits.starts_with("HTTP/1.1 200") && circuits.ends_with("\r\n\r\n[]"),
-            "{circuits}"
-        );
-        assert!(circuits.contains("content-type: application/json"), "{circuits}");
+        assert!(circuits.starts_with("HTTP/1.1 404") && !circuits.contains("shop"), "{circuits}");
         probes.ready();
         assert!(ask(target, "/readyz").await.starts_with("HTTP/1.1 200"));
         probes.draining();
@@ -356,28 +356,29 @@ mod tests {
         TcpStream::connect(target).await.unwrap_err();
     }
 
+    fn circuit() -> CircuitReport {
+        CircuitReport {
+            namespace: "shop".into(),
+            scheme: "https".into(),
+            host: "stock.shop.svc".into(),
+            port: 443,
+            state: CircuitState::Open,
+            calls: 20,
+            unknown: 10,
+            until: Some("2026-03-01T12:00:30Z".parse().unwrap()),
+        }
+    }
+
     #[tokio::test]
-    async fn the_list_of_circuits_is_what_their_source_tells() {
+    async fn the_list_of_circuits_is_what_their_source_tells_where_it_is_asked_for() {
         let metrics = Metrics::new("1.2.3");
-        metrics.circuits().set(|| {
-            let until = Some("2026-03-01T12:00:30Z".parse().unwrap());
-            let (namespace, scheme, host) =
-                ("shop".into(), "https".into(), "stock.shop.svc".into());
-            vec![CircuitReport {
-                namespace,
-                scheme,
-                host,
-                port: 443,
-                state: CircuitState::Open,
-                calls: 20,
-                unknown: 10,
-                until,
-            }]
-        });
-        let admin = Admin::bind(None, ANY, metrics, Probes::default()).await.unwrap();
+        metrics.circuits().set(|| vec![circuit()]);
+        let circuits = Some(metrics.circuits().clone());
+        let admin = Admin::bind(None, ANY, metrics, Probes::default(), circuits).await.unwrap();
         let address = admin.addresses().unwrap()[0];
         let server = tokio::spawn(admin.serve(std::future::pending()));
         let told = ask(address, "/health/circuits").await;
+        assert!(told.contains("content-type: application/json"), "{told}");
         let body: serde_json::Value =
             serde_json::from_str(told.split("\r\n\r\n").nth(1).unwrap()).unwrap();
         assert_eq!(
@@ -394,9 +395,9 @@ mod tests {
     async fn an_address_in_use_is_named_with_its_argument() {
         let holder = TcpListener::bind(ANY.unwrap()).await.unwrap();
         let address = holder.local_addr().unwrap();
-        let error = Admin::bind(None, Some(address), Metrics::new("1.2.3"), Probes::default())
-            .await
-            .unwrap_err();
+        let metrics = Metrics::new("1.2.3");
+        let error =
+            Admin::bind(None, Some(address), metrics, Probes::default(), None).await.unwrap_err();
         assert!(
             error.starts_with(&format!("cannot listen on {address} (--health-addr): ")),
             "{error}"
@@ -410,7 +411,7 @@ mod tests {
     #[tokio::test]
     async fn switched_off_both_serve_nothing_and_still_end() {
         let admin =
-            Admin::bind(None, None, Metrics::new("1.2.3"), Probes::default()).await.unwrap();
+            Admin::bind(None, None, Metrics::new("1.2.3"), Probes::default(), None).await.unwrap();
         assert_eq!(admin.addresses().unwrap(), []);
         admin.serve(std::future::ready(())).await;
     }

@@ -85,7 +85,7 @@ pub struct RunArgs {
     )]
     metrics_addr: Listen,
 
-    /// The address on which /healthz, /readyz and /health/circuits are served; 0 switches them off
+    /// The address on which /healthz and /readyz are served; 0 switches them off
     #[arg(
         long,
         env = "SAGA_HEALTH_ADDR",
@@ -94,6 +94,20 @@ pub struct RunArgs {
         value_parser = listen
     )]
     health_addr: Listen,
+
+    /// Whether /health/circuits, beside /healthz, lists the circuits of HTTP requests. Who reaches
+    /// the address then reads the namespaces of sagas and the hosts that they call
+    #[arg(
+        long,
+        env = "SAGA_CIRCUITS_ENDPOINT",
+        value_name = "BOOL",
+        default_value = "false",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_parser = circuits_endpoint,
+        action = ArgAction::Set
+    )]
+    circuits_endpoint: bool,
 
     /// Whether only one of several replicas works at a time, while the others stand by
     #[arg(
@@ -164,9 +178,10 @@ pub struct RunConfig {
     pub http_circuits: Option<CircuitConfig>,
     /// The address on which `/metrics` is served; `None` = nowhere.
     pub metrics_addr: Option<SocketAddr>,
-    /// The address on which `/healthz`, `/readyz` and `/health/circuits` are served; `None` =
-    /// nowhere.
+    /// The address on which `/healthz` and `/readyz` are served; `None` = nowhere.
     pub health_addr: Option<SocketAddr>,
+    /// Whether that address also serves `/health/circuits`.
+    pub circuits_endpoint: bool,
     /// Whether the operator works only while it leads: while it holds the Lease for which all
     /// replicas that work on the same sagas compete.
     pub leader_elect: bool,
@@ -196,6 +211,7 @@ impl RunArgs {
             pod_ips,
             metrics_addr: Listen(metrics_addr),
             health_addr: Listen(health_addr),
+            circuits_endpoint,
             leader_elect,
             lease_namespace,
             drain,
@@ -218,6 +234,7 @@ impl RunArgs {
             http_circuits: http_circuits.config(),
             metrics_addr,
             health_addr,
+            circuits_endpoint,
             leader_elect,
             lease_namespace: lease_namespace.and_then(|LeaseNamespace(namespace)| namespace),
             drain,
@@ -258,6 +275,15 @@ fn listen(text: &str) -> Result<Listen, String> {
         format!(
             "`{text}` is no address to listen on: write an IP address and a port, such as \
              0.0.0.0:8080 or [::]:8080, or 0 to switch it off"
+        )
+    })
+}
+
+fn circuits_endpoint(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "`{text}` is neither true nor false: write true to list the circuits at \
+            /health/circuits, else false"
         )
     })
 }

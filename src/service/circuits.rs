@@ -1,9 +1,10 @@
 //! The state of the HTTP circuit breakers for scrapers and probes: the gauge
-//! `saga_circuit_breaker_state`, and the list at `/health/circuits`.
+//! `saga_circuit_breakers`, and the list at `/health/circuits`.
 //!
 //! # Guarantees
 //! The gauge and the list read the same source at the time of the HTTP request. Both hold exactly
-//! the breakers that are tracked at that time. The source limits the number of breakers.
+//! the breakers that are tracked at that time. The source limits the number of breakers. The gauge
+//! names no namespace and no host: every pod of the cluster may scrape it.
 
 use std::fmt;
 
@@ -29,7 +30,7 @@ pub enum CircuitState {
 }
 
 impl CircuitState {
-    /// All states, in the order of [`Self::number`].
+    /// All states, in the order of their declaration.
     pub const ALL: [Self; 3] = [Self::Closed, Self::HalfOpen, Self::Open];
 
     /// Returns the name of the state: `closed`, `half-open` or `open`.
@@ -39,16 +40,6 @@ impl CircuitState {
             Self::Closed => "closed",
             Self::HalfOpen => "half-open",
             Self::Open => "open",
-        }
-    }
-
-    /// Returns the value of the gauge: 0 closed, 1 half-open, 2 open.
-    #[must_use]
-    pub const fn number(self) -> i64 {
-        match self {
-            Self::Closed => 0,
-            Self::HalfOpen => 1,
-            Self::Open => 2,
         }
     }
 }
@@ -86,22 +77,14 @@ pub type CircuitSource = Source<Vec<CircuitReport>>;
 impl Collector for CircuitSource {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let circuits = self.read();
-        if circuits.is_empty() {
-            return Ok(());
-        }
-        let help = "The state of each tracked HTTP circuit breaker: 0 closed, 1 half-open, 2 open";
-        let mut family = encoder.encode_descriptor(
-            "saga_circuit_breaker_state",
-            help,
-            None,
-            MetricType::Gauge,
-        )?;
-        for circuit in circuits {
-            // The label includes the scheme and the port. Two ports of one host have two breakers,
-            // and so have two schemes on one port.
-            let host = format!("{}://{}:{}", circuit.scheme, circuit.host, circuit.port);
-            let labels = [("namespace", circuit.namespace), ("host", host)];
-            ConstGauge::new(circuit.state.number()).encode(family.encode_family(&labels)?)?;
+        let help = "Tracked HTTP circuit breakers by their state";
+        let mut family =
+            encoder.encode_descriptor("saga_circuit_breakers", help, None, MetricType::Gauge)?;
+        for state in CircuitState::ALL {
+            let count = circuits.iter().filter(|circuit| circuit.state == state).count();
+            let labels = [("state", state.as_str())];
+            ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX))
+                .encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }
@@ -133,32 +116,38 @@ mod tests {
     }
 
     #[test]
-    fn the_gauge_shows_what_is_tracked_at_the_moment_and_nothing_else() {
+    fn the_gauge_counts_what_is_tracked_at_the_moment_and_names_no_namespace_or_host() {
         let (metrics, tracked) = (Metrics::new("1.2.3"), Arc::new(Mutex::new(Vec::new())));
         let source = Arc::clone(&tracked);
-        assert!(
-            !metrics.text().unwrap().contains("saga_circuit_breaker_state"),
-            "nobody tells of any yet"
-        );
+        let none = ["closed", "half-open", "open"]
+            .map(|state| format!("saga_circuit_breakers{{state=\"{state}\"}} 0"));
+        let shows = |lines: &[String]| {
+            let text = metrics.text().unwrap();
+            for line in lines {
+                assert!(text.lines().any(|told| told == line), "{line} is missing in\n{text}");
+            }
+            text
+        };
+        shows(&none);
         metrics
             .circuits()
             .set(move || source.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        *tracked.lock().unwrap() =
-            CircuitState::ALL.map(|state| circuit(state.as_str(), state)).to_vec();
-        let text = metrics.text().unwrap();
-        for line in [
-            "# TYPE saga_circuit_breaker_state gauge",
-            "saga_circuit_breaker_state{namespace=\"shop\",host=\"http://closed:80\"} 0",
-            "saga_circuit_breaker_state{namespace=\"shop\",host=\"http://half-open:80\"} 1",
-            "saga_circuit_breaker_state{namespace=\"shop\",host=\"http://open:80\"} 2",
-        ] {
-            assert!(text.lines().any(|told| told == line), "{line} is missing in\n{text}");
+        *tracked.lock().unwrap() = vec![
+            circuit("stock", CircuitState::Closed),
+            circuit("mail", CircuitState::Open),
+            circuit("payments", CircuitState::Open),
+        ];
+        let text = shows(&[
+            "# TYPE saga_circuit_breakers gauge".into(),
+            "saga_circuit_breakers{state=\"closed\"} 1".into(),
+            "saga_circuit_breakers{state=\"half-open\"} 0".into(),
+            "saga_circuit_breakers{state=\"open\"} 2".into(),
+        ]);
+        for named in ["shop", "stock", "mail", "payments"] {
+            assert!(!text.contains(named), "{named} is named in\n{text}");
         }
         tracked.lock().unwrap().clear();
-        assert!(
-            !metrics.text().unwrap().contains("saga_circuit_breaker_state"),
-            "series go with their circuits"
-        );
+        shows(&none);
     }
 
     #[test]

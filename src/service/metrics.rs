@@ -2,8 +2,7 @@
 //!
 //! # Guarantees
 //! No label holds the name of an object or any other text that users choose. Each label value is a
-//! `&'static str`, so the words in this program limit the number of series. The only exception is
-//! [`CircuitSource`], whose source limits the number of series.
+//! `&'static str`, so the words in this program limit the number of series.
 
 use std::{
     fmt,

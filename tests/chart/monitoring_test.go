@@ -54,7 +54,7 @@ func alerts(t *testing.T, objects []object) []any {
 // Of several releases none answers for another: a job's name is that of a Service, and there may be one of that name in each namespace.
 func TestEveryAlertIsOfOneReleaseAndSaysWhatToDo(t *testing.T) {
 	for set, job := range map[string]string{
-		"metrics.serviceMonitor.create=true":                              release + "-metrics",
+		"metrics.serviceMonitor.create=true":                              release + "-metrics-headless",
 		"metrics.prometheusRule.job=sagas/NAMESPACE":                      "sagas/NAMESPACE",
 		"metrics.serviceMonitor.create=true,metrics.prometheusRule.job=a": "a",
 	} {
@@ -65,12 +65,7 @@ func TestEveryAlertIsOfOneReleaseAndSaysWhatToDo(t *testing.T) {
 				for _, matcher := range asked.matchers {
 					of[matcher[1]] = matcher[3]
 				}
-				where := namespace
-				// The namespace of a circuit is the one that calls.
-				if asked.series == "saga_circuit_breaker_state" {
-					where = ""
-				}
-				if of["job"] != job || of["namespace"] != where {
+				if of["job"] != job || of["namespace"] != namespace {
 					t.Errorf("%s: %s is of job %q in namespace %q", name, asked.series, of["job"], of["namespace"])
 				}
 			}
@@ -88,6 +83,17 @@ func TestEveryAlertIsOfOneReleaseAndSaysWhatToDo(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A Service with an address of its own would lead the requests of sagas to the operator, whose rules know the addresses of its pods.
+func TestNoServiceHidesTheAddressesOfTheOperator(t *testing.T) {
+	each(t, func(t *testing.T, _ string, objects []object) {
+		for _, one := range objects {
+			if one.kind() == "Service" && text(one, "spec", "clusterIP") != "None" {
+				t.Errorf("Service %s is not headless", one.name())
+			}
+		}
+	})
 }
 
 // The selector of a Service, a monitor, a budget or a policy that fits no pod is never noticed until it is needed.
@@ -112,7 +118,7 @@ func TestEverySelectorFindsTheOperatorsPodAndNoOther(t *testing.T) {
 			case "NetworkPolicy":
 				selector = at(one, "spec", "podSelector", "matchLabels")
 			case "ServiceMonitor":
-				service := only(t, objects, "Service", one.name()+"-metrics")
+				service := only(t, objects, "Service", one.name()+"-metrics-headless")
 				if !fits(at(one, "spec", "selector", "matchLabels"), at(service, "metadata", "labels")) {
 					t.Errorf("ServiceMonitor %s does not find the Service", one.name())
 				}

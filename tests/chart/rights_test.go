@@ -361,7 +361,7 @@ func TestEveryArgumentOfTheOperatorComesFromTheChart(t *testing.T) {
 			given = append(given, "--pod-ips")
 		}
 	}
-	if len(known) < 17 || !same(sorted(known), sorted(given)) {
+	if len(known) < 18 || !same(sorted(known), sorted(given)) {
 		t.Errorf("the operator knows %v,\nthe chart gives %v", known, given)
 	}
 }

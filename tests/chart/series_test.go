@@ -75,7 +75,7 @@ func series(t *testing.T) map[string][]string {
 			known[name] = labels
 		}
 	}
-	if len(known) < 20 || len(known["saga_step_duration_seconds_count"]) != 3 || len(known["saga_circuit_breaker_state"]) != 2 {
+	if len(known) < 20 || len(known["saga_step_duration_seconds_count"]) != 3 || len(known["saga_circuit_breakers"]) != 1 {
 		t.Fatalf("only these were found: %v", known)
 	}
 	return known
@@ -93,6 +93,7 @@ func vocabulary(t *testing.T) map[string][]string {
 		"phase":   arms("api/phase.rs", "SagaPhase"),
 		"outcome": arms("api/phase.rs", "Outcome"),
 		"reason":  append(arms("engine/report/blocked.rs", "Blocked"), found(`const \w+: &str = "([A-Za-z-]+)"`, source(t, "api/reason.rs"))...),
+		"state":   arms("service/circuits.rs", "CircuitState"),
 		"result":  append(arms("service/metrics.rs", "ReconcileResult"), found(`=> "([a-z]+)"`, source(t, "controller/record.rs"))...),
 	}
 	for label, words := range known {

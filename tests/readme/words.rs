@@ -136,7 +136,6 @@ fn the_page_about_operations_names_the_series_and_the_reasons_that_there_are() {
                 }
             )
         })
-        .chain(["saga_circuit_breaker_state".into()])
         .collect();
     let told: BTreeSet<_> = page
         .lines()

@@ -21,10 +21,11 @@ name may have, since a namespace's and a Service's may not. */ -}}
 {{- end }}
 {{- end }}
 
-{{- /* The Service before the metrics, after which their scrapes are called, too. A Service's name begins with a letter. */ -}}
+{{- /* The Service before the metrics, after which their scrapes are called, too. A Service's name begins with a letter. A Service with an
+address of its own keeps it: so the headless one has another name than the one before it, which Helm deletes at the upgrade. */ -}}
 {{- define "saga-operator.metricsService" -}}
 {{- $name := include "saga-operator.fullname" . }}
-{{- if regexMatch "^[0-9]" $name }}saga-{{ end }}{{ $name }}-metrics
+{{- if regexMatch "^[0-9]" $name }}saga-{{ end }}{{ $name }}-metrics-headless
 {{- end }}
 
 {{- define "saga-operator.serviceAccount" -}}
@@ -174,6 +175,7 @@ subjects:
 {{- $args := list "run" }}
 {{- $args = append $args (printf "--metrics-addr=%s" (ternary (printf "%s:%v" .Values.listenAddress .Values.metrics.port) "0" .Values.metrics.enabled)) }}
 {{- $args = append $args (printf "--health-addr=%s:%v" .Values.listenAddress .Values.health.port) }}
+{{- $args = append $args (printf "--circuits-endpoint=%v" .Values.health.circuits) }}
 {{- $args = append $args (printf "--lease-namespace=%s" (include "saga-operator.leaseNamespace" .)) }}
 {{- $args = append $args (printf "--leader-elect=%v" .Values.leaderElection.enabled) }}
 {{- $args = append $args (printf "--drain=%vs" .Values.drainSeconds) }}

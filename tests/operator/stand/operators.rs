@@ -132,6 +132,7 @@ impl Stand {
                 &metrics,
                 "--health-addr",
                 &health,
+                "--circuits-endpoint",
                 "--log-format",
                 "json",
                 "--log-level",
