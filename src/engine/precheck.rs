@@ -219,7 +219,7 @@ mod tests {
         };
         let spec = json!({"params": {"x": "y"}, "steps": [
             {
-                "name": "first", "http": {"method": "POST", "url": "http://a/b"},
+                "name": "first", "http": {"method": "POST", "url": "http://a.svc/b"},
                 "outputs": {"id": "${response.body.id}"},
             },
             {"name": "known", "saga": {"spec": child(json!({"x": "${params.x}"}))}},
@@ -302,7 +302,7 @@ mod tests {
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
         let secret =
             json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]);
-        let post = json!({"method": "POST", "url": "http://a/b"});
+        let post = json!({"method": "POST", "url": "http://a.svc/b"});
         let mut with_secret = post.clone();
         with_secret["headers"] = secret;
         let spec = json!({"params": {"x": "y"}, "steps": [
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn what_is_missing_may_come_of_an_earlier_step_that_can_make_it_and_of_no_other() {
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
-        let request = json!({"method": "POST", "url": "http://a/b"});
+        let request = json!({"method": "POST", "url": "http://a.svc/b"});
         let job =
             json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "image": "a"}]}}}});
         let nested = |step: Value| json!({"saga": {"spec": {"steps": [step]}}});

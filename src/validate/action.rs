@@ -67,6 +67,10 @@ pub(in crate::validate) fn http(
         let message = "must begin with http:// or https:// and a host, without a user name: \
             http://stock.shop.svc/reservations";
         faults.push(Fault::broken(format!("{path}.url"), message));
+    } else if has_bare_host(&action.url) {
+        let message = "names a host without a dot, which the operator would look up in its own \
+            namespace: write NAME.NAMESPACE.svc, such as stock.shop.svc";
+        faults.push(Fault::new(format!("{path}.url"), message));
     }
     Some((action, template))
 }
@@ -261,6 +265,15 @@ fn is_url(text: &str) -> bool {
     PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(text)) && url::Url::parse(text).is_ok()
 }
 
+/// Returns whether the host of a URL is a name of one label, as of a Service in the namespace of
+/// whoever looks the name up.
+fn has_bare_host(text: &str) -> bool {
+    let is_bare = |name: &str| !name.trim_end_matches('.').contains('.');
+    url::Url::parse(text).is_ok_and(
+        |url| matches!(url.host(), Some(url::Host::Domain(name)) if is_bare(name)),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -280,6 +293,28 @@ mod tests {
         let mut context = Context::default();
         context.add_variable_from_value("self", url.to_owned());
         Program::compile(rule).unwrap().execute(&context) == Ok(CelValue::Bool(true))
+    }
+
+    #[test]
+    fn a_host_of_one_label_is_bare_and_an_address_is_no_name() {
+        for url in [
+            "http://stock/",
+            "http://stock./",
+            "https://stock:8443/${steps.a.outputs.x}",
+            "http://localhost:8080/a.b",
+            "http://STOCK?a.b",
+        ] {
+            assert!(is_url(url) && has_bare_host(url), "{url}");
+        }
+        for url in [
+            "http://stock.shop.svc/",
+            "http://stock.shop/",
+            "http://10.0.0.1/",
+            "http://2130706433/",
+            "http://[fd00::7]:8080/",
+        ] {
+            assert!(is_url(url) && !has_bare_host(url), "{url}");
+        }
     }
 
     #[test]

@@ -148,7 +148,7 @@ mod tests {
 
     /// Returns a saga with one child of this spec, after a step that declares an output.
     fn parent(child: &Value) -> Value {
-        let post = json!({"method": "POST", "url": "http://shop/a"});
+        let post = json!({"method": "POST", "url": "http://shop.svc/a"});
         json!({"params": {"order": "7", "image": "web:2"}, "steps": [
             {"name": "first", "http": post, "outputs": {"id": "${response.body.id}"}},
             {"name": "child", "dependsOn": ["first"], "saga": {"spec": child}},

@@ -19,10 +19,11 @@ fn spec(rules: &[(&str, &str)], attempts: u32) -> Value {
     json!({"onFailure": "Compensate", "steps": [{
         "name": "charge",
         "retry": {"maxAttempts": attempts},
-        "http": {"method": "POST", "url": "http://bank/charges", "answers": rules},
+        "http": {"method": "POST", "url": "http://bank.svc/charges", "answers": rules},
         "compensation": {
             "http": {
-                "method": "POST", "url": "http://bank/refunds", "body": {"key": "${action.key}"},
+                "method": "POST", "url": "http://bank.svc/refunds",
+                "body": {"key": "${action.key}"},
             },
         },
     }]})
@@ -244,6 +245,6 @@ fn a_rule_reads_what_an_answer_shows_and_stands_beside_no_expect() {
             && said.contains("reads object, which is not known here"),
         "{said}"
     );
-    let said = faults(|http| http["url"] = json!("http://bank/${attempt.number}"));
+    let said = faults(|http| http["url"] = json!("http://bank.svc/${attempt.number}"));
     assert!(said.contains("reads attempt, which is not known here"), "{said}");
 }

@@ -23,7 +23,7 @@ pub(crate) fn world(spec: Value) -> World {
 }
 
 pub(crate) fn http(path: &str, body: Value) -> Value {
-    json!({"method": "POST", "url": format!("http://shop/{path}"), "body": body})
+    json!({"method": "POST", "url": format!("http://shop.svc/{path}"), "body": body})
 }
 
 /// Returns a spec that reserves, charges what was reserved, ships by a Pod, and sends thanks with
@@ -95,11 +95,11 @@ fn values_flow_from_params_and_answers_to_later_steps_and_out_of_the_saga() {
     assert_eq!(world.phase(), SagaPhase::Completed, "{}", world.message());
     assert_eq!(
         body(&world, "reserve-stock", Action),
-        json!({"url": "http://shop/reserve", "body": {"order": "1042"}})
+        json!({"url": "http://shop.svc/reserve", "body": {"order": "1042"}})
     );
     assert_eq!(
         body(&world, "charge", Action),
-        json!({"url": "http://shop/charge/r%2F7", "body": {"amount": 49.9}})
+        json!({"url": "http://shop.svc/charge/r%2F7", "body": {"amount": 49.9}})
     );
     assert_eq!(body(&world, "ship", Action), json!(["--left", "3"]));
     assert_eq!(body(&world, "thank", Action), json!(["T-1"]));

@@ -177,7 +177,7 @@ fn what_cannot_be_handed_on_leaves_the_step_uncertain_until_a_person_gives_it() 
 fn an_answer_that_leads_out_of_its_place_in_a_url_fails_the_step_and_nothing_is_sent() {
     for id in ["..", "."] {
         let mut spec = order();
-        spec["steps"][0]["compensation"]["http"]["url"] = json!("http://shop/release/all");
+        spec["steps"][0]["compensation"]["http"]["url"] = json!("http://shop.svc/release/all");
         let mut world =
             world(spec).on("reserve-stock", vec![answers(201, &json!({"id": id, "left": 3}))]);
         world.run_to_rest();

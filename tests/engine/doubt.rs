@@ -27,11 +27,11 @@ pub(crate) fn charge() -> Value {
     json!({
         "name": "charge",
         "retry": {"maxAttempts": 3},
-        "http": {"method": "POST", "url": "http://bank/charges", "body": {"amount": 5}},
+        "http": {"method": "POST", "url": "http://bank.svc/charges", "body": {"amount": 5}},
         "compensation": {
             "retry": {"maxAttempts": 3},
             "http": {
-                "method": "POST", "url": "http://bank/refunds",
+                "method": "POST", "url": "http://bank.svc/refunds",
                 "body": {"key": "${action.key}", "how": "${action.outcome}"},
             },
         },
@@ -238,7 +238,7 @@ fn a_request_that_only_asks_is_never_uncertain() {
         let mut step = charge();
         step["pivot"] = json!(true);
         step["http"] = json!({
-            "method": "GET", "url": "http://bank/charges", "expect": "response.status == 204",
+            "method": "GET", "url": "http://bank.svc/charges", "expect": "response.status == 204",
         });
         if !compensation {
             step.as_object_mut().unwrap().remove("compensation");

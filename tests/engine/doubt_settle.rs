@@ -98,7 +98,7 @@ fn who_knows_that_it_was_done_has_the_saga_go_on_and_it_is_undone_like_any_other
             charge(),
             {
                 "name": "ship", "dependsOn": ["charge"],
-                "http": {"method": "POST", "url": "http://ship/${steps.charge.outputs.id}"},
+                "http": {"method": "POST", "url": "http://ship.svc/${steps.charge.outputs.id}"},
             },
         ],
     });
@@ -233,7 +233,7 @@ fn a_step_is_not_settled_as_done_without_the_outputs_that_a_later_step_reads() {
         "name": "ship",
         "dependsOn": ["charge"],
         "http": {
-            "method": "POST", "url": "http://shop/ship",
+            "method": "POST", "url": "http://shop.svc/ship",
             "body": {"charge": "${steps.charge.outputs.id}"},
         },
     });

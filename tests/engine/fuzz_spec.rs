@@ -32,13 +32,13 @@ fn whole() -> Value {
                 "name": "reserve", "when": "params.amount > 1.0",
                 "outputs": {"id": "${response.body.id}"},
                 "http": {
-                    "method": "POST", "url": "http://stock/r/${params.order}",
+                    "method": "POST", "url": "http://stock.svc/r/${params.order}",
                     "body": {"order": "${params.order}"}, "expect": "response.status == 201",
                     "headers": [{"name": "X", "value": "${params.order}"}],
                 },
                 "compensation": {
                     "http": {
-                        "method": "POST", "url": "http://stock/x",
+                        "method": "POST", "url": "http://stock.svc/x",
                         "body": {"key": "${action.key}", "id": "${outputs.id}"},
                     },
                 },

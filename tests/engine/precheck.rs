@@ -179,14 +179,14 @@ fn an_accepted_saga_tells_what_it_is_warned_of_as_long_as_it_lives() {
     let undo = |name: &str| {
         json!({
             "http": {
-                "method": "POST", "url": "http://shop/undo",
+                "method": "POST", "url": "http://shop.svc/undo",
                 "body": {"id": format!("${{outputs.{name}}}")},
             },
         })
     };
     let step = |name: &str| {
         let (http, outputs) =
-            (json!({"method": "POST", "url": "http://shop/do"}), json!({name: "1"}));
+            (json!({"method": "POST", "url": "http://shop.svc/do"}), json!({name: "1"}));
         json!({"name": name, "http": http, "outputs": outputs, "compensation": undo(name)})
     };
     let steps: Vec<_> = ["a", "b", "c", "d", "e"].map(step).into();

@@ -68,7 +68,7 @@ fn step(saga: &ValidSaga, name: &str) -> ValidStep {
 fn built_in_values_apply_where_nothing_is_set() {
     let saga = check(&with(
         "/steps/1/compensation",
-        json!({"http": {"method": "GET", "url": "http://x"}}),
+        json!({"http": {"method": "GET", "url": "http://x.svc"}}),
     ))
     .unwrap();
     assert_eq!((saga.max_parallel, saga.on_failure, saga.suspend), (1, OnFailure::Hold, false));
@@ -111,10 +111,10 @@ fn the_own_value_then_the_default_then_the_built_in_one_field_by_field() {
         "steps": [
             {"name": "all", "pod": {"image": "x"}, "compensation": {"pod": {"image": "x"}}},
             {
-                "name": "some", "timeout": "9s", "http": {"method": "GET", "url": "https://x"},
+                "name": "some", "timeout": "9s", "http": {"method": "GET", "url": "https://x.svc"},
                 "retry": {"maxAttempts": 8, "backoff": {"initialDelay": "20s", "jitter": 0.1}},
                 "compensation": {
-                    "timeout": "8s", "http": {"method": "GET", "url": "https://x"},
+                    "timeout": "8s", "http": {"method": "GET", "url": "https://x.svc"},
                     "retry": {"deadline": "2m"},
                 },
             },

@@ -70,7 +70,7 @@ fn of_the_saga() -> Vec<Case> {
         ),
         (
             "/steps/1/http",
-            json!({"method": "GET", "url": "http://x"}),
+            json!({"method": "GET", "url": "http://x.svc"}),
             "spec.steps[1]: has exactly one action: set one of pod, job, http, apply, delete, \
              approval, wait and saga",
         ),
@@ -156,7 +156,7 @@ fn all_faults_are_found_each_once_in_the_order_of_the_fields() {
     let step = |name: &str| {
         json!({
             "name": name, "http": {"method": "GET", "url": "x"},
-            "compensation": {"http": {"method": "GET", "url": "http://x"}},
+            "compensation": {"http": {"method": "GET", "url": "http://x.svc"}},
         })
     };
     let faults = check(&json!({

@@ -28,7 +28,7 @@ pub(crate) fn key(name: &str) -> Value {
 
 pub(crate) fn trusting(scheme: &str, ca: Value) -> Value {
     json!({
-        "method": "GET", "url": format!("{scheme}://a/b"), "tls": {"ca": ca},
+        "method": "GET", "url": format!("{scheme}://a.svc/b"), "tls": {"ca": ca},
     })
 }
 
@@ -192,7 +192,13 @@ pub(crate) fn of_requests() -> Vec<Case> {
         ("/steps/0/http/url", json!("http://a:99999/b"), "spec.steps[0].http.url: must begin"),
         (
             "/steps/0/http/url",
-            json!(format!("http://a/{}", "b".repeat(2040))),
+            json!("http://stock/b"),
+            "spec.steps[0].http.url: names a host without a dot, which the operator would look up \
+             in its own namespace: write NAME.NAMESPACE.svc",
+        ),
+        (
+            "/steps/0/http/url",
+            json!(format!("http://a.svc/{}", "b".repeat(2036))),
             "spec.steps[0].http.url: has 2049 characters",
         ),
         (

@@ -29,12 +29,12 @@ pub(crate) fn told_on(body: Value) -> World {
         "params": {"labels": {"d": 1, "b": 2, "c": 3, "a": 4, "f": 5, "e": 6}},
         "steps": [
             {
-                "name": "a", "http": {"method": "POST", "url": "http://shop/a"},
+                "name": "a", "http": {"method": "POST", "url": "http://shop.svc/a"},
                 "outputs": {"v": "${response.body.v}"},
             },
             {
                 "name": "b", "dependsOn": ["a"], "retry": {"maxAttempts": 5},
-                "http": {"method": "POST", "url": "http://shop/b", "body": body},
+                "http": {"method": "POST", "url": "http://shop.svc/b", "body": body},
             },
         ],
     }))

@@ -40,7 +40,7 @@ fn handed(depth: usize, origin: &str) -> (SagaPhase, StepStatus) {
     let a = match origin {
         "http" => {
             json!({
-                "name": "a", "http": {"method": "POST", "url": "http://shop/a"},
+                "name": "a", "http": {"method": "POST", "url": "http://shop.svc/a"},
                 "outputs": {"v": "${response.body.v}"},
             })
         }
@@ -190,7 +190,7 @@ fn every_status_that_is_written_can_be_read_again() {
                 },
                 "steps": [
                     {
-                        "name": "a", "http": {"method": "POST", "url": "http://shop/a"},
+                        "name": "a", "http": {"method": "POST", "url": "http://shop.svc/a"},
                         "outputs": {"v": "${response.body.v}", "of": ["${response.body}"]},
                     },
                     {"name": "b", "pod": {"image": "b:1"}},

@@ -204,14 +204,15 @@ fn what_the_definition_takes_away_is_not_written_again_and_again() {
 #[test]
 fn a_fault_that_only_this_version_finds_is_a_warning() {
     let mut world = under_way();
-    // The spec has more attempts than are allowed, and an expression that reads a step that need
-    // not be done.
+    // The spec has more attempts than are allowed, a host without a dot, and an expression that
+    // reads a step that need not be done.
     world.was_accepted_with(|spec| {
         let retry = json!({"maxAttempts": 2_000_000});
         spec.steps[2].retry = serde_json::from_value(retry).unwrap();
+        spec.steps[2].http.as_mut().unwrap().url = "http://stock/calls".into();
         spec.steps[0].when = Some("steps.c.phase != 'Failed'".into());
     });
-    assert_eq!(world.saga.as_ref().unwrap().doubts.len(), 2);
+    assert_eq!(world.saga.as_ref().unwrap().doubts.len(), 3);
     world.run_to_rest();
     assert_eq!(
         (world.phase(), world.condition("Stalled"), world.sent().len()),

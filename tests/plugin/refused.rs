@@ -12,7 +12,7 @@ metadata: {name: order-1}
 spec:
   steps:
     - name: reserve
-      http: {method: POST, url: http://shop/reserve}
+      http: {method: POST, url: http://shop.svc/reserve}
     - name: agree
       dependsOn: [reserve]
       approval: {}

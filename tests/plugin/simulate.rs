@@ -14,8 +14,8 @@ spec:
   maxParallel: 2
   steps:
     - name: prepare
-      http: {method: POST, url: http://shop/prepare}
-      compensation: {http: {method: POST, url: http://shop/undo}}
+      http: {method: POST, url: http://shop.svc/prepare}
+      compensation: {http: {method: POST, url: http://shop.svc/undo}}
     - name: agree
       dependsOn: [prepare]
       approval: {message: Ship it?}
@@ -169,14 +169,14 @@ fn several_sagas_are_simulated_one_after_the_other() {
 #[test]
 fn a_compensation_that_may_fail_without_outputs_is_warned_of() {
     let reading = RELEASE.replace(
-        "http: {method: POST, url: http://shop/undo}",
-        "http: {method: POST, url: http://shop/undo, body: {id: '${outputs.id}'}}",
+        "http: {method: POST, url: http://shop.svc/undo}",
+        "http: {method: POST, url: http://shop.svc/undo, body: {id: '${outputs.id}'}}",
     );
     let said = simulate(
         &["-f", "-", "--request", "2s approve=agree"],
         &reading.replace(
-            "url: http://shop/prepare}",
-            "url: http://shop/prepare}\n      outputs: {id: '${response.body.id}'}",
+            "url: http://shop.svc/prepare}",
+            "url: http://shop.svc/prepare}\n      outputs: {id: '${response.body.id}'}",
         ),
     );
     assert_eq!(said.code, 0, "{}", said.errors);

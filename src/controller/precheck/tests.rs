@@ -97,7 +97,7 @@ fn what_is_tried_once_is_judged_wherever_it_stands() {
     ]);
     let asks = |name: &str| {
         json!({
-            "name": name, "http": {"method": "POST", "url": "http://a/b", "headers": token},
+            "name": name, "http": {"method": "POST", "url": "http://a.svc/b", "headers": token},
         })
     };
     let spec =
