@@ -21,6 +21,8 @@ use super::{
     has(self.env), has(self.envFrom), has(self.resources)].exists(x, x)")
     .message("with a template, command, args, env, envFrom and resources stand in its containers: \
         move them there"))]
+#[x_kube(validation = Rule::new("!has(self.template) || !has(self.mountToken)").message("with a \
+    template, automountServiceAccountToken stands in its spec: set it there"))]
 pub struct PodAction {
     /// The container image. Set exactly one of `image` and `template`.
     #[schemars(length(min = 1, max = 1024))]
@@ -47,6 +49,10 @@ pub struct PodAction {
     #[schemars(schema_with = "free_form_object")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Value>,
+    /// Whether the container gets a token of the saga's ServiceAccount for the API server. Default:
+    /// false. A saga that a version before this field accepted keeps the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount_token: Option<bool>,
     /// A whole pod instead of one container: `metadata` with labels and annotations, and `spec` as
     /// in a Pod. The container named `step` decides the outcome and writes the outputs; if no
     /// container has that name, the first container does. Helper containers are best written as

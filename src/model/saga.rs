@@ -30,6 +30,9 @@ pub struct ValidSaga {
     pub key_scope: String,
     /// The ServiceAccount that the steps use.
     pub service_account: String,
+    /// Whether a pod of one container gets an API token although the step does not ask for it, as
+    /// under the earlier version that accepted the saga.
+    pub tokens_unasked: bool,
     /// How many steps may be active at once, at least 1.
     pub max_parallel: usize,
     /// What happens after a step failed permanently.

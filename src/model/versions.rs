@@ -10,8 +10,7 @@ use crate::api::{
 };
 
 /// Status fields for users only. No decision rests on them.
-pub(in crate::model) const TOLD_ONLY: [&str; 7] = [
-    "status.acceptedBy",
+pub(in crate::model) const TOLD_ONLY: [&str; 6] = [
     "status.currentSteps",
     "status.message",
     "status.progress",

@@ -40,6 +40,9 @@ pub fn child_saga(
 ) -> Value {
     let ChildStart { suspended, keys } = start;
     let mut spec = action.spec.clone();
+    if saga.tokens_unasked {
+        ask_for_tokens(&mut spec);
+    }
     if let Some(fields) = spec.as_object_mut() {
         fields.insert("serviceAccountName".into(), json!(saga.service_account));
         // The default deletion policy is left out: the child's spec contains no more than the
@@ -67,6 +70,28 @@ pub fn child_saga(
         "metadata": metadata,
         "spec": spec,
     })
+}
+
+/// Sets `mountToken` in the pods of one container that do not set it. This version accepts the
+/// child, but an earlier version accepted the spec of the child with the spec of the parent.
+fn ask_for_tokens(spec: &mut Value) {
+    let steps = spec.get_mut("steps").and_then(Value::as_array_mut);
+    for step in steps.into_iter().flatten() {
+        ask_for_token(step);
+        if let Some(undo) = step.get_mut("compensation") {
+            ask_for_token(undo);
+        }
+    }
+}
+
+fn ask_for_token(operation: &mut Value) {
+    let pod = operation.get_mut("pod").and_then(Value::as_object_mut);
+    if let Some(pod) = pod.filter(|pod| pod.contains_key("image")) {
+        pod.entry("mountToken").or_insert(json!(true));
+    }
+    if let Some(spec) = operation.pointer_mut("/saga/spec") {
+        ask_for_tokens(spec);
+    }
 }
 
 /// Returns whether a saga with the name of an attempt's child is that child. The child must have
@@ -145,6 +170,31 @@ mod tests {
                 !is_ours(&forged, "1", 1),
                 "it has the labels and the owner, and acts as {account}"
             );
+        }
+    }
+
+    #[test]
+    fn the_pods_of_a_child_get_the_tokens_that_those_of_its_parent_get() {
+        let parent = saga(json!({"steps": [{"name": "a", "wait": {"for": "1s"}}]}));
+        let steps = |asks: bool| {
+            let pod = if asks {
+                json!({"image": "a", "mountToken": true})
+            } else {
+                json!({"image": "a"})
+            };
+            let inner = json!({"steps": [{"name": "a", "pod": pod}]});
+            json!([
+                {"name": "a", "pod": pod, "compensation": {"pod": pod}},
+                {"name": "b", "pod": {"image": "a", "mountToken": false}},
+                {"name": "c", "pod": {"template": {"spec": {}}}},
+                {"name": "d", "saga": {"spec": inner}},
+            ])
+        };
+        for tokens_unasked in [false, true] {
+            let parent = ValidSaga { tokens_unasked, ..parent.clone() };
+            let action = SagaAction { spec: json!({"steps": steps(false)}) };
+            let child = child_saga(&parent, &identity(1, 0), &action, &ChildStart::default());
+            assert_eq!(child["spec"]["steps"], steps(tokens_unasked));
         }
     }
 

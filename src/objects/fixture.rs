@@ -14,6 +14,7 @@ pub(super) fn saga() -> ValidSaga {
         uid: "0d1c".into(),
         key_scope: "0d1c".into(),
         service_account: "order-saga".into(),
+        tokens_unasked: false,
         max_parallel: 1,
         on_failure: OnFailure::Hold,
         timeout: None,

@@ -80,7 +80,7 @@ pub(in crate::validate) fn saga(
     let given = Params {
         known,
         of_another,
-        accepted: reads.is_accepted(),
+        acceptance: reads.acceptance(),
         work: reads.work(),
         met: &Cell::new(false),
         check_child: reads.check_child(),

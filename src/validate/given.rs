@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::acceptance::Acceptance;
 use crate::{
     api::SagaSpec,
     fault::Fault,
@@ -21,8 +22,8 @@ pub(in crate::validate) struct Params<'a> {
     pub(in crate::validate) known: bool,
     /// Whether the answer of a service may be among the params.
     pub(in crate::validate) of_another: bool,
-    /// Whether the saga was accepted before.
-    pub(in crate::validate) accepted: bool,
+    /// Whether the saga was accepted before. A child inside a spec is accepted with its parent.
+    pub(in crate::validate) acceptance: Acceptance,
     /// The work of all expressions so far, of the saga and of all sagas that enclose it.
     pub(in crate::validate) work: &'a Cell<u64>,
     /// Whether the saga itself holds an expression, as far as it was checked.

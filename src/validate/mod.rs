@@ -1,5 +1,6 @@
 //! Turns a stored spec into a valid saga, or into all reasons why the spec is not valid.
 
+mod acceptance;
 mod action;
 pub(in crate::validate) mod child_saga;
 mod given;

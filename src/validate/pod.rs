@@ -47,6 +47,7 @@ pub(in crate::validate) fn pod(
         env,
         env_from,
         resources: _,
+        mount_token: _,
         template: _,
         final_exit_codes,
         finishes_on_sigterm: _,
@@ -109,6 +110,7 @@ fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
         env,
         env_from,
         resources,
+        mount_token,
         template,
         final_exit_codes: _,
         finishes_on_sigterm: _,
@@ -121,6 +123,11 @@ fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
     if template.is_some() && besides.contains(&true) {
         let message = "with a template, command, args, env, envFrom and resources stand in its \
             containers: move them there";
+        faults.push(Fault::broken(path, message));
+    }
+    if template.is_some() && mount_token.is_some() {
+        let message =
+            "with a template, automountServiceAccountToken stands in its spec: set it there";
         faults.push(Fault::broken(path, message));
     }
 }

@@ -18,7 +18,10 @@ use std::{cell::Cell, collections::BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::given::{ChildCheck, Params};
+use super::{
+    acceptance::Acceptance,
+    given::{ChildCheck, Params},
+};
 use crate::{
     api::SagaSpec,
     expression::{
@@ -159,8 +162,8 @@ impl<'a> ReadScope<'a> {
     }
 
     /// Returns whether the saga was accepted before.
-    pub(in crate::validate) const fn is_accepted(&self) -> bool {
-        self.given.accepted
+    pub(in crate::validate) const fn acceptance(&self) -> Acceptance {
+        self.given.acceptance
     }
 
     /// Returns the function that checks a child saga.

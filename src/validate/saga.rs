@@ -11,6 +11,7 @@ use std::{cell::Cell, collections::BTreeSet, time::Duration};
 use serde_json::Map;
 
 use super::{
+    acceptance::Acceptance,
     action,
     given::Params,
     job, pod,
@@ -38,19 +39,11 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
     validate_as_of(who, spec, Acceptance::Pending)
 }
 
-/// Whether a saga was accepted before, perhaps by another version of the operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Acceptance {
-    Pending,
-    Done,
-}
-
 fn validate_as_of(
     who: &SagaName,
     spec: &SagaSpec,
     acceptance: Acceptance,
 ) -> Result<ValidSaga, Vec<Fault>> {
-    let accepted = acceptance == Acceptance::Done;
     let (work, met) = (Cell::new(0), Cell::new(false));
     let (saga, mut faults) = check_as(
         who,
@@ -58,7 +51,7 @@ fn validate_as_of(
         Params {
             known: true,
             of_another: false,
-            accepted,
+            acceptance,
             work: &work,
             met: &met,
             check_child: validate_as,
@@ -66,7 +59,7 @@ fn validate_as_of(
     );
     let are_doubts =
         |faults: &[Fault]| faults.iter().all(|fault| !fault.broken && fault.is_in_what_is_fixed());
-    if faults.is_empty() || (accepted && are_doubts(&faults)) {
+    if faults.is_empty() || (acceptance.is_done() && are_doubts(&faults)) {
         return Ok(ValidSaga { doubts: faults, ..saga });
     }
     tell_no_more(&mut faults);
@@ -93,7 +86,7 @@ pub(crate) fn valid_child(
     let given = Params {
         known: params == ParamValues::Final,
         of_another: params == ParamValues::Unevaluated,
-        accepted: false,
+        acceptance: Acceptance::Pending,
         work: &work,
         met: &met,
         check_child: validate_as,
@@ -135,6 +128,7 @@ fn check_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> (ValidSaga, V
         uid: who.uid.clone(),
         key_scope: spec.idempotency_prefix.clone().unwrap_or_else(|| who.uid.clone()),
         service_account: spec.account().to_owned(),
+        tokens_unasked: given.acceptance == Acceptance::Earlier,
         max_parallel: spec.max_parallel.map_or(1, |most| usize::try_from(most).unwrap_or(1)),
         on_failure: spec.on_failure.unwrap_or_default(),
         timeout: spec.timeout.and_then(GoDuration::positive),
@@ -205,7 +199,8 @@ pub fn validate_stored(who: &SagaName, spec: &Decoded<SagaSpec>) -> Result<Valid
 
 /// Checks a spec like [`validate_stored`], for a saga that was accepted, perhaps by another version
 /// of the operator. If the field of a fault can no longer be changed, only this version finds the
-/// fault: the fault becomes one of the saga's doubts.
+/// fault: the fault becomes one of the saga's doubts. `accepted_by` is the version that accepted
+/// the saga; `None` if the version did not say it yet.
 ///
 /// # Errors
 /// Returns all faults, if no saga may run with one of them. If the spec cannot be read, returns
@@ -213,8 +208,9 @@ pub fn validate_stored(who: &SagaName, spec: &Decoded<SagaSpec>) -> Result<Valid
 pub fn validate_accepted(
     who: &SagaName,
     spec: &Decoded<SagaSpec>,
+    accepted_by: Option<&str>,
 ) -> Result<ValidSaga, Vec<Fault>> {
-    validate_as_of(who, readable(spec)?, Acceptance::Done)
+    validate_as_of(who, readable(spec)?, Acceptance::by(accepted_by))
 }
 
 /// Returns the spec, or the fault that it cannot be read.

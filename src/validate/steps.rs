@@ -30,7 +30,7 @@ pub(super) fn validate_steps(
     let all: BTreeSet<_> = steps.iter().map(|step| step.name.as_str()).collect();
     for (place, step) in steps.iter().enumerate() {
         // The saga is refused already, so no more faults are needed.
-        if are_enough(faults) || (given.work.get() > MAX_TOGETHER && !given.accepted) {
+        if are_enough(faults) || (given.work.get() > MAX_TOGETHER && !given.acceptance.is_done()) {
             break;
         }
         let path = format!("spec.steps[{place}]");

@@ -200,7 +200,8 @@ fn a_step_has_only_fields_that_work_today() {
     assert_eq!(names(&step["properties"]["job"]), "finalExitCodes finishesOnSigterm metadata spec");
     assert_eq!(
         names(&step["properties"]["pod"]),
-        "args command env envFrom finalExitCodes finishesOnSigterm image resources template"
+        "args command env envFrom finalExitCodes finishesOnSigterm image mountToken resources \
+         template"
     );
     assert_eq!(names(&step["properties"]["http"]), "answers body expect headers method tls url");
     assert_eq!(

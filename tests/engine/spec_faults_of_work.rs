@@ -101,6 +101,11 @@ pub(crate) fn of_pods() -> Vec<Case> {
             json!({"args": [], "template": template(&json!({}))}),
             "spec.steps[1].pod: with a template, command, args, env",
         ),
+        (
+            "/steps/1/pod",
+            json!({"mountToken": true, "template": template(&json!({}))}),
+            "spec.steps[1].pod: with a template, automountServiceAccountToken stands in its spec",
+        ),
         ("/steps/1/pod", json!({"template": 7}), "spec.steps[1].pod.template: must be an object"),
         (
             "/steps/1/pod",

@@ -24,7 +24,9 @@ pub(in crate::controller) async fn valid(
     stored: &StoredSaga,
 ) -> Validated {
     let uid = stored.metadata.uid.clone().unwrap_or_default();
-    let accepted = stored.status.as_ref().is_ok_and(|status| status.spec_hash.is_some());
+    let status = stored.status.as_ref().ok();
+    let accepted = status.is_some_and(|status| status.spec_hash.is_some());
+    let accepted_by = status.and_then(|status| status.accepted_by.as_deref());
     let checked = (stored.metadata.generation.unwrap_or_default(), accepted);
     if let Some(kept) = validated.kept(&uid, checked) {
         return kept;
@@ -37,10 +39,41 @@ pub(in crate::controller) async fn valid(
     let heavy = stored.spec.as_ref().is_ok_and(may_have_expressions);
     let made = evaluations.run(Weight::of(heavy), || {
         if accepted {
-            validate_accepted(&who, &stored.spec)
+            validate_accepted(&who, &stored.spec, accepted_by)
         } else {
             validate_stored(&who, &stored.spec)
         }
     });
     validated.keep(&uid, checked, made.await)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::RELEASE;
+
+    #[tokio::test]
+    async fn the_version_that_accepted_a_saga_decides_whether_its_pods_get_tokens_unasked() {
+        for (status, unasked) in [
+            (json!({}), false),
+            (json!({"specHash": "1"}), true),
+            (json!({"specHash": "1", "acceptedBy": "0.0.9"}), true),
+            (json!({"specHash": "1", "acceptedBy": RELEASE}), false),
+        ] {
+            let stored: StoredSaga = serde_json::from_value(json!({
+                "apiVersion": "saga.dev/v1alpha1", "kind": "Saga",
+                "metadata": {"name": "order", "namespace": "shop", "uid": "1"},
+                "spec": {"steps": [{"name": "ship", "pod": {"image": "ship:1"}}]},
+                "status": status,
+            }))
+            .unwrap();
+            let kept = ValidatedSagas::default();
+            let saga = valid(&kept, &Evaluations::default(), &stored).await;
+            assert_eq!(saga.as_ref().as_ref().unwrap().tokens_unasked, unasked, "{status}");
+        }
+    }
 }

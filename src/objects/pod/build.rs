@@ -5,6 +5,7 @@
 //!   finds the Pod of the first.
 //! - The Pod meets the Pod Security Standard "restricted", carries no finalizer and never blocks
 //!   the deletion of its saga.
+//! - The Pod of one container mounts no API token unless the step asks for it.
 //! - The identity of the attempt comes last in the environment: no variable of the user can replace
 //!   it.
 //!
@@ -50,6 +51,7 @@ pub fn pod(
     }
     let spec = PodSpec {
         active_deadline_seconds: Some(deadline_seconds(timeout)),
+        automount_service_account_token: token(saga, action),
         containers: vec![container(identity, action)?],
         // Otherwise every Service of the namespace adds environment variables, some hundreds in a
         // large namespace.
@@ -69,6 +71,11 @@ pub fn pod(
     let annotations = finishes(action.finishes_on_sigterm).map(|finishes| [finishes].into());
     let metadata = ObjectMeta { annotations, ..metadata(saga, &identity.attempt, child_name) };
     Ok(Pod { metadata, spec: Some(spec), status: None })
+}
+
+/// Returns whether the Pod mounts an API token; `None` if its ServiceAccount decides.
+fn token(saga: &ValidSaga, action: &PodAction) -> Option<bool> {
+    action.mount_token.or(if saga.tokens_unasked { None } else { Some(false) })
 }
 
 fn container(identity: &Identity, action: &PodAction) -> Result<Container, String> {

@@ -65,6 +65,7 @@ pub(in crate::world) static NO_SAGA: std::sync::LazyLock<ValidSaga> =
         uid: String::new(),
         key_scope: String::new(),
         service_account: String::new(),
+        tokens_unasked: false,
         max_parallel: 1,
         on_failure: crate::api::OnFailure::Hold,
         suspend: false,

@@ -90,7 +90,7 @@ impl World {
     /// Makes the saga one that another version accepted by its own rules.
     pub fn was_accepted_with(&mut self, change: impl FnOnce(&mut SagaSpec)) {
         self.edit(change);
-        self.saga = validate_accepted(&name(), &Ok(self.spec.clone()));
+        self.saga = validate_accepted(&name(), &Ok(self.spec.clone()), None);
         self.raw["specHash"] = json!(self.stored.spec_hash);
         self.reload();
     }

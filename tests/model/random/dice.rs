@@ -57,6 +57,7 @@ impl Dice {
             uid: "uid".into(),
             key_scope: "uid".into(),
             service_account: "default".into(),
+            tokens_unasked: false,
             max_parallel: self.0.random_range(1..=8),
             on_failure: self.one_of(&[OnFailure::Compensate, OnFailure::Hold]),
             suspend: false,

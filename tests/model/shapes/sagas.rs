@@ -142,6 +142,7 @@ pub fn saga(dag: &Dag, kind: Kind) -> ValidSaga {
         uid: "uid".into(),
         key_scope: "uid".into(),
         service_account: "default".into(),
+        tokens_unasked: false,
         max_parallel: if kind.parallel { dag.len().max(1) } else { 1 },
         on_failure: kind.on_failure,
         suspend: false,

@@ -71,7 +71,8 @@ fn the_whole_pod() {
                 ],
             },
             "spec": {
-                "activeDeadlineSeconds": 101, "enableServiceLinks": false, "restartPolicy": "Never",
+                "activeDeadlineSeconds": 101, "automountServiceAccountToken": false,
+                "enableServiceLinks": false, "restartPolicy": "Never",
                 "serviceAccountName": "order-saga",
                 "securityContext": {
                     "runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"},
@@ -104,6 +105,23 @@ fn the_whole_pod() {
             },
         })
     );
+}
+
+#[test]
+fn a_token_is_mounted_where_the_step_asks_for_it_or_an_earlier_version_accepted_the_saga() {
+    let mounts = |unasked, asked| {
+        let saga = ValidSaga { tokens_unasked: unasked, ..saga() };
+        let mut fields = json!({"image": "ship:1.4"});
+        fields["mountToken"] = asked;
+        let pod = pod(&saga, &identity(1), &action(fields), Duration::from_mins(1)).unwrap();
+        pod.spec.unwrap().automount_service_account_token
+    };
+    assert_eq!(mounts(false, Value::Null), Some(false));
+    assert_eq!(mounts(true, Value::Null), None, "the ServiceAccount decides, as before");
+    for unasked in [false, true] {
+        assert_eq!(mounts(unasked, json!(true)), Some(true));
+        assert_eq!(mounts(unasked, json!(false)), Some(false));
+    }
 }
 
 #[test]
