@@ -11,7 +11,8 @@ pub(in crate::validate) enum Acceptance {
     /// A version with the rules of this version accepted the saga.
     Done,
     /// A version before [`FIRST`] accepted the saga. The pods of one container get an API token
-    /// although the step does not ask for it.
+    /// although the step does not ask for it, and the answer of a service may bring some fields
+    /// more into a template.
     Earlier,
 }
 

@@ -6,7 +6,6 @@ use regex::Regex;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::taint::of_manifest;
 use crate::{
     api::{
         ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HeaderSource, HttpAction,
@@ -162,14 +161,7 @@ pub(in crate::validate) fn apply(
     }
     // `until` is an expression without `${…}`, and is parsed elsewhere.
     let action = ApplyAction { until: None, ..action.clone() };
-    let (action, template) = parsed(
-        &action,
-        path,
-        |name| if name == "manifest" { Form::Any } else { Form::Text },
-        faults,
-    )?;
-    let fixed = of_manifest(&action.manifest);
-    Some((action, template.map(|template| template.without(fixed))))
+    parsed(&action, path, |name| if name == "manifest" { Form::Any } else { Form::Text }, faults)
 }
 
 pub(in crate::validate) fn object(
@@ -269,9 +261,8 @@ fn is_url(text: &str) -> bool {
 /// whoever looks the name up.
 fn has_bare_host(text: &str) -> bool {
     let is_bare = |name: &str| !name.trim_end_matches('.').contains('.');
-    url::Url::parse(text).is_ok_and(
-        |url| matches!(url.host(), Some(url::Host::Domain(name)) if is_bare(name)),
-    )
+    url::Url::parse(text)
+        .is_ok_and(|url| matches!(url.host(), Some(url::Host::Domain(name)) if is_bare(name)))
 }
 
 #[cfg(test)]

@@ -75,9 +75,10 @@ pub(in crate::validate) fn operation(
     let found_before = faults.len();
     let (work, template) = work(written, reads, path, faults)
         .map_or((None, None), |(work, template)| (Some(work), template));
-    if let (Some(work), Some(template)) = (&work, &template) {
-        reads.template(template, |keys| taint::is_fixed(work, keys), faults);
-    }
+    let template = work.as_ref().zip(template).map(|(work, template)| {
+        reads.template(&template, |keys| taint::is_fixed(work, keys), faults);
+        template.without(taint::trusted_fields(work, reads.acceptance()))
+    });
     let http = written.actions.http.as_ref();
     let bare = http.and_then(|http| http.expect.as_ref());
     let expect = bare.and_then(|expect| {

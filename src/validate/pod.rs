@@ -3,10 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{
-    action::{Templated, limit, parsed_by},
-    taint::OF_PODS,
-};
+use super::action::{Templated, limit, parsed_by};
 use crate::{
     api::PodAction,
     expression::template::{Template, node::Form},
@@ -143,7 +140,7 @@ where
 {
     let form = |leaf: &str| form(leaf.strip_prefix(path).unwrap_or_default());
     let parse = |fields: &Map<String, Value>, faults: &mut Vec<Fault>| {
-        Template::by_path(fields, path, form, faults).without(OF_PODS)
+        Template::by_path(fields, path, form, faults)
     };
     parsed_by(action, path, parse, faults)
 }

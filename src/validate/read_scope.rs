@@ -10,7 +10,7 @@
 //! | `expect` of a compensation | also `response` |
 //! | `answers` of a compensation | also `response` and `attempt` |
 //! | `spec.outputs` | `params`, `saga`, all steps |
-//! | an image, a kind, a namespace, an account | only `params` and `saga` |
+//! | an image, a command, a kind, a namespace, an account, a right | only `params` and `saga` |
 //!
 //! The answer of a service may not choose what runs.
 

@@ -1,15 +1,18 @@
-//! The leaves that decide what runs, as which account and in which namespace. The answer of a
-//! service may not reach these leaves.
+//! The leaves that decide what runs, as which account, with which rights, in which namespace and
+//! how near to its node. The answer of a service may not reach these leaves.
 //!
 //! A leaf is identified by the keys from its action to the leaf. Each key is compared as a whole,
 //! because a key may hold dots itself.
 
 use serde_json::Value;
 
+use super::acceptance::Acceptance;
 use crate::{api::GROUP, expression::template::budget::TrustedFields, model::saga::Work};
 
 /// The keys in an object at and below which a leaf decides what runs. The `subjects` of a binding
-/// name accounts.
+/// name accounts, its `roleRef` and the `rules` of a role give rights, and the `clientConfig` of a
+/// webhook names who sees every object. The first [`EARLIER_OF_OBJECTS`] are also those of earlier
+/// versions.
 const OF_OBJECTS: &[&str] = &[
     "image",
     "images",
@@ -21,12 +24,33 @@ const OF_OBJECTS: &[&str] = &[
     "namespace",
     "namespaces",
     "targetNamespace",
+    "roleRef",
+    "rules",
+    "clientConfig",
+    "command",
+    "securityContext",
+    "privileged",
+    "hostNetwork",
+    "hostPath",
+    "nodeName",
 ];
-/// The same keys in the spec of a Pod.
-pub(in crate::validate) const OF_PODS: TrustedFields = TrustedFields {
-    names: &["image", "serviceAccountName", "serviceAccount", "namespace", "namespaces"],
-    free: &[],
-};
+const EARLIER_OF_OBJECTS: usize = 10;
+/// The same keys in the spec of a Pod. The first [`EARLIER_OF_PODS`] are also those of earlier
+/// versions.
+const OF_PODS: &[&str] = &[
+    "image",
+    "serviceAccountName",
+    "serviceAccount",
+    "namespace",
+    "namespaces",
+    "command",
+    "securityContext",
+    "privileged",
+    "hostNetwork",
+    "hostPath",
+    "nodeName",
+];
+const EARLIER_OF_PODS: usize = 5;
 
 /// The paths that hold only data in every object, whatever the keys below them are called.
 const MARKS: &[&[&str]] = &[
@@ -46,8 +70,31 @@ const DATA: &[&[&str]] = &[
 /// The only part of an applied saga that the answer of a service may reach, as in a child saga.
 const PARAMS: &[&[&str]] = &[&["manifest", "spec", "params"]];
 
+/// Returns the fields that an object from a service may not bring into the action. What an earlier
+/// version accepted goes on, so only the fields that this version knew may not be brought into it.
+pub(in crate::validate) fn trusted_fields(work: &Work, acceptance: Acceptance) -> TrustedFields {
+    let (all, earlier) = match work {
+        Work::Pod(_) | Work::Job(_) => {
+            (TrustedFields { names: OF_PODS, free: &[] }, EARLIER_OF_PODS)
+        }
+        Work::Apply(action) => (of_manifest(&action.manifest), EARLIER_OF_OBJECTS),
+        Work::Http(_)
+        | Work::Delete(_)
+        | Work::Until(_)
+        | Work::Saga(_)
+        | Work::UndoSaga
+        | Work::Approval(_)
+        | Work::Wait(_) => return TrustedFields::default(),
+    };
+    let names = match acceptance {
+        Acceptance::Earlier => all.names.get(..earlier).unwrap_or(all.names),
+        Acceptance::Pending | Acceptance::Done => all.names,
+    };
+    TrustedFields { names, ..all }
+}
+
 /// Returns the fields that an object from a service may not bring into the applied object.
-pub(in crate::validate) fn of_manifest(manifest: &Value) -> TrustedFields {
+fn of_manifest(manifest: &Value) -> TrustedFields {
     let field = |name: &str| manifest.get(name).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (field("apiVersion"), field("kind"));
     let free = match (version, kind) {
@@ -73,13 +120,13 @@ pub(in crate::validate) fn is_fixed(work: &Work, keys: &[String]) -> bool {
     let decides = |keys: &[&str], names: &[&str]| keys.iter().any(|key| names.contains(key));
     match work {
         Work::Pod(_) => match whole.as_slice() {
-            ["template", "spec", within @ ..] => decides(within, OF_PODS.names),
-            within => within == ["image"],
+            ["template", "spec", within @ ..] => decides(within, OF_PODS),
+            within => matches!(within, ["image"] | ["command", ..]),
         },
         Work::Job(_) => {
             matches!(
                 whole.as_slice(),
-                ["spec", "template", "spec", within @ ..] if decides(within, OF_PODS.names)
+                ["spec", "template", "spec", within @ ..] if decides(within, OF_PODS)
             )
         }
         Work::Apply(action) => {
@@ -144,12 +191,22 @@ mod tests {
             "subjects.name",
             "subjects",
             "spec.forProvider.manifest.subjects.name",
+            "roleRef.name",
+            "rules.verbs",
+            "webhooks.clientConfig.url",
+            "spec.template.spec.containers.command",
+            "spec.template.spec.containers.securityContext.privileged",
+            "spec.template.spec.containers.securityContext.runAsUser",
+            "spec.template.spec.hostNetwork",
+            "spec.template.spec.volumes.hostPath.path",
+            "spec.template.spec.nodeName",
             "data.image",
         ] {
             assert!(fixed(&some, leaf), "{leaf}");
         }
         for leaf in [
             "metadata.name",
+            "spec.template.spec.containers.args",
             "metadata.labels.version",
             "spec.replicas",
             "spec.imagePolicy.x",
@@ -157,6 +214,66 @@ mod tests {
             "spec.name",
         ] {
             assert!(!fixed(&some, leaf), "{leaf}");
+        }
+    }
+
+    #[test]
+    fn the_node_the_program_and_the_powers_of_a_pod_are_fixed() {
+        let work = |kind: &str, action: Value| match kind {
+            "pod" => Work::Pod(serde_json::from_value(action).unwrap()),
+            _ => Work::Job(serde_json::from_value(action).unwrap()),
+        };
+        let plain = work("pod", json!({"image": "a"}));
+        for (leaf, fixed) in [("image", true), ("command", true), ("args", false), ("env", false)] {
+            assert_eq!(is_fixed(&plain, &keys([leaf])), fixed, "{leaf}");
+        }
+        let template = ["template", "spec"];
+        for (work, above) in [
+            (work("pod", json!({"template": {}})), [].as_slice()),
+            (work("job", json!({"spec": {}})), ["spec"].as_slice()),
+        ] {
+            let below =
+                |path: &str| keys(above.iter().copied().chain(template).chain(path.split('.')));
+            for leaf in [
+                "containers.command",
+                "containers.securityContext.privileged",
+                "securityContext.runAsUser",
+                "hostNetwork",
+                "volumes.hostPath.path",
+                "nodeName",
+            ] {
+                assert!(is_fixed(&work, &below(leaf)), "{leaf}");
+            }
+            for leaf in ["containers.args", "containers.env.value", "nodeSelector.disk"] {
+                assert!(!is_fixed(&work, &below(leaf)), "{leaf}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_object_may_bring_into_what_an_earlier_version_accepted_what_it_could_bring_then() {
+        let apply = json!({"manifest": object("apps/v1", "Deployment")});
+        let works = [
+            Work::Apply(serde_json::from_value(apply).unwrap()),
+            Work::Pod(serde_json::from_value(json!({"template": {}})).unwrap()),
+            Work::Job(serde_json::from_value(json!({"spec": {}})).unwrap()),
+        ];
+        for work in works {
+            let names = |acceptance| trusted_fields(&work, acceptance).names;
+            for known in ["image", "serviceAccountName", "namespaces"] {
+                assert!(names(Acceptance::Earlier).contains(&known), "{known}");
+                assert!(names(Acceptance::Done).contains(&known), "{known}");
+            }
+            for new in ["command", "securityContext", "nodeName", "hostPath"] {
+                assert!(!names(Acceptance::Earlier).contains(&new), "{new}");
+                assert!(names(Acceptance::Pending).contains(&new), "{new}");
+            }
+            let rights = ["subjects", "targetNamespace"];
+            let is_apply = matches!(work, Work::Apply(_));
+            assert!(rights.iter().all(|right| {
+                names(Acceptance::Earlier).contains(right) == is_apply
+                    && !names(Acceptance::Earlier).contains(&"roleRef")
+            }));
         }
     }
 

@@ -28,6 +28,11 @@ fn what_an_expression_may_not_read_is_refused_with_its_place() {
              known here",
         ),
         (
+            &|spec| spec["steps"][2]["pod"]["command"] = json!(["${steps.charge.outputs.id}"]),
+            "spec.steps[2].pod.command[0]: ${steps.charge.outputs.id} reads steps, which is not \
+             known here",
+        ),
+        (
             &|spec| spec["steps"][1]["http"]["body"] = json!("${response.body}"),
             "spec.steps[1].http.body: ${response.body} reads response",
         ),
@@ -253,6 +258,7 @@ fn a_whole_object_that_another_side_handed_on_may_be_data_and_name_no_accounts()
             ("example.com/v1", "Bundle"),
             json!({"sync": [{"targetNamespace": "kube-system"}]}),
         ),
+        ("spec", ("example.com/v1", "Bundle"), json!({"pod": {"nodeName": "control-plane"}})),
     ] {
         let (phase, message) = applied(field, kind, answer);
         assert_eq!(phase, StepPhase::Failed, "{message}");
