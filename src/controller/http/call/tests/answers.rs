@@ -9,7 +9,7 @@ async fn a_definite_no_is_told_with_its_reason() {
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
     let CallOutcome::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
     assert_eq!((failure.reached, failure.permanent), (Reached::Answer, true));
-    assert_eq!(failure.message, "the service answered 409 Conflict: card declined");
+    assert_eq!(failure.message, "the service answered 409 Conflict: “card declined”");
 }
 
 #[tokio::test]

@@ -20,7 +20,10 @@ async fn a_body_without_end_is_cut() {
     .await;
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
     let CallOutcome::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
-    assert_eq!(failure.message, format!("the service answered 409 Conflict: {}…", "x".repeat(255)));
+    assert_eq!(
+        failure.message,
+        format!("the service answered 409 Conflict: “{}…”", "x".repeat(255))
+    );
     // What the kernel's buffers on both sides take is written, though never read.
     let bytes = writes.recv().await.unwrap();
     assert!(bytes < 64 * 1024 * 1024, "{bytes}");
@@ -59,7 +62,7 @@ async fn once_the_status_came_a_broken_body_changes_nothing() {
         Other::answering("HTTP/1.1 409 Conflict\r\ncontent-length: 100\r\n\r\nhalf").await;
     let (state, _) = call(&caller(), &post(declined.url()), LONG).await;
     let CallOutcome::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
-    assert_eq!(failure.message, "the service answered 409 Conflict: half");
+    assert_eq!(failure.message, "the service answered 409 Conflict: “half”");
 }
 
 #[tokio::test]

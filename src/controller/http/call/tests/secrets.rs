@@ -24,7 +24,7 @@ async fn an_answer_that_repeats_the_secret_does_not_publish_it() {
     let (state, _) =
         call(&caller(), &with_secret(post(Other::answering(echo).await.url())), LONG).await;
     let CallOutcome::Ended(End::Failed(failure)) = state else { panic!("{state:?}") };
-    assert_eq!(failure.message, "the service answered 400 Bad Request: unknown token [hidden]");
+    assert_eq!(failure.message, "the service answered 400 Bad Request: “unknown token [hidden]”");
 }
 
 /// A Secret with such a value as the header of a request to somebody who answers `echo`: what
@@ -84,6 +84,6 @@ async fn what_a_step_hands_on_holds_no_value_however_json_escapes_it() {
         let (response, message) = echoed(value, 409, echo).await;
         assert_eq!(response["body"], body);
         assert!(response["headers"]["x-echo"].as_str().unwrap().contains("[hidden]"), "{response}");
-        assert_eq!(message, format!("the service answered 409 Conflict: {body}"));
+        assert_eq!(message, format!("the service answered 409 Conflict: “{body}”"));
     }
 }
