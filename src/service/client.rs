@@ -11,12 +11,16 @@
 //! - A finite call takes at most 15 s. This time includes the repeats and the body of the answer.
 //!   [`timed_out`] recognises a call that took longer. If a write took longer, its outcome is
 //!   unknown.
+//! - The body of an answer is UTF-8: what is not, is replaced, in a stream chunk by chunk. One byte
+//!   that a user wrote into one object does not make a list or a watch fail.
 //! - Streams are not repeated here, and only their beginning has a time limit: the head of the
 //!   answer arrives within 15 s. For later silence, kube's watcher has its own idle limit.
 //!
 //! # Why not kube's own
 //! kube repeats every verb by default, also `POST`, 15 times over minutes. These minutes are longer
 //! than any Lease, and kube does not consider what the repeated call does.
+
+mod utf8;
 
 use std::{
     task::{Context, Poll},
@@ -25,8 +29,8 @@ use std::{
 
 use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, Uri, header::RETRY_AFTER};
-use http_body_util::{BodyExt, Either, Full};
-use hyper::body::{Body as HttpBody, Bytes};
+use http_body_util::{BodyExt, Either, Full, combinators::MapFrame};
+use hyper::body::{Body as HttpBody, Bytes, Frame};
 use kube::{
     Client, Config,
     client::{Body, ClientBuilder, DynBody},
@@ -161,7 +165,7 @@ where
         + 'static,
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    type Response = Response<Either<Full<Bytes>, B>>;
+    type Response = Response<Either<Full<Bytes>, Streamed<B>>>;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
@@ -180,7 +184,7 @@ where
             let head = timeout(LIMIT, inner.call(request));
             return Box::pin(async move {
                 let answer = head.await.map_err(|_| late)?.map_err(Into::into)?;
-                Ok(answer.map(Either::Right))
+                Ok(answer.map(|body| Either::Right(streamed(body))))
             });
         }
         Box::pin(async move {
@@ -189,6 +193,14 @@ where
             Ok(answer.map(|body| Either::Left(Full::new(body))))
         })
     }
+}
+
+/// The body of a stream, as UTF-8.
+type Streamed<B> = MapFrame<B, Box<dyn FnMut(Frame<Bytes>) -> Frame<Bytes> + Send>>;
+
+fn streamed<B: HttpBody<Data = Bytes>>(body: B) -> Streamed<B> {
+    let mut text = utf8::Unfinished::default();
+    body.map_frame(Box::new(move |frame| frame.map_data(|chunk| text.pass(chunk))))
 }
 
 /// Sends a request. Repeats the request if a repeat is allowed and may help. Returns the last
@@ -228,7 +240,8 @@ where
     let answer =
         service.ready().await.map_err(Into::into)?.call(request).await.map_err(Into::into)?;
     let (head, body) = answer.into_parts();
-    Ok(Response::from_parts(head, body.collect().await.map_err(Into::into)?.to_bytes()))
+    let body = body.collect().await.map_err(Into::into)?.to_bytes();
+    Ok(Response::from_parts(head, utf8::lossy(body)))
 }
 
 /// Returns the delay before a read is sent again, at least `delay`. Returns `None` if a repeat
