@@ -18,3 +18,6 @@ pub mod job;
 pub mod kstatus;
 pub mod pod;
 mod rules;
+#[cfg(feature = "operator")] // only the controller reads objects
+pub mod stored;
+pub mod unreadable;

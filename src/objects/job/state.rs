@@ -41,7 +41,10 @@ use super::{
 };
 use crate::{
     model::observation::{ChildState, End, Failure, PodTrouble, Reached},
-    objects::{pod, rules},
+    objects::{
+        pod, rules,
+        unreadable::{self, is_unreadable, why_unreadable},
+    },
     text::{labelled, one_line},
 };
 
@@ -64,6 +67,10 @@ pub fn gone(last: &Job, job_pods: &KnownPods) -> Option<End> {
         return None;
     }
     let ends = ends(job_pods);
+    // Neither its pods nor its counts are known then.
+    if is_unreadable(last) && verdict(last).is_none() {
+        return Some(unknown(&ends, "was deleted, and could not be read before".into()));
+    }
     Some(match (verdict(last).map(|(verdict, _)| verdict), ends.as_slice()) {
         (Some(JobVerdict::Done), _) => done(last, job_pods),
         (Some(JobVerdict::Failed), _) if !stopped_early(last) => failed(last, job_pods),
@@ -305,6 +312,9 @@ fn outputs(job: &Job, job_pods: &KnownPods) -> Option<Map<String, Value>> {
 fn detail(job: &Job, job_pods: &KnownPods) -> (String, Option<PodTrouble>) {
     if is_deleted(job) {
         return ("is being deleted".into(), None);
+    }
+    if let Some(why) = why_unreadable(job).filter(|_| verdict(job).is_none()) {
+        return (one_line(&unreadable::detail(why)), None);
     }
     if let Some((verdict, _)) = verdict(job) {
         let how = if verdict == JobVerdict::Done { "succeeds" } else { "fails" };

@@ -13,7 +13,10 @@ use k8s_openapi::api::{
 };
 
 use super::fields::{SUSPENDED, VERDICTS, finished_by_itself};
-use crate::{objects::pod, text::one_line};
+use crate::{
+    objects::{pod, unreadable::is_unreadable},
+    text::one_line,
+};
 
 /// Removes all fields that no code reads. Never write a stripped Job back to the API server.
 pub fn strip(job: &mut Job) {
@@ -32,6 +35,9 @@ pub fn keep_end(job: &mut Job, before: Option<&Job>) {
     };
     if !finished_by_itself(job) {
         job.status.clone_from(&before.status);
+        if is_unreadable(job) {
+            job.spec.clone_from(&before.spec);
+        }
         (job.metadata.deletion_timestamp, job.metadata.deletion_grace_period_seconds) =
             (None, None);
     }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::observation::PodTrouble,
-    objects::pod,
+    objects::{pod, unreadable},
     text::{labelled, line, one_line},
 };
 
@@ -45,6 +45,8 @@ pub(in crate::objects) fn detail(pod: &Pod) -> (String, Option<PodTrouble>) {
     let phase = phase(pod);
     let (text, trouble) = if deleting(pod) {
         ("is being deleted".into(), None)
+    } else if let Some(why) = unreadable::why_unreadable(pod) {
+        (unreadable::detail(why), None)
     } else if phase == "Unknown" || reason(pod).as_deref() == Some("NodeLost") {
         (format!("{} does not answer", node(pod)), Some(PodTrouble::Node))
     } else if !matches!(phase.as_str(), "" | "Pending" | "Running") {

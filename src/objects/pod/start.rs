@@ -16,12 +16,13 @@ use super::{
     init,
     outside::nobody_saw,
 };
-use crate::text::line;
+use crate::{objects::unreadable::is_unreadable, text::line};
 
-/// Returns whether the Pod was bound to no node, so that nothing of the Pod ever ran.
+/// Returns whether the Pod was bound to no node, so that nothing of the Pod ever ran. A Pod that
+/// cannot be read may be bound.
 #[must_use]
 pub fn never_bound(pod: &Pod) -> bool {
-    node_name(pod).is_none()
+    node_name(pod).is_none() && !is_unreadable(pod)
 }
 
 /// Returns whether it is certain that a Pod in the phase `Failed` ran nothing.

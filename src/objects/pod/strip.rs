@@ -28,7 +28,7 @@ use crate::{
     api::names::{LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP},
     manifest::pod_template::DECIDES,
     model::observation::{ChildState, End},
-    objects::{pod, rules},
+    objects::{pod, rules, unreadable::marked},
     text::{MAX_LINE, one_line, tail},
 };
 
@@ -68,10 +68,10 @@ pub fn keep_success(pod: &mut Pod, before: Option<&Pod>) {
 }
 
 /// Returns the identity, the version, the controller, the operator's labels, the given annotations,
-/// and the instants that are read.
+/// the mark of an object that cannot be read, and the instants that are read.
 pub(in crate::objects) fn metadata(
     meta: ObjectMeta,
-    annotations: Option<BTreeMap<String, String>>,
+    mut annotations: Option<BTreeMap<String, String>>,
 ) -> ObjectMeta {
     const OURS: [&str; 6] = [
         LABEL_MANAGED_BY,
@@ -81,6 +81,9 @@ pub(in crate::objects) fn metadata(
         LABEL_ATTEMPT,
         COMPLETION_INDEX,
     ];
+    if let Some((key, why)) = marked(&meta) {
+        annotations.get_or_insert_default().insert(key, why);
+    }
     let controller = |owners: Vec<OwnerReference>| {
         owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| vec![owner])
     };
