@@ -172,6 +172,15 @@ pub(super) mod fixture {
         context.lifecycle.turn(role, &context.memory.attempts, &context.metrics);
     }
 
+    /// Returns managed fields that are nested more deeply than the parser allows.
+    pub fn deep_managed_fields() -> Value {
+        let fields = (0..130).fold(json!({}), |inner, _| json!({"f:a": inner}));
+        json!([{
+            "manager": "x", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+            "fieldsV1": fields,
+        }])
+    }
+
     /// Returns an answer of an API server.
     pub fn answer(code: u16, body: &Value) -> Response<Body> {
         Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap()

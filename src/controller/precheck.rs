@@ -45,6 +45,7 @@ use crate::{
     objects::{
         child_saga::{ChildStart, child_saga},
         job, pod,
+        stored::StoredObject,
     },
     text::bounded_line,
 };
@@ -205,7 +206,7 @@ async fn try_child<K: Workload>(cluster: &Cluster, built: Result<K, String>) -> 
     };
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
     match K::api(cluster, child.meta().namespace.as_deref().unwrap_or_default())
-        .create(&parameters, &child)
+        .create(&parameters, &StoredObject(child))
         .await
     {
         Ok(_) => PrecheckVerdict::Fine,

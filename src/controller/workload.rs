@@ -7,7 +7,7 @@ use k8s_openapi::{
     api::{batch::v1::Job, core::v1::Pod},
 };
 use kube::{Api, Resource, ResourceExt, api::ListParams};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
 use super::{
     clock::now,
@@ -27,6 +27,7 @@ use crate::{
             known_pods::{KnownPods, ListedPods},
         },
         pod::{self, fields::CONTROLLER_UID},
+        stored::{InParts, StoredObject},
     },
 };
 
@@ -35,10 +36,9 @@ const MOST_PODS: u32 = 500;
 
 /// A kind of child that the operator creates itself.
 pub(in crate::controller) trait Workload:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
+    InParts
+    + Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Debug
-    + DeserializeOwned
     + Serialize
     + Send
     + Sync
@@ -110,7 +110,7 @@ pub(in crate::controller) trait Workload:
     fn born(&self, memory: &JobPodMemory);
 
     /// Returns the API of this kind.
-    fn api(cluster: &Cluster, namespace: &str) -> Api<Self> {
+    fn api(cluster: &Cluster, namespace: &str) -> Api<StoredObject<Self>> {
         Api::namespaced(cluster.client.clone(), namespace)
     }
 
@@ -354,6 +354,7 @@ async fn live_pods(
         listed => listed?,
     };
     let more = listed.metadata.continue_.is_some_and(|more| !more.is_empty());
-    let pods = listed.items.into_iter().filter(|pod| made_by(pod) == Some(uid)).collect();
+    let pods = listed.items.into_iter().map(|StoredObject(pod)| pod);
+    let pods = pods.filter(|pod| made_by(pod) == Some(uid)).collect();
     Ok(Some(ListedPods { pods, more }))
 }

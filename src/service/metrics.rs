@@ -125,6 +125,7 @@ pub struct Metrics {
     reconciles: Family<ResultLabels, Counter>,
     reconcile_duration: Histogram,
     watch_errors: Family<WatchLabels, Counter>,
+    unreadable: Family<WatchLabels, Counter>,
     http_calls: Gauge<u64, AtomicU64>,
     circuits: CircuitSource,
     circuit_transitions: Family<TransitionLabels, Counter>,
@@ -147,6 +148,7 @@ impl Metrics {
             reconciles: Family::default(),
             reconcile_duration: Histogram::new(RECONCILE_BUCKETS),
             watch_errors: Family::default(),
+            unreadable: Family::default(),
             http_calls: Gauge::default(),
             circuits: CircuitSource::default(),
             circuit_transitions: Family::default(),
@@ -179,6 +181,7 @@ impl Metrics {
             reconciles,
             reconcile_duration,
             watch_errors,
+            unreadable,
             http_calls,
             circuits,
             circuit_transitions,
@@ -204,17 +207,13 @@ impl Metrics {
             requests.clone(),
         );
         register_reconciles(registry, reconciles, reconcile_duration);
-        registry.register(
-            "saga_controller_watch_errors",
-            "Watches that failed and were begun again",
-            watch_errors.clone(),
-        );
+        let help = "Watches that failed and were begun again";
+        registry.register("saga_controller_watch_errors", help, watch_errors.clone());
+        let help = "Versions of Pods and Jobs that cannot be read and are passed over";
+        registry.register("saga_unreadable_objects", help, unreadable.clone());
         register_http(registry, http_calls, circuits, circuit_transitions);
-        registry.register(
-            "saga_operator_leader",
-            "1 while this replica works on sagas, 0 while it stands by for another replica",
-            leads.clone(),
-        );
+        let help = "1 while this replica works on sagas, 0 while it stands by for another replica";
+        registry.register("saga_operator_leader", help, leads.clone());
         registry.register(
             "saga_status_writes",
             "Writes of a saga's status by how they ended",
@@ -265,6 +264,12 @@ impl Metrics {
     /// Counts a failure of a watch of objects of `kind` (such as `Pod`).
     pub fn watch_failed(&self, kind: &'static str) {
         self.watch_errors.get_or_create(&WatchLabels { kind }).inc();
+    }
+
+    /// Counts a version of an object of `kind` (such as `Pod`) that a watch showed and that cannot
+    /// be read.
+    pub fn unreadable_met(&self, kind: &'static str) {
+        self.unreadable.get_or_create(&WatchLabels { kind }).inc();
     }
 
     /// Sets whether this process works on sagas. If `leads` is false, the process waits while
@@ -400,6 +405,7 @@ mod tests {
         metrics.request_answered("retry", "Accepted");
         metrics.reconciled(ReconcileResult::Changed, Duration::from_millis(2));
         metrics.watch_failed("Pod");
+        metrics.unreadable_met("Job");
         metrics.status_written("conflict");
         metrics.unknown_words_met();
         let _call = metrics.http_call();
@@ -421,6 +427,7 @@ mod tests {
             "saga_controller_reconcile_total{result=\"changed\"} 1",
             "saga_controller_reconcile_seconds_count 1",
             "saga_controller_watch_errors_total{kind=\"Pod\"} 1",
+            "saga_unreadable_objects_total{kind=\"Job\"} 1",
             "saga_http_calls_in_flight 1",
             "saga_status_writes_total{result=\"conflict\"} 1",
             "saga_unknown_words_total 1",

@@ -46,5 +46,6 @@ mod stand;
 mod template;
 mod told;
 mod ttl;
+mod unreadable;
 mod values;
 mod versions;

@@ -13,7 +13,8 @@ use super::{
     watch_health::WatchHealth,
 };
 use crate::{
-    api::StoredSaga, controller::cache::Caches, model::count::counted_as, service::sagas::Census,
+    api::StoredSaga, controller::cache::Caches, model::count::counted_as,
+    objects::stored::StoredObject, service::sagas::Census,
 };
 
 /// The connection to the cluster.
@@ -57,7 +58,7 @@ impl Cluster {
 
     /// Returns the API for the Pods of one namespace.
     #[must_use]
-    pub fn pods_of(&self, namespace: &str) -> Api<Pod> {
+    pub fn pods_of(&self, namespace: &str) -> Api<StoredObject<Pod>> {
         Api::namespaced(self.client.clone(), namespace)
     }
 

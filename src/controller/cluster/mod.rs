@@ -2,6 +2,7 @@
 
 pub mod connection;
 pub mod definition;
+pub(in crate::controller) mod deletion;
 pub mod error;
 pub mod impersonate;
 mod kinds;

@@ -8,12 +8,16 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
+use kube::Resource;
 
 use super::{
     connection::Cluster,
     error::{Error, chain, code},
 };
-use crate::api::{SagaStatus, StoredSaga, status::stalled_reason, stored::namespace};
+use crate::{
+    api::{SagaStatus, StoredSaga, status::stalled_reason, stored::namespace},
+    objects::stored::StoredObject,
+};
 
 /// How often the operator reads the namespace of a stalled saga that is being deleted, because no
 /// watch reports the deletion of the namespace. Also how often a saga is requeued if its watches no
@@ -45,9 +49,9 @@ pub(in crate::controller) async fn is_terminating(
     cluster: &Cluster,
     namespace: &str,
 ) -> Result<bool, Error> {
-    let api: kube::Api<Namespace> = kube::Api::all(cluster.client.clone());
+    let api: kube::Api<StoredObject<Namespace>> = kube::Api::all(cluster.client.clone());
     match api.get_opt(namespace).await {
-        Ok(read) => Ok(read.is_some_and(|read| read.metadata.deletion_timestamp.is_some())),
+        Ok(read) => Ok(read.is_some_and(|read| read.meta().deletion_timestamp.is_some())),
         // An operator that was installed without this right can still do everything else.
         Err(source) if code(&source) == Some(403) => {
             tracing::warn!(

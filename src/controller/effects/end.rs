@@ -12,11 +12,13 @@ use kube::api::{DeleteParams, Preconditions};
 use super::performance::{Next, Performance};
 use crate::{
     api::{
+        StoredSaga,
         names::AttemptId,
         stored::{name, namespace},
     },
     controller::{
         cluster::{
+            deletion::delete,
             error::{self, Error},
             sagas::live_intent,
         },
@@ -26,7 +28,7 @@ use crate::{
     },
     coordination::breaker::{CallEnd, CallProgress},
     model::{observation::ChildState, saga::Work},
-    objects::child::is_child,
+    objects::{child::is_child, stored::StoredObject},
 };
 
 /// Why an attempt is ended from outside.
@@ -102,6 +104,7 @@ async fn stop_child<K: Workload>(
         .or(intent.child_uid);
     let api = K::api(performance.parts.cluster, namespace(performance.stored));
     let found = api.get_opt(&child).await.map_err(Error::api(K::READ))?;
+    let found = found.map(|StoredObject(found)| found);
     let is_ours =
         |found: &K| is_child(found, (&key.saga_uid, &key.attempt), [known.as_deref(), None]);
     let Some(found) =
@@ -126,7 +129,7 @@ async fn stop_child<K: Workload>(
     // no container of the Pod ever started.
     let version = found.meta().resource_version.clone().filter(|_| idle);
     performance.parts.memory.attempts.overdue(key, detail);
-    let deleted = delete_child(&api, &found, version, how).await?;
+    let deleted = delete_child(performance, &found, version, how).await?;
     if idle && deleted {
         performance.parts.memory.attempts.ended(key, not_started("was bound to no node".into()));
         return Ok(Next::AtOnce);
@@ -157,13 +160,7 @@ async fn stop_rest<K: Workload>(
         };
         if pod.metadata.deletion_timestamp.is_none() {
             performance.parts.memory.attempts.overdue(key, detail);
-            delete_child(
-                &Pod::api(performance.parts.cluster, namespace(performance.stored)),
-                pod.as_ref(),
-                None,
-                &DeleteParams::background(),
-            )
-            .await?;
+            delete_child(performance, pod.as_ref(), None, &DeleteParams::background()).await?;
         }
     }
     Ok(Next::Later)
@@ -195,9 +192,8 @@ pub(in crate::controller) async fn delete_leftovers(
 }
 
 async fn delete_leftovers_of<K: Workload>(performance: &Performance<'_>) -> Result<(), Error> {
-    let api = K::api(performance.parts.cluster, namespace(performance.stored));
     for found in leftovers::leftovers::<K>(performance.parts.cluster, performance.stored) {
-        delete_child(&api, found.as_ref(), None, &DeleteParams::background()).await?;
+        delete_child(performance, found.as_ref(), None, &DeleteParams::background()).await?;
     }
     Ok(())
 }
@@ -214,14 +210,11 @@ pub(in crate::controller) async fn delete_saga(
     };
     let parameters =
         DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-    match performance
-        .parts
-        .cluster
-        .sagas(namespace(performance.stored))
-        .delete(name(performance.stored), &parameters)
+    let (namespace, name) = (namespace(performance.stored), name(performance.stored));
+    match delete::<StoredSaga>(&performance.parts.cluster.client, namespace, name, &parameters)
         .await
     {
-        Ok(_) => Ok(Next::Later),
+        Ok(()) => Ok(Next::Later),
         Err(error) if error::is_conflict(&error) || error::is_not_found(&error) => Ok(Next::Later),
         Err(source) => Err(Error::Api { doing: "delete the saga", source }),
     }
@@ -230,15 +223,17 @@ pub(in crate::controller) async fn delete_saga(
 /// Deletes a child with its UID as precondition, and with the version too, if one is given. Returns
 /// whether this call deleted the child.
 async fn delete_child<K: Workload>(
-    api: &kube::Api<K>,
+    performance: &Performance<'_>,
     child: &K,
     version: Option<String>,
     how: &DeleteParams,
 ) -> Result<bool, Error> {
     let preconditions = Preconditions { uid: child.meta().uid.clone(), resource_version: version };
     let parameters = DeleteParams { preconditions: Some(preconditions), ..how.clone() };
-    match api.delete(child.meta().name.as_deref().unwrap_or_default(), &parameters).await {
-        Ok(_) => Ok(true),
+    let name = child.meta().name.as_deref().unwrap_or_default();
+    let (client, namespace) = (&performance.parts.cluster.client, namespace(performance.stored));
+    match delete::<K>(client, namespace, name, &parameters).await {
+        Ok(()) => Ok(true),
         Err(source) if error::is_not_found(&source) || error::is_conflict(&source) => Ok(false),
         Err(source) => Err(Error::Api { doing: K::DELETE, source }),
     }

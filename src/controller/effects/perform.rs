@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use kube::api::PostParams;
+use kube::{Resource, api::PostParams};
 
 use super::{
     child_saga,
@@ -46,6 +46,7 @@ use crate::{
     objects::{
         child::{is_ours, name_conflict},
         job, pod,
+        stored::StoredObject,
     },
     text::bounded_line,
 };
@@ -259,7 +260,7 @@ pub(in crate::controller) async fn create<K: Workload>(
     let (key, attempts) =
         (&AttemptKey::new(identity.uid, identity.attempt), &performance.parts.memory.attempts);
     let child = match built {
-        Ok(child) => child,
+        Ok(child) => StoredObject(child),
         Err(message) => {
             attempts.ended(key, refused_permanently(message));
             return Ok(Next::AtOnce);
@@ -271,7 +272,7 @@ pub(in crate::controller) async fn create<K: Workload>(
     attempts.look(key, |_| ());
     let source = match api.create(&PostParams::default(), &child).await {
         Ok(created) => {
-            created.born(&performance.parts.memory.job_pods);
+            created.0.born(&performance.parts.memory.job_pods);
             attempts.child_seen(key, created.meta().uid.as_deref().unwrap_or_default());
             return Ok(Next::Later);
         }

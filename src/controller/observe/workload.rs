@@ -25,9 +25,12 @@ use crate::{
         observation::{ChildState, End},
         saga::ValidSaga,
     },
-    objects::child::{
-        DELETION_POLL, WATCH_LAG, after_another, given_up, is_child, is_late, is_ours,
-        name_conflict, unless_done,
+    objects::{
+        child::{
+            DELETION_POLL, WATCH_LAG, after_another, given_up, is_child, is_late, is_ours,
+            name_conflict, unless_done,
+        },
+        stored::StoredObject,
     },
 };
 
@@ -86,7 +89,7 @@ async fn child<K: Workload>(
         .await
         .map_err(Error::api(K::READ))
     {
-        Ok(live) => live,
+        Ok(live) => live.map(|StoredObject(found)| found),
         Err(error)
             if error.is_forbidden() && is_terminating(sources.cluster, &saga.namespace).await? =>
         {

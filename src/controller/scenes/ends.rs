@@ -50,6 +50,14 @@ async fn a_pod_on_a_node_is_deleted_whatever_its_version_and_its_end_is_awaited(
     assert_eq!((next, end, deleted), (Next::Later, None, vec![json!({"uid": "p"})]));
 }
 
+#[tokio::test]
+async fn a_pod_that_cannot_be_read_is_deleted_by_its_uid_and_its_end_is_awaited() {
+    let mut unread = ships();
+    unread["status"] = json!({"startTime": "9999-12-31T23:59:59Z"});
+    let (next, end, deleted) = stopped(&Scene::new(), &unread).await;
+    assert_eq!((next, end, deleted), (Next::Later, None, vec![json!({"uid": "p"})]));
+}
+
 /// Sweeps after a saga that this process saw as ended. `live`: the fields in which the saga on the
 /// API server differs; `None` if the saga is gone there. Returns the deleted pods with the
 /// preconditions of each deletion.

@@ -16,6 +16,7 @@ use super::{
     listeners::{Listeners, reporter},
     relist::{Listing, PAGE, news},
     sync::when_listed,
+    unreadable::{UnreadableReporter, read},
 };
 use crate::{
     api::names::{LABEL_MANAGED_BY, LABEL_SAGA, MANAGER},
@@ -25,13 +26,14 @@ use crate::{
         queue::{Queue, SagaRef},
     },
     model::observation::End,
-    objects::{attempt, job, pod},
+    objects::{attempt, job, pod, stored::StoredObject},
 };
 
 /// Returns the stream of the Pods of all attempts. The store keeps them stripped to the fields that
-/// are read. The last state of a deleted Pod is noted first. Errors end here, as for sagas.
+/// are read; of a Pod that cannot be read, it keeps the metadata. The last state of a deleted Pod is
+/// noted first. Errors end here, as for sagas.
 pub(super) fn pod_stream(
-    api: Api<Pod>,
+    api: Api<StoredObject<Pod>>,
     writer: Writer<Pod>,
     listed: watch::Sender<bool>,
     listeners: Listeners,
@@ -39,9 +41,10 @@ pub(super) fn pod_stream(
     let (store, reporter) = (writer.as_reader(), reporter(&listeners, &api, WatchedKind::Pod));
     let (mut listing, mut of_jobs) = (Listing::before(&writer), Vec::new());
     let (before, queue) = (writer.as_reader(), listeners.queue.clone());
-    let events = watcher(api, of_attempts())
-        .default_backoff()
-        .inspect(move |event| reporter.note(event))
+    let unreadable = UnreadableReporter::new(WatchedKind::Pod, &listeners.metrics);
+    let events =
+        watcher(api, of_attempts()).default_backoff().inspect(move |event| reporter.note(event));
+    let events = read(events, unreadable)
         .modify(move |pod| {
             pod::strip::strip(pod);
             pod::strip::keep_success(pod, before.get(&ObjectRef::from_obj(pod)).as_deref());
@@ -107,16 +110,17 @@ fn child_gone(memory: &Memory, child: &impl Resource, end: End) {
 
 /// Returns the stream of the Jobs of all attempts, like their Pods.
 pub(super) fn job_stream(
-    api: Api<Job>,
+    api: Api<StoredObject<Job>>,
     writer: Writer<Job>,
     listeners: Listeners,
 ) -> impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static {
     let (store, reporter) = (writer.as_reader(), reporter(&listeners, &api, WatchedKind::Job));
     let (mut listing, before, queue) =
         (Listing::before(&writer), writer.as_reader(), listeners.queue.clone());
-    let events = watcher(api, of_attempts())
-        .default_backoff()
-        .inspect(move |event| reporter.note(event))
+    let unreadable = UnreadableReporter::new(WatchedKind::Job, &listeners.metrics);
+    let events =
+        watcher(api, of_attempts()).default_backoff().inspect(move |event| reporter.note(event));
+    let events = read(events, unreadable)
         .modify(move |job| {
             job::strip::strip(job);
             job::strip::keep_end(job, before.get(&ObjectRef::from_obj(job)).as_deref());

@@ -7,3 +7,4 @@ mod relist;
 mod sagas;
 pub(in crate::controller) mod streams;
 pub(in crate::controller) mod sync;
+mod unreadable;

@@ -28,7 +28,7 @@ use super::{
     sagas::saga_stream,
     sync::CacheSync,
 };
-use crate::{api::StoredSaga, controller::queue::WatchQueue};
+use crate::{api::StoredSaga, controller::queue::WatchQueue, objects::stored::StoredObject};
 
 /// The watches of one namespace, or of all namespaces.
 pub(in crate::controller) struct Watch {
@@ -36,10 +36,10 @@ pub(in crate::controller) struct Watch {
     saga_api: Api<StoredSaga>,
     sagas: Store<StoredSaga>,
     saga_writer: Writer<StoredSaga>,
-    pod_api: Api<Pod>,
+    pod_api: Api<StoredObject<Pod>>,
     pods: Store<Pod>,
     pod_writer: Writer<Pod>,
-    job_api: Api<Job>,
+    job_api: Api<StoredObject<Job>>,
     jobs: Store<Job>,
     job_writer: Writer<Job>,
     /// Whether the sagas and the Pods were listed, in this order.

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod jobs;
+mod unreadable;
 mod without_rights;
 
 use std::{

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod told;
+mod unreadable;
 
 use std::{
     convert::Infallible,
@@ -103,7 +104,7 @@ fn with_a_gap() -> Client {
 /// What a watch brings over a list and another one after a gap: each object, its version, and the
 /// version in the store at that time.
 async fn brought<K, S>(
-    watched: impl FnOnce(Api<K>, Writer<K>, Listeners) -> S,
+    watched: impl FnOnce(Client, Writer<K>, Listeners) -> S,
 ) -> Vec<(String, Option<String>, Option<String>)>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + 'static,
@@ -112,7 +113,7 @@ where
     let client = with_a_gap();
     let (context, _announced) = fixture::context(client.clone(), None);
     let (store, writer) = reflector::store();
-    let seen = watched(Api::all(client), writer, context.listeners()).take(4).map(|object| {
+    let seen = watched(client, writer, context.listeners()).take(4).map(|object| {
         let object = object.unwrap();
         let stands =
             store.get(&ObjectRef::from_obj(&object)).and_then(|stored| stored.resource_version());
@@ -131,8 +132,8 @@ async fn a_list_of_several_pages_after_a_gap_is_looked_at_when_the_store_shows_a
         (name.to_owned(), Some(version.to_owned()), Some(version.to_owned()))
     });
     assert_eq!(
-        brought(|api, writer, listeners| saga_stream(
-            api,
+        brought(|client, writer, listeners| saga_stream(
+            Api::all(client),
             writer,
             watch::Sender::default(),
             listeners
@@ -141,8 +142,8 @@ async fn a_list_of_several_pages_after_a_gap_is_looked_at_when_the_store_shows_a
         expected
     );
     assert_eq!(
-        brought(|api, writer, listeners| pod_stream(
-            api,
+        brought(|client, writer, listeners| pod_stream(
+            Api::all(client),
             writer,
             watch::Sender::default(),
             listeners
@@ -150,7 +151,10 @@ async fn a_list_of_several_pages_after_a_gap_is_looked_at_when_the_store_shows_a
         .await,
         expected
     );
-    assert_eq!(brought(job_stream).await, expected);
+    assert_eq!(
+        brought(|client, writer, listeners| job_stream(Api::all(client), writer, listeners)).await,
+        expected
+    );
 }
 
 /// A Pod of the Job with this UID.

@@ -15,7 +15,7 @@ fn job(more: &Value) -> Value {
 }
 
 /// The pod of that Job, which let go of it.
-fn pod_of_job(phase: &str, code: Option<i32>) -> Value {
+pub(super) fn pod_of_job(phase: &str, code: Option<i32>) -> Value {
     let state = code.map_or_else(
         || json!({"running": {}}),
         |code| {
@@ -41,7 +41,7 @@ fn pod_of_job(phase: &str, code: Option<i32>) -> Value {
 }
 
 impl Scene {
-    fn with_job() -> Self {
+    pub(super) fn with_job() -> Self {
         Self::new(&json!({
             "job": {
                 "spec": {

@@ -3,7 +3,7 @@
 use super::*;
 
 /// An API server with this list, and with these events in the watch that follows.
-fn with_news(items: Vec<serde_json::Value>, events: Vec<serde_json::Value>) -> Client {
+pub(super) fn with_news(items: Vec<serde_json::Value>, events: Vec<serde_json::Value>) -> Client {
     let told = AtomicUsize::new(0);
     let answer = move |request: Request<Body>| {
         let watched = request.uri().query().unwrap_or_default().contains("watch=true");
@@ -12,10 +12,12 @@ fn with_news(items: Vec<serde_json::Value>, events: Vec<serde_json::Value>) -> C
             "kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9"},
             "items": items,
         });
-        let lines: Vec<_> = if watched { events.clone() } else { vec![list] }
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect();
+        // The type comes first, as from an API server.
+        let line = |event: &serde_json::Value| {
+            format!("{{\"type\":{},\"object\":{}}}\n", event["type"], event["object"])
+        };
+        let lines: Vec<_> =
+            if watched { events.iter().map(line).collect() } else { vec![list.to_string()] };
         let text = lines.concat();
         async move {
             if watched && !first {
@@ -28,7 +30,7 @@ fn with_news(items: Vec<serde_json::Value>, events: Vec<serde_json::Value>) -> C
 }
 
 /// The attempt's Pod of the saga `order`, in a phase.
-fn of_attempt(phase: &str) -> serde_json::Value {
+pub(super) fn of_attempt(phase: &str) -> serde_json::Value {
     let owner = json!({
         "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": "s",
         "controller": true,
@@ -63,7 +65,7 @@ fn deleted(mut pod: serde_json::Value) -> serde_json::Value {
 
 /// Lets this news of Pods go by, so many objects; returns the sagas that are told of it by their
 /// label, and the end of the attempt as its memory has it.
-async fn told_of(
+pub(super) async fn told_of(
     items: Vec<serde_json::Value>,
     events: Vec<serde_json::Value>,
     news: usize,
