@@ -70,6 +70,8 @@ mutants! {
     CalledOffCounts "called-off-counts",
     /// Rule "backoff" does not hold: the next attempt begins at once.
     Backoff "backoff",
+    /// Rule "floors" does not hold: a delay is as short as the spec says.
+    Floors "floors",
     /// Rule "retry wake-up" does not hold: nothing requeues the saga for its next attempt.
     RetryWake "retry-wake",
     /// Rule "undo wake-up" does not hold: nothing requeues the saga to retry a compensation.

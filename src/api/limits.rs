@@ -1,5 +1,7 @@
 //! Bounds that more than one room checks.
 
+use std::time::Duration;
+
 /// The most bytes of all steps' outputs together.
 pub(crate) const MAX_ALL_OUTPUTS: usize = 32 * 1024;
 
@@ -8,3 +10,22 @@ pub(crate) const KEPT_MESSAGE: usize = 400;
 
 /// The most HTTP requests in progress at the same time to one host and port for one namespace.
 pub const MAX_CALLS_PER_HOST: usize = 32;
+
+/// The most attempts of a budget, whatever `maxAttempts` says.
+pub const MAX_BUDGET_ATTEMPTS: u32 = 1000;
+
+/// The shortest delay between two attempts.
+pub const LEAST_DELAY: Duration = Duration::from_millis(100);
+
+/// The number of attempts of a budget after which [`LEAST_DELAY`] is enough. After every later
+/// attempt the delay is at least [`LEAST_LATER_DELAY`].
+pub const EARLY_ATTEMPTS: u32 = 2;
+
+/// The shortest delay after the third attempt of a budget and after every later one.
+pub const LEAST_LATER_DELAY: Duration = Duration::from_secs(1);
+
+/// The shortest time limit of an attempt of `http` and `wait`.
+pub(crate) const LEAST_SHORT_LIMIT: Duration = Duration::from_millis(100);
+
+/// The shortest time limit of an attempt of every other action.
+pub(crate) const LEAST_LIMIT: Duration = Duration::from_secs(1);

@@ -11,15 +11,16 @@ use super::GoDuration;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryPolicy {
-    /// The maximum number of attempts, the first one included. Default: 1 for an action, 10 for a
-    /// compensation.
+    /// The maximum number of attempts, the first one included. A value above 1000 counts as 1000.
+    /// Default: 1 for an action, 10 for a compensation.
     #[schemars(range(min = 1, max = 1_000_000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<i32>,
     /// How long all attempts together may take, delays included. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<GoDuration>,
-    /// The delay between two attempts.
+    /// The delay between two attempts. The delay after the first and after the second attempt is at
+    /// least 100ms, and after every later one at least 1s: a shorter delay is raised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
 }
@@ -41,8 +42,9 @@ pub struct Backoff {
     /// The delay after the first attempt. Default: 1s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_delay: Option<GoDuration>,
-    /// The longest delay. Only a `Retry-After` of the service may be longer, up to 1h. Default: 1m,
-    /// or `initialDelay` if that is longer.
+    /// The longest delay. Only a `Retry-After` of the service may be longer, up to 1h, and the
+    /// least delay: 100ms, or 1s from the third attempt on. Default: 1m, or `initialDelay` if that
+    /// is longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_delay: Option<GoDuration>,
     /// The fraction by which a delay may be shortened or lengthened, 0 to 1. The same attempt of

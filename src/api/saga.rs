@@ -196,8 +196,9 @@ pub enum DeletionPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Defaults {
-    /// The time limit of one attempt. Default: 30s for http, none for approval, 1h for every other
-    /// action. A wait with `for` has its own duration instead.
+    /// The time limit of one attempt, at least 100ms for http and wait, and 1s for every other
+    /// action: a shorter limit is raised. Default: 30s for http, none for approval, 1h for every
+    /// other action. A wait with `for` has its own duration instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
     /// The retry policy of actions.
@@ -245,7 +246,8 @@ pub struct Step {
     #[schemars(length(min = 1, max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-    /// The time limit of one attempt. Default: `spec.defaults.timeout`.
+    /// The time limit of one attempt, at least 100ms for http and wait, and 1s for every other
+    /// action: a shorter limit is raised. Default: `spec.defaults.timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
     /// The retry policy of the action.
@@ -309,7 +311,8 @@ pub struct Step {
     .message("a compensation has exactly one action: set one of pod, job, http, apply, delete and \
         saga"))]
 pub struct Compensation {
-    /// The time limit of one attempt. Default: `spec.defaults.timeout`.
+    /// The time limit of one attempt, at least 100ms for http, and 1s for every other action: a
+    /// shorter limit is raised. Default: `spec.defaults.timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
     /// The retry policy of the compensation.

@@ -53,6 +53,8 @@ pub struct ValidSaga {
     pub outputs: Option<Template>,
     /// The faults that this version finds in accepted fields that can no longer be changed.
     pub doubts: Vec<Fault>,
+    /// The numbers of the spec below a floor or above a limit, each with what is used instead.
+    pub raised: Vec<Fault>,
     /// The steps, in list order; at least one, at most 128.
     pub steps: Vec<ValidStep>,
 }
@@ -138,15 +140,15 @@ pub enum Work {
 /// An effective retry policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
-    /// The most attempts of a budget, including the first; at least 1.
+    /// The most attempts of a budget, including the first; at least 1, at most 1000.
     pub max_attempts: u32,
     /// The time limit for all attempts of a budget together.
     pub deadline: Option<Duration>,
     /// How the delay grows.
     pub backoff: BackoffType,
-    /// The delay after the first attempt; positive.
+    /// The delay after the first attempt as written; positive. A delay has a floor besides.
     pub initial_delay: Duration,
-    /// The longest delay; at least `initial_delay`.
+    /// The longest delay as written; at least `initial_delay`.
     pub max_delay: Duration,
     /// The random part of the delay, 0 to 1.
     pub jitter: f64,

@@ -9,6 +9,7 @@ use crate::{
 pub(super) fn saga() -> ValidSaga {
     ValidSaga {
         doubts: Vec::new(),
+        raised: Vec::new(),
         name: "order-1042".into(),
         namespace: "shop".into(),
         uid: "0d1c".into(),

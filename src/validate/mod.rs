@@ -3,6 +3,7 @@
 mod acceptance;
 mod action;
 pub(in crate::validate) mod child_saga;
+mod floors;
 mod given;
 mod job;
 mod operation;

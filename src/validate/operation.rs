@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    action, child_saga, job, pod,
+    action, child_saga, floors, job, pod,
     read_scope::ReadScope,
     retry::{self, COMPENSATION_ATTEMPTS},
     taint,
@@ -36,7 +36,7 @@ pub(in crate::validate) fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault
         "spec.defaults",
         faults,
     );
-    Operation::new(Work::UndoSaga, timeout, retry)
+    Operation::new(Work::UndoSaga, floors::time_limit(&Work::UndoSaga, timeout), retry)
 }
 
 /// The actions that a step and a compensation may be, as written.
@@ -109,6 +109,7 @@ pub(in crate::validate) fn operation(
         )
         | None => TIMEOUT,
     });
+    let timeout = work.as_ref().map_or(timeout, |work| floors::time_limit(work, timeout));
     if matches!(work, Some(Work::Wait(wait)) if timeout < wait) {
         let message = "is longer than the step's timeout, so that the step would always fail: \
             raise timeout, or wait less";

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::floors;
 use crate::{
     api::{Backoff, Defaults, GoDuration, RetryPolicy},
     fault::Fault,
@@ -103,7 +104,7 @@ pub(in crate::validate) fn effective(
     let max_attempts =
         policies.iter().flatten().find_map(|policy| policy.max_attempts).unwrap_or(attempts);
     Retry {
-        max_attempts: u32::try_from(max_attempts).unwrap_or(1),
+        max_attempts: floors::attempts(u32::try_from(max_attempts).unwrap_or(1)),
         deadline: policies
             .iter()
             .flatten()

@@ -12,7 +12,7 @@ use serde_json::Map;
 
 use super::{
     acceptance::Acceptance,
-    action,
+    action, floors,
     given::Params,
     job, pod,
     read_scope::{self, ReadScope},
@@ -142,6 +142,7 @@ fn check_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> (ValidSaga, V
         outputs,
         params: Map::new(),
         doubts: Vec::new(),
+        raised: floors::raised(spec, &steps),
         steps,
     };
     pod::check_accounts(&saga, &mut faults);

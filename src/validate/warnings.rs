@@ -1,4 +1,5 @@
-//! The warnings with which a saga is accepted although it may fail later.
+//! The warnings with which a saga is accepted although it may fail later, or although other numbers
+//! are used than it states.
 
 use crate::{
     expression::{program::Expression, reads::Variable, template::Template},
@@ -6,11 +7,19 @@ use crate::{
     model::saga::{Operation, ValidSaga},
 };
 
+/// Returns the compensations that may fail, then the numbers for which a floor or a limit is used
+/// instead.
+#[must_use]
+pub fn warnings(saga: &ValidSaga) -> Vec<Fault> {
+    let mut found = compensations_without_outputs(saga);
+    found.extend(saga.raised.iter().cloned());
+    found
+}
+
 /// Returns the compensations that fail if there are no outputs, so that a user can correct them in
 /// time. A compensation may run although the outcome of its action is unknown, or although its
 /// action failed. If the compensation then fails, the saga is stuck until a user acts.
-#[must_use]
-pub fn warnings(saga: &ValidSaga) -> Vec<Fault> {
+fn compensations_without_outputs(saga: &ValidSaga) -> Vec<Fault> {
     let steps = saga.steps.iter().enumerate();
     let may_run_without = steps.filter_map(|(place, step)| {
         step.compensation

@@ -38,6 +38,7 @@ mod doubt_pods;
 mod doubt_settle;
 mod executors;
 mod family;
+mod floors;
 mod forward;
 mod fuzz;
 mod fuzz_spec;

@@ -15,7 +15,7 @@ const ELSEWHERE: [Mutant; 2] = [Mutant::Adopt, Mutant::Tenure];
 /// The shapes in which a mutant must be visible: those whose names contain the text. They are
 /// searched first.
 #[cfg(feature = "twins")]
-const SHOWS_IN: [(Mutant, &str); 31] = [
+const SHOWS_IN: [(Mutant, &str); 32] = [
     (Mutant::ZeroIsDone, AS_IT_IS),
     (Mutant::ForgetsSuccess, AS_IT_IS),
     (Mutant::JobCountsAll, AS_IT_IS),
@@ -50,6 +50,7 @@ const SHOWS_IN: [(Mutant, &str); 31] = [
     (Mutant::MapOrder, "s1 sends a map"),
     (Mutant::DeepOutputs, "s1 sends deep"),
     (Mutant::SkipLeavesOut, "s1 sends 100.0"),
+    (Mutant::Floors, "delays of 1ns"),
 ];
 #[cfg(feature = "twins")]
 const AS_IT_IS: &str = "as it is";

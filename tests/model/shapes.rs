@@ -78,6 +78,7 @@ fn cheap_and_special(shapes: &mut Shapes) {
     shapes.special(request);
     shapes.approvals(Extent { faults: 1, ..request });
     shapes.values(Extent { faults: 1, ..request });
+    shapes.floors(calm);
 }
 
 /// Adds the shapes in which Pods and objects are created late or again.

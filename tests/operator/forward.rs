@@ -174,7 +174,7 @@ async fn a_definite_no_is_final_and_a_busy_shop_is_given_the_time_it_asks_for() 
         assert_eq!(keys(&stand, &saga).len(), 1, "{name}");
         assert!(message(&saga).contains(&code.to_string()), "{}", message(&saga));
     }
-    // `maxDelay` is 100 ms. The `Retry-After` of the shop takes precedence.
+    // The delay of the policy is 100 ms. The `Retry-After` of the shop takes precedence.
     let saga = stand.reaches("patient", SagaPhase::Completed).await;
     assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Failed, Outcome::Succeeded]);
     assert!(

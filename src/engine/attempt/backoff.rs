@@ -2,9 +2,9 @@
 //!
 //! # Guarantees
 //! The functions are pure and total. No attempt number and no duration overflows. No delay is
-//! longer than `max_delay`. Without jitter, no delay is shorter than the previous one. The same
-//! attempt of the same saga always has the same delay, so a restarted operator computes the instant
-//! that its predecessor wrote.
+//! shorter than its floor, and none is longer than the longer of `max_delay` and the floor. Without
+//! jitter, no delay is shorter than the previous one. The same attempt of the same saga always has
+//! the same delay, so a restarted operator computes the instant that its predecessor wrote.
 
 use std::time::Duration;
 
@@ -12,14 +12,21 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     api::{BackoffType, names::AttemptId},
+    engine::rules,
     model::saga::Retry,
 };
 
 /// Returns the delay after the `n`-th attempt of a budget (`n` ≥ 1). None → `initial`; Linear →
 /// `initial`·n; Exponential → `initial`·2^(n−1). The result is capped, multiplied by (1 +
-/// `jitter`·(2r − 1)) with `r` in [0, 1), and capped again.
+/// `jitter`·(2r − 1)) with `r` in [0, 1), and capped again. If the service asks for a longer wait
+/// (`asked`), that wait is the delay. In the end the delay is raised to its floor.
 #[must_use]
-pub fn delay(retry: &Retry, n: u32, r: f64) -> Duration {
+pub fn delay(retry: &Retry, n: u32, r: f64, asked: Option<Duration>) -> Duration {
+    rules::floored(of_policy(retry, n, r).max(asked.unwrap_or_default()), n)
+}
+
+/// Returns the delay as the policy states it.
+fn of_policy(retry: &Retry, n: u32, r: f64) -> Duration {
     let Retry { max_attempts: _, deadline: _, backoff, initial_delay, max_delay, jitter } = retry;
     let grown = match backoff {
         BackoffType::None => *initial_delay,
@@ -76,8 +83,13 @@ mod tests {
         }
     }
 
+    /// The floor, as the docs of the fields state it.
+    fn floor(n: u32) -> Duration {
+        Duration::from_millis(if n < 3 { 100 } else { 1000 })
+    }
+
     fn millis(retry: &Retry, attempts: std::ops::RangeInclusive<u32>) -> Vec<u128> {
-        attempts.map(|n| delay(retry, n, 0.5).as_millis()).collect()
+        attempts.map(|n| delay(retry, n, 0.5, None).as_millis()).collect()
     }
 
     #[test]
@@ -99,9 +111,35 @@ mod tests {
     #[test]
     fn jitter_spreads_around_the_delay() {
         let policy = retry(BackoffType::None, 1000, 60_000, 0.2);
-        assert_eq!(delay(&policy, 1, 0.0).as_millis(), 800);
-        assert_eq!(delay(&policy, 1, 0.5).as_millis(), 1000);
-        assert_eq!(delay(&policy, 1, 1.0).as_millis(), 1200);
+        assert_eq!(delay(&policy, 1, 0.0, None).as_millis(), 800);
+        assert_eq!(delay(&policy, 1, 0.5, None).as_millis(), 1000);
+        assert_eq!(delay(&policy, 1, 1.0, None).as_millis(), 1200);
+    }
+
+    #[test]
+    fn a_delay_below_its_floor_is_raised_also_above_max_delay() {
+        for backoff in [BackoffType::None, BackoffType::Linear, BackoffType::Exponential] {
+            assert_eq!(millis(&retry(backoff, 1, 1, 0.0), 1..=4), [100, 100, 1000, 1000]);
+        }
+        assert_eq!(
+            millis(&retry(BackoffType::Linear, 300, 700, 0.0), 1..=4),
+            [300, 600, 1000, 1000]
+        );
+        let jittered = retry(BackoffType::None, 1000, 60_000, 0.5);
+        assert_eq!(
+            [2, 3].map(|n| delay(&jittered, n, 0.0, None)),
+            [500, 1000].map(Duration::from_millis)
+        );
+    }
+
+    #[test]
+    fn what_the_service_asks_for_is_raised_too() {
+        let policy = retry(BackoffType::None, 1, 1, 0.0);
+        let after = |n, asked| delay(&policy, n, 0.5, Some(Duration::from_millis(asked)));
+        assert_eq!(
+            [(1, 0), (1, 200), (3, 200), (3, 5000)].map(|(n, asked)| after(n, asked)),
+            [100, 200, 1000, 5000].map(Duration::from_millis)
+        );
     }
 
     #[test]
@@ -128,7 +166,9 @@ mod tests {
                     for n in &attempts {
                         for r in [0.0, 0.5, 1.0 - f64::EPSILON] {
                             tried += 1;
-                            assert!(delay(&policy, *n, r) <= max_delay, "{policy:?} {n} {r}");
+                            let (delay, floor) = (delay(&policy, *n, r, None), floor(*n));
+                            let fits = (floor..=max_delay.max(floor)).contains(&delay);
+                            assert!(fits, "{policy:?} {n} {r}: {delay:?}");
                         }
                     }
                 }
@@ -136,7 +176,7 @@ mod tests {
                 let mut sorted = attempts.clone();
                 sorted.sort_unstable();
                 for n in sorted {
-                    let next = delay(&policy, n, 0.0);
+                    let next = delay(&policy, n, 0.0, None);
                     assert!(before <= next, "{policy:?} {n}: {before:?}, then {next:?}");
                     before = next;
                 }
@@ -176,7 +216,9 @@ mod tests {
                 max_delay: a.max(b),
                 jitter,
             };
-            prop_assert!(delay(&policy, n, r) <= policy.max_delay);
+            let delay = delay(&policy, n, r, None);
+            prop_assert!(delay >= floor(n));
+            prop_assert!(delay <= policy.max_delay.max(floor(n)));
         }
 
         #[test]
@@ -191,8 +233,8 @@ mod tests {
                 max_delay: a.max(b),
                 jitter: 0.0,
             };
-            prop_assert!(delay(&policy, n, 0.0) <= delay(&policy, n + 1, 0.0));
-            prop_assert!(delay(&policy, n, 0.0) >= policy.initial_delay);
+            prop_assert!(delay(&policy, n, 0.0, None) <= delay(&policy, n + 1, 0.0, None));
+            prop_assert!(delay(&policy, n, 0.0, None) >= policy.initial_delay);
         }
 
         #[test]

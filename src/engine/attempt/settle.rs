@@ -158,8 +158,8 @@ fn next_attempt(
         });
     }
     let nth = u32::try_from(record.budget_used.max(1)).unwrap_or(u32::MAX);
-    let delay = backoff::delay(&operation.retry, nth, backoff::fraction(&planner.saga.uid, id))
-        .max(retry_after.unwrap_or_default());
+    let fraction = backoff::fraction(&planner.saga.uid, id);
+    let delay = backoff::delay(&operation.retry, nth, fraction, retry_after);
     if deadline::budget_left(planner, operation, record).is_some_and(|left| delay >= left) {
         return Err(" (its retry deadline would pass before the next attempt)".into());
     }

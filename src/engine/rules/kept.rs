@@ -12,7 +12,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use crate::{
     api::{
         ActiveAttempt, DirectionStatus, Outcome, Pause, RequestAction, SagaPhase, SagaStatus,
-        StepPhase, StepStatus, json::MAX_OUTPUT_DEPTH,
+        StepPhase, StepStatus,
+        json::MAX_OUTPUT_DEPTH,
+        limits::{EARLY_ATTEMPTS, LEAST_DELAY, LEAST_LATER_DELAY},
     },
     coordination::fence::FRESH,
     engine::settlement::{Verdict, unknown},
@@ -50,6 +52,13 @@ pub(in crate::engine) fn may_go_on(failed: bool, status: &StepStatus) -> bool {
 /// as come.
 pub(in crate::engine) fn is_due(instant: Option<&MicroTime>, now: Timestamp) -> bool {
     instant.is_none_or(|instant| instant.0 <= now)
+}
+
+/// Rule "floors": a delay is at least [`LEAST_DELAY`], and from the third attempt of a budget on at
+/// least [`LEAST_LATER_DELAY`], wherever the delay comes from. `nth`: the number of the attempt
+/// within its budget, after which the delay follows.
+pub(in crate::engine) fn floored(delay: Duration, nth: u32) -> Duration {
+    delay.max(if nth <= EARLY_ATTEMPTS { LEAST_DELAY } else { LEAST_LATER_DELAY })
 }
 
 /// Rule "slots": at most `maxParallel` steps are under way at once. Returns how many more may

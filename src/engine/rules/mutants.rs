@@ -41,6 +41,10 @@ pub(in crate::engine) fn is_due(instant: Option<&MicroTime>, now: Timestamp) -> 
     broken(Mutant::Backoff) || kept::is_due(instant, now)
 }
 
+pub(in crate::engine) fn floored(delay: Duration, nth: u32) -> Duration {
+    if broken(Mutant::Floors) { delay } else { kept::floored(delay, nth) }
+}
+
 pub(in crate::engine) fn free_slots(max_parallel: usize, taken: usize) -> usize {
     kept::free_slots(max_parallel.saturating_add(usize::from(broken(Mutant::Slots))), taken)
 }

@@ -2,7 +2,10 @@
 
 use super::must::must;
 use crate::{
-    api::{Direction, DirectionStatus, Outcome, SagaStatus},
+    api::{
+        Direction, DirectionStatus, Outcome, SagaStatus,
+        limits::{LEAST_DELAY, LEAST_LATER_DELAY},
+    },
     clock::between,
     engine::attempt::settle::FREE_CALLED_OFF,
     model::saga::{Operation, Work},
@@ -66,6 +69,7 @@ pub(super) fn settled(
         || after.called_off > record.called_off
         || new.retry_requests > 0;
     must(violations, !used || free, Property::Bounded, || format!("{attempt} is not counted"));
+    waits_long_enough(new, attempt, after, violations);
     called_off(world, new.retry_requests > 0, attempt, (record, after), violations);
     never_begun(world, new, attempt, record, outcome, violations);
     // The deletion of an object cannot be stopped, so it may still run.
@@ -78,6 +82,26 @@ pub(super) fn settled(
         });
     must(violations, !running, Property::SettledFirst, || {
         format!("{attempt} counts as ended while its Pod runs")
+    });
+}
+
+/// Checks that the delay to the next attempt is not below its floor. A requested retry begins at
+/// once.
+fn waits_long_enough(
+    new: &SagaStatus,
+    attempt: AttemptRef,
+    after: &DirectionStatus,
+    violations: &mut Vec<Violation>,
+) {
+    let next = new.steps.get(attempt.place).and_then(|step| step.next_attempt_at.as_ref());
+    let settled = after.attempts.iter().find(|entry| entry.attempt == attempt.number);
+    let Some((next, settled)) = next.zip(settled).filter(|_| new.retry_requests == 0) else {
+        return;
+    };
+    let floor = if after.budget_used < 3 { LEAST_DELAY } else { LEAST_LATER_DELAY };
+    let delay = between(settled.settled_at.0, next.0);
+    must(violations, delay >= floor, Property::Bounded, || {
+        format!("the attempt after {attempt} begins {delay:?} later, and {floor:?} is the least")
     });
 }
 

@@ -76,6 +76,7 @@ pub(in crate::world) static NO_SAGA: std::sync::LazyLock<ValidSaga> =
         params: serde_json::Map::new(),
         outputs: None,
         doubts: Vec::new(),
+        raised: Vec::new(),
         steps: Vec::new(),
     });
 

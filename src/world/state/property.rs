@@ -38,8 +38,8 @@ pub enum Property {
     /// 11: a saga is Completed only if every step is done. A saga is Compensated only if nothing is
     /// in effect that `stillInEffect` does not name.
     TrueEnd,
-    /// 13: a budget has no more attempts than the policy allows, and no attempt begins before its
-    /// time.
+    /// 13: a budget has no more attempts than the policy allows, no attempt begins before its time,
+    /// and no delay is below its floor.
     Bounded,
     /// 13: no more attempts run in parallel than allowed.
     Parallel,

@@ -71,6 +71,7 @@ impl Dice {
             ttl: self.maybe(20, 60),
             params: serde_json::Map::new(),
             doubts: Vec::new(),
+            raised: Vec::new(),
             outputs: None,
             steps: (0..steps).map(|place| self.step(place, edges, pivot)).collect(),
         }

@@ -1,5 +1,7 @@
 //! Families of shapes: sagas that have something in common, with the events that are possible.
 
+use std::time::Duration;
+
 use saga_operator::{
     api::OnFailure,
     expression::template::{Template, node::Form},
@@ -172,6 +174,31 @@ impl Shapes {
             saga.steps[1].action.template = Some(template);
             let rules = Rules { outputs: [("s0".to_owned(), outputs)].into(), ..extent.rules() };
             self.0.push(Shape { name: format!("s1 sends {what}; {}", extent.text()), saga, rules });
+        }
+    }
+}
+
+impl Shapes {
+    /// Adds sagas whose delays are below the floors, with enough attempts for both floors.
+    pub(super) fn floors(&mut self, extent: Extent) {
+        for on_failure in BOTH {
+            let kind = Kind {
+                steps: Steps::Requests,
+                undo: true,
+                attempts: 4,
+                on_failure,
+                parallel: false,
+                pivot: None,
+            };
+            let mut saga = saga(&dags(1)[0], kind);
+            let step = &mut saga.steps[0];
+            for operation in [Some(&mut step.action), step.compensation.as_mut()] {
+                let retry = &mut operation.unwrap().retry;
+                (retry.initial_delay, retry.max_delay) =
+                    (Duration::from_nanos(1), Duration::from_nanos(1));
+            }
+            let name = format!("{on_failure:?}, delays of 1ns; {}", extent.text());
+            self.0.push(Shape { name, saga, rules: extent.rules() });
         }
     }
 }

@@ -152,6 +152,7 @@ pub fn saga(dag: &Dag, kind: Kind) -> ValidSaga {
         ttl: None,
         params: serde_json::Map::new(),
         doubts: Vec::new(),
+        raised: Vec::new(),
         outputs: None,
         steps: (0..dag.len()).map(|place| step(dag, place, kind)).collect(),
     }

@@ -13,9 +13,9 @@ pub fn post_by_gate(path: &str) -> Value {
 }
 
 /// Returns a checkout: three HTTP requests, one after the other. Each has a compensation, and each
-/// is retried after a short backoff.
+/// is retried after a short backoff, which no floor raises.
 pub fn checkout() -> Value {
-    let backoff = json!({"initialDelay": "50ms", "maxDelay": "200ms"});
+    let backoff = json!({"initialDelay": "250ms", "maxDelay": "1s"});
     json!({
         "defaults": {
             "retry": {"maxAttempts": 5, "backoff": backoff},
