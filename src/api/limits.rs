@@ -29,3 +29,14 @@ pub(crate) const LEAST_SHORT_LIMIT: Duration = Duration::from_millis(100);
 
 /// The shortest time limit of an attempt of every other action.
 pub(crate) const LEAST_LIMIT: Duration = Duration::from_secs(1);
+
+/// The number of settled attempts of a step and direction whose children stay while the saga is
+/// under way. Children of earlier failed attempts are deleted.
+pub const KEPT_FAILED_CHILDREN: i64 = 10;
+
+/// How long a child stays at least after its attempt settled. Then no creation is on its way that
+/// would find the name free.
+pub const SETTLED_CHILD_FOR: Duration = Duration::from_mins(2);
+
+/// The most attempts of a step and direction whose children are looked for at once, to delete them.
+pub const LOOKED_FOR_CHILDREN: i64 = 200;

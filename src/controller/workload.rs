@@ -106,6 +106,9 @@ pub(in crate::controller) trait Workload:
     /// Returns whether the child succeeded, by the cache.
     fn succeeded(&self) -> bool;
 
+    /// Returns whether nothing of the child runs or will run, by the cache.
+    fn is_over(&self) -> bool;
+
     /// Notes that this process just created the child.
     fn born(&self, memory: &JobPodMemory);
 
@@ -184,6 +187,11 @@ impl Workload for Pod {
 
     fn succeeded(&self) -> bool {
         self.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded")
+    }
+
+    fn is_over(&self) -> bool {
+        let phase = self.status.as_ref().and_then(|status| status.phase.as_deref());
+        matches!(phase, Some("Succeeded" | "Failed"))
     }
 
     fn born(&self, _: &JobPodMemory) {}
@@ -276,6 +284,10 @@ impl Workload for Job {
 
     fn succeeded(&self) -> bool {
         job::state::succeeded(self)
+    }
+
+    fn is_over(&self) -> bool {
+        job::state::is_over(self)
     }
 
     fn born(&self, memory: &JobPodMemory) {

@@ -27,6 +27,8 @@ pub mod request;
 mod rules;
 mod settlement;
 pub mod succession;
+#[cfg(feature = "operator")]
+pub(crate) mod surplus;
 mod terminal;
 pub mod versions;
 mod whose;

@@ -289,6 +289,9 @@ fn continue_saga(mut planner: Planner<'_>, status: &SagaStatus) -> Plan {
         rules::finalizer_of_unfinished(input.stored.finalizer, needed)
     };
     let Planner { status: new, mut effects, mut wake, mut tally, .. } = planner;
+    if input.surroundings.leftovers && !ends && !is_terminal(status) {
+        effects.push(Effect::Sweep);
+    }
     #[cfg(feature = "next")]
     let new = crate::api::next::written(new);
     tally.entered = new.phase.filter(|phase| status.phase != Some(*phase));

@@ -79,7 +79,8 @@ pub struct Surroundings<'a> {
     /// The children of the active attempts. If a deleted saga is released without being undone,
     /// also the children that belong to no active attempt, by the attempts that created them.
     pub children: &'a Observations,
-    /// Whether succeeded Pods of the saga still exist.
+    /// Whether Pods or Jobs of the saga still exist that are no longer needed: those of an ended
+    /// saga that succeeded, and those of old failed attempts of any other saga.
     pub leftovers: bool,
     /// Whether the saga's namespace is terminating and so takes no new Pod. The namespace is read
     /// only if the saga is terminating and waits for a user.

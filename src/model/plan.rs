@@ -122,7 +122,8 @@ pub enum Effect {
     /// End an attempt that is past its time limit: delete the Pod or the Job, or abort the HTTP
     /// request.
     Stop(AttemptId),
-    /// Delete the succeeded Pods and Jobs of a saga that ended ten minutes ago.
+    /// Delete the Pods and Jobs that are no longer needed: the succeeded ones of a saga that ended
+    /// ten minutes ago, or those of old failed attempts of a saga under way.
     Sweep,
     /// Delete the saga, with its UID and the version that was read as preconditions. The time that
     /// its spec sets has passed since the saga ended.

@@ -175,3 +175,21 @@ fn the_pods_of_an_ended_saga_are_swept_after_ten_minutes() {
     world.run_to_rest();
     assert_eq!((world.elapsed(), world.sweeps), (seconds(601), 1));
 }
+
+#[test]
+fn the_pods_of_old_attempts_are_swept_while_the_saga_runs_and_nothing_is_written_for_it() {
+    let draft = saga().pod("a").retry(attempts(2).always("1m"));
+    let mut world = World::with(draft).fails("a", 1);
+    world.run_until(|world| world.is("a", StepPhase::Retrying));
+    let writes = world.writes;
+    world.services.surplus = true;
+    assert!(world.look().is_ok());
+    assert_eq!((world.sweeps, world.writes), (1, writes));
+    world.services.surplus = true;
+    world.run_until(|world| world.phase() == SagaPhase::Completed);
+    assert_eq!(world.sweeps, 2);
+    // The Pods that succeeded stay for ten minutes.
+    let ended = world.elapsed();
+    world.run_to_rest();
+    assert_eq!((world.sweeps, world.elapsed()), (3, ended + seconds(600)));
+}

@@ -61,6 +61,8 @@ pub struct Services {
     keys_done: BTreeSet<String>,
     /// Whether succeeded Pods exist.
     pub leftovers: bool,
+    /// Whether Pods of old failed attempts exist.
+    pub surplus: bool,
     /// Text that the API server puts in front of its messages.
     pub talk: String,
     /// The trouble that keeps every child from making progress.

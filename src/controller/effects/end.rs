@@ -14,9 +14,11 @@ use crate::{
     api::{
         StoredSaga,
         names::AttemptId,
+        status::is_terminal,
         stored::{name, namespace},
     },
     controller::{
+        clock::now,
         cluster::{
             deletion::delete,
             error::{self, Error},
@@ -166,8 +168,8 @@ async fn stop_rest<K: Workload>(
     Ok(Next::Later)
 }
 
-/// Deletes the succeeded Pods and Jobs of an ended saga, if a live read shows that the saga has
-/// ended.
+/// Deletes the Pods and Jobs that are no longer needed. Nothing is deleted unless a live read shows
+/// the same saga, ended if the copy had ended, and otherwise still under way.
 pub(in crate::controller) async fn delete_leftovers(
     performance: &Performance<'_>,
 ) -> Result<Next, Error> {
@@ -178,12 +180,12 @@ pub(in crate::controller) async fn delete_leftovers(
         .get_opt(name(performance.stored))
         .await
         .map_err(Error::api("read the saga"))?;
-    let ended = live.is_some_and(|live| {
-        let phase = live.status.as_ref().ok().and_then(|status| status.phase);
+    let ended = |saga: &StoredSaga| saga.status.as_ref().is_ok_and(is_terminal);
+    let still = live.is_some_and(|live| {
         live.metadata.uid == performance.stored.metadata.uid
-            && phase.is_some_and(crate::api::SagaPhase::is_terminal)
+            && ended(&live) == ended(performance.stored)
     });
-    if !ended {
+    if !still {
         return Ok(Next::Later);
     }
     delete_leftovers_of::<Pod>(performance).await?;
@@ -192,7 +194,8 @@ pub(in crate::controller) async fn delete_leftovers(
 }
 
 async fn delete_leftovers_of<K: Workload>(performance: &Performance<'_>) -> Result<(), Error> {
-    for found in leftovers::leftovers::<K>(performance.parts.cluster, performance.stored) {
+    let (cluster, stored) = (performance.parts.cluster, performance.stored);
+    for found in leftovers::leftovers::<K>(cluster, stored, now()) {
         delete_child(performance, found.as_ref(), None, &DeleteParams::background()).await?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    api::{SagaPhase, StoredSaga, names::FINALIZER},
+    api::{StoredSaga, names::FINALIZER},
     controller::{cluster::connection::Cluster, observe::leftovers::leaves_any},
     model::{
         input::{OpenRequests, PlanInput, StoredFacts, Surroundings, ThisProcess},
@@ -20,8 +20,6 @@ pub(in crate::controller) fn seen<'a>(
     now: Timestamp,
 ) -> PlanInput<'a> {
     let metadata = &stored.metadata;
-    let terminal =
-        stored.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
     PlanInput {
         stored: StoredFacts {
             generation: metadata.generation.unwrap_or_default(),
@@ -40,7 +38,7 @@ pub(in crate::controller) fn seen<'a>(
         },
         surroundings: Surroundings {
             children,
-            leftovers: terminal && leaves_any(cluster, stored),
+            leftovers: leaves_any(cluster, stored, now),
             terminating: false,
             parent_holds: false,
             precheck: None,

@@ -124,6 +124,12 @@ pub fn succeeded(job: &Job) -> bool {
     condition(job, "Complete").is_some()
 }
 
+/// Returns whether the Job reports that it has finished.
+#[must_use]
+pub fn is_over(job: &Job) -> bool {
+    verdict(job).is_some_and(|(_, finished)| finished)
+}
+
 /// Returns the outcome of the attempt, if it has ended.
 fn end(job: &Job, job_pods: &KnownPods) -> Option<End> {
     match verdict(job) {

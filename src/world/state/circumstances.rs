@@ -21,7 +21,7 @@ use crate::model::{
 pub struct Circumstances {
     /// Whether no admission policy guards requests.
     pub patch_alone: bool,
-    /// Whether succeeded Pods of the saga still exist.
+    /// Whether Pods of the saga still exist that are no longer needed.
     pub leftovers: bool,
     /// Whether the namespace of the saga is terminating.
     pub terminating: bool,

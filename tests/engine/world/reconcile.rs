@@ -1,6 +1,7 @@
 //! One reconcile of the saga, and the input of the engine.
 
 use saga_operator::{
+    api::SagaPhase,
     engine::plan,
     model::{
         input::{OpenRequests, PlanInput, StoredFacts, Surroundings, ThisProcess},
@@ -105,6 +106,7 @@ impl World {
 
     /// Stores the saga in the simulated world as it is now, with all that surrounds it.
     pub(super) fn arrange(&mut self) {
+        let leftovers = self.leftovers();
         let world = &mut self.simulated;
         stage::set_time(world, self.now);
         stage::store(
@@ -122,7 +124,7 @@ impl World {
         );
         stage::surround(world, |around| {
             around.patch_alone = self.patch_alone;
-            around.leftovers = self.services.leftovers;
+            around.leftovers = leftovers;
             around.terminating = self.terminating;
             around.parent_holds = self.parent_holds;
             around.precheck = Some(self.precheck.clone());
@@ -134,6 +136,16 @@ impl World {
             around.talk.clone_from(&self.services.talk);
             around.trouble = self.services.trouble;
         });
+    }
+
+    /// Returns whether Pods exist that are no longer needed.
+    fn leftovers(&self) -> bool {
+        let phase = self.stored.status.as_ref().ok().and_then(|status| status.phase);
+        if phase.is_some_and(SagaPhase::is_terminal) {
+            self.services.leftovers
+        } else {
+            self.services.surplus
+        }
     }
 
     /// Returns the input of the engine.
@@ -156,7 +168,7 @@ impl World {
             },
             surroundings: Surroundings {
                 children,
-                leftovers: self.services.leftovers,
+                leftovers: self.leftovers(),
                 terminating: self.terminating,
                 parent_holds: self.parent_holds,
                 precheck: Some(&self.precheck),

@@ -96,7 +96,7 @@ impl World {
             }
             Event::Swept => {
                 self.sweeps += 1;
-                self.services.leftovers = false;
+                (self.services.leftovers, self.services.surplus) = (false, false);
                 return false;
             }
             Event::Gone | Event::Finalizer(_) => {}
