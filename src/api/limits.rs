@@ -40,3 +40,8 @@ pub const SETTLED_CHILD_FOR: Duration = Duration::from_mins(2);
 
 /// The most attempts of a step and direction whose children are looked for at once, to delete them.
 pub const LOOKED_FOR_CHILDREN: i64 = 200;
+
+/// The most bytes that are read of one object: an object that a step applies, deletes or waits for,
+/// a Secret, or a ConfigMap.
+#[cfg(feature = "operator")]
+pub(crate) const MAX_OBJECT: usize = 1024 * 1024;

@@ -192,7 +192,7 @@ fn of_refusal(trouble: ApiRefusal) -> PrecheckVerdict {
             PrecheckVerdict::Refused(FixedBy::Places, message)
         }
         // For example, a conflict over fields that another manager may have given up by then.
-        ApiRefusal::Final(Refused::NoDryRun | Refused::Otherwise, message)
+        ApiRefusal::Final(Refused::NoDryRun | Refused::TooLarge | Refused::Otherwise, message)
         | ApiRefusal::NoKind(_, message)
         | ApiRefusal::Passes(message)
         | ApiRefusal::Lost(message) => PrecheckVerdict::Unchecked(message),
@@ -267,7 +267,7 @@ fn of_secret(read: Result<(), SecretError>) -> PrecheckVerdict {
     let message = error.to_string();
     match error {
         SecretError::Passing { .. } => PrecheckVerdict::Unchecked(message),
-        SecretError::NoObject { .. } | SecretError::NoKey { .. } => {
+        SecretError::NoObject { .. } | SecretError::NoKey { .. } | SecretError::TooLarge { .. } => {
             PrecheckVerdict::Refused(FixedBy::Secrets, message)
         }
         SecretError::Forbidden { .. } | SecretError::NotImpersonated { .. } => {

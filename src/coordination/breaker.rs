@@ -88,7 +88,9 @@ impl CallEnd {
                 Reached::Nothing => Self::NotSent,
             },
             End::Unknown { .. } if progress.may_have_left => Self::Unknown,
-            End::Unknown { .. } | End::CalledOff { .. } => Self::NotSent,
+            End::Unknown { .. } | End::UnknownForGood { .. } | End::CalledOff { .. } => {
+                Self::NotSent
+            }
         }
     }
 }

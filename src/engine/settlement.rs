@@ -105,6 +105,7 @@ impl From<End> for Settlement {
         match end {
             End::Failed(failure) => Self::failed(failure),
             End::Unknown { message, retry_after } => Self::unknown(message, retry_after),
+            End::UnknownForGood { message } => Self::unknown_for_good(message),
             End::CalledOff { message } => Self { called_off: true, ..Self::unknown(message, None) },
             End::Succeeded(_) | End::Answered(_) => Self::succeeded(),
         }

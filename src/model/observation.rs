@@ -35,11 +35,10 @@ pub enum ChildState {
 /// An object or a child saga whose state means something to its step alone.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Present {
-    /// The object that the step applied or waits for exists. The step decides whether the object is
-    /// as it should be.
+    /// The object that the step applied or waits for exists.
     Object {
-        /// The object, without `metadata.managedFields`.
-        object: Arc<Value>,
+        /// What the step says of the object.
+        judged: JudgedObject,
         /// How long this process has known the object.
         age: Duration,
     },
@@ -55,6 +54,20 @@ pub enum Present {
         /// How long ago this process first read the intent, by its monotonic clock.
         known_for: Duration,
     },
+}
+
+/// What a step says of an object. The object itself is dropped, because it may be large and a saga
+/// may have many such steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JudgedObject {
+    /// The UID of the object.
+    pub uid: Option<String>,
+    /// What is missing until the object is as the step wants it, in one line; `None` if nothing is
+    /// missing.
+    pub missing: Option<String>,
+    /// The outputs of the step, as the status can store them, or why it cannot. `None` if the step
+    /// has no outputs, or if something is missing.
+    pub outputs: Option<Result<Map<String, Value>, String>>,
 }
 
 /// Why nothing can be said or done about a child for now.
@@ -95,6 +108,11 @@ pub enum End {
         /// How long the service asked to wait before the next attempt, at most one hour. A 503 may
         /// carry this value.
         retry_after: Option<Duration>,
+    },
+    /// The work may have been done, and no retry would show whether it was.
+    UnknownForGood {
+        /// Why the outcome stays unknown, in one line.
+        message: String,
     },
     /// This process called off the HTTP request after it may have been sent, because the Lease
     /// lapsed or the process was told to stop. The work may have been done.

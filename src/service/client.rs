@@ -13,6 +13,7 @@
 //!   unknown.
 //! - The body of an answer is UTF-8: what is not, is replaced, in a stream chunk by chunk. One byte
 //!   that a user wrote into one object does not make a list or a watch fail.
+//! - An answer that is larger than its request allows ends the call: [`body_limit`].
 //! - Streams are not repeated here, and only their beginning has a time limit: the head of the
 //!   answer arrives within 15 s. For later silence, kube's watcher has its own idle limit.
 //!
@@ -20,6 +21,7 @@
 //! kube repeats every verb by default, also `POST`, 15 times over minutes. These minutes are longer
 //! than any Lease, and kube does not consider what the repeated call does.
 
+pub mod body_limit;
 mod utf8;
 
 use std::{
@@ -29,7 +31,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, Uri, header::RETRY_AFTER};
-use http_body_util::{BodyExt, Either, Full, combinators::MapFrame};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, combinators::MapFrame};
 use hyper::body::{Body as HttpBody, Bytes, Frame};
 use kube::{
     Client, Config,
@@ -41,6 +43,8 @@ use tower::{
     buffer::{Buffer, BufferLayer},
     layer::util::Identity,
 };
+
+use self::body_limit::BodyLimits;
 
 /// The time limit for connecting.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -136,7 +140,7 @@ where
     config.connect_timeout = Some(CONNECT);
     // Clones of the queue can be called repeatedly, so that a request can be sent again.
     let network = ClientBuilder::try_from(config)?.with_layer(&BufferLayer::new(QUEUE));
-    Ok(network.with_layer(&layer).with_layer(&CallRules).build())
+    Ok(network.with_layer(&layer).with_layer(&BodyLimits).with_layer(&CallRules).build())
 }
 
 /// The tower layer that applies the rules of this module.
@@ -263,9 +267,12 @@ fn repeat_after(answer: &Result<Response<Bytes>, BoxError>, delay: Duration) -> 
             (passing.contains(&answer.status()) && asked <= MAX_RETRY_AFTER)
                 .then(|| asked.max(delay))
         }
-        // A kube error means that no credentials were available and that nothing was sent. All
-        // other errors come from the connection.
-        Err(error) => (!error.is::<kube::Error>()).then_some(delay),
+        // A kube error means that no credentials were available and that nothing was sent. An
+        // answer that is too large is too large the next time. All other errors come from the
+        // connection.
+        Err(error) => {
+            (!error.is::<kube::Error>() && !error.is::<LengthLimitError>()).then_some(delay)
+        }
     }
 }
 

@@ -6,14 +6,17 @@ use proptest::prelude::*;
 use saga_operator::{
     api::{
         Direction::Action,
-        Outcome, RequestAction, RequestResult, SagaPhase, StepPhase, StepStatus, StoredSaga,
-        json::{MAX_OUTPUT_DEPTH, depth_of_fields},
+        MAX_OUTPUTS, Outcome, RequestAction, RequestResult, SagaPhase, StepPhase, StepStatus,
+        StoredSaga,
+        json::{MAX_OUTPUT_DEPTH, depth_of_fields, fields_as_stored},
+        names::AttemptId,
         status::active_attempts,
     },
-    engine::plan,
+    engine::{attempt::object::judged, plan},
     model::{
         observation::{ChildSaga, ChildState, Observations, Present},
         plan::StatusWrite,
+        values::Values,
     },
 };
 use serde_json::{Value, json};
@@ -23,6 +26,7 @@ use crate::{
     properties::for_all,
     script::{Act, answers, hands_on, unknown},
     values::{bodies, told_on, world},
+    world::World,
 };
 
 /// Returns a value nested this deep.
@@ -36,7 +40,12 @@ fn nested(depth: usize) -> Value {
 /// Returns the phases of the saga and of a step that received a value of this depth from an answer,
 /// a Pod, or a child saga.
 fn handed(depth: usize, origin: &str) -> (SagaPhase, StepStatus) {
-    let value = nested(depth - 1);
+    let world = handing_on(&nested(depth - 1), origin);
+    (world.phase(), world.step("a"))
+}
+
+/// Returns a world in which a step received this value from an answer, a Pod, or a child saga.
+fn handing_on(value: &Value, origin: &str) -> World {
     let a = match origin {
         "http" => {
             json!({
@@ -81,7 +90,7 @@ fn handed(depth: usize, origin: &str) -> (SagaPhase, StepStatus) {
         world = world.on("a", vec![act]);
         world.run_to_rest();
     }
-    (world.phase(), world.step("a"))
+    world
 }
 
 #[test]
@@ -230,4 +239,58 @@ fn every_status_that_is_written_can_be_read_again() {
             Ok(())
         },
     );
+}
+
+/// Whatever a child saga hands on, the status that records it can be read again.
+#[test]
+fn every_status_that_a_child_saga_led_to_can_be_read_again() {
+    for_all(64, any_outputs(), |outputs| {
+        let world = handing_on(&outputs["v"], "child");
+        let object = json!({"metadata": {"name": "a"}, "status": world.raw}).to_string();
+        let read: StoredSaga = serde_json::from_str(&object).unwrap();
+        let status = read.status.map_err(TestCaseError::fail)?;
+        let taken = status.steps.iter().filter_map(|step| step.outputs.as_ref());
+        for outputs in taken {
+            prop_assert!(depth_of_fields(outputs) <= MAX_OUTPUT_DEPTH);
+        }
+        Ok(())
+    });
+}
+
+/// Whatever an object holds, what is taken of it is small, and is what the API server gives back.
+#[test]
+fn what_is_taken_of_an_object_is_bounded_before_the_object_is_dropped() {
+    let step = json!({
+        "name": "a", "outputs": {"v": "${object.data.v}", "all": "${object}"},
+        "wait": {
+            "until": "has(object.data)",
+            "object": {"apiVersion": "v1", "kind": "ConfigMap", "name": "c"},
+        },
+    });
+    let world = world(json!({"steps": [step]}));
+    let saga = world.saga.as_ref().unwrap();
+    let (values, id) =
+        (Values { saga, steps: &[] }, AttemptId { step: "a".into(), direction: Action, number: 1 });
+    let judge = |data: &Value| {
+        let metadata = json!({"name": "c", "uid": "u"});
+        judged(
+            &values,
+            &id,
+            &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}),
+        )
+    };
+    for_all(64, any_outputs(), |data| {
+        let judged = judge(&data);
+        prop_assert_eq!((judged.uid.as_deref(), &judged.missing), (Some("u"), &None));
+        if let Some(Ok(outputs)) = judged.outputs {
+            prop_assert!(depth_of_fields(&outputs) <= MAX_OUTPUT_DEPTH);
+            prop_assert!(json!(outputs).to_string().len() <= MAX_OUTPUTS);
+            prop_assert_eq!(fields_as_stored(outputs.clone()), outputs);
+        }
+        Ok(())
+    });
+    let refused = |data: &Value| judge(data).outputs.unwrap().unwrap_err();
+    assert!(refused(&json!({"v": "x".repeat(MAX_OUTPUTS)})).contains("at most 4096 bytes"));
+    assert!(refused(&json!({"v": nested(MAX_OUTPUT_DEPTH)})).contains("at most 32 deep"));
+    assert!(judge(&json!({"v": 1})).outputs.unwrap().is_ok());
 }

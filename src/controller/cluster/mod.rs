@@ -7,6 +7,7 @@ pub mod error;
 pub mod impersonate;
 mod kinds;
 pub(in crate::controller) mod namespace;
+pub(in crate::controller) mod object_text;
 pub mod objects;
 pub mod refusal;
 pub mod request_policy;

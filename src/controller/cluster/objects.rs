@@ -7,10 +7,8 @@
 //!   later whether the attempt applied the object. If the annotation is gone, the object is
 //!   recognised by its UID, or by its fields and their manager. An applied object carries no owner,
 //!   so it outlives the saga.
-//! - The values of a Secret are removed before any other code reads the object. Its keys stay.
+//! - At most [`MAX_OBJECT`] bytes of an object are read. Reading a larger one stops there.
 //! - A delete names a UID. An object that was created again under the same name is not deleted.
-
-use std::sync::Arc;
 
 use http::{HeaderValue, Request};
 use kube::{
@@ -26,11 +24,13 @@ use serde_json::{Value, json};
 use super::{
     impersonate::ObjectTarget,
     kinds::{Kinds, is_path_part},
+    object_text::ObjectText,
     refusal::{ApiRefusal, MAX_REASON, Unserved, trouble},
 };
 use crate::{
-    api::{ApplyAction, names::ANNOTATION_ATTEMPT},
-    objects::applied::is_applied,
+    api::{ApplyAction, limits::MAX_OBJECT, names::ANNOTATION_ATTEMPT},
+    objects::applied,
+    service::client::body_limit::MaxBody,
     text::bounded_line,
 };
 
@@ -58,30 +58,11 @@ impl Objects {
         Self { kinds: Kinds::new(client.clone()), client }
     }
 
-    /// Reads the object, without `metadata.managedFields`. Returns `None` if the object does not
-    /// exist.
+    /// Reads the object. Returns `None` if the object does not exist.
     pub(in crate::controller) async fn get(
         &self,
         target: ObjectTarget<'_>,
-    ) -> Result<Option<Value>, ApiRefusal> {
-        Ok(self.get_whole(target).await?.map(stripped))
-    }
-
-    /// Reads the object as `get` does. The flag says whether the fields of the object and their
-    /// manager show that `action` was applied.
-    pub(in crate::controller) async fn get_applied(
-        &self,
-        target: ObjectTarget<'_>,
-        action: &ApplyAction,
-    ) -> Result<Option<(Value, bool)>, ApiRefusal> {
-        let object = self.get_whole(target).await?;
-        Ok(object.map(|object| {
-            let as_applied = is_applied(&object, &action.manifest, MANAGER);
-            (stripped(object), as_applied)
-        }))
-    }
-
-    async fn get_whole(&self, target: ObjectTarget<'_>) -> Result<Option<Value>, ApiRefusal> {
+    ) -> Result<Option<ObjectText>, ApiRefusal> {
         let (path, _) = self.path(target).await?;
         let request = ApiRequest::new(path).get(target.name, &kube::api::GetParams::default());
         match self.call(target, request).await {
@@ -120,7 +101,7 @@ impl Objects {
         let request = ApiRequest::new(path).patch(target.name, &params, &Patch::Apply(&manifest));
         let applied =
             self.call(target, request).await.map_err(|error| trouble(target, "patch", &error))?;
-        Ok(uid(&applied))
+        Ok(applied.head()?.uid)
     }
 
     /// Creates the object. Returns the UID of the object, or `None` if an object of the name
@@ -138,7 +119,7 @@ impl Objects {
         let params = PostParams { dry_run, field_manager: Some(MANAGER.into()) };
         let request = strictly(ApiRequest::new(path).create(&params, body));
         match self.call(target, request).await {
-            Ok(created) => Ok(Some(uid(&created))),
+            Ok(created) => Ok(Some(created.head()?.uid)),
             Err(kube::Error::Api(status))
                 if status.code == 409 && status.reason == "AlreadyExists" =>
             {
@@ -193,17 +174,19 @@ impl Objects {
         }
     }
 
-    /// Sends one call that impersonates the account of `target`.
+    /// Sends one call that impersonates the account of `target`. The answer is an object of bounded
+    /// size.
     async fn call(
         &self,
         target: ObjectTarget<'_>,
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<Value, kube::Error> {
+    ) -> Result<ObjectText, kube::Error> {
         let mut request = request.map_err(kube::Error::BuildRequest)?;
+        request.extensions_mut().insert(MaxBody(MAX_OBJECT));
         let account = HeaderValue::from_str(&target.account.to_string())
             .map_err(|error| kube::Error::HttpError(error.into()))?;
         request.headers_mut().insert("Impersonate-User", account);
-        self.client.request(request).await
+        self.client.request_text(request).await.map(|text| ObjectText::new(target, text))
     }
 
     /// Returns the path of the objects of the kind, and the namespace if the kind is namespaced.
@@ -249,49 +232,10 @@ fn strictly(
     })
 }
 
-fn stripped(mut object: Value) -> Value {
-    strip(&mut object);
-    object
-}
-
-/// Removes what no expression reads: the managers of the fields, and the values of a Secret. The
-/// keys of a Secret stay.
-fn strip(object: &mut Value) {
-    if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
-        metadata.remove("managedFields");
-    }
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-    if (text("/apiVersion"), text("/kind")) != (Some("v1"), Some("Secret")) {
-        return;
-    }
-    if let Some(annotations) =
-        object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
-    {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-    }
-    for value in object
-        .pointer_mut("/data")
-        .and_then(Value::as_object_mut)
-        .into_iter()
-        .flat_map(|data| data.values_mut())
-    {
-        *value = json!("[hidden]");
-    }
-}
-
-/// Returns the UID of an object, or an empty string if the object has none.
-pub(in crate::controller) fn uid(object: &Value) -> String {
-    object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-/// Returns the attempt that applied the object last, as the annotation of the object names it.
-pub(in crate::controller) fn mark_of(object: &Value) -> Option<&str> {
-    object.pointer("/metadata/annotations")?.get(ANNOTATION_ATTEMPT)?.as_str()
-}
-
-/// Wraps an object for the engine.
-pub(in crate::controller) fn shared(object: Value) -> Arc<Value> {
-    Arc::new(object)
+/// Returns whether the fields of the object and their manager show that `action` was applied. The
+/// object must still have its `metadata.managedFields`.
+pub(in crate::controller) fn is_applied(object: &Value, action: &ApplyAction) -> bool {
+    applied::is_applied(object, &action.manifest, MANAGER)
 }
 
 #[cfg(test)]
@@ -301,31 +245,6 @@ mod tests {
     use kube::core::Status;
 
     use super::*;
-
-    #[test]
-    fn no_expression_reads_what_a_secret_holds() {
-        let last_applied = "kubectl.kubernetes.io/last-applied-configuration";
-        let mut secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "data": {"token": "Y2FuYXJ5"},
-            "metadata": {
-                "name": "a", "managedFields": [],
-                "annotations": {last_applied: "canary", "b": "c"},
-            },
-        });
-        strip(&mut secret);
-        let metadata = json!({"name": "a", "annotations": {"b": "c"}});
-        assert_eq!(
-            secret,
-            json!({
-                "apiVersion": "v1", "kind": "Secret", "data": {"token": "[hidden]"},
-                "metadata": metadata,
-            })
-        );
-        let config_map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
-        let mut other = config_map.clone();
-        strip(&mut other);
-        assert_eq!(other, config_map);
-    }
 
     /// Returns the meaning of this answer to a patch of a Deployment.
     fn sorted(code: u16, reason: &str, message: &str) -> ApiRefusal {

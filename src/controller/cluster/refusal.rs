@@ -1,7 +1,9 @@
 //! The meaning of a failed call to the API server.
 
 use super::impersonate::ObjectTarget;
-use crate::text::bounded_line;
+use crate::{
+    api::limits::MAX_OBJECT, service::client::body_limit::is_too_large, text::bounded_line,
+};
 
 /// The most characters that a message quotes from the API server. The bound leaves room for the
 /// name of an admission policy, twice, and for what the policy demands.
@@ -43,6 +45,8 @@ pub(in crate::controller) enum Refused {
     Nowhere,
     /// An admission webhook takes no dry run, so nothing is known of the object.
     NoDryRun,
+    /// The object is larger than what is read of one object, or nested too deep.
+    TooLarge,
     /// Another reason, such as fields that belong to another manager.
     Otherwise,
 }
@@ -108,7 +112,18 @@ pub(in crate::controller) fn trouble(
     error: &kube::Error,
 ) -> ApiRefusal {
     let kube::Error::Api(status) = error else {
-        return ApiRefusal::Lost("the API server did not answer".into());
+        return match (is_too_large(error), verb) {
+            (true, "get") => ApiRefusal::Final(
+                Refused::TooLarge,
+                format!(
+                    "{} {:?} is too large: at most {MAX_OBJECT} bytes are read of one object",
+                    target.kind, target.name
+                ),
+            ),
+            // The write may have taken effect. The next read of the object meets the same bound.
+            (true, _) => ApiRefusal::Lost("the API server's answer is too large".into()),
+            (false, _) => ApiRefusal::Lost("the API server did not answer".into()),
+        };
     };
     let said = bounded_line(&status.message, MAX_REASON);
     let account = target.account;
@@ -121,7 +136,11 @@ pub(in crate::controller) fn trouble(
         Refused::Forbidden => {
             format!("{account} may not {verb} {} {:?}: {said}", target.kind, target.name)
         }
-        Refused::Malformed | Refused::Nowhere | Refused::NoDryRun | Refused::Otherwise => {
+        Refused::Malformed
+        | Refused::Nowhere
+        | Refused::NoDryRun
+        | Refused::TooLarge
+        | Refused::Otherwise => {
             format!("the API server refused {} {:?}: {said}", target.kind, target.name)
         }
     };

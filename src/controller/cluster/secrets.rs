@@ -4,6 +4,7 @@
 //! - The API server decides with the rights of the account, not with the rights of the operator: a
 //!   saga reads nothing that its account may not read.
 //! - No value appears in an error, a log line or debug output.
+//! - At most [`MAX_OBJECT`] bytes of an object are read. Reading a larger one stops there.
 //!
 //! # Caveats
 //! - The operator needs only the verb `impersonate` on `serviceaccounts` in the namespace of the
@@ -20,7 +21,10 @@ use kube::{Client, core::Status};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::impersonate::Account;
-use crate::api::{ConfigMapKey, SecretKey};
+use crate::{
+    api::{ConfigMapKey, SecretKey, limits::MAX_OBJECT},
+    service::client::body_limit::{MaxBody, is_too_large},
+};
 
 /// The most characters of the name of a Kubernetes object.
 const MAX_NAME: usize = 253;
@@ -105,6 +109,20 @@ pub enum SecretError {
         namespace: String,
         /// The missing key.
         key: String,
+    },
+    /// The object is larger than what is read of one object.
+    #[error(
+        "the {kind} {name:?} in namespace {namespace:?} is too large: at most {} bytes are read of \
+         one object; keep the key in an object of its own",
+        MAX_OBJECT
+    )]
+    TooLarge {
+        /// The kind of the object.
+        kind: Kind,
+        /// The name of the object.
+        name: String,
+        /// The namespace of the saga.
+        namespace: String,
     },
     /// The account may not read the object.
     #[error("{account} may not get {} {name:?} in namespace {namespace:?}: give the account a \
@@ -255,6 +273,7 @@ impl SecretObject<'_> {
         Request::get(format!("/api/v1/namespaces/{}/{}/{name}", account.namespace, kind.resource()))
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .header("Impersonate-User", account.to_string())
+            .extension(MaxBody(MAX_OBJECT))
             .body(Vec::new())
             .map_err(|error| self.passing(error.to_string(), None))
     }
@@ -272,6 +291,10 @@ impl SecretObject<'_> {
     /// Returns the meaning of an error of the client.
     fn refusal(&self, error: &kube::Error) -> SecretError {
         let kube::Error::Api(status) = error else {
+            if is_too_large(error) {
+                let (name, namespace) = (self.name.into(), self.account.namespace.into());
+                return SecretError::TooLarge { kind: self.kind, name, namespace };
+            }
             return self.passing("the API server cannot be reached".into(), None);
         };
         let (kind, name, namespace) =
@@ -329,8 +352,10 @@ pub(in crate::controller) mod tests {
     use http::Response;
     use kube::client::Body;
     use serde_json::{Value, json};
+    use tower::Layer;
 
     use super::*;
+    use crate::service::client::body_limit::BodyLimits;
 
     const ACCOUNT: Account<'static> = Account { namespace: "shop", name: "order-saga" };
 
@@ -349,7 +374,7 @@ pub(in crate::controller) mod tests {
                 async move { response }
             }
         });
-        (SecretReader::new(Client::new(service, "default")), seen)
+        (SecretReader::new(Client::new(BodyLimits.layer(service), "default")), seen)
     }
 
     /// Returns a reader in front of an API server with one Secret: `payments`, whose `token` is
@@ -420,6 +445,19 @@ pub(in crate::controller) mod tests {
         assert_eq!(
             no_secret.to_string(),
             r#"the secret "payments" does not exist in namespace "shop""#
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_is_not_read_and_is_named() {
+        let value = "eHh4".repeat(MAX_OBJECT / 4);
+        let large = refused(200, json!({"kind": "Secret", "data": {"token": value}})).await;
+        assert_eq!(
+            large.to_string(),
+            concat!(
+                r#"the secret "payments" in namespace "shop" is too large: at most 1048576 bytes "#,
+                "are read of one object; keep the key in an object of its own"
+            )
         );
     }
 

@@ -121,9 +121,9 @@ fn log_fields(end: &End) -> (&'static str, String) {
     let (outcome, message) = match end {
         End::Succeeded(_) | End::Answered(_) => (Outcome::Succeeded.as_str(), ""),
         End::Failed(failure) => (Outcome::Failed.as_str(), failure.message.as_str()),
-        End::Unknown { message, .. } | End::CalledOff { message } => {
-            (Outcome::Unknown.as_str(), message.as_str())
-        }
+        End::Unknown { message, .. }
+        | End::UnknownForGood { message }
+        | End::CalledOff { message } => (Outcome::Unknown.as_str(), message.as_str()),
     };
     (outcome, bounded_line(message, LOGGED))
 }

@@ -16,10 +16,7 @@ use crate::{
         stored::{name, namespace},
     },
     controller::{
-        cluster::{
-            impersonate::{Account, ObjectTarget},
-            objects::mark_of,
-        },
+        cluster::impersonate::{Account, ObjectTarget},
         memory::attempt::AttemptKey,
     },
     engine::applied_by,
@@ -54,11 +51,11 @@ pub(in crate::controller) async fn warn_of_shared_object(
     else {
         return;
     };
-    let Some(mark) = mark_of(&object) else { return };
+    let Some(mark) = object.head().ok().and_then(|head| head.mark) else { return };
     let Some((other_saga, step)) = performance
         .parts
         .cluster
-        .saga_that(|other| applied_by(other, mark).filter(|_| is_another(other, saga)))
+        .saga_that(|other| applied_by(other, &mark).filter(|_| is_another(other, saga)))
     else {
         return;
     };

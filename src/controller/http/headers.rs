@@ -135,6 +135,7 @@ pub(super) fn unreadable(error: &SecretError) -> CallOutcome {
         SecretError::NoObject { .. } | SecretError::NoKey { .. } => failed(message),
         SecretError::Forbidden { .. }
         | SecretError::NotImpersonated { .. }
+        | SecretError::TooLarge { .. }
         | SecretError::BadName { .. } => failed_permanently(message),
         SecretError::Passing { retry_after, .. } => {
             let retry_in = retry_after.unwrap_or(RETRY_IN).min(MAX_RETRY_IN);

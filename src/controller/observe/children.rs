@@ -172,7 +172,7 @@ async fn object(
         })
         .await
     {
-        Ok(work) => Attempt { sources, saga, view }.state(&work, intent).await,
+        Ok(work) => Attempt { sources, values, view }.state(&work, intent).await,
         Err(message) => (ChildState::Ended(End::Unknown { message, retry_after: None }), None),
     }
 }

@@ -4,7 +4,10 @@
 //! - The object itself shows whether it was applied or deleted, so that any replica can continue
 //!   after another replica died. An applied object names its attempt, or is recognized by its UID,
 //!   or by its fields and their manager. A deleted object is gone.
-//! - A refusal that a person has to correct ends the attempt.
+//! - A refusal that a person has to correct ends the attempt. An object that is too large to be
+//!   read ends it as well: a wait fails, and what was applied or deleted stays unknown for good.
+//! - The tree of an object lives only while the object is judged. A reconcile holds one tree at a
+//!   time, and the process holds few large ones.
 
 use std::time::{Duration, Instant};
 
@@ -12,26 +15,34 @@ use jiff::Timestamp;
 
 use super::{learned::AttemptView, sources::Sources};
 use crate::{
-    api::{ActiveAttempt, ApplyAction, ObjectRef, names::child_name},
+    api::{ActiveAttempt, ApplyAction, ObjectRef, limits::KEPT_MESSAGE, names::child_name},
     clock::between,
     controller::{
         clock::now,
         cluster::{
             impersonate::{Account, ObjectTarget},
-            objects::{mark_of, shared, uid},
-            refusal::{ApiRefusal, Unserved},
+            object_text::{ObjectHead, ObjectText, stripped},
+            objects::is_applied,
+            refusal::{ApiRefusal, Refused, Unserved},
         },
+        evaluations::Weight,
         memory::{
             attempt::{AttemptKey, KnownAttempt},
             remembered::{absent, backing_off, not_now, refused_permanently},
         },
     },
     coordination::fence::FRESH,
+    engine::attempt::object::judged,
     model::{
-        observation::{ChildState, End, Present, Unavailable},
+        observation::{ChildState, End, JudgedObject, Present, Unavailable},
         saga::{ValidSaga, Work},
+        values::Values,
     },
+    text::clip,
 };
+
+/// The size of an object, in bytes, from which its tree counts as a heavy computation.
+const HEAVY: usize = 32 * 1024;
 
 /// How often an object is read. Each pair is a bound on the time waited so far, and the interval up
 /// to that bound.
@@ -57,7 +68,7 @@ pub(in crate::controller) fn mark(
 /// One attempt at an object.
 pub(super) struct Attempt<'a, 'v> {
     pub(super) sources: &'v Sources<'v>,
-    pub(super) saga: &'v ValidSaga,
+    pub(super) values: Values<'v>,
     pub(super) view: &'v mut AttemptView<'a>,
 }
 
@@ -85,7 +96,7 @@ impl Attempt<'_, '_> {
             Work::Apply(action) => self.applied(action, active).await,
             // The object is read even after a refusal, because somebody else may have deleted it.
             Work::Delete(object) => Some(self.deleted(object, active).await),
-            Work::Until(object) => self.waited_for(object).await,
+            Work::Until(object) => Some(self.waited_for(object).await),
             Work::Pod(_)
             | Work::Job(_)
             | Work::Http(_)
@@ -109,23 +120,36 @@ impl Attempt<'_, '_> {
         POLLS.iter().find(|(until, _)| waited < *until).map(|(_, poll)| *poll)
     }
 
-    /// Reads the object. Returns a state as `Err` if the failed read ends the attempt, or if the
-    /// object cannot be read just now.
-    async fn read(
-        &mut self,
-        target: ObjectTarget<'_>,
-    ) -> Result<Option<serde_json::Value>, ChildState> {
-        self.sources.cluster.objects.get(target).await.map_err(|trouble| self.unread(trouble, None))
+    /// Judges an object that was read. The tree of the object is dropped here. `action`: what the
+    /// attempt applies. The flag says whether the object shows that it was applied.
+    async fn judge(
+        &self,
+        object: &ObjectText,
+        action: Option<&ApplyAction>,
+    ) -> Result<(JudgedObject, bool), ApiRefusal> {
+        let id = &self.view.key.attempt;
+        let step = self.values.saga.steps.iter().find(|step| step.name == id.step);
+        let evaluates = step.is_some_and(|step| {
+            step.outputs.is_some()
+                || step.operation(id.direction).is_some_and(|operation| operation.until.is_some())
+        });
+        let weight = Weight::of(evaluates || object.bytes() > HEAVY);
+        let judge = || {
+            let tree = object.tree()?;
+            let as_applied = action.is_some_and(|action| is_applied(&tree, action));
+            Ok((judged(&self.values, id, &stripped(tree)), as_applied))
+        };
+        self.sources.evaluations.run(weight, judge).await
     }
 
     /// Returns what a failed read means. `writes`: the intent, if the attempt applies the object.
     fn unread(&mut self, trouble: ApiRefusal, writes: Option<&ActiveAttempt>) -> ChildState {
         match trouble {
-            ApiRefusal::Final(_, message) => {
+            ApiRefusal::Final(refused, message) => {
                 let known = self.view.known();
                 let written = writes.is_some_and(|active| may_be_applied(&known, active, now()));
                 let end = if written {
-                    End::Unknown { message, retry_after: None }
+                    unreadable(refused, message)
                 } else {
                     refused_permanently(message)
                 };
@@ -162,39 +186,38 @@ impl Attempt<'_, '_> {
         action: &ApplyAction,
         active: &ActiveAttempt,
     ) -> Option<ChildState> {
-        let read = self
-            .sources
-            .cluster
-            .objects
-            .get_applied(ObjectTarget::applied(account(self.saga), action), action)
-            .await;
-        let (object, as_applied) = match read.map_err(|trouble| self.unread(trouble, Some(active)))
-        {
-            Ok(object) => object?,
-            Err(state) => return Some(state),
+        let target = ObjectTarget::applied(account(self.values.saga), action);
+        let read = match self.sources.cluster.objects.get(target).await {
+            Ok(None) => return None,
+            Ok(Some(object)) => match object.head() {
+                Ok(head) => {
+                    self.judge(&object, Some(action)).await.map(|judgement| (head, judgement))
+                }
+                Err(trouble) => Err(trouble),
+            },
+            Err(trouble) => Err(trouble),
         };
-        let uid = uid(&object);
+        let (ObjectHead { uid, mark: marked, .. }, (judged, as_applied)) = match read {
+            Ok(read) => read,
+            Err(trouble) => return Some(self.unread(trouble, Some(active))),
+        };
         // The mark may have been removed, or replaced by another saga that also applied the object.
         let known =
             active.child_uid.as_ref() == Some(&uid) || self.view.child().as_ref() == Some(&uid);
-        if !known && !as_applied && mark_of(&object) != Some(&mark(self.saga, self.view.key)) {
+        if !known && !as_applied && marked != Some(mark(self.values.saga, self.view.key)) {
             return None;
         }
         self.view.child_seen(&uid);
-        Some(self.there(object))
+        Some(self.there(judged))
     }
 
     /// Returns the state of the object of this name, whoever created it. The engine decides whether
     /// it is the object that the attempt deletes.
     async fn deleted(&mut self, reference: &ObjectRef, active: &ActiveAttempt) -> ChildState {
-        let object = match self
-            .sources
-            .cluster
-            .objects
-            .get(ObjectTarget::of(account(self.saga), reference))
-            .await
-        {
-            Ok(Some(object)) => object,
+        let target = ObjectTarget::of(account(self.values.saga), reference);
+        let read = self.sources.cluster.objects.get(target).await;
+        let head = match read.and_then(|object| object.map(|object| object.head()).transpose()) {
+            Ok(Some(head)) => head,
             Ok(None) | Err(ApiRefusal::NoKind(Unserved::Anywhere, _)) => {
                 return ChildState::Ended(End::Succeeded(None));
             }
@@ -202,17 +225,14 @@ impl Attempt<'_, '_> {
             Err(ApiRefusal::Final(_, message)) if active.child_uid.is_none() => {
                 return refused_permanently(message).into();
             }
-            Err(ApiRefusal::Final(_, message)) => {
-                return ChildState::Ended(End::Unknown { message, retry_after: None });
-            }
+            Err(ApiRefusal::Final(refused, message)) => return unreadable(refused, message).into(),
             Err(
                 ApiRefusal::NoKind(Unserved::Here, message)
                 | ApiRefusal::Passes(message)
                 | ApiRefusal::Lost(message),
             ) => return not_now(message),
         };
-        let uid = uid(&object);
-        let deleting = object.pointer("/metadata/deletionTimestamp").is_some();
+        let ObjectHead { uid, deleting, finalizers, .. } = head;
         if !deleting && self.view.child().as_ref() != Some(&uid) {
             let known = self.view.known();
             // A remembered refusal concerns only the object whose UID the status names.
@@ -225,30 +245,51 @@ impl Attempt<'_, '_> {
             }));
         }
         self.view.child_seen(&uid);
-        let finalizers =
-            object.pointer("/metadata/finalizers").map(ToString::to_string).unwrap_or_default();
-        let detail = format!(
-            "waits until it is gone{}{finalizers}",
-            if finalizers.is_empty() { "" } else { ", which is up to " }
-        );
+        let finalizers = finalizers
+            .map(|finalizers| format!(", which is up to {}", serde_json::json!(finalizers)))
+            .unwrap_or_default();
+        let detail = clip(&format!("waits until it is gone{finalizers}"), KEPT_MESSAGE);
         ChildState::Active { uid: Some(uid), age: self.view.age(), detail, trouble: None }
     }
 
-    async fn waited_for(&mut self, reference: &ObjectRef) -> Option<ChildState> {
-        Some(match self.read(ObjectTarget::of(account(self.saga), reference)).await {
-            Ok(Some(object)) => {
-                self.view.child_seen(&uid(&object));
-                self.there(object)
-            }
+    async fn waited_for(&mut self, reference: &ObjectRef) -> ChildState {
+        let target = ObjectTarget::of(account(self.values.saga), reference);
+        let read = match self.sources.cluster.objects.get(target).await {
             Ok(None) => {
-                not_now(format!("waits: there is no {} {}", reference.kind, reference.name))
+                return not_now(format!(
+                    "waits: there is no {} {}",
+                    reference.kind, reference.name
+                ));
             }
-            Err(state) => state,
-        })
+            Ok(Some(object)) => self.judge(&object, None).await,
+            Err(trouble) => Err(trouble),
+        };
+        match read {
+            Ok((judged, _)) => {
+                self.view.child_seen(judged.uid.as_deref().unwrap_or_default());
+                self.there(judged)
+            }
+            Err(trouble) => self.unread(trouble, None),
+        }
     }
 
-    fn there(&self, object: serde_json::Value) -> ChildState {
-        ChildState::Present(Present::Object { object: shared(object), age: self.view.age() })
+    fn there(&self, judged: JudgedObject) -> ChildState {
+        ChildState::Present(Present::Object { judged, age: self.view.age() })
+    }
+}
+
+/// Returns the end of an attempt that may be in effect and whose object cannot be read. Rights may
+/// be given again, and then a retry shows what became of the object. An object that is too large to
+/// be read stays too large.
+fn unreadable(refused: Refused, message: String) -> End {
+    match refused {
+        Refused::TooLarge => End::UnknownForGood { message },
+        Refused::Malformed
+        | Refused::Forbidden
+        | Refused::NotImpersonated
+        | Refused::Nowhere
+        | Refused::NoDryRun
+        | Refused::Otherwise => End::Unknown { message, retry_after: None },
     }
 }
 

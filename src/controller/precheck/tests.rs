@@ -50,6 +50,7 @@ fn what_may_be_otherwise_by_then_is_unchecked() {
     for trouble in [
         ApiRefusal::Final(Refused::Otherwise, no()),
         ApiRefusal::Final(Refused::NoDryRun, no()),
+        ApiRefusal::Final(Refused::TooLarge, no()),
         ApiRefusal::NoKind(Unserved::Anywhere, no()),
         ApiRefusal::Passes(no()),
         ApiRefusal::Lost(no()),

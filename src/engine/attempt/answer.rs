@@ -179,6 +179,8 @@ pub(in crate::engine) fn judge_end(
                 None => failure,
             })
         }
-        End::Unknown { .. } | End::CalledOff { .. } => end.clone().into(),
+        End::Unknown { .. } | End::UnknownForGood { .. } | End::CalledOff { .. } => {
+            end.clone().into()
+        }
     }
 }

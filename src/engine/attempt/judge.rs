@@ -101,8 +101,8 @@ pub(in crate::engine) fn judge(
             planner.wake_at(later(planner.input.now, *look_again_in));
             rules::request_of_another_executor()
         }
-        Some(ChildState::Present(Present::Object { object, age })) => {
-            let view = ObjectView { object, age: *age, overdue, limit };
+        Some(ChildState::Present(Present::Object { judged, age })) => {
+            let view = ObjectView { judged, age: *age, overdue, limit };
             object::judge_object(planner, step, status, id, &view)
         }
         Some(ChildState::Present(Present::Saga(child))) => {

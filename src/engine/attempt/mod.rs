@@ -7,7 +7,7 @@ pub(super) mod begin;
 pub(super) mod child_saga;
 pub(super) mod exit_code;
 pub(super) mod judge;
-pub(super) mod object;
+pub mod object;
 pub(super) mod outputs;
 pub(super) mod progress;
 pub mod settle;

@@ -3,6 +3,7 @@
 //! # Guarantees
 //! - An attempt on an object cannot be stopped. If its time passes, an apply or a deletion may be
 //!   in effect, and a wait is not in effect.
+//! - The outputs that are taken of an object are bounded before the object is dropped.
 //! - An object is deleted under the UID that the status names. An object that is created again
 //!   under the same name is never deleted by the same attempt.
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 use super::outputs;
 use crate::{
-    api::{Direction, StepStatus, names::AttemptId},
+    api::{Direction, StepStatus, limits::KEPT_MESSAGE, names::AttemptId},
     clock::later,
     coordination::fence::FRESH,
     engine::{
@@ -23,15 +24,17 @@ use crate::{
         settlement::{Settlement, Verdict, not_started},
     },
     model::{
-        observation::{ChildState, Present},
+        observation::{ChildState, JudgedObject, Present},
         saga::{Operation, ValidStep, Work},
+        values::Values,
     },
     objects::kstatus,
+    text::clip,
 };
 
 /// An observed object, and whether the attempt's time has passed.
 pub(in crate::engine) struct ObjectView<'a> {
-    pub(in crate::engine) object: &'a Value,
+    pub(in crate::engine) judged: &'a JudgedObject,
     /// The time since this process first saw the object.
     pub(in crate::engine) age: Duration,
     pub(in crate::engine) overdue: bool,
@@ -103,17 +106,18 @@ pub(in crate::engine) fn judge_deletion(
     })
 }
 
-/// Judges an attempt whose object exists, by `until` or else by the object's own status.
-pub(in crate::engine) fn judge_object(
-    planner: &mut Planner<'_>,
-    step: &ValidStep,
-    status: &mut StepStatus,
-    id: &AttemptId,
-    view: &ObjectView<'_>,
-) -> Verdict {
-    let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
-    let ObjectView { object, age, overdue, limit } = view;
-    let values = planner.values();
+/// Returns what the step of an attempt says of an object, by `until` or else by the object's own
+/// status. Afterwards the object is not needed any more.
+#[must_use]
+pub fn judged(values: &Values<'_>, id: &AttemptId, object: &Value) -> JudgedObject {
+    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+    let step = values.saga.steps.iter().find(|step| step.name == id.step);
+    let Some((step, operation)) = step.and_then(|step| Some((step, step.operation(id.direction)?)))
+    else {
+        return JudgedObject { uid, missing: Some("no such step".into()), outputs: None };
+    };
+    let unknown = StepStatus::default();
+    let status = values.steps.iter().find(|status| status.name == id.step).unwrap_or(&unknown);
     let acted = values.acted(status);
     let scope = values.object_scope(status, id.direction, acted.as_ref(), object);
     let missing = match &operation.until {
@@ -124,15 +128,32 @@ pub(in crate::engine) fn judge_object(
         },
         None => kstatus::unready(object),
     };
+    let missing = missing.map(|missing| clip(&missing, KEPT_MESSAGE));
+    let outputs = step
+        .outputs
+        .as_ref()
+        .filter(|_| id.direction == Direction::Action && missing.is_none())
+        .map(|outputs| outputs::bounded(outputs.evaluate(&scope)));
+    JudgedObject { uid, missing, outputs }
+}
+
+/// Judges an attempt whose object exists, by what the step says of the object.
+pub(in crate::engine) fn judge_object(
+    planner: &mut Planner<'_>,
+    step: &ValidStep,
+    status: &mut StepStatus,
+    id: &AttemptId,
+    view: &ObjectView<'_>,
+) -> Verdict {
+    let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
+    let ObjectView { judged: JudgedObject { uid, missing, outputs }, age, overdue, limit } = view;
     let Some(missing) = missing else {
-        let outputs = step.outputs.as_ref().filter(|_| id.direction == Direction::Action);
-        let outputs = outputs.map(|outputs| outputs.evaluate(&scope));
-        return outputs::settled_with(planner, &id.step, id.direction, outputs).into();
+        let outputs = outputs.clone().transpose();
+        return outputs::with_outputs(planner, &id.step, id.direction, outputs).into();
     };
     if *overdue {
-        return gave_up(operation, &missing);
+        return gave_up(operation, missing);
     }
-    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
     attempt::progress::note_child(
         planner,
         status,

@@ -26,17 +26,27 @@ pub(in crate::engine) fn settled_with(
     direction: Direction,
     outputs: Option<Result<Value, String>>,
 ) -> Settlement {
-    with_outputs(
-        planner,
-        step,
-        direction,
-        match outputs {
-            None => Ok(None),
-            Some(Ok(Value::Object(outputs))) => Ok(Some(outputs)),
-            Some(Ok(_)) => Err("outputs are no object".into()),
-            Some(Err(error)) => Err(error),
-        },
-    )
+    with_outputs(planner, step, direction, outputs.map(fields).transpose())
+}
+
+/// Returns evaluated outputs of a step as the status can store them.
+///
+/// # Errors
+/// One line which says why the status cannot store the outputs, whatever the outputs of the other
+/// steps are.
+pub(in crate::engine) fn bounded(
+    outputs: Result<Value, String>,
+) -> Result<Map<String, Value>, String> {
+    as_taken(fields(outputs)?, "the outputs of a step")
+}
+
+fn fields(outputs: Result<Value, String>) -> Result<Map<String, Value>, String> {
+    match outputs? {
+        Value::Object(outputs) => Ok(outputs),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err("outputs are no object".into())
+        }
+    }
 }
 
 /// Returns a success with these outputs. If the outputs cannot be taken, returns a permanent

@@ -242,6 +242,6 @@ fn end_into(hash: &mut StateHash<'_>, told: Option<&End>) {
             hash.put(3 + *reached as u64);
             hash.number(exit_code.map_or(-1, Into::into));
         }
-        Some(End::Answered(_) | End::CalledOff { .. }) => hash.put(99),
+        Some(End::Answered(_) | End::UnknownForGood { .. } | End::CalledOff { .. }) => hash.put(99),
     }
 }

@@ -7,6 +7,7 @@
 
 mod applied;
 mod deletions;
+mod large;
 
 use std::{
     convert::Infallible,
@@ -18,13 +19,17 @@ use http_body_util::BodyExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
+use tower::Layer;
 
 use super::*;
-use crate::controller::{
-    context::{Context, fixture},
-    effects::{self, performance::Next},
-    observe::children::Observed,
-    reconcile::observed::noted,
+use crate::{
+    controller::{
+        context::{Context, fixture},
+        effects::{self, performance::Next},
+        observe::children::Observed,
+        reconcile::observed::noted,
+    },
+    service::client::body_limit::BodyLimits,
 };
 
 fn intent(child_uid: Option<&str>) -> ActiveAttempt {
@@ -71,6 +76,8 @@ struct Server {
     looks: Option<u16>,
     /// The bodies of the deletions, and of what was to be applied.
     asked: Vec<Value>,
+    /// Whether what is applied is stored, and answered with the object.
+    stores: bool,
 }
 
 impl Server {
@@ -118,6 +125,9 @@ impl Server {
         }
         if [Method::DELETE, Method::PATCH].contains(method) {
             self.asked.push(serde_json::from_slice(body).unwrap());
+            if let (true, Some(object)) = (self.stores, self.object.clone()) {
+                return (200, object);
+            }
             let (code, message) = self.answer;
             return if code == 200 {
                 (200, json!({"kind": "Status", "status": "Success"}))
@@ -180,7 +190,8 @@ impl Scene {
                 }
             })
         };
-        let (context, _) = fixture::context(Client::new(service, "default"), None);
+        let client = Client::new(BodyLimits.layer(service), "default");
+        let (context, _) = fixture::context(client, None);
         let (saga, key) = fixture::one_step("clear", step);
         Self { context, saga, key, server }
     }
@@ -194,7 +205,8 @@ impl Scene {
     async fn look_at(&self, intent: &ActiveAttempt) -> ChildState {
         let sources = self.context.sources();
         let mut view = AttemptView::new(sources.memory, &self.key);
-        let mut attempt = Attempt { sources: &sources, saga: &self.saga, view: &mut view };
+        let values = Values { saga: &self.saga, steps: &[] };
+        let mut attempt = Attempt { sources: &sources, values, view: &mut view };
         let seen = Ok(attempt.state(&self.saga.steps[0].action.work, intent).await);
         let observed = Observed { seen, learned: view.into_learned() };
         noted(&self.context.memory, &self.context.outbound, observed).unwrap().0

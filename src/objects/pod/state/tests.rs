@@ -247,7 +247,11 @@ fn said(state: &ChildState) -> &str {
     match state {
         ChildState::Active { detail, .. } => detail,
         ChildState::Ended(End::Failed(failure)) => &failure.message,
-        ChildState::Ended(End::Unknown { message, .. } | End::CalledOff { message }) => message,
+        ChildState::Ended(
+            End::Unknown { message, .. }
+            | End::UnknownForGood { message }
+            | End::CalledOff { message },
+        ) => message,
         ChildState::Absent(_)
         | ChildState::Present(_)
         | ChildState::Unavailable(_)
