@@ -40,6 +40,12 @@ pub const SETTLED_CHILD_FOR: Duration = Duration::from_mins(2);
 
 /// The most attempts of a step and direction whose children are looked for at once, to delete them.
 pub const LOOKED_FOR_CHILDREN: i64 = 200;
+/// The most bytes of a spec, as stored JSON. The operator parses no larger spec into a tree, except
+/// the spec of a saga that an earlier version accepted.
+pub(crate) const MAX_SPEC: usize = 256 * 1024;
+
+/// How deep the objects and lists of a spec may be nested in each other.
+pub(crate) const MAX_SPEC_DEPTH: usize = 64;
 
 /// The most bytes that are read of one object: an object that a step applies, deletes or waits for,
 /// a Secret, or a ConfigMap.

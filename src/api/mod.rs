@@ -46,7 +46,9 @@ pub use self::{
         ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, KeysFrom, Pause, RequestRecord,
         RequestResult, SagaStatus, SpecDoubts, StepStatus, ThrottleStatus,
     },
-    stored::{Decoded, StoredSaga, Strangers, read_status, salvage, with_strangers},
+    stored::{
+        Decoded, LargeSpec, StoredSaga, Strangers, WholeSaga, read_status, salvage, with_strangers,
+    },
     tls::{CaSource, HttpTls},
 };
 

@@ -33,6 +33,7 @@ use super::{
     cluster::{
         error::{Error, chain},
         namespace::NAMESPACE_POLL,
+        sagas::whole,
         watch_health::WatchedKind,
     },
     context::Context,
@@ -57,6 +58,8 @@ use crate::{
 
 /// How long the watch may lag behind an own write before the saga is read live.
 const LAG: Duration = Duration::from_secs(2);
+/// The wait of a saga whose spec is too large to be kept while another such saga is in work.
+const LARGE_AGAIN: Duration = Duration::from_secs(1);
 /// The waits after failed reconciles: they double from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_mins(1);
@@ -108,6 +111,11 @@ async fn look(cached: &StoredSaga, context: &Context) -> Result<(Action, Reconci
     let version = cached.metadata.resource_version.as_deref().unwrap_or_default();
     // A barred watch may still show the state from before a deletion.
     let barred = context.cluster.watch_health.is(namespace(cached), WatchedKind::Saga);
+    // No watch shows whether the saga is gone or only cannot be seen. So the saga is polled.
+    let gone = if barred { Action::requeue(NAMESPACE_POLL) } else { Action::await_change() };
+    if cached.is_to_be_read_whole() {
+        return decide_whole(cached, context, gone).await;
+    }
     match context.memory.writes.judge(uid, version) {
         Freshness::Fresh if !barred => decide(cached, context).await,
         Freshness::Stale { since } if since < LAG && !barred => {
@@ -121,13 +129,30 @@ async fn look(cached: &StoredSaga, context: &Context) -> Result<(Action, Reconci
                 .await
                 .map_err(Error::api("read the saga"))?;
             match live.filter(|live| live.metadata.uid == cached.metadata.uid) {
+                Some(live) if live.is_to_be_read_whole() => {
+                    decide_whole(&live, context, gone).await
+                }
                 Some(live) => decide(&live, context).await,
-                // No watch shows whether the saga is gone or only cannot be seen. So the saga is
-                // polled.
-                None if barred => Ok((Action::requeue(NAMESPACE_POLL), ReconcileResult::Unchanged)),
-                None => Ok((Action::await_change(), ReconcileResult::Unchanged)),
+                None => Ok((gone, ReconcileResult::Unchanged)),
             }
         }
+    }
+}
+
+/// Decides about an accepted saga whose spec is too large to be kept. The spec is read live and
+/// dropped at the end. `gone`: what to do if the saga is gone.
+async fn decide_whole(
+    stored: &StoredSaga,
+    context: &Context,
+    gone: Action,
+) -> Result<(Action, ReconcileResult), Error> {
+    // A saga that waited here for the permit would hold up the reconciles of other sagas.
+    let Some(_permit) = context.memory.validated.large() else {
+        return Ok((Action::requeue(LARGE_AGAIN), ReconcileResult::Unchanged));
+    };
+    match whole(&context.cluster, stored).await? {
+        Some(live) => decide(&live, context).await,
+        None => Ok((gone, ReconcileResult::Unchanged)),
     }
 }
 

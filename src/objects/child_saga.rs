@@ -98,7 +98,7 @@ fn ask_for_token(operation: &mut Value) {
 /// this owner and run as this ServiceAccount.
 #[must_use]
 pub fn is_ours(child: &StoredSaga, uid: &str, attempt: &AttemptId, account: &str) -> bool {
-    child.spec.as_ref().is_ok_and(|spec| spec.account() == account)
+    child.account() == Some(account)
         && attempt_of(child).is_some_and(|(owner, of)| owner == uid && of == *attempt)
 }
 

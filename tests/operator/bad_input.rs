@@ -96,6 +96,25 @@ async fn an_expression_that_nobody_meant_is_not_accepted_and_no_other_saga_suffe
     stand.gone("order").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spec_of_300_kib_is_not_accepted_and_no_other_saga_suffers() {
+    let mut stand = Stand::new("large").await;
+    stand.start();
+    let mut spec = checkout();
+    spec["params"]["filler"] = json!("x".repeat(300 << 10));
+    let saga = stand.apply("order", &spec).await;
+    stalls(&stand, "order", "InvalidSpec").await;
+    stand.meanwhile("other").await;
+    let refused = stand.sagas().get("order").await.unwrap();
+    assert_eq!(condition(&refused, "Accepted"), "False/InvalidSpec");
+    for words in ["spec: has 3", "bytes, and at most 262144 are taken", "into a ConfigMap"] {
+        assert!(message(&refused).contains(words), "{words}: {}", message(&refused));
+    }
+    assert!(stand.shop.entries(Some(&scope(&saga))).is_empty());
+    stand.delete("order").await;
+    stand.gone("order").await;
+}
+
 /// Writes nonsense into the status of a suspended checkout and ends the suspension. The saga stops,
 /// affects no other saga, and completes once its status is restored.
 async fn is_stopped_until_restored(stand: &mut Stand, name: &str, nonsense: &Value, words: &str) {

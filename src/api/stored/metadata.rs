@@ -6,7 +6,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference,
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::api::{HANDLED, KeysFrom, RequestAction, UserRequest, names::ANNOTATION_KEYS};
+use crate::api::{
+    HANDLED, KeysFrom, MAX_STEPS, RequestAction, UserRequest,
+    names::{ANNOTATION_KEYS, LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_STEP},
+};
 
 /// A number in an idempotency key that no saga reaches.
 const MOST_KEYS: i64 = 1 << 40;
@@ -40,6 +43,10 @@ impl Metadata {
         let read = text
             .and_then(|text| serde_json::from_str::<BTreeMap<String, KeysFrom>>(text).ok())
             .unwrap_or_default();
+        // A saga has no more steps, so more entries are not the operator's.
+        if read.len() > MAX_STEPS {
+            return BTreeMap::new();
+        }
         let counts = |keys: &KeysFrom| {
             [keys.action, keys.compensation].iter().all(|count| (0..=MOST_KEYS).contains(count))
         };
@@ -120,9 +127,22 @@ fn owned_by_apply(raw: &RawValue) -> BTreeSet<String> {
 }
 
 impl From<Metadata> for ObjectMeta {
+    /// Returns the metadata that is kept. Users may write any number of labels and owners, so only
+    /// the labels of the operator and the owner that controls the saga are kept. Annotations and
+    /// managed fields are left out, because `keys_from` and `requests` return all that is read of
+    /// them. All finalizers are kept: a write of the finalizers sends the whole list.
     fn from(metadata: Metadata) -> Self {
-        // The annotations and the managed fields are left out: `keys_from` and `requests` return
-        // all that is read of them.
+        let is_read =
+            |label: &String| [LABEL_STEP, LABEL_DIRECTION, LABEL_ATTEMPT].contains(&label.as_str());
+        let labels = metadata.labels.map(|mut labels| {
+            labels.retain(|label, _| is_read(label));
+            labels
+        });
+        let owners = metadata.owner_references.map(|mut owners| {
+            owners.retain(|owner| owner.controller == Some(true));
+            owners.shrink_to_fit();
+            owners
+        });
         Self {
             name: metadata.name,
             namespace: metadata.namespace,
@@ -132,8 +152,8 @@ impl From<Metadata> for ObjectMeta {
             creation_timestamp: metadata.creation_timestamp,
             deletion_timestamp: metadata.deletion_timestamp,
             finalizers: metadata.finalizers,
-            labels: metadata.labels,
-            owner_references: metadata.owner_references,
+            labels,
+            owner_references: owners,
             ..Self::default()
         }
     }

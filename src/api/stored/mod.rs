@@ -3,7 +3,11 @@
 //! A list or a watch fails as a whole if one of its objects does not parse. So nothing that a user
 //! can write is parsed while the list is read: the API server accepts objects that are nested
 //! deeper than the parser allows, and repeats their depth in the managed fields.
+//!
+//! One large object cannot fill the memory either: a spec above a bound is not kept, and neither is
+//! any metadata that is not read.
 
+mod large;
 mod metadata;
 mod part;
 mod saga;
@@ -15,7 +19,8 @@ mod tests;
 #[cfg(feature = "operator")]
 pub(crate) use self::saga::{name, namespace};
 pub use self::{
+    large::LargeSpec,
     part::Decoded,
-    saga::StoredSaga,
+    saga::{StoredSaga, WholeSaga},
     status::{Strangers, read_status, salvage, with_strangers},
 };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
+    large::LargeSpec,
     metadata::Metadata,
     part::{Decoded, parse, tree},
     spec::{deletion_policy, spec_hash},
@@ -23,8 +24,11 @@ use crate::api::{
 pub struct StoredSaga {
     /// The metadata of the object: identity, versions, instants, finalizers, labels and owners.
     pub metadata: ObjectMeta,
-    /// The specification.
+    /// The specification. An error if it is too large to be kept, also if the saga was accepted:
+    /// only a [`WholeSaga`] holds the spec of such a saga.
     pub spec: Decoded<SagaSpec>,
+    /// What stays of a spec that is too large, or nested too deep, to be kept.
+    pub large: Option<Box<LargeSpec>>,
     /// The status; the default if there is none.
     pub status: Decoded<SagaStatus>,
     /// If the status does not parse: its message and conditions, as far as they can be read.
@@ -38,7 +42,8 @@ pub struct StoredSaga {
     /// Where the idempotency keys of its steps continue, by step, as the annotation says; empty if
     /// there is no readable annotation.
     pub keys_from: BTreeMap<String, KeysFrom>,
-    /// `v1:` and the hash of the raw `steps`, `params` and `idempotencyPrefix`.
+    /// `v1:` and the hash of the raw `steps`, `params` and `idempotencyPrefix`. Of a spec that was
+    /// not parsed, this is the hash of no spec.
     pub spec_hash: String,
     /// The deletion policy, which is read even if the rest of the spec cannot be.
     pub deletion_policy: DeletionPolicy,
@@ -46,25 +51,46 @@ pub struct StoredSaga {
     pub strangers: Option<Box<Strangers>>,
 }
 
+/// How much of a large spec is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// What is read of every spec.
+    Outline,
+    /// All of it, if the saga was accepted.
+    Whole,
+}
+
+/// The parts of a saga, each as the text that the API server sent.
+#[derive(Deserialize)]
+struct RawSaga {
+    metadata: Metadata,
+    spec: Option<Box<RawValue>>,
+    status: Option<Box<RawValue>>,
+}
+
 impl<'de> Deserialize<'de> for StoredSaga {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Raw {
-            metadata: Metadata,
-            spec: Option<Box<RawValue>>,
-            status: Option<Box<RawValue>>,
-        }
-        let Raw { metadata, spec, status } = Raw::deserialize(deserializer)?;
+        RawSaga::deserialize(deserializer).map(|raw| Self::read(raw, Extent::Outline))
+    }
+}
+
+/// A saga whose spec is parsed although it is large, because the saga was accepted: an earlier
+/// version knew no bound. Whoever reads one takes care that the process holds one at a time.
+#[derive(Clone, Debug)]
+pub struct WholeSaga(pub StoredSaga);
+
+impl<'de> Deserialize<'de> for WholeSaga {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        RawSaga::deserialize(deserializer).map(|raw| Self(StoredSaga::read(raw, Extent::Whole)))
+    }
+}
+
+impl StoredSaga {
+    fn read(raw: RawSaga, extent: Extent) -> Self {
+        let RawSaga { metadata, spec, status } = raw;
         let mut strangers = Strangers::default();
-        let deletion_policy = deletion_policy(spec.as_deref());
-        let (spec, status) = (tree("spec", spec.as_deref()), tree("status", status.as_deref()));
-        // A spec that cannot be read was never accepted: nothing is compared with this hash.
-        let spec_hash = spec
-            .as_ref()
-            .map_or_else(|sentence| spec_hash(&json!({ "steps": sentence })), spec_hash);
-        strangers.spec = spec.as_ref().map(strangers_of_spec).unwrap_or_default();
         let mut salvaged = SagaStatus::default();
-        let status = match status {
+        let status = match tree("status", status.as_deref()) {
             Ok(Value::Null) => Ok(SagaStatus::default()),
             Ok(status) => read_status(status, &mut strangers).map_err(|(status, sentence)| {
                 salvaged = salvage(&status);
@@ -72,23 +98,86 @@ impl<'de> Deserialize<'de> for StoredSaga {
             }),
             Err(sentence) => Err(sentence),
         };
+        let deletion_policy = deletion_policy(spec.as_deref());
+        let large = spec.as_deref().and_then(LargeSpec::of).map(Box::new);
+        let spec = match &large {
+            Some(large) if extent == Extent::Outline || !is_accepted(&status) => {
+                Err(large.refusal())
+            }
+            Some(_) | None => tree("spec", spec.as_deref()),
+        };
+        // Nothing is compared with the hash of a spec that was not read: such a saga was never
+        // accepted, or it is read whole before anything is decided.
+        let spec_hash = spec
+            .as_ref()
+            .map_or_else(|sentence| spec_hash(&json!({ "steps": sentence })), spec_hash);
+        strangers.spec = spec.as_ref().map(strangers_of_spec).unwrap_or_default();
         let (asked, handled) = metadata.requests();
         let keys_from = metadata.keys_from();
         let spec = spec.and_then(|spec| parse("spec", &spec));
         let strangers = (strangers != Strangers::default()).then(|| Box::new(strangers));
-        Ok(Self {
+        Self {
             metadata: metadata.into(),
             asked,
             handled,
             keys_from,
             spec,
+            large,
             status,
             salvaged,
             spec_hash,
             deletion_policy,
             strangers,
-        })
+        }
     }
+
+    /// Returns whether the saga was accepted, by this version or by another one.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        is_accepted(&self.status)
+    }
+
+    /// Returns whether nothing may be decided before the saga is read as a [`WholeSaga`]: it was
+    /// accepted, and its spec is too large to be kept.
+    #[must_use]
+    pub fn is_to_be_read_whole(&self) -> bool {
+        self.large.is_some() && self.is_accepted()
+    }
+
+    /// Returns the ServiceAccount as which the steps act, or `None` if the spec cannot be read.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
+        match (&self.spec, &self.large) {
+            (Ok(spec), _) => Some(spec.account()),
+            (Err(_), Some(large)) => large.account.as_deref(),
+            (Err(_), None) => None,
+        }
+    }
+
+    /// Returns the saga's `spec.suspend`.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        match (&self.spec, &self.large) {
+            (Ok(spec), _) => spec.suspend.unwrap_or_default(),
+            (Err(_), Some(large)) => large.suspended,
+            (Err(_), None) => false,
+        }
+    }
+
+    /// Returns whether the fields that may never change are the same in both copies.
+    #[must_use]
+    pub fn has_steps_of(&self, other: &Self) -> bool {
+        match (&self.large, &other.large) {
+            (None, None) => self.spec_hash == other.spec_hash,
+            // One of the copies may hold the spec and the other may not.
+            (Some(own), Some(others)) => own.pinned == others.pinned,
+            (None, Some(_)) | (Some(_), None) => false,
+        }
+    }
+}
+
+fn is_accepted(status: &Decoded<SagaStatus>) -> bool {
+    status.as_ref().is_ok_and(|status| status.spec_hash.is_some())
 }
 
 impl Serialize for StoredSaga {

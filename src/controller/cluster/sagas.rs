@@ -1,8 +1,13 @@
 //! Live reads of sagas.
 
-use super::{connection::Cluster, error::Error};
+use kube::{Resource, api::GetParams, core::Request};
+
+use super::{
+    connection::Cluster,
+    error::{Error, is_not_found},
+};
 use crate::api::{
-    ActiveAttempt, StoredSaga,
+    ActiveAttempt, StoredSaga, WholeSaga,
     names::AttemptId,
     status::active_attempts,
     stored::{name, namespace},
@@ -54,7 +59,29 @@ pub(in crate::controller) async fn live(
         .get_opt(name(stored))
         .await
         .map_err(Error::api("read the saga"))?;
-    Ok(live.filter(|live| {
-        live.metadata.uid == stored.metadata.uid && live.spec_hash == stored.spec_hash
-    }))
+    Ok(live.filter(|live| live.metadata.uid == stored.metadata.uid && live.has_steps_of(stored)))
+}
+
+/// Reads the saga live with its whole spec, however large the spec is, if the saga was accepted.
+/// Returns `None` if the saga is gone or has another UID. The caller holds the permit to hold a
+/// large spec.
+///
+/// # Errors
+/// If the read failed.
+pub(in crate::controller) async fn whole(
+    cluster: &Cluster,
+    stored: &StoredSaga,
+) -> Result<Option<StoredSaga>, Error> {
+    let doing = "read a saga with a large spec";
+    let path = StoredSaga::url_path(&(), Some(namespace(stored)));
+    let request = Request::new(path)
+        .get(name(stored), &GetParams::default())
+        .map_err(|error| Error::Api { doing, source: kube::Error::BuildRequest(error) })?;
+    match cluster.client.request::<WholeSaga>(request).await {
+        Ok(WholeSaga(live)) => {
+            Ok(Some(live).filter(|live| live.metadata.uid == stored.metadata.uid))
+        }
+        Err(error) if is_not_found(&error) => Ok(None),
+        Err(source) => Err(Error::Api { doing, source }),
+    }
 }

@@ -30,9 +30,8 @@ pub(in crate::controller) async fn succession(
     match api.get_opt(&name).await {
         // A saga that acts as another account is not a child of this saga.
         Ok(found) => {
-            let found = found.filter(|found| {
-                found.spec.as_ref().is_ok_and(|spec| spec.account() == saga.service_account)
-            });
+            let found =
+                found.filter(|found| found.account() == Some(saga.service_account.as_str()));
             keys_after(&name, found.as_ref())
         }
         Err(error) => Err(Hindrance::NotEnded(format!(

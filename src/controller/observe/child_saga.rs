@@ -148,12 +148,8 @@ fn seen(child: &StoredSaga) -> ChildSaga {
         still_in_effect: status
             .and_then(|status| status.still_in_effect.clone())
             .unwrap_or_default(),
-        suspended: child.spec.as_ref().is_ok_and(|spec| spec.suspend.unwrap_or_default()),
-        deletion_policy: child
-            .spec
-            .as_ref()
-            .map(|spec| spec.deletion_policy.unwrap_or_default())
-            .unwrap_or_default(),
+        suspended: child.is_suspended(),
+        deletion_policy: child.deletion_policy,
         deleting: child.metadata.deletion_timestamp.is_some(),
         held: cannot_be_told(status.unwrap_or(&child.salvaged)),
         cancel_asked: asked(RequestAction::Cancel).is_some()

@@ -1,4 +1,6 @@
-//! Validates sagas, and keeps the results.
+//! Validates sagas, and keeps the results, except those of specs that are too large to be kept.
+
+use std::sync::Arc;
 
 use crate::{
     api::{
@@ -24,11 +26,11 @@ pub(in crate::controller) async fn valid(
     stored: &StoredSaga,
 ) -> Validated {
     let uid = stored.metadata.uid.clone().unwrap_or_default();
-    let status = stored.status.as_ref().ok();
-    let accepted = status.is_some_and(|status| status.spec_hash.is_some());
-    let accepted_by = status.and_then(|status| status.accepted_by.as_deref());
+    let (accepted, large) = (stored.is_accepted(), stored.is_to_be_read_whole());
+    let accepted_by =
+        stored.status.as_ref().ok().and_then(|status| status.accepted_by.as_deref());
     let checked = (stored.metadata.generation.unwrap_or_default(), accepted);
-    if let Some(kept) = validated.kept(&uid, checked) {
+    if let Some(kept) = validated.kept(&uid, checked).filter(|_| !large) {
         return kept;
     }
     let who = SagaName {
@@ -44,7 +46,8 @@ pub(in crate::controller) async fn valid(
             validate_stored(&who, &stored.spec)
         }
     });
-    validated.keep(&uid, checked, made.await)
+    let made = made.await;
+    if large { Arc::new(made) } else { validated.keep(&uid, checked, made) }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod begins;
 mod children;
 mod ends;
 mod intents;
+mod large;
 mod leases;
 mod looks;
 mod namespaces;
