@@ -30,8 +30,8 @@ use crate::{
 };
 
 /// Returns the stream of the Pods of all attempts. The store keeps them stripped to the fields that
-/// are read; of a Pod that cannot be read, it keeps the metadata. The last state of a deleted Pod is
-/// noted first. Errors end here, as for sagas.
+/// are read. Of a Pod that cannot be read, it keeps the metadata. The last state of a deleted Pod
+/// is noted first. Errors end here, as for sagas.
 pub(super) fn pod_stream(
     api: Api<StoredObject<Pod>>,
     writer: Writer<Pod>,

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod utf8;
+
 use std::{
     collections::VecDeque,
     future::pending,
@@ -100,19 +102,6 @@ impl Script {
     fn calls(&self) -> Vec<u128> {
         self.calls.lock().unwrap().iter().map(Duration::as_millis).collect()
     }
-}
-
-/// Creates a client whose network answers every call with these chunks.
-fn with_chunks(chunks: &'static [&'static [u8]]) -> Client {
-    let _installed = rustls::crypto::ring::default_provider().install_default();
-    let network = layer_fn(move |_: Network| {
-        service_fn(move |_: Request<Body>| {
-            let frames = chunks.iter().map(|chunk| Ok(Frame::data(Bytes::from_static(chunk))));
-            let answer: Scripted = Response::new(StreamBody::new(stream::iter(frames).boxed()));
-            std::future::ready(Ok::<_, BoxError>(answer))
-        })
-    });
-    client_with(Config::new("http://127.0.0.1:9".parse().unwrap()), network).unwrap()
 }
 
 fn config_map() -> ConfigMap {
@@ -301,42 +290,6 @@ async fn a_watch_that_does_not_begin_ends_after_15_s() {
             .unwrap_err()
     ));
     assert_eq!(script.begun.elapsed(), 2 * LIMIT);
-}
-
-/// Returns the name of an object and its annotation `a`.
-fn annotated(object: &ConfigMap) -> (String, String) {
-    let metadata = object.metadata.clone();
-    let annotation = metadata.annotations.and_then(|mut annotations| annotations.remove("a"));
-    (metadata.name.unwrap_or_default(), annotation.unwrap_or_default())
-}
-
-#[tokio::test]
-async fn bytes_that_are_not_utf8_in_one_object_fail_neither_a_read_nor_a_list_nor_a_watch() {
-    let api = |chunks| Api::<ConfigMap>::namespaced(with_chunks(chunks), "shop");
-    let named = |name: &str, annotation: &str| (name.to_owned(), annotation.to_owned());
-    let one = api(&[b"{\"metadata\": {\"name\": \"a\", \"annotations\": {\"a\": \"\xff\"}}}"]);
-    assert_eq!(annotated(&one.get("a").await.unwrap()), named("a", "\u{fffd}"));
-
-    let list = api(&[
-        b"{\"metadata\": {}, \"items\": [{\"metadata\": {\"name\": \"a\", \"annotations\": {\"a\": \"\xe2",
-        b"\x82\xac\xe2\"}}}, {\"metadata\": {\"name\": \"b\"}}]}",
-    ]);
-    let listed = list.list(&ListParams::default()).await.unwrap();
-    let listed: Vec<_> = listed.iter().map(annotated).collect();
-    assert_eq!(listed, [named("a", "\u{20ac}\u{fffd}"), named("b", "")]);
-
-    let watch = api(&[
-        b"{\"type\": \"ADDED\", \"object\": {\"metadata\": {\"name\": \"a\", \"annotations\": {\"a\": \"\xe2",
-        b"\x82",
-        b"\xac\xe2\"}}}}\n{\"type\": \"ADDED\", \"object\": {\"metadata\": {\"name\": \"b\"}}}\n",
-    ]);
-    let events = watch.watch(&WatchParams::default(), "0").await.unwrap();
-    let events = events.map(|event| match event {
-        Ok(kube::api::WatchEvent::Added(object)) => annotated(&object),
-        other => panic!("{other:?}"),
-    });
-    let events: Vec<_> = events.collect().await;
-    assert_eq!(events, [named("a", "\u{20ac}\u{fffd}"), named("b", "")]);
 }
 
 #[tokio::test]
