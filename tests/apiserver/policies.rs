@@ -59,7 +59,8 @@ fn set(name: &'static str, field: &str, value: impl Into<Value>) -> Deed {
     Deed::Change(name, json!({"spec": {field: value.into()}}))
 }
 
-/// Returns a change that no policy guards, whichever policies are installed besides those of a test.
+/// Returns a change that no policy guards, whichever policies are installed besides those of a
+/// test.
 fn touch(name: &'static str) -> Deed {
     Deed::Change(name, json!({"metadata": {"labels": {"example.com/touched": "yes"}}}))
 }

@@ -20,8 +20,8 @@ use crate::{
     stand::{PATIENCE, Stand, outcomes, post, step, still_in_effect},
 };
 
-/// The rights that the account of a parent needs: to create and patch the child, to make requests of
-/// it, and to pause and resume it with the parent.
+/// The rights that the account of a parent needs: to create and patch the child, to make requests
+/// of it, and to pause and resume it with the parent.
 const ALL: [&str; 6] = ["create", "patch", "compensate", "cancel", "pause", "resume"];
 
 async fn stand_with(name: &str, verbs: &[&str]) -> Stand {

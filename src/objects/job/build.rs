@@ -69,8 +69,8 @@ pub fn job(
 }
 
 /// Returns a Pod as the Job would create it, for a dry run. A dry run of a Job does not dry-run its
-/// pods. The Job does not exist, so the saga controls the Pod: the chart's policy for the operator's
-/// account refuses a Pod without a saga.
+/// pods. The Job does not exist, so the saga controls the Pod: the chart's policy about the
+/// operator's account refuses a Pod without a saga.
 #[must_use]
 pub fn trial_pod(job: &Job) -> Option<Pod> {
     let PodTemplateSpec { metadata, spec } = job.spec.as_ref()?.template.clone();

@@ -1,5 +1,5 @@
-//! Tests of who may make a saga the controller of a Pod or Job. The operator takes such a Pod or Job
-//! for an attempt of the saga, and believes its result.
+//! Tests of who may make a saga the controller of a Pod or Job. The operator takes such a Pod or
+//! Job for an attempt of the saga, and believes its result.
 
 use serde_json::{Value, json};
 
@@ -9,13 +9,13 @@ use crate::{
     town::{Deed, Person, Town},
 };
 
-/// Returns a user who may create and patch Pods and Jobs.
+/// Returns a user who may create, patch and delete Pods and Jobs.
 async fn maker(town: &Town) -> Person {
     let maker = town.person("maker", &["get"]).await;
     for (group, resource) in
         [("", "pods"), ("", "pods/status"), ("batch", "jobs"), ("batch", "jobs/status")]
     {
-        town.give(&maker.name, group, resource, &["create", "patch", "get"]).await;
+        town.give(&maker.name, group, resource, &["create", "patch", "get", "delete"]).await;
     }
     maker
 }
@@ -89,6 +89,13 @@ async fn a_child_of_a_saga_is_changed_and_deleted_as_any_pod_or_job() {
             request(&town.namespace.client, "POST", &path, "application/json", Some(&child)).await;
         made.unwrap_or_else(|refusal| panic!("{refusal}"));
         let named = format!("{path}/order-scan-a1");
+        // Another saga is a new controller. The refusal also shows that the policy is in force.
+        let other = saga_owner("u-2", true);
+        let taken = Deed::Call("PATCH", named.clone(), owned_by(&json!([other])));
+        assert!(
+            maker.is_refused(&taken).await.contains("may not make a saga the controller"),
+            "{kind}"
+        );
         for change in [
             json!({"metadata": {"annotations": {"example.com/touched": "yes"}}}),
             owned_by(&json!([parent])),
@@ -96,13 +103,7 @@ async fn a_child_of_a_saga_is_changed_and_deleted_as_any_pod_or_job() {
         ] {
             maker.may(&Deed::Call("PATCH", named.clone(), change)).await;
         }
-        // Another saga is a new controller.
-        let other = saga_owner("u-2", true);
-        let taken = Deed::Call("PATCH", named, owned_by(&json!([other])));
-        assert!(
-            maker.is_refused(&taken).await.contains("may not make a saga the controller"),
-            "{kind}"
-        );
+        maker.may(&Deed::Call("DELETE", named, Value::Null)).await;
     }
 }
 

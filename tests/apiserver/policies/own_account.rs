@@ -1,5 +1,5 @@
-//! Tests of what the operator's own account may do, whatever its roles allow: the thief of its token
-//! is bound by the same rules.
+//! Tests of what the operator's own account may do, whatever its roles allow: the thief of its
+//! token is bound by the same rules.
 
 use serde_json::{Value, json};
 
