@@ -40,6 +40,7 @@ pub const SETTLED_CHILD_FOR: Duration = Duration::from_mins(2);
 
 /// The most attempts of a step and direction whose children are looked for at once, to delete them.
 pub const LOOKED_FOR_CHILDREN: i64 = 200;
+
 /// The most bytes of a spec, as stored JSON. The operator parses no larger spec into a tree, except
 /// the spec of a saga that an earlier version accepted.
 pub(crate) const MAX_SPEC: usize = 256 * 1024;
@@ -51,3 +52,21 @@ pub(crate) const MAX_SPEC_DEPTH: usize = 64;
 /// a Secret, or a ConfigMap.
 #[cfg(feature = "operator")]
 pub(crate) const MAX_OBJECT: usize = 1024 * 1024;
+
+/// The most operations that one process tries at the same time before the first steps of sagas.
+#[cfg(feature = "operator")]
+pub(crate) const MAX_TRIALS: usize = 16;
+
+/// How many refusals of the API server end the trials of one saga. What was not tried by then is
+/// counted in the message.
+#[cfg(feature = "operator")]
+pub(crate) const MAX_REFUSED_TRIALS: usize = 20;
+
+/// The wait before a refused saga is tried again for the first time. Each further wait is twice as
+/// long.
+#[cfg(feature = "operator")]
+pub(crate) const FIRST_RECHECK: Duration = Duration::from_secs(5);
+
+/// The longest wait before a refused saga is tried again.
+#[cfg(feature = "operator")]
+pub(crate) const LAST_RECHECK: Duration = Duration::from_mins(5);

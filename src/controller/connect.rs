@@ -19,7 +19,10 @@ use super::{
     http::{call::HttpCaller, tls},
     lease::leader::Candidacy,
     lifecycle::Role,
-    limits::breakers::{Circuits, settings},
+    limits::{
+        breakers::{Circuits, settings},
+        trials::TrialGates,
+    },
     outbound::Outbound,
     queue::Queue,
     watch::streams::Watch,
@@ -93,6 +96,7 @@ where
         outbound: Arc::new(outbound),
         lifecycle: Arc::default(),
         evaluations: Evaluations::default(),
+        trial_gates: TrialGates::default(),
         metrics,
     });
     let candidacy = config.leader_elect.then(|| {

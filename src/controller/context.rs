@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use super::{
     cluster::connection::Cluster, effects::performance::Performance, evaluations::Evaluations,
-    lease::leader::Process, lifecycle::Lifecycle, memory::memories::Memory,
-    observe::sources::Sources, outbound::Outbound, parts::Parts, precheck::Tools, queue::Queue,
-    watch::listeners::Listeners,
+    lease::leader::Process, lifecycle::Lifecycle, limits::trials::TrialGates,
+    memory::memories::Memory, observe::sources::Sources, outbound::Outbound, parts::Parts,
+    precheck::Tools, queue::Queue, watch::listeners::Listeners,
 };
 use crate::{api::StoredSaga, service::metrics::Metrics};
 
@@ -30,6 +30,8 @@ pub struct Context {
     pub lifecycle: Arc<Lifecycle>,
     /// Limits how many sagas with expressions are checked or planned at once.
     pub evaluations: Evaluations,
+    /// Limits how many sagas and operations are tried at once before the first steps of sagas.
+    pub trial_gates: TrialGates,
     /// The metrics.
     pub metrics: Arc<Metrics>,
 }
@@ -53,6 +55,8 @@ impl Context {
             secrets: self.outbound.caller.secrets(),
             evaluations: &self.evaluations,
             prechecks: &self.memory.prechecks,
+            gate: &self.trial_gates.operations,
+            metrics: &self.metrics,
         }
     }
 
@@ -156,6 +160,7 @@ pub(super) mod fixture {
             queue,
             lifecycle: Arc::default(),
             evaluations: Evaluations::default(),
+            trial_gates: TrialGates::default(),
             metrics,
         };
         (Arc::new(context), enqueued)

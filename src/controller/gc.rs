@@ -36,7 +36,7 @@ pub(in crate::controller) async fn janitor(context: &Context, sagas: &[Store<Sto
         memory.writes.forget(|uid| live.contains(uid));
         memory.attempts.forget(|uid| live.contains(uid));
         memory.failures.forget(|uid| live.contains(uid));
-        memory.prechecks.forget(|uid| live.contains(uid));
+        memory.trials.forget(|uid| live.contains(uid));
         memory.versions.forget(|uid| live.contains(uid));
         context.outbound.others.forget();
         context.outbound.circuits.forget();

@@ -15,6 +15,8 @@
 //!   sent counts as Unknown only when that process is gone: `lease`.
 //! - The number of HTTP requests to one host at once is limited, and none is sent while the breaker
 //!   of the host is open: `limits`.
+//! - Few operations are tried at once before the first steps of sagas, and no reconcile waits for
+//!   them: `reconcile::trial`, `limits::trials`.
 //! - One bad object or panic harms one saga only: `reconcile`, and [`crate::api::StoredSaga`].
 //! - A namespace that the operator may not read does not hold up other namespaces (`watch::sync`),
 //!   and neither does a terminating namespace (`cluster::namespace`, `cluster::watch_health`).

@@ -7,16 +7,19 @@
 //!   allowed. Three cases count as unchecked and never hold a saga up: an earlier step may mend the
 //!   refusal; the cause is temporary (quota, an API server that does not answer); or a webhook does
 //!   not support dry run.
-//! - A refusal counts only if it is met again after
-//!   [`BELIEVED_AFTER`](super::memory::prechecks::BELIEVED_AFTER). Roles and Secrets that were
-//!   created together with the saga may take a moment to be visible.
+//! - Once the saga is refused, the precheck ends at the first [`MAX_REFUSED_TRIALS`] operations that
+//!   the API server does not find fine. So what a hopeless saga costs is bounded.
+//! - Each operation waits for a place in the gate of the process, which is fair to namespaces.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, stream::FuturesUnordered};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource, api::PostParams};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     cluster::{
@@ -27,16 +30,14 @@ use super::{
         secrets::{SecretError, SecretReader},
     },
     evaluations::{Evaluations, Weight},
+    limits::gate::FairGate,
     memory::prechecks::{FixedBy, PrecheckVerdict, Prechecks},
     workload::Workload,
 };
 use crate::{
-    api::{HttpAction, Saga, SagaAction, StoredSaga, names::child_name},
+    api::{HttpAction, Saga, SagaAction, limits::MAX_REFUSED_TRIALS, names::child_name},
     digest::sha256_hex,
-    engine::{
-        precheck::{Probe, probes},
-        request::inbox::asks_to_check_again,
-    },
+    engine::precheck::{Probe, probes},
     fault::Fault,
     model::{
         input::Precheck,
@@ -47,12 +48,16 @@ use crate::{
         job, pod,
         stored::StoredObject,
     },
+    service::metrics::Metrics,
     text::bounded_line,
 };
 
-/// The number of operations that are tried at once, and the time limit of one.
-const AT_ONCE: usize = 8;
+/// The number of operations of one saga that are tried at once, and the time limit of one.
+const AT_ONCE: usize = 4;
 const LONGEST: Duration = Duration::from_secs(5);
+
+/// After how long a saga lets other sagas have their turn. It continues in its next turn.
+const TURN: Duration = Duration::from_secs(10);
 
 /// The most characters of an API server's message that are kept.
 const MAX_REASON: usize = 300;
@@ -65,49 +70,109 @@ pub(super) struct Tools<'a> {
     pub(super) evaluations: &'a Evaluations,
     /// The results of earlier prechecks.
     pub(super) prechecks: &'a Prechecks,
+    /// Admits the operations that are tried.
+    pub(super) gate: &'a FairGate,
+    pub(super) metrics: &'a Metrics,
 }
 
-/// Prechecks a saga that is not accepted yet. Returns `None` if the saga was refused and has to be
-/// tried again before the refusal counts.
+/// What is known so far of the operations of one saga.
+#[derive(Debug, Default)]
+pub(super) struct SoFar {
+    /// The verdicts, by the content of the operations.
+    verdicts: BTreeMap<String, PrecheckVerdict>,
+    /// How many operations the API server did not find fine.
+    troubles: usize,
+    /// Whether a verdict refuses the saga.
+    refuses: bool,
+}
+
+/// Prechecks a saga. `anew`: kept results of equal operations do not count. Returns `None` if the
+/// time of one turn did not suffice. The next turn continues with what is known so far.
 pub(super) async fn precheck(
     tools: Tools<'_>,
-    stored: &StoredSaga,
     saga: &ValidSaga,
+    anew: bool,
+    so_far: &mut SoFar,
 ) -> Option<Precheck> {
-    let accepted = stored.status.as_ref().is_ok_and(|status| status.spec_hash.is_some());
-    if accepted || stored.status.is_err() || stored.metadata.deletion_timestamp.is_some() {
-        return Some(Precheck::default());
-    }
-    // A requested recheck ignores the cached result.
-    let anew = stored
-        .status
-        .as_ref()
-        .is_ok_and(|status| asks_to_check_again(&stored.asked, stored.handled, status));
     let (probes, unchecked) = tools
         .evaluations
         .run(Weight::of(saga.has_expressions() || saga.has_children()), || probes(saga))
         .await;
-    // Equal operations are tried once.
     let of = |probe: &Probe| {
         sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?}", probe.work)])
     };
     let probes: Vec<(String, Probe)> =
         probes.into_iter().map(|probe| (of(&probe), probe)).collect();
-    let different: BTreeMap<String, Probe> = probes.iter().cloned().collect();
-    let verdicts: BTreeMap<String, PrecheckVerdict> = stream::iter(different)
-        .map(|(hash, probe)| async move {
-            let known = if anew { None } else { tools.prechecks.known(&hash) };
-            let verdict = match known {
-                Some(known) => known,
-                None => tried(tools, &hash, &probe).await,
-            };
-            (hash, verdict)
-        })
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
-    let precheck = judged(&probes, &verdicts, unchecked);
-    tools.prechecks.is_believed(&saga.uid, !precheck.refused.is_empty()).then_some(precheck)
+    let finished = try_all(tools, &probes, anew, so_far).await;
+    finished.then(|| judged(&probes, &so_far.verdicts, unchecked))
+}
+
+/// Tries the operations that have no verdict yet, in the order of the spec. Returns whether none is
+/// left for another turn.
+async fn try_all(
+    tools: Tools<'_>,
+    probes: &[(String, Probe)],
+    anew: bool,
+    so_far: &mut SoFar,
+) -> bool {
+    let ends = Instant::now() + TURN;
+    let mut left = so_far.left(probes).into_iter().peekable();
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        while under_way.len() < AT_ONCE
+            && so_far.goes_on(under_way.len())
+            && Instant::now() < ends
+            && let Some((hash, probe)) = left.next()
+        {
+            under_way.push(async move { (hash, verdict(tools, hash, probe, anew).await) });
+        }
+        let Some((hash, verdict)) = under_way.next().await else { break };
+        so_far.note(probes, hash, verdict);
+    }
+    left.peek().is_none() || !so_far.goes_on(0)
+}
+
+impl SoFar {
+    /// Judges the operations that need no call. Returns the others that have no verdict yet. Equal
+    /// operations are tried once.
+    fn left<'a>(&mut self, probes: &'a [(String, Probe)]) -> Vec<&'a (String, Probe)> {
+        let mut left = Vec::new();
+        let mut met = BTreeSet::new();
+        for one in probes {
+            let (hash, probe) = one;
+            if self.verdicts.contains_key(hash) || !met.insert(hash) {
+                continue;
+            }
+            match fault_without_call(probe) {
+                Some(message) => {
+                    let verdict = PrecheckVerdict::Refused(FixedBy::Nothing, message);
+                    self.verdicts.insert(hash.clone(), verdict);
+                    self.refuses = true;
+                }
+                None => left.push(one),
+            }
+        }
+        left
+    }
+
+    /// Notes what the API server answered about all operations of this content.
+    fn note(&mut self, probes: &[(String, Probe)], hash: &str, verdict: PrecheckVerdict) {
+        if verdict != PrecheckVerdict::Fine {
+            self.troubles = self.troubles.saturating_add(1);
+        }
+        self.refuses |= probes.iter().filter(|(of, _)| of == hash).any(|(_, probe)| {
+            matches!(verdict.after(probe.may_provide), PrecheckVerdict::Refused(..))
+        });
+        self.verdicts.insert(hash.to_owned(), verdict);
+    }
+
+    /// Returns whether another operation is tried while the trials of so many are under way. All of
+    /// those may be refused.
+    const fn goes_on(&self, under_way: usize) -> bool {
+        // A saga that nothing refuses yet has to be tried to its end.
+        self.troubles.saturating_add(under_way) < MAX_REFUSED_TRIALS
+            || (self.troubles >= MAX_REFUSED_TRIALS && !self.refuses)
+    }
 }
 
 /// Combines the verdicts of all operations, each with its path in the spec. `unchecked`: the
@@ -117,7 +182,7 @@ fn judged(
     verdicts: &BTreeMap<String, PrecheckVerdict>,
     unchecked: Vec<String>,
 ) -> Precheck {
-    let mut precheck = Precheck { refused: Vec::new(), unchecked };
+    let mut precheck = Precheck { unchecked, ..Precheck::default() };
     for (hash, probe) in probes {
         match verdicts.get(hash).map(|verdict| verdict.after(probe.may_provide)) {
             Some(PrecheckVerdict::Refused(_, message)) => {
@@ -126,60 +191,86 @@ fn judged(
             Some(PrecheckVerdict::Unchecked(message)) => {
                 precheck.unchecked.push(format!("{} ({message})", probe.path));
             }
-            Some(PrecheckVerdict::Fine) | None => {}
+            Some(PrecheckVerdict::Fine) => {}
+            None => precheck.untried = precheck.untried.saturating_add(1),
         }
     }
     precheck
 }
 
-/// Tries one operation, and remembers the verdict under this hash.
-async fn tried(tools: Tools<'_>, hash: &str, probe: &Probe) -> PrecheckVerdict {
+/// Returns what is wrong with an operation whatever the API server says.
+fn fault_without_call(probe: &Probe) -> Option<String> {
     let Probe { saga, work, .. } = probe;
-    let account = Account { namespace: &saga.namespace, name: &saga.service_account };
-    let trial = async {
-        match work {
-            Work::Pod(action) => {
-                try_child(tools.cluster, pod::build::pod(saga, &probe.identity(), action, LONGEST))
-                    .await
-            }
-            // Kubernetes checks the pods of a Job only when it creates them, and reports a refusal
-            // only in events. So a pod is tried in addition to the Job.
-            Work::Job(action) => match job::build::job(saga, &probe.identity(), action, LONGEST) {
-                Err(message) => PrecheckVerdict::Refused(FixedBy::Nothing, message),
-                Ok(job) => {
-                    match (
-                        try_child(tools.cluster, Ok(job.clone())).await,
-                        job::build::trial_pod(&job),
-                    ) {
-                        (PrecheckVerdict::Fine, Some(pod)) => {
-                            try_child::<Pod>(tools.cluster, Ok(pod)).await
-                        }
-                        (verdict, _) => verdict,
-                    }
-                }
-            },
-            Work::Apply(action) => {
-                let tried = tools
-                    .cluster
-                    .objects
-                    .apply(ObjectTarget::applied(account, action), action, "", WriteMode::DryRun)
-                    .await;
-                tried.map_or_else(of_refusal, |_| PrecheckVerdict::Fine)
-            }
-            Work::Http(action) => try_secrets(tools.secrets, account, action).await,
-            Work::Saga(action) => try_saga(tools.cluster, probe, action).await,
-            Work::Delete(_)
-            | Work::Until(_)
-            | Work::UndoSaga
-            | Work::Approval(_)
-            | Work::Wait(_) => PrecheckVerdict::Fine,
-        }
-    };
-    let verdict = timeout(LONGEST, trial).await.unwrap_or_else(|_| {
+    match work {
+        Work::Pod(action) => pod::build::pod(saga, &probe.identity(), action, LONGEST).err(),
+        Work::Job(action) => job::build::job(saga, &probe.identity(), action, LONGEST).err(),
+        Work::Apply(_)
+        | Work::Http(_)
+        | Work::Saga(_)
+        | Work::Delete(_)
+        | Work::Until(_)
+        | Work::UndoSaga
+        | Work::Approval(_)
+        | Work::Wait(_) => None,
+    }
+}
+
+/// Returns the kept verdict on an operation of this hash, or tries the operation in its turn.
+async fn verdict(tools: Tools<'_>, hash: &str, probe: &Probe, anew: bool) -> PrecheckVerdict {
+    let known = || if anew { None } else { tools.prechecks.known(hash) };
+    if let Some(known) = known() {
+        return known;
+    }
+    let _pass = tools.gate.enter(&probe.saga.namespace).await;
+    // Another saga may have tried the same meanwhile.
+    if let Some(known) = known() {
+        return known;
+    }
+    let _counted = tools.metrics.trial();
+    let verdict = timeout(LONGEST, tried(tools, probe)).await.unwrap_or_else(|_| {
         PrecheckVerdict::Unchecked("the API server did not answer in time".into())
     });
     tools.prechecks.remember(hash.to_owned(), verdict.clone());
     verdict
+}
+
+/// Tries one operation.
+async fn tried(tools: Tools<'_>, probe: &Probe) -> PrecheckVerdict {
+    let Probe { saga, work, .. } = probe;
+    let account = Account { namespace: &saga.namespace, name: &saga.service_account };
+    match work {
+        Work::Pod(action) => {
+            try_child(tools.cluster, pod::build::pod(saga, &probe.identity(), action, LONGEST))
+                .await
+        }
+        // Kubernetes checks the pods of a Job only when it creates them, and reports a refusal only
+        // in events. So a pod is tried in addition to the Job.
+        Work::Job(action) => match job::build::job(saga, &probe.identity(), action, LONGEST) {
+            Err(message) => PrecheckVerdict::Refused(FixedBy::Nothing, message),
+            Ok(job) => {
+                match (try_child(tools.cluster, Ok(job.clone())).await, job::build::trial_pod(&job))
+                {
+                    (PrecheckVerdict::Fine, Some(pod)) => {
+                        try_child::<Pod>(tools.cluster, Ok(pod)).await
+                    }
+                    (verdict, _) => verdict,
+                }
+            }
+        },
+        Work::Apply(action) => {
+            let tried = tools
+                .cluster
+                .objects
+                .apply(ObjectTarget::applied(account, action), action, "", WriteMode::DryRun)
+                .await;
+            tried.map_or_else(of_refusal, |_| PrecheckVerdict::Fine)
+        }
+        Work::Http(action) => try_secrets(tools.secrets, account, action).await,
+        Work::Saga(action) => try_saga(tools.cluster, probe, action).await,
+        Work::Delete(_) | Work::Until(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => {
+            PrecheckVerdict::Fine
+        }
+    }
 }
 
 fn of_refusal(trouble: ApiRefusal) -> PrecheckVerdict {

@@ -7,6 +7,7 @@ mod plan_input;
 pub(super) mod requeue;
 pub(super) mod reserve;
 mod tally;
+mod trial;
 mod validation;
 
 use std::{
@@ -26,6 +27,7 @@ use self::{
     requeue::STALE_AGAIN,
     reserve::plan_with_slots,
     tally::count_tally,
+    trial::tried,
     validation::valid,
 };
 use super::{
@@ -42,7 +44,7 @@ use super::{
         performance::{Next, Performance},
     },
     evaluations::Weight,
-    memory::{failures::Failures, own_writes::Freshness, prechecks},
+    memory::{failures::Failures, own_writes::Freshness},
     record,
 };
 use crate::{
@@ -82,12 +84,7 @@ pub async fn reconcile(saga: Arc<StoredSaga>, context: Arc<Context>) -> Result<A
     let begun = Instant::now();
     let looked =
         AssertUnwindSafe(look(&saga, &context)).catch_unwind().instrument(span.clone()).await;
-    let result = looked.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        Err(Error::Panic(
-            text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default(),
-        ))
-    });
+    let result = looked.unwrap_or_else(|panic| Err(Error::of_panic(panic.as_ref())));
     let outcome = result.as_ref().map_or_else(Error::outcome, |(_, outcome)| *outcome);
     context.metrics.reconciled(outcome, begun.elapsed());
     match &result {
@@ -106,7 +103,10 @@ pub fn error_policy(saga: &StoredSaga, failures: &Failures) -> Action {
     Action::requeue(FIRST_WAIT.saturating_mul(1 << times.min(6)).min(LAST_WAIT))
 }
 
-async fn look(cached: &StoredSaga, context: &Context) -> Result<(Action, ReconcileResult), Error> {
+async fn look(
+    cached: &StoredSaga,
+    context: &Arc<Context>,
+) -> Result<(Action, ReconcileResult), Error> {
     let uid = cached.metadata.uid.as_deref().unwrap_or_default();
     let version = cached.metadata.resource_version.as_deref().unwrap_or_default();
     // A barred watch may still show the state from before a deletion.
@@ -158,7 +158,7 @@ async fn decide_whole(
 
 async fn decide(
     stored: &StoredSaga,
-    context: &Context,
+    context: &Arc<Context>,
 ) -> Result<(Action, ReconcileResult), Error> {
     let metadata = &stored.metadata;
     let (uid, version) = (
@@ -171,13 +171,12 @@ async fn decide(
     }
     let validated = valid(&context.memory.validated, &context.evaluations, stored).await;
     let saga = validated.as_ref();
-    let executor = context.outbound.own.id();
-    let gathered = gathered(context, stored, saga, executor.as_deref()).await?;
-    // A missing object may have been created together with the saga. So the precheck runs once more
-    // before a refusal counts.
-    let Some(gathered) = gathered else {
-        return Ok((Action::requeue(prechecks::BELIEVED_AFTER), ReconcileResult::Unchanged));
+    let tried = match tried(context, stored, saga) {
+        Ok(tried) => tried,
+        Err(again) => return Ok((again, ReconcileResult::Unchanged)),
     };
+    let executor = context.outbound.own.id();
+    let gathered = gathered(context, stored, saga, executor.as_deref(), tried).await?;
     let (at, planned) = (now(), Instant::now());
     let permit = context.lifecycle.start_permit();
     let served = context.cluster.definition.served();

@@ -114,6 +114,7 @@ where
             at once"),
     }
     let _ = (stop.send(true), resign.send(true));
+    context.memory.trials.stop();
     end(keeper, leader).await;
     if shutdown.is_requested() {
         // A second signal does not wait for HTTP requests. None may continue once the Lease is

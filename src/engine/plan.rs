@@ -45,9 +45,6 @@ use crate::{
     },
 };
 
-/// How often a saga that was refused before its first step is tried again, because the cluster may
-/// have changed.
-const RECHECK: std::time::Duration = std::time::Duration::from_secs(5);
 /// How often a saga that waits for a newer CustomResourceDefinition is requeued, in case no event
 /// announces one.
 const DEFINITION_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
@@ -203,7 +200,12 @@ fn held(status: &SagaStatus, block: &Blocked, input: &PlanInput<'_>) -> Plan {
     }
     effects.append(&mut answered);
     let wake = match block {
-        Blocked::Refused(_) => Some(later(input.now, RECHECK)),
+        // The cluster may have changed. The end of a trial enqueues the saga.
+        Blocked::Refused { .. } => input
+            .surroundings
+            .precheck
+            .and_then(|precheck| precheck.again)
+            .map(|again| later(input.now, again)),
         Blocked::DefinitionTooOld(_) => Some(later(input.now, DEFINITION_AGAIN)),
         Blocked::Spec(_) | Blocked::UnknownField(_) | Blocked::SpecChanged | Blocked::Status(_) => {
             None

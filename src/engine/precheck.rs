@@ -7,7 +7,11 @@
 //! tried as the child would perform it.
 
 use std::sync::Arc;
+#[cfg(feature = "operator")]
+use std::time::Duration;
 
+#[cfg(feature = "operator")]
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
@@ -24,10 +28,45 @@ use crate::{
     objects::child_saga::{ChildStart, child_saga},
     validate::saga::{ParamValues, valid_child},
 };
+#[cfg(feature = "operator")]
+use crate::{
+    api::{
+        SagaStatus,
+        limits::{FIRST_RECHECK, LAST_RECHECK},
+        reason::REFUSED,
+    },
+    clock::between,
+};
 
 /// The most operations of one saga and its children that are tried. Further operations are
 /// unchecked.
 const MOST: usize = 512;
+
+/// Returns the wait before a refused saga is tried again, for a process that has not tried this
+/// spec yet. The wait is as long as the stored status shows the saga as refused, within the bounds
+/// of [`next_wait`]. So a new process tries a saga that was refused long ago as rarely as the
+/// process before it.
+#[cfg(feature = "operator")]
+#[must_use]
+pub fn first_wait(status: &SagaStatus, generation: i64, now: Timestamp) -> Duration {
+    let refused = status.conditions.iter().find(|condition| {
+        condition.type_ == "Accepted"
+            && condition.status == "False"
+            && condition.reason == REFUSED
+            && condition.observed_generation == Some(generation)
+    });
+    refused
+        .map_or(FIRST_RECHECK, |refused| between(refused.last_transition_time.0, now))
+        .clamp(FIRST_RECHECK, LAST_RECHECK)
+}
+
+/// Returns the wait that follows a wait of this length: the waits double from [`FIRST_RECHECK`] to
+/// [`LAST_RECHECK`].
+#[cfg(feature = "operator")]
+#[must_use]
+pub fn next_wait(wait: Duration) -> Duration {
+    wait.saturating_mul(2).min(LAST_RECHECK)
+}
 
 /// One operation that can be tried.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +100,16 @@ impl Probe {
             key: String::new(),
         }
     }
+}
+
+/// Returns whether a saga has any operation for [`probes`].
+#[cfg(feature = "operator")]
+#[must_use]
+pub fn has_probes(saga: &ValidSaga) -> bool {
+    let operations = saga.steps.iter().flat_map(|step| {
+        [Direction::Action, Direction::Compensation].map(|direction| step.operation(direction))
+    });
+    operations.flatten().any(can_be_tried)
 }
 
 /// Returns the operations of a saga that can be tried, and the paths of those that cannot.
@@ -285,6 +334,36 @@ mod tests {
     }
 
     #[test]
+    fn the_waits_double_up_to_the_longest_and_a_new_process_continues_where_the_status_shows() {
+        let mut waits = vec![FIRST_RECHECK.as_secs()];
+        for _ in 0..8 {
+            waits.push(next_wait(Duration::from_secs(*waits.last().unwrap())).as_secs());
+        }
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+        let status = |status: &str, reason: &str, generation: i64| -> SagaStatus {
+            let condition = json!({
+                "type": "Accepted", "status": status, "reason": reason, "message": "",
+                "observedGeneration": generation, "lastTransitionTime": "2026-03-01T12:00:00Z",
+            });
+            serde_json::from_value(json!({"conditions": [condition]})).unwrap()
+        };
+        let after = |seconds: i64| Timestamp::from_second(1_772_366_400 + seconds).unwrap();
+        let refused = status("False", "Refused", 3);
+        for (seconds, wait) in [(-60, 5), (0, 5), (4, 5), (70, 70), (300, 300), (90_000, 300)] {
+            assert_eq!(first_wait(&refused, 3, after(seconds)).as_secs(), wait, "{seconds}");
+        }
+        // Another spec, another reason, an accepted saga and a new saga begin with the first wait.
+        for other in [
+            status("False", "Refused", 2),
+            status("False", "InvalidSpec", 3),
+            status("True", "Refused", 3),
+            SagaStatus::default(),
+        ] {
+            assert_eq!(first_wait(&other, 3, after(90_000)), FIRST_RECHECK, "{other:?}");
+        }
+    }
+
+    #[test]
     fn so_many_operations_are_tried_and_no_more() {
         let pods: Vec<_> = (0..100)
             .map(|place| json!({"name": format!("p{place}"), "pod": {"image": "a"}}))
@@ -305,6 +384,17 @@ mod tests {
         let post = json!({"method": "POST", "url": "http://a.svc/b"});
         let mut with_secret = post.clone();
         with_secret["headers"] = secret;
+        let pod = json!({"pod": {"image": "a"}});
+        for (step, tried) in [
+            (json!({"name": "a", "http": post}), false),
+            (json!({"name": "a", "http": with_secret}), true),
+            (json!({"name": "a", "http": post, "compensation": pod}), true),
+            (json!({"name": "a", "approval": {}}), false),
+        ] {
+            let spec = serde_json::from_value(json!({"steps": [step]})).unwrap();
+            let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
+            assert_eq!(has_probes(&validate(&who, &spec).unwrap()), tried, "{spec:?}");
+        }
         let spec = json!({"params": {"x": "y"}, "steps": [
             {"name": "a", "http": post},
             {"name": "b", "http": with_secret, "outputs": {"id": "${response.body.id}"}},

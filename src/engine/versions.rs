@@ -25,11 +25,9 @@ pub(super) fn refused(status: &SagaStatus, input: &PlanInput<'_>) -> Option<Bloc
     if !needed.is_empty() {
         return Some(Blocked::DefinitionTooOld(needed));
     }
-    input
-        .surroundings
-        .precheck
-        .filter(|precheck| !precheck.refused.is_empty())
-        .map(|precheck| Blocked::Refused(precheck.refused.clone()))
+    input.surroundings.precheck.filter(|precheck| !precheck.refused.is_empty()).map(|precheck| {
+        Blocked::Refused { faults: precheck.refused.clone(), untried: precheck.untried }
+    })
 }
 
 /// Makes the plan for a saga whose status holds values of another version. The status cannot be

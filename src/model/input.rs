@@ -1,6 +1,6 @@
 //! The inputs of a plan, besides the saga.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -163,8 +163,13 @@ impl MayProvide {
 /// The result of a precheck.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Precheck {
-    /// All faults with which the saga cannot work.
+    /// The faults with which the saga cannot work.
     pub refused: Vec<Fault>,
+    /// How many further operations were not tried, because so many were refused already.
+    pub untried: usize,
+    /// The wait before a refused saga is tried again; `None` if a trial is under way or if the saga
+    /// is not refused.
+    pub again: Option<Duration>,
     /// The operations that could not be tried.
     pub unchecked: Vec<String>,
 }

@@ -127,6 +127,8 @@ pub struct Metrics {
     watch_errors: Family<WatchLabels, Counter>,
     unreadable: Family<WatchLabels, Counter>,
     http_calls: Gauge<u64, AtomicU64>,
+    trials: Gauge<u64, AtomicU64>,
+    trials_waiting: Gauge<u64, AtomicU64>,
     circuits: CircuitSource,
     circuit_transitions: Family<TransitionLabels, Counter>,
     status_writes: Family<ResultLabels, Counter>,
@@ -150,6 +152,8 @@ impl Metrics {
             watch_errors: Family::default(),
             unreadable: Family::default(),
             http_calls: Gauge::default(),
+            trials: Gauge::default(),
+            trials_waiting: Gauge::default(),
             circuits: CircuitSource::default(),
             circuit_transitions: Family::default(),
             status_writes: Family::default(),
@@ -183,6 +187,8 @@ impl Metrics {
             watch_errors,
             unreadable,
             http_calls,
+            trials,
+            trials_waiting,
             circuits,
             circuit_transitions,
             status_writes,
@@ -212,6 +218,7 @@ impl Metrics {
         let help = "Versions of Pods and Jobs that cannot be read and are passed over";
         registry.register("saga_unreadable_objects", help, unreadable.clone());
         register_http(registry, http_calls, circuits, circuit_transitions);
+        register_trials(registry, trials, trials_waiting);
         let help = "1 while this replica works on sagas, 0 while it stands by for another replica";
         registry.register("saga_operator_leader", help, leads.clone());
         registry.register(
@@ -283,6 +290,17 @@ impl Metrics {
     pub fn http_call(self: &Arc<Self>) -> HttpCall {
         self.http_calls.inc();
         HttpCall(Arc::clone(self))
+    }
+
+    /// Counts the trial of an operation before the first step of its saga as in flight until the
+    /// returned guard is dropped.
+    pub fn trial(&self) -> TrialCount {
+        TrialCount::of(&self.trials)
+    }
+
+    /// Counts a saga that waits for its turn to be tried until the returned guard is dropped.
+    pub fn waiting_trial(&self) -> TrialCount {
+        TrialCount::of(&self.trials_waiting)
     }
 
     /// Counts a change of a circuit breaker to the state `to`.
@@ -378,6 +396,42 @@ fn register_http(
     registry.register("saga_circuit_breaker_transitions", help, circuit_transitions.clone());
 }
 
+/// Registers the metrics about the trials before the first steps of sagas.
+fn register_trials(
+    registry: &mut Registry,
+    trials: &Gauge<u64, AtomicU64>,
+    trials_waiting: &Gauge<u64, AtomicU64>,
+) {
+    registry.register(
+        "saga_trials_in_flight",
+        "Operations that are tried now, before the first steps of their sagas",
+        trials.clone(),
+    );
+    registry.register(
+        "saga_trials_waiting",
+        "Sagas that wait for their turn to be tried before their first step",
+        trials_waiting.clone(),
+    );
+}
+
+/// Counts a trial in a gauge until this is dropped. A panic also drops it.
+#[derive(Debug)]
+#[must_use = "the trial counts until this is dropped"]
+pub struct TrialCount(Gauge<u64, AtomicU64>);
+
+impl TrialCount {
+    fn of(gauge: &Gauge<u64, AtomicU64>) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for TrialCount {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Counts an HTTP request of an HTTP step as in flight while the request waits for an answer.
 #[derive(Debug)]
 #[must_use = "the call counts as in flight until this is dropped"]
@@ -409,6 +463,8 @@ mod tests {
         metrics.status_written("conflict");
         metrics.unknown_words_met();
         let _call = metrics.http_call();
+        let _trials = (metrics.trial(), metrics.waiting_trial(), metrics.waiting_trial());
+        drop(metrics.trial());
         metrics.set_leads(true);
 
         let text = metrics.text().unwrap();
@@ -429,6 +485,8 @@ mod tests {
             "saga_controller_watch_errors_total{kind=\"Pod\"} 1",
             "saga_unreadable_objects_total{kind=\"Job\"} 1",
             "saga_http_calls_in_flight 1",
+            "saga_trials_in_flight 1",
+            "saga_trials_waiting 2",
             "saga_status_writes_total{result=\"conflict\"} 1",
             "saga_unknown_words_total 1",
             "saga_operator_leader 1",

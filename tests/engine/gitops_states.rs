@@ -107,7 +107,7 @@ pub(crate) const STATES: [State; 34] = [
             "spec.steps[1].http",
             "the secret \"payments\" does not exist in namespace \"shop\"",
         );
-        world.precheck = Precheck { refused: vec![fault], unchecked: Vec::new() };
+        world.precheck = Precheck { refused: vec![fault], ..Precheck::default() };
         world.run_for(seconds(1));
         world
     }),

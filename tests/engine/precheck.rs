@@ -21,7 +21,7 @@ fn refused() -> Precheck {
             "the secret \"payments\" does not exist in namespace \"shop\"",
         ),
     ];
-    Precheck { refused, unchecked: Vec::new() }
+    Precheck { refused, again: Some(seconds(5)), ..Precheck::default() }
 }
 
 #[test]
@@ -51,11 +51,24 @@ fn nothing_begins_and_every_fault_is_told_with_its_place() {
 }
 
 #[test]
+fn what_was_not_tried_is_counted() {
+    let mut world = World::with(order());
+    world.precheck = Precheck { untried: 108, ..refused() };
+    world.run_for(seconds(10));
+    let told = "in namespace \"shop\"; and 108 more were not tried; the operator checks the saga \
+        again after 5 s, then ever less often";
+    assert!(world.message().contains(told), "{}", world.message());
+    let status = world.status();
+    assert!(status.conditions.iter().all(|condition| condition.message.contains(told)));
+}
+
+#[test]
 fn it_goes_on_by_itself_when_what_was_missing_is_there() {
     let mut world = World::with(order());
     world.precheck = refused();
     world.run_for(seconds(60));
-    world.precheck = Precheck { refused: Vec::new(), unchecked: vec!["spec.steps[2].pod".into()] };
+    world.precheck =
+        Precheck { unchecked: vec!["spec.steps[2].pod".into()], ..Precheck::default() };
     world.run_to_rest();
     assert_eq!(
         (world.phase(), world.condition("Accepted").as_deref()),
@@ -191,7 +204,8 @@ fn an_accepted_saga_tells_what_it_is_warned_of_as_long_as_it_lives() {
     };
     let steps: Vec<_> = ["a", "b", "c", "d", "e"].map(step).into();
     let mut world = World::with(Draft(serde_json::from_value(json!({"steps": steps})).unwrap()));
-    world.precheck = Precheck { refused: Vec::new(), unchecked: vec!["spec.steps[2].http".into()] };
+    world.precheck =
+        Precheck { unchecked: vec!["spec.steps[2].http".into()], ..Precheck::default() };
     world.run_to_rest();
     assert_eq!(
         (world.phase(), world.condition("Accepted").as_deref()),

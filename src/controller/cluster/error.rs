@@ -1,5 +1,7 @@
 //! The errors of a reconcile. A normal state is never an error.
 
+use std::any::Any;
+
 use thiserror::Error;
 
 use crate::{service::metrics::ReconcileResult, text::bounded_line};
@@ -25,6 +27,13 @@ impl Error {
     /// Returns a function that wraps the error of a failed call.
     pub fn api(doing: &'static str) -> impl FnOnce(kube::Error) -> Self {
         move |source| Self::Api { doing, source }
+    }
+
+    /// Returns the error of a panic.
+    #[must_use]
+    pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        Self::Panic(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
     }
 
     /// Returns the label under which a reconcile that ended with this error is counted.

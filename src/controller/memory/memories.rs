@@ -8,6 +8,7 @@ use super::{
     other_versions::OtherVersions,
     own_writes::OwnWrites,
     prechecks::Prechecks,
+    trials::Trials,
     validated::ValidatedSagas,
 };
 
@@ -22,8 +23,10 @@ pub struct Memory {
     pub job_pods: JobPodMemory,
     /// Validated sagas with their parsed expressions.
     pub validated: ValidatedSagas,
-    /// The results of prechecks.
+    /// The results of prechecks, by what was tried.
     pub prechecks: Prechecks,
+    /// The trials of sagas before their first step.
+    pub trials: Trials,
     /// The number of consecutive failed reconciles of each saga.
     pub failures: Failures,
     /// The memory of what operators of other versions wrote.

@@ -9,4 +9,5 @@ pub mod other_versions;
 pub mod own_writes;
 pub mod prechecks;
 pub(in crate::controller) mod remembered;
+pub mod trials;
 pub mod validated;

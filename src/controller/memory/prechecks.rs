@@ -1,10 +1,12 @@
-//! The results of prechecks, which run before a saga's first step.
+//! The results of the operations that prechecks tried, by the content of the operations.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use crate::model::input::MayProvide;
 
@@ -14,6 +16,8 @@ pub(in crate::controller) const BELIEVED_AFTER: Duration = Duration::from_secs(1
 /// How long a good result is valid for the same content.
 pub(in crate::controller) const GOOD_FOR: Duration = Duration::from_mins(10);
 
+/// How long any other result is valid for the same content. It is no longer valid when a refusal
+/// has to be met again.
 pub(in crate::controller) const BAD_FOR: Duration = Duration::from_millis(800);
 
 /// How many results are remembered.
@@ -53,42 +57,78 @@ impl PrecheckVerdict {
     }
 }
 
-/// The results by content, and since when sagas are refused, by UID.
-#[derive(Default)]
-pub struct Prechecks {
-    results: Mutex<HashMap<String, (Instant, PrecheckVerdict)>>,
-    pub(in crate::controller) refused: Mutex<HashMap<String, Instant>>,
+/// The results by content. When there are too many, the one that was used longest ago is forgotten.
+#[derive(Debug, Default)]
+pub struct Prechecks(Mutex<PrecheckResults>);
+
+#[derive(Debug, Default)]
+struct PrecheckResults {
+    /// How often a result was used.
+    uses: u64,
+    kept: HashMap<String, KeptPrecheck>,
+}
+
+#[derive(Debug)]
+struct KeptPrecheck {
+    at: Instant,
+    /// The number of the last use.
+    used: u64,
+    verdict: PrecheckVerdict,
 }
 
 impl Prechecks {
     pub(in crate::controller) fn known(&self, content: &str) -> Option<PrecheckVerdict> {
-        let results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, verdict) = results.get(content)?;
-        let holds = if *verdict == PrecheckVerdict::Fine { GOOD_FOR } else { BAD_FOR };
-        (at.elapsed() < holds).then(|| verdict.clone())
+        let mut results = self.lock();
+        let used = results.use_number();
+        let kept = results.kept.get_mut(content)?;
+        let holds = if kept.verdict == PrecheckVerdict::Fine { GOOD_FOR } else { BAD_FOR };
+        if kept.at.elapsed() >= holds {
+            return None;
+        }
+        kept.used = used;
+        Some(kept.verdict.clone())
     }
 
     pub(in crate::controller) fn remember(&self, content: String, verdict: PrecheckVerdict) {
-        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        if results.len() >= MOST {
-            results.clear();
+        let mut results = self.lock();
+        if results.kept.len() >= MOST && !results.kept.contains_key(&content) {
+            let oldest = results.kept.iter().min_by_key(|(_, kept)| kept.used);
+            if let Some(oldest) = oldest.map(|(content, _)| content.clone()) {
+                results.kept.remove(&oldest);
+            }
         }
-        results.insert(content, (Instant::now(), verdict));
+        let used = results.use_number();
+        results.kept.insert(content, KeptPrecheck { at: Instant::now(), used, verdict });
     }
 
-    /// Returns whether a refusal has lasted long enough to count. A refusal that ends is forgotten.
-    pub(in crate::controller) fn is_believed(&self, uid: &str, refused: bool) -> bool {
-        let mut since = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if !refused {
-            since.remove(uid);
-            return true;
-        }
-        since.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed() >= BELIEVED_AFTER
+    fn lock(&self) -> MutexGuard<'_, PrecheckResults> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Removes when sagas were first refused, for sagas that ended or were deleted. The other sagas
-    /// all stay in memory: if the start of a refusal were forgotten, the refusal would never count.
-    pub(in crate::controller) fn forget(&self, lives: impl Fn(&str) -> bool) {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| lives(uid));
+impl PrecheckResults {
+    fn use_number(&mut self) -> u64 {
+        self.uses = self.uses.saturating_add(1);
+        self.uses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_that_is_used_outlives_many_newer_ones_that_are_not() {
+        let prechecks = Prechecks::default();
+        prechecks.remember("template".into(), PrecheckVerdict::Fine);
+        prechecks.remember("once".into(), PrecheckVerdict::Fine);
+        for other in 0..2 * MOST {
+            prechecks.remember(other.to_string(), PrecheckVerdict::Fine);
+            assert_eq!(prechecks.known("template"), Some(PrecheckVerdict::Fine), "{other}");
+        }
+        assert_eq!(prechecks.known("once"), None);
+        assert_eq!(prechecks.known(&MOST.to_string()), None);
+        assert!(prechecks.known(&(2 * MOST - 1).to_string()).is_some(), "the newest one is kept");
+        assert_eq!(prechecks.lock().kept.len(), MOST);
     }
 }

@@ -1,7 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::time::Instant;
-
 use serde_json::json;
 
 use super::{
@@ -9,10 +7,6 @@ use super::{
     *,
 };
 use crate::{
-    controller::{
-        limits::breakers::MOST,
-        memory::prechecks::{BELIEVED_AFTER, Prechecks},
-    },
     model::{input::MayProvide, saga::SagaName},
     validate::saga::validate,
 };
@@ -114,7 +108,7 @@ fn what_is_tried_once_is_judged_wherever_it_stands() {
         .into_iter()
         .map(|probe| (matches!(probe.work, Work::Http(_)).to_string(), probe))
         .collect();
-    let Precheck { refused, unchecked } = judged(&same, &verdicts, Vec::new());
+    let Precheck { refused, untried, unchecked, again } = judged(&same, &verdicts, Vec::new());
     let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
     assert_eq!(
         (refused, unchecked),
@@ -123,22 +117,80 @@ fn what_is_tried_once_is_judged_wherever_it_stands() {
             vec!["spec.steps[2].http (no secret)".to_owned()]
         )
     );
+    assert_eq!((untried, again), (1, None), "the pod has no verdict");
+}
+
+/// Returns the operations of a saga of these steps, each under its path.
+fn operations(steps: &serde_json::Value) -> Vec<(String, Probe)> {
+    let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
+    let spec = serde_json::from_value(json!({"params": {"ttl": 5}, "steps": steps})).unwrap();
+    let (found, _) = probes(&validate(&who, &spec).unwrap());
+    found.into_iter().map(|probe| (probe.path.clone(), probe)).collect()
 }
 
 #[test]
-fn each_of_many_refused_sagas_is_believed_in_its_turn_and_is_forgotten_once_it_is_gone() {
-    let prechecks = Prechecks::default();
-    let sagas: Vec<_> = (0..3 * MOST).map(|number| number.to_string()).collect();
-    for saga in &sagas {
-        assert!(
-            !prechecks.is_believed(saga, true),
-            "what it needs may have been created together with it"
-        );
+fn a_refused_saga_is_tried_until_so_many_operations_are_not_fine() {
+    let steps: Vec<_> = (0..30)
+        .map(|step| json!({"name": format!("s{step}"), "pod": {"image": format!("a:{step}")}}))
+        .collect();
+    let operations = operations(&json!(steps));
+    let no = || PrecheckVerdict::Refused(FixedBy::Nothing, "no".into());
+    let unclear = || PrecheckVerdict::Unchecked("later".into());
+    let mut so_far = SoFar::default();
+    assert_eq!(so_far.left(&operations).len(), 30);
+    for (hash, _) in &operations[..5] {
+        so_far.note(&operations, hash, PrecheckVerdict::Fine);
     }
-    let long_ago = Instant::now().checked_sub(BELIEVED_AFTER).unwrap();
-    prechecks.refused.lock().unwrap().values_mut().for_each(|since| *since = long_ago);
-    assert!(sagas.iter().all(|saga| prechecks.is_believed(saga, true)), "each of them is told");
-    prechecks.forget(|saga| saga == "7");
-    assert_eq!(prechecks.refused.lock().unwrap().len(), 1);
-    assert!(prechecks.is_believed("7", true) && !prechecks.is_believed("8", true));
+    for (hash, _) in &operations[5..24] {
+        so_far.note(&operations, hash, unclear());
+    }
+    assert!(so_far.goes_on(0) && !so_far.goes_on(1), "the one under way may be the last one");
+    so_far.note(&operations, &operations[24].0, unclear());
+    assert!(so_far.goes_on(3), "nothing refuses the saga yet, so it may still be accepted");
+    assert_eq!(so_far.left(&operations).len(), 5);
+    so_far.note(&operations, &operations[25].0, no());
+    assert!(!so_far.goes_on(0));
+    assert_eq!(judged(&operations, &so_far.verdicts, Vec::new()).untried, 4);
+}
+
+#[test]
+fn what_an_earlier_step_may_mend_ends_no_trial() {
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+    let mut steps = vec![json!({"name": "first", "apply": {"manifest": map}})];
+    steps
+        .extend((0..30).map(
+            |step| json!({"name": format!("s{step}"), "pod": {"image": format!("a:{step}")}}),
+        ));
+    let operations = operations(&json!(steps));
+    let mut so_far = SoFar::default();
+    for (hash, _) in &operations[1..] {
+        let forbidden = PrecheckVerdict::Refused(FixedBy::Objects, "no".into());
+        so_far.note(&operations, hash, forbidden);
+        assert!(so_far.goes_on(0));
+    }
+}
+
+#[test]
+fn every_fault_that_needs_no_call_is_told_and_leaves_room_for_the_refusals_of_the_api_server() {
+    // The expression keeps the validation from seeing the value.
+    let mut steps: Vec<_> = (0..25)
+        .map(|step| {
+            let pod = json!({"containers": [{"name": "a", "image": format!("a:{step}")}]});
+            let ttl = "${params.ttl}";
+            let spec = json!({"ttlSecondsAfterFinished": ttl, "template": {"spec": pod}});
+            json!({"name": format!("j{step}"), "job": {"spec": spec}})
+        })
+        .collect();
+    steps.push(json!({"name": "pod", "pod": {"image": "a"}}));
+    let operations = operations(&json!(steps));
+    let mut so_far = SoFar::default();
+    let left = so_far.left(&operations);
+    assert_eq!(
+        (left.len(), so_far.troubles, so_far.refuses),
+        (1, 0, true),
+        "{:?}",
+        so_far.verdicts
+    );
+    assert!(so_far.goes_on(0));
+    assert_eq!(judged(&operations, &so_far.verdicts, Vec::new()).refused.len(), 25);
 }

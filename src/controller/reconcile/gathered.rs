@@ -19,7 +19,6 @@ use crate::{
         context::Context,
         lifecycle::StartPermit,
         observe::parent,
-        precheck,
     },
     fault::Fault,
     model::{
@@ -44,14 +43,14 @@ pub(super) struct Gathered {
     pub(super) again: Option<Duration>,
 }
 
-/// Reads what a decision about a saga rests on. Returns `None` if a precheck refused the saga and
-/// the refusal does not count yet.
+/// Reads what a decision about a saga rests on. `tried`: the result of the precheck.
 pub(super) async fn gathered(
     context: &Context,
     stored: &StoredSaga,
     saga: &Result<ValidSaga, Vec<Fault>>,
     executor: Option<&str>,
-) -> Result<Option<Gathered>, Error> {
+    tried: Precheck,
+) -> Result<Gathered, Error> {
     let (children, again) = match (saga, stored.status.as_ref().ok()) {
         (Ok(saga), Some(status)) => {
             let goes = stored.metadata.deletion_timestamp.as_ref().map(|_| stored.deletion_policy);
@@ -59,7 +58,6 @@ pub(super) async fn gathered(
         }
         (Ok(_) | Err(_), _) => (Observations::new(), None),
     };
-    let Some(tried) = tried(context, stored, saga).await else { return Ok(None) };
     let terminating = namespace::stalled_deletion(&context.cluster, stored).await?;
     let parent_holds = parent::holds(&context.cluster, stored).await?;
     let again = [
@@ -69,13 +67,13 @@ pub(super) async fn gathered(
         // A new Lease enqueues no saga: the saga is requeued instead.
         executor.is_none().then_some(STALE_AGAIN),
     ];
-    Ok(Some(Gathered {
+    Ok(Gathered {
         children,
         tried,
         terminating: terminating.unwrap_or_default(),
         parent_holds,
         again: again.into_iter().flatten().min(),
-    }))
+    })
 }
 
 /// Builds the input of the plan from the saga and from what this process knows. `permit`: whether
@@ -109,20 +107,5 @@ pub(super) fn seen_here<'a>(
             ..ThisProcess::default()
         },
         ..seen
-    }
-}
-
-/// Prechecks the saga before its first step. A saga with fields that this version does not know is
-/// not prechecked.
-async fn tried(
-    context: &Context,
-    stored: &StoredSaga,
-    saga: &Result<ValidSaga, Vec<Fault>>,
-) -> Option<Precheck> {
-    let known = stored.strangers.as_ref().is_none_or(|strangers| strangers.spec.is_empty());
-    let tools = context.precheck_tools();
-    match saga {
-        Ok(saga) if known => precheck::precheck(tools, stored, saga).await,
-        Ok(_) | Err(_) => Some(Precheck::default()),
     }
 }

@@ -18,7 +18,12 @@ pub(in crate::engine) enum Blocked {
     /// The spec is not valid.
     Spec(Vec<Fault>),
     /// The precheck found something that cannot work.
-    Refused(Vec<Fault>),
+    Refused {
+        /// What cannot work.
+        faults: Vec<Fault>,
+        /// How many further operations were not tried.
+        untried: usize,
+    },
     /// The spec holds fields or values that this version does not know.
     UnknownField(Vec<String>),
     /// The served CustomResourceDefinition would lose these fields and enum values, which must be
@@ -33,8 +38,8 @@ pub(in crate::engine) enum Blocked {
 impl Blocked {
     /// Returns whether a reason is the reason of a blocked saga.
     pub(in crate::engine) fn is_reason(reason: &str) -> bool {
-        let (spec, refused, status) =
-            (Self::Spec(Vec::new()), Self::Refused(Vec::new()), Self::Status(Vec::new()));
+        let (spec, status) = (Self::Spec(Vec::new()), Self::Status(Vec::new()));
+        let refused = Self::Refused { faults: Vec::new(), untried: 0 };
         let (unknown, too_old) =
             (Self::UnknownField(Vec::new()), Self::DefinitionTooOld(Vec::new()));
         [spec, refused, unknown, too_old, Self::SpecChanged, status]
@@ -44,13 +49,13 @@ impl Blocked {
 
     /// Returns whether nothing of the saga has run, so that it can be cancelled and tried again.
     pub(in crate::engine) const fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::DefinitionTooOld(_))
+        matches!(self, Self::Refused { .. } | Self::DefinitionTooOld(_))
     }
 
     pub(in crate::engine) const fn reason(&self) -> &'static str {
         match self {
             Self::Spec(_) => "InvalidSpec",
-            Self::Refused(_) => REFUSED,
+            Self::Refused { .. } => REFUSED,
             Self::UnknownField(_) => "UnknownField",
             Self::DefinitionTooOld(_) => TOO_OLD,
             Self::SpecChanged => "SpecChanged",
@@ -73,12 +78,19 @@ impl Blocked {
     fn message_with(&self, list: impl Fn(&[Fault]) -> String) -> String {
         match self {
             Self::Spec(faults) => list(faults),
-            Self::Refused(faults) => format!(
-                "no step has begun, because the saga could not be completed: {}; the operator \
-                 checks the saga again every few seconds (precheck: Skip leaves a step out of the \
-                 check)",
-                list(faults)
-            ),
+            Self::Refused { faults, untried } => {
+                let untried = match untried {
+                    0 => String::new(),
+                    more => format!("; and {more} more were not tried"),
+                };
+                format!(
+                    "no step has begun, because the saga could not be completed: {}{untried}; the \
+                     operator checks the saga again after 5 s, then ever less often, at least \
+                     every 5 min (saga.dev/retry: \"*\" checks it at once; precheck: Skip leaves \
+                     a step out of the check)",
+                    list(faults)
+                )
+            }
             Self::UnknownField(strangers) => format!(
                 "{}: remove it, or upgrade the operator to a version that knows it; nothing starts \
                  until then",

@@ -76,11 +76,8 @@ pub fn asks_to_check_again(asked: &[UserRequest], handled: i64, status: &SagaSta
 }
 
 /// Returns whether a new request asks to cancel the saga.
-pub(in crate::engine) fn asks_to_cancel(
-    asked: &[UserRequest],
-    handled: i64,
-    status: &SagaStatus,
-) -> bool {
+#[must_use]
+pub fn asks_to_cancel(asked: &[UserRequest], handled: i64, status: &SagaStatus) -> bool {
     let cancels =
         |asked: &UserRequest| asked.action == RequestAction::Cancel && asked.body().is_ok();
     sort(asked, handled, status)
