@@ -70,3 +70,12 @@ pub(crate) const FIRST_RECHECK: Duration = Duration::from_secs(5);
 /// The longest wait before a refused saga is tried again.
 #[cfg(feature = "operator")]
 pub(crate) const LAST_RECHECK: Duration = Duration::from_mins(5);
+
+/// The most reconciles that run at the same time in one process.
+pub const MAX_RECONCILES: usize = 64;
+
+/// The most reconciles of one namespace that run at the same time in one process.
+pub const MAX_RECONCILES_PER_NAMESPACE: usize = 48;
+
+/// The same, while sagas of another namespace wait for their reconciles.
+pub const MAX_CONTENDED_RECONCILES_PER_NAMESPACE: usize = 16;
