@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     circuits::{CircuitSource, CircuitState},
+    reconciles::ReconcileGauges,
     sagas::SagaSource,
 };
 use prometheus_client::{
@@ -124,6 +125,8 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     reconciles: Family<ResultLabels, Counter>,
     reconcile_duration: Histogram,
+    /// How many reconciles run and wait.
+    pub reconcile_gauges: ReconcileGauges,
     watch_errors: Family<WatchLabels, Counter>,
     unreadable: Family<WatchLabels, Counter>,
     http_calls: Gauge<u64, AtomicU64>,
@@ -149,6 +152,7 @@ impl Metrics {
             requests: Family::default(),
             reconciles: Family::default(),
             reconcile_duration: Histogram::new(RECONCILE_BUCKETS),
+            reconcile_gauges: ReconcileGauges::default(),
             watch_errors: Family::default(),
             unreadable: Family::default(),
             http_calls: Gauge::default(),
@@ -184,6 +188,7 @@ impl Metrics {
             requests,
             reconciles,
             reconcile_duration,
+            reconcile_gauges,
             watch_errors,
             unreadable,
             http_calls,
@@ -213,6 +218,7 @@ impl Metrics {
             requests.clone(),
         );
         register_reconciles(registry, reconciles, reconcile_duration);
+        reconcile_gauges.register(registry);
         let help = "Watches that failed and were begun again";
         registry.register("saga_controller_watch_errors", help, watch_errors.clone());
         let help = "Versions of Pods and Jobs that cannot be read and are passed over";

@@ -10,6 +10,7 @@ pub mod args;
 pub mod circuits;
 pub mod client;
 pub mod metrics;
+pub mod reconciles;
 pub mod sagas;
 pub mod shutdown;
 pub mod source;
