@@ -1,10 +1,12 @@
 //! The limit on concurrent computations that evaluate expressions.
 
-use tokio::sync::Semaphore;
+use super::turns::Turns;
+use crate::coordination::shares::Bounds;
 
 /// The number of sagas with expressions that are checked or planned at once. An expression may take
-/// milliseconds, and no saga should wait for the expressions of another saga.
-const AT_ONCE: usize = 4;
+/// milliseconds, and no saga should wait for the expressions of another saga. One namespace never
+/// has all places, and not more than its share while another namespace waits.
+const AT_ONCE: Bounds = Bounds { all: 4, namespace: 3, contended: 2 };
 
 /// Whether a computation evaluates expressions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,22 +28,27 @@ impl Weight {
 
 /// Limits how many heavy computations run at once.
 #[derive(Debug)]
-pub struct Evaluations(Semaphore);
+pub struct Evaluations(Turns);
 
 impl Default for Evaluations {
     fn default() -> Self {
-        Self(Semaphore::new(AT_ONCE))
+        Self(Turns::new(AT_ONCE))
     }
 }
 
 impl Evaluations {
-    /// Runs a computation about a saga. A heavy computation waits until few others run.
-    pub async fn run<T>(&self, weight: Weight, computation: impl FnOnce() -> T) -> T {
+    /// Runs a computation about a saga of this namespace. A heavy computation waits until few
+    /// others run.
+    pub async fn run<T>(
+        &self,
+        namespace: &str,
+        weight: Weight,
+        computation: impl FnOnce() -> T,
+    ) -> T {
         match weight {
             Weight::Light => computation(),
             Weight::Heavy => {
-                // The semaphore is never closed.
-                let _permit = self.0.acquire().await;
+                let _turn = self.0.take(namespace).await;
                 tokio::task::block_in_place(computation)
             }
         }

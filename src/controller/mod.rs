@@ -51,5 +51,6 @@ mod record;
 pub mod run;
 #[cfg(test)]
 mod scenes;
+mod turns;
 mod watch;
 mod workload;

@@ -96,7 +96,9 @@ pub(super) async fn precheck(
 ) -> Option<Precheck> {
     let (probes, unchecked) = tools
         .evaluations
-        .run(Weight::of(saga.has_expressions() || saga.has_children()), || probes(saga))
+        .run(&saga.namespace, Weight::of(saga.has_expressions() || saga.has_children()), || {
+            probes(saga)
+        })
         .await;
     let of = |probe: &Probe| {
         sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?}", probe.work)])

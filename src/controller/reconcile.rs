@@ -192,7 +192,7 @@ async fn decide(
     let heavy = saga.as_ref().is_ok_and(ValidSaga::has_expressions);
     let (plan, slots) = context
         .evaluations
-        .run(Weight::of(heavy), || {
+        .run(namespace(stored), Weight::of(heavy), || {
             let attempts = &context.memory.attempts;
             plan_with_slots(&context.outbound, &context.queue, attempts, saga, &seen)
         })

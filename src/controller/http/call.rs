@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use reqwest::{Client, Response, header::RETRY_AFTER};
 use rustls::ClientConfig;
 use tokio::{
-    sync::Semaphore,
     task::spawn_blocking,
     time::{Instant, timeout},
 };
@@ -27,7 +26,9 @@ use crate::{
             secrets::{SecretReader, SecretValue},
         },
         http::{headers, resolve},
+        turns::Turns,
     },
+    coordination::shares::Bounds,
     egress::policy::EgressPolicy,
     model::observation::{Answer, End},
     objects::http::{request::HttpRequest, verdict::wait},
@@ -44,7 +45,7 @@ const MAX_HEADERS: usize = 100;
 const MAX_BODY: usize = 64 * 1024;
 
 /// The most answers that are searched for secret values at once, because each search takes memory.
-const HIDING: usize = 2;
+const HIDING: Bounds = Bounds { all: 2, namespace: 2, contended: 1 };
 
 /// Sends HTTP requests.
 #[derive(Clone)]
@@ -53,7 +54,7 @@ pub struct HttpCaller {
     names: Names,
     tls: ClientConfig,
     secrets: SecretReader,
-    hiding: Arc<Semaphore>,
+    hiding: Turns,
 }
 
 impl HttpCaller {
@@ -66,7 +67,7 @@ impl HttpCaller {
             names: resolve::system(),
             tls,
             secrets,
-            hiding: Arc::new(Semaphore::new(HIDING)),
+            hiding: Turns::new(HIDING),
         }
     }
 
@@ -122,7 +123,7 @@ impl HttpCaller {
         let hidden = move |redactor: &Redactor| {
             (of_answer(&headers, redactor), redactor.body(&String::from_utf8_lossy(&body)))
         };
-        let (headers, (body, text)) = self.redact(secrets, hidden).await;
+        let (headers, (body, text)) = self.redact(account.namespace, secrets, hidden).await;
         CallOutcome::Ended(End::Answered(Arc::new(Answer {
             status,
             headers,
@@ -134,19 +135,20 @@ impl HttpCaller {
     }
 
     /// Runs `redact` with a redactor of `secrets`, on a thread where no other task waits for it.
+    /// `namespace`: the namespace of the saga.
     async fn redact<T: Send + 'static>(
         &self,
+        namespace: &str,
         secrets: Vec<SecretValue>,
         redact: impl FnOnce(&Redactor) -> T + Send + 'static,
     ) -> T {
         if secrets.is_empty() {
             return redact(&Redactor::new(&[]));
         }
-        // The semaphore is never closed. The work owns the permit, because the work continues after
-        // a call is dropped.
-        let permit = Arc::clone(&self.hiding).acquire_owned().await;
+        // The work owns the permit, because the work continues after a call is dropped.
+        let turn = self.hiding.take(namespace).await;
         let work = spawn_blocking(move || {
-            let _permit = permit;
+            let _turn = turn;
             redact(&Redactor::new(&secrets))
         });
         match work.await.map_err(tokio::task::JoinError::try_into_panic) {
@@ -158,10 +160,15 @@ impl HttpCaller {
     }
 
     /// Returns the text of an error for a message, without `secrets`: see [`cause`].
-    async fn shown(&self, error: &reqwest::Error, secrets: Vec<SecretValue>) -> String {
+    async fn shown(
+        &self,
+        namespace: &str,
+        error: &reqwest::Error,
+        secrets: Vec<SecretValue>,
+    ) -> String {
         let cause = cause(error);
-        let hidden =
-            self.redact(secrets, move |redactor| redactor.redact(&cause).into_owned()).await;
+        let redact = move |redactor: &Redactor| redactor.redact(&cause).into_owned();
+        let hidden = self.redact(namespace, secrets, redact).await;
         bounded_line(&hidden, MAX_CAUSE)
     }
 
@@ -181,7 +188,10 @@ impl HttpCaller {
         let host = target.host.clone();
         let client = match client(tls, &target, time_limit.min(MAX_CONNECT), sent, permit) {
             Ok(client) => client,
-            Err(error) => return Err(cannot_be_sent(&self.shown(&error, secrets).await)),
+            Err(error) => {
+                let shown = self.shown(account.namespace, &error, secrets).await;
+                return Err(cannot_be_sent(&shown));
+            }
         };
         let method = request
             .method
@@ -194,7 +204,10 @@ impl HttpCaller {
         }
         match outgoing.send().await {
             Ok(response) => Ok((response, secrets)),
-            Err(error) => Err(broken(&error, &host, sent, &self.shown(&error, secrets).await)),
+            Err(error) => {
+                let shown = self.shown(account.namespace, &error, secrets).await;
+                Err(broken(&error, &host, sent, &shown))
+            }
         }
     }
 }

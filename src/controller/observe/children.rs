@@ -167,7 +167,7 @@ async fn object(
     let values = Values { saga, steps: &status.steps };
     match sources
         .evaluations
-        .run(Weight::of(operation.template.is_some()), || {
+        .run(&saga.namespace, Weight::of(operation.template.is_some()), || {
             values.resolve(operation, known, view.key.attempt.direction)
         })
         .await

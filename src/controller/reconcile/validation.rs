@@ -39,7 +39,7 @@ pub(in crate::controller) async fn valid(
         uid: uid.clone(),
     };
     let heavy = stored.spec.as_ref().is_ok_and(may_have_expressions);
-    let made = evaluations.run(Weight::of(heavy), || {
+    let made = evaluations.run(namespace(stored), Weight::of(heavy), || {
         if accepted {
             validate_accepted(&who, &stored.spec, accepted_by)
         } else {
