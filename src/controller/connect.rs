@@ -8,7 +8,7 @@ use std::{
 use http::{Request, Response};
 use hyper::body::{Body as HttpBody, Bytes};
 use kube::{Api, Client, Config, client::Body};
-use tokio::net::lookup_host;
+use tokio::{net::lookup_host, sync::mpsc};
 use tower::{BoxError, Layer, Service};
 
 use super::{
@@ -24,7 +24,7 @@ use super::{
         trials::TrialGates,
     },
     outbound::Outbound,
-    queue::Queue,
+    queue::{Queue, SagaRef},
     watch::streams::Watch,
 };
 use crate::{
@@ -37,11 +37,12 @@ use crate::{
     },
 };
 
-/// The connection to the cluster: the context, the watches, and the candidacy if a leader is
-/// elected.
+/// The connection to the cluster: the context, the watches, the sagas that are enqueued, and the
+/// candidacy if a leader is elected.
 pub(super) struct Connected {
     pub(super) context: Arc<Context>,
     pub(super) watches: Vec<Watch>,
+    pub(super) enqueued: mpsc::UnboundedReceiver<SagaRef>,
     pub(super) candidacy: Option<Candidacy>,
 }
 
@@ -87,7 +88,7 @@ where
         jobs: watches.iter().map(Watch::jobs).collect(),
     };
     let circuits = Circuits::new(config.http_circuits.map(settings), Arc::clone(&metrics));
-    let queue = Queue::new(watches.iter().map(Watch::queue).collect(), caches.sagas.clone());
+    let (queue, enqueued) = Queue::new(caches.sagas.clone());
     let outbound = Outbound::new(caller, circuits, leases.clone(), queue.clone());
     let context = Arc::new(Context {
         cluster: Arc::new(Cluster::new(client, caches)),
@@ -115,7 +116,7 @@ where
         version = env!("CARGO_PKG_VERSION"),
         "the operator starts"
     );
-    Ok(Connected { context, watches, candidacy })
+    Ok(Connected { context, watches, enqueued, candidacy })
 }
 
 /// Shows the breakers and the sagas of this process in its metrics.

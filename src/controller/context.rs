@@ -20,7 +20,7 @@ use crate::{api::StoredSaga, service::metrics::Metrics};
 pub struct Context {
     /// The connection to the cluster.
     pub cluster: Arc<Cluster>,
-    /// The queues of sagas to reconcile.
+    /// The queue of sagas to reconcile.
     pub queue: Queue,
     /// What this process remembers.
     pub memory: Arc<Memory>,
@@ -115,7 +115,7 @@ impl Context {
 pub(super) mod fixture {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
     use http::Response;
-    use kube::{Api, Client, client::Body, runtime::reflector::ObjectRef};
+    use kube::{Api, Client, client::Body};
     use serde_json::{Value, json};
     use tokio::sync::mpsc;
 
@@ -130,7 +130,7 @@ pub(super) mod fixture {
             lifecycle::Role,
             limits::breakers::Circuits,
             memory::attempt::AttemptKey,
-            queue::WatchQueue,
+            queue::SagaRef,
         },
         coordination::breaker::Settings,
         egress::policy::{EgressPolicy, EgressRules},
@@ -142,16 +142,15 @@ pub(super) mod fixture {
     pub fn context(
         client: Client,
         circuits: Option<Settings>,
-    ) -> (Arc<Context>, mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>) {
+    ) -> (Arc<Context>, mpsc::UnboundedReceiver<SagaRef>) {
         let caller = HttpCaller::new(
             EgressPolicy::new(EgressRules::default(), []),
             tls_config().unwrap(),
             SecretReader::new(client.clone()),
         );
-        let (sender, enqueued) = mpsc::unbounded_channel();
         let metrics = Metrics::new("1.2.3");
         let circuits = Circuits::new(circuits, Arc::clone(&metrics));
-        let queue = Queue::new(vec![WatchQueue { namespace: None, sender }], Vec::new());
+        let (queue, enqueued) = Queue::new(Vec::new());
         let leases = Api::namespaced(client.clone(), "default");
         let context = Context {
             cluster: Arc::new(Cluster::new(client, Caches::default())),

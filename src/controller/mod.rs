@@ -18,6 +18,7 @@
 //! - Few operations are tried at once before the first steps of sagas, and no reconcile waits for
 //!   them: `reconcile::trial`, `limits::trials`.
 //! - One bad object or panic harms one saga only: `reconcile`, and [`crate::api::StoredSaga`].
+//! - The sagas of one namespace do not hold up those of another: `drive`, `turns`.
 //! - A namespace that the operator may not read does not hold up other namespaces (`watch::sync`),
 //!   and neither does a terminating namespace (`cluster::namespace`, `cluster::watch_health`).
 //!

@@ -1,23 +1,12 @@
-//! The queues of sagas that are to be reconciled.
+//! The queue of sagas that are to be reconciled.
 
-use std::sync::Arc;
-
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::Store;
 use tokio::sync::mpsc;
 
 use crate::api::{
     StoredSaga,
     stored::{name, namespace},
 };
-
-/// The sending end of the queue of one watch.
-#[derive(Debug)]
-pub struct WatchQueue {
-    /// The namespace of the watch; `None` if the watch covers all namespaces.
-    pub namespace: Option<String>,
-    /// The receiving end of this channel triggers reconciles.
-    pub sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
-}
 
 /// The namespace and the name of a saga.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -34,38 +23,41 @@ impl SagaRef {
     pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.to_owned(), name: name.to_owned() }
     }
+
+    /// Returns the reference to this saga.
+    #[must_use]
+    pub fn to(saga: &StoredSaga) -> Self {
+        Self::new(namespace(saga), name(saga))
+    }
 }
 
-/// A handle to the queues of all watches. All clones stand for the same queues.
+/// A handle to the queue of this process. All clones stand for the same queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    watches: Arc<[WatchQueue]>,
+    sender: mpsc::UnboundedSender<SagaRef>,
     /// The caches of the sagas, one for each watch.
     sagas: Vec<Store<StoredSaga>>,
 }
 
 impl Queue {
-    /// Creates a handle to these queues. `sagas`: the caches in which [`Self::enqueue_where`] looks
-    /// for sagas.
+    /// Creates a queue, and the end at which the enqueued sagas come out. `sagas`: the caches in
+    /// which [`Self::enqueue_where`] looks for sagas.
     #[must_use]
-    pub fn new(watches: Vec<WatchQueue>, sagas: Vec<Store<StoredSaga>>) -> Self {
-        Self { watches: watches.into(), sagas }
+    pub fn new(sagas: Vec<Store<StoredSaga>>) -> (Self, mpsc::UnboundedReceiver<SagaRef>) {
+        let (sender, enqueued) = mpsc::unbounded_channel();
+        (Self { sender, sagas }, enqueued)
     }
 
     /// Enqueues a saga for a reconcile.
-    pub fn enqueue(&self, SagaRef { namespace, name }: &SagaRef) {
-        for queue in self.watches.iter() {
-            if queue.namespace.as_ref().is_none_or(|watched| watched == namespace) {
-                // If the queue is closed, the process is about to end.
-                let _ = queue.sender.send(ObjectRef::new(name).within(namespace));
-            }
-        }
+    pub fn enqueue(&self, saga: &SagaRef) {
+        // If the queue is closed, the process is about to end.
+        let _ = self.sender.send(saga.clone());
     }
 
     /// Enqueues every cached saga for which `wanted` returns true.
     pub fn enqueue_where(&self, wanted: impl Fn(&StoredSaga) -> bool) {
         for saga in self.sagas.iter().flat_map(Store::state).filter(|saga| wanted(saga)) {
-            self.enqueue(&SagaRef::new(namespace(&saga), name(&saga)));
+            self.enqueue(&SagaRef::to(&saga));
         }
     }
 }

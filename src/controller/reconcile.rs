@@ -18,13 +18,12 @@ use std::{
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 use tracing::Instrument;
 
 use self::{
     gathered::{gathered, seen_here},
     leave_alone::leave_alone,
-    requeue::STALE_AGAIN,
+    requeue::{Action, STALE_AGAIN},
     reserve::plan_with_slots,
     tally::count_tally,
     trial::tried,
@@ -64,7 +63,7 @@ const LAG: Duration = Duration::from_secs(2);
 const LARGE_AGAIN: Duration = Duration::from_secs(1);
 /// The waits after failed reconciles: they double from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LAST_WAIT: Duration = Duration::from_mins(1);
+pub(super) const LAST_WAIT: Duration = Duration::from_mins(1);
 
 /// Reconciles one saga if this process is responsible for it. A panic harms only this saga.
 ///

@@ -69,18 +69,16 @@ where
         Shutdown::on_signals().map_err(|error| format!("cannot listen for signals: {error}"))?;
     let (metrics, probes) = (Metrics::new(env!("CARGO_PKG_VERSION")), Probes::default());
     let admin = bind(&config, &metrics, &probes).await?;
-    let Connected { context, watches, candidacy } = connect(&config, metrics, layer).await?;
+    let Connected { context, watches, enqueued, candidacy } =
+        connect(&config, metrics, layer).await?;
     let ((stop, stopped), (resign, resigned)) =
         (tokio::sync::watch::channel(false), tokio::sync::watch::channel(false));
     let (sagas, cache_syncs): (Vec<_>, Vec<_>) =
         watches.iter().map(|watch| (watch.sagas(), watch.cache_sync())).unzip();
     let (warms, cache_state) = tokio::sync::watch::channel(CacheState::Cold);
-    let controllers = futures::future::join_all(
-        watches.into_iter().map(|watch| drive(watch, Arc::clone(&context), stopped.clone())),
-    );
-    let controllers = async {
+    let reconciles = async {
         first_looks(&context).await;
-        controllers.await
+        drive(watches, enqueued, Arc::clone(&context), stopped.clone()).await;
     };
     // These are separate tasks, so that a large number of sagas to reconcile does not delay a
     // renewal.
@@ -96,12 +94,12 @@ where
         // gone, the election has ended already.
         let _ = resign.send(true);
         drain(&context, config.drain).await;
-        // If every controller has ended already, nobody receives the signal.
+        // If the reconciles have ended already, nobody receives the signal.
         let _ = stop.send(true);
         time::sleep(LAST_WRITES).await;
     };
     tokio::select! {
-        _ = controllers => {}
+        () = reconciles => {}
         () = draining => tracing::warn!("some reconciles did not end in time"),
         () = tend(&context, &cache_syncs, &sagas, &warms, &probes) => {}
         _ = &mut keeper => tracing::error!("the task that renews the executor's Lease ended"),

@@ -188,13 +188,16 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use http::{Request, Response};
-    use kube::{Client, client::Body, runtime::controller::Action};
+    use kube::{Client, client::Body};
     use serde_json::json;
 
     use super::*;
     use crate::controller::{
         context::fixture,
-        reconcile::{reconcile, requeue::unwatched},
+        reconcile::{
+            reconcile,
+            requeue::{Action, unwatched},
+        },
     };
 
     #[tokio::test]

@@ -259,7 +259,7 @@ mod tests {
     };
 
     use http::{Request, Response};
-    use kube::{Client, client::Body, runtime::reflector::ObjectRef};
+    use kube::{Client, client::Body};
     use serde_json::json;
 
     use super::*;
@@ -322,7 +322,7 @@ mod tests {
         let gone = WatchedLease { lease_watch, sagas: HashSet::new(), asked: now, reading: false };
         others.lock().insert(id.to_owned(), gone);
         others.note(id, saga, Interest::Waits);
-        assert_eq!(enqueued.try_recv().unwrap(), ObjectRef::new("order").within("shop"));
+        assert_eq!(enqueued.try_recv().unwrap(), SagaRef::new("shop", "order"));
         let (state, interest) = look();
         assert!(matches!(state, ChildState::Ended(End::Unknown { .. })), "{state:?}");
         assert_eq!(interest, Some(Interest::Remembers));

@@ -2,11 +2,9 @@
 
 use std::time::Instant;
 
-use kube::runtime::controller::Action;
-
 use super::{
     plan_input::seen,
-    requeue::{STALE_AGAIN, unwatched},
+    requeue::{Action, STALE_AGAIN, unwatched},
 };
 use crate::{
     api::{RELEASE, StoredSaga},

@@ -7,6 +7,28 @@ use crate::{
     controller::cluster::{connection::Cluster, namespace::NAMESPACE_POLL},
 };
 
+/// The longest wait before a saga is requeued. What is due later is requeued in between.
+const LONGEST: Duration = Duration::from_hours(180 * 24);
+
+/// When a saga is reconciled again if no event arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::controller) struct Action {
+    /// The wait; `None` if only an event leads to a reconcile.
+    pub(in crate::controller) after: Option<Duration>,
+}
+
+impl Action {
+    /// Returns the action that requeues the saga after this wait.
+    pub(in crate::controller) fn requeue(after: Duration) -> Self {
+        Self { after: Some(after.min(LONGEST)) }
+    }
+
+    /// Returns the action that waits for an event.
+    pub(in crate::controller) const fn await_change() -> Self {
+        Self { after: None }
+    }
+}
+
 /// The wait before a copy that is older than an own write is read again, if the watch brings
 /// nothing newer.
 pub(in crate::controller) const STALE_AGAIN: Duration = Duration::from_secs(1);

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use kube::runtime::controller::Action;
-
 use super::*;
 use crate::{
     api::names::FINALIZER,
-    controller::reconcile::{error_policy, reconcile},
+    controller::reconcile::{error_policy, reconcile, requeue::Action},
 };
 
 /// Returns a copy of the saga with this resourceVersion.

@@ -32,10 +32,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Client,
     client::Body,
-    runtime::{
-        reflector::{self, ObjectRef},
-        watcher::Event,
-    },
+    runtime::{reflector, watcher::Event},
 };
 use serde_json::{Value, json};
 use tokio::{sync::mpsc::UnboundedReceiver, task::JoinHandle};
@@ -46,6 +43,7 @@ use super::{
     effects::performance::Performance,
     http::{call::HttpCaller, tls::tls_config},
     memory::attempt::AttemptKey,
+    queue::SagaRef,
     workload::Workload,
 };
 use crate::{
@@ -150,7 +148,7 @@ impl ApiServer {
 struct Scene {
     context: Arc<Context>,
     server: ApiServer,
-    enqueued: UnboundedReceiver<ObjectRef<StoredSaga>>,
+    enqueued: UnboundedReceiver<SagaRef>,
 }
 
 impl Scene {

@@ -60,7 +60,7 @@ pub(super) async fn flown(
     };
     let performance = fixture::performance(&scene.context, &stored, &valid, executor);
     request::begin(&performance, &request_context, identity(), None);
-    assert_eq!(scene.enqueued.recv().await.unwrap(), ObjectRef::new("order").within("shop"));
+    assert_eq!(scene.enqueued.recv().await.unwrap(), SagaRef::new("shop", "order"));
     scene.context.memory.attempts.look(&key(), |known| {
         assert!(known.in_flight().is_none());
         known.end.clone()

@@ -5,10 +5,7 @@
 //! list is read again, and the store shows it only when it is whole. Then every object in the list
 //! is enqueued.
 
-use futures::{
-    StreamExt,
-    stream::{self, BoxStream},
-};
+use futures::{StreamExt, stream::BoxStream};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{batch::v1::Job, core::v1::Pod},
@@ -16,11 +13,11 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Resource,
     runtime::{
-        reflector::{self, ObjectRef, Store, store::Writer},
+        reflector::{self, Store, store::Writer},
         watcher,
     },
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::{
     children::{job_stream, pod_stream},
@@ -28,7 +25,7 @@ use super::{
     sagas::saga_stream,
     sync::CacheSync,
 };
-use crate::{api::StoredSaga, controller::queue::WatchQueue, objects::stored::StoredObject};
+use crate::{api::StoredSaga, objects::stored::StoredObject};
 
 /// The watches of one namespace, or of all namespaces.
 pub(in crate::controller) struct Watch {
@@ -44,8 +41,6 @@ pub(in crate::controller) struct Watch {
     job_writer: Writer<Job>,
     /// Whether the sagas and the Pods were listed, in this order.
     listed: [watch::Sender<bool>; 2],
-    sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
-    receiver: mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>,
 }
 
 impl Watch {
@@ -53,7 +48,6 @@ impl Watch {
         let (sagas, saga_writer) = reflector::store();
         let (pods, pod_writer) = reflector::store();
         let (jobs, job_writer) = reflector::store();
-        let (sender, receiver) = mpsc::unbounded_channel();
         Self {
             namespace: namespace.cloned(),
             saga_api: scoped(client, namespace),
@@ -66,8 +60,6 @@ impl Watch {
             job_writer,
             job_api: scoped(client, namespace),
             listed: Default::default(),
-            sender,
-            receiver,
         }
     }
 
@@ -92,10 +84,6 @@ impl Watch {
         }
     }
 
-    pub(in crate::controller) fn queue(&self) -> WatchQueue {
-        WatchQueue { namespace: self.namespace.clone(), sender: self.sender.clone() }
-    }
-
     /// Returns the streams of the watches. They report to `listeners`.
     pub(in crate::controller) fn streams(self, listeners: &Listeners) -> Streams {
         let Self {
@@ -110,8 +98,6 @@ impl Watch {
             jobs: _,
             job_writer,
             listed: [sagas_listed, pods_listed],
-            sender: _,
-            receiver,
         } = self;
         Streams {
             store,
@@ -119,10 +105,6 @@ impl Watch {
             sagas: saga_stream(saga_api, saga_writer, sagas_listed, listeners.clone()).boxed(),
             pods: pod_stream(pod_api, pod_writer, pods_listed, listeners.clone()).boxed(),
             jobs: job_stream(job_api, job_writer, listeners.clone()).boxed(),
-            enqueued: stream::unfold(receiver, |mut receiver| async {
-                receiver.recv().await.map(|saga| (saga, receiver))
-            })
-            .boxed(),
         }
     }
 }
@@ -142,8 +124,6 @@ pub(in crate::controller) struct Streams {
     pub(in crate::controller) pods: Events<Pod>,
     /// The Jobs that changed.
     pub(in crate::controller) jobs: Events<Job>,
-    /// The sagas that other parts of the process enqueued.
-    pub(in crate::controller) enqueued: BoxStream<'static, ObjectRef<StoredSaga>>,
 }
 
 fn scoped<K>(client: &Client, namespace: Option<&String>) -> Api<K>

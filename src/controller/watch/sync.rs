@@ -7,8 +7,8 @@
 //! for an operator that watches the whole cluster and may not read it.
 //!
 //! # Caveats
-//! Only kube's own controller waits for a store to be ready. Of several tasks that wait for one
-//! store, only the last is woken.
+//! Nothing waits for a store to be ready: of several tasks that wait for one store, only the last is
+//! woken.
 
 use std::time::Duration;
 

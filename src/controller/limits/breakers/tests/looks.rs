@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use ::http::Request;
 use ::http::Response;
-use kube::{Client, client::Body, runtime::reflector::ObjectRef};
+use kube::{Client, client::Body};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// A context whose API server never answers, and what is announced in it.
-fn context(settings: Settings) -> (Arc<Context>, mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>) {
+fn context(settings: Settings) -> (Arc<Context>, mpsc::UnboundedReceiver<SagaRef>) {
     let service = tower::service_fn(|_: Request<Body>| {
         std::future::pending::<Result<Response<Body>, std::io::Error>>()
     });
