@@ -8,9 +8,6 @@ pub(crate) const MAX_ALL_OUTPUTS: usize = 32 * 1024;
 /// The longest message that is kept of an attempt, in characters.
 pub(crate) const KEPT_MESSAGE: usize = 400;
 
-/// The most HTTP requests in progress at the same time to one host and port for one namespace.
-pub const MAX_CALLS_PER_HOST: usize = 32;
-
 /// The most attempts of a budget, whatever `maxAttempts` says.
 pub const MAX_BUDGET_ATTEMPTS: u32 = 1000;
 
@@ -79,3 +76,9 @@ pub const MAX_RECONCILES_PER_NAMESPACE: usize = 48;
 
 /// The same, while sagas of another namespace wait for their reconciles.
 pub const MAX_CONTENDED_RECONCILES_PER_NAMESPACE: usize = 16;
+
+/// The most name look-ups of one namespace under way.
+pub const MAX_LOOKUPS_PER_NAMESPACE: usize = 8;
+
+/// The most name look-ups of one process under way. Each blocks a thread.
+pub const MAX_LOOKUPS: usize = 32;

@@ -89,7 +89,8 @@ where
     };
     let circuits = Circuits::new(config.http_circuits.map(settings), Arc::clone(&metrics));
     let (queue, enqueued) = Queue::new(caches.sagas.clone());
-    let outbound = Outbound::new(caller, circuits, leases.clone(), queue.clone());
+    let outbound =
+        Outbound::new(caller, config.http_calls, circuits, leases.clone(), queue.clone());
     let context = Arc::new(Context {
         cluster: Arc::new(Cluster::new(client, caches)),
         queue,
@@ -119,13 +120,18 @@ where
     Ok(Connected { context, watches, enqueued, candidacy })
 }
 
-/// Shows the breakers and the sagas of this process in its metrics.
+/// Shows the breakers, the HTTP requests and the sagas of this process in its metrics.
 fn show(context: &Arc<Context>) {
     // The metrics hold a weak reference, because the context holds the metrics.
     let shown = Arc::downgrade(context);
     context.metrics.circuits().set(move || {
         shown.upgrade().map(|context| context.outbound.circuits.reports()).unwrap_or_default()
     });
+    let used = Arc::downgrade(context);
+    context
+        .metrics
+        .calls()
+        .set(move || used.upgrade().map(|context| context.outbound.usage()).unwrap_or_default());
     let counted = Arc::downgrade(context);
     context
         .metrics

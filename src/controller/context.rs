@@ -135,6 +135,7 @@ pub(super) mod fixture {
         coordination::breaker::Settings,
         egress::policy::{EgressPolicy, EgressRules},
         model::saga::{SagaName, ValidSaga},
+        service::args::CallLimits,
         validate::saga::validate_stored,
     };
 
@@ -155,7 +156,13 @@ pub(super) mod fixture {
         let context = Context {
             cluster: Arc::new(Cluster::new(client, Caches::default())),
             memory: Arc::default(),
-            outbound: Arc::new(Outbound::new(caller, circuits, leases, queue.clone())),
+            outbound: Arc::new(Outbound::new(
+                caller,
+                CallLimits::default(),
+                circuits,
+                leases,
+                queue.clone(),
+            )),
             queue,
             lifecycle: Arc::default(),
             evaluations: Evaluations::default(),

@@ -14,12 +14,13 @@ use super::{
     limits::{breakers::Circuits, slots::Slots},
     queue::Queue,
 };
+use crate::service::{args::CallLimits, calls::CallUsage};
 
 /// What HTTP requests of sagas need.
 pub struct Outbound {
     /// Sends HTTP requests.
     pub caller: HttpCaller,
-    /// The number of HTTP requests under way to each host.
+    /// The limits on HTTP requests in flight.
     pub slots: Arc<Slots>,
     /// The circuit breakers of the called hosts.
     pub circuits: Arc<Circuits>,
@@ -34,16 +35,29 @@ pub struct Outbound {
 impl Outbound {
     /// Creates what HTTP requests need. `leases`: the API for the Leases of executors.
     #[must_use]
-    pub fn new(caller: HttpCaller, circuits: Circuits, leases: Api<Lease>, queue: Queue) -> Self {
+    pub fn new(
+        caller: HttpCaller,
+        limits: CallLimits,
+        circuits: Circuits,
+        leases: Api<Lease>,
+        queue: Queue,
+    ) -> Self {
         Self {
             caller,
-            slots: Arc::default(),
+            slots: Arc::new(Slots::new(limits, queue.clone())),
             circuits: Arc::new(circuits),
             own: Own::new(leases.clone()),
             others: Others::new(leases.clone(), queue),
             leases,
         }
     }
+
+    /// Returns what the limits on HTTP requests and on look-ups show.
+    #[must_use]
+    pub fn usage(&self) -> CallUsage {
+        CallUsage { calls: self.slots.usage(), lookups: self.caller.lookups().usage() }
+    }
+
     /// Returns what observations may read of executors.
     #[must_use]
     pub const fn executors(&self) -> ExecutorsView<'_> {

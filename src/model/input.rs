@@ -21,6 +21,30 @@ pub struct BreakerAllowance {
     pub until: Option<Timestamp>,
 }
 
+/// A limit of this process that keeps HTTP requests from beginning, with its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallLimit {
+    /// The HTTP requests of one namespace in flight to one host.
+    Host(usize),
+    /// The HTTP requests of one namespace in flight.
+    Namespace(usize),
+    /// The HTTP requests of this process in flight.
+    Process(usize),
+    /// The name look-ups of one namespace under way.
+    NamespaceLookups(usize),
+    /// The name look-ups of this process under way.
+    ProcessLookups(usize),
+}
+
+/// How many HTTP requests to a host may begin now, and the limit that lets no more begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallCapacity {
+    /// How many HTTP requests may begin now.
+    pub left: usize,
+    /// The limit that lets no more begin.
+    pub limit: CallLimit,
+}
+
 /// Everything that a decision rests on, besides the valid saga.
 #[derive(Debug, Clone)]
 pub struct PlanInput<'a> {
@@ -104,9 +128,8 @@ pub struct ThisProcess<'a> {
     pub draining: bool,
     /// How far this process's clock may be from the API server's clock.
     pub skew: Skew,
-    /// How many HTTP requests may begin now, by host and port. A host that is not listed has no
-    /// limit.
-    pub host_capacity: BTreeMap<String, usize>,
+    /// How many HTTP requests may begin now, by host. A host that is not listed has no limit.
+    pub host_capacity: BTreeMap<String, CallCapacity>,
     /// The breakers that are not closed, and what they admit. An origin that is not listed has a
     /// closed breaker.
     pub circuits: BTreeMap<Origin, BreakerAllowance>,

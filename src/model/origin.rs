@@ -2,15 +2,18 @@
 
 use std::fmt;
 
-/// Returns the host and port of a URL, for example `stock.shop.svc:80`, or the text unchanged if it
-/// is not a URL.
+/// Returns the host of a URL without its port, for example `stock.shop.svc`, or the text unchanged
+/// if it is not a URL.
 #[must_use]
 pub fn host(url: &str) -> String {
     let parsed = url::Url::parse(url).ok();
-    let host = parsed.as_ref().and_then(|parsed| {
-        Some(format!("{}:{}", parsed.host_str()?, parsed.port_or_known_default()?))
-    });
-    host.unwrap_or_else(|| url.to_owned())
+    parsed.as_ref().and_then(url::Url::host_str).unwrap_or(url).to_owned()
+}
+
+/// Returns whether the host of a URL is a name, so that a connection needs a look-up of the name.
+#[must_use]
+pub fn has_name(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| matches!(url.host(), Some(url::Host::Domain(_))))
 }
 
 /// The destination of a URL without its path. Each origin has one breaker.

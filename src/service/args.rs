@@ -6,6 +6,7 @@
 //! write instead. No argument is accepted and then ignored, but for the settings of circuits that
 //! `--http-circuit-calls=0` switches off.
 
+mod calls;
 mod circuits;
 mod egress;
 mod value;
@@ -19,6 +20,7 @@ use std::{
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use self::{
+    calls::CallArgs,
     circuits::CircuitArgs,
     egress::EgressArgs,
     value::{List, duration, list},
@@ -26,7 +28,7 @@ use self::{
 use super::telemetry::{self, LogFormat, LogOutput};
 use crate::egress::policy::EgressRules;
 
-pub use self::circuits::CircuitConfig;
+pub use self::{calls::CallLimits, circuits::CircuitConfig};
 
 /// The longest `--drain`. The grace period of a pod must be longer still, and nobody waits that
 /// long for a node to be drained.
@@ -60,6 +62,9 @@ pub enum Command {
 pub struct RunArgs {
     #[command(flatten)]
     egress: EgressArgs,
+
+    #[command(flatten)]
+    http_calls: CallArgs,
 
     #[command(flatten)]
     http_circuits: CircuitArgs,
@@ -174,6 +179,8 @@ pub struct RunConfig {
     pub egress: EgressRules,
     /// The addresses of the operator itself, which HTTP steps may not reach.
     pub pod_ips: Vec<IpAddr>,
+    /// How many HTTP requests may be in flight.
+    pub http_calls: CallLimits,
     /// When HTTP circuit breakers open, and for how long; `None` = never.
     pub http_circuits: Option<CircuitConfig>,
     /// The address on which `/metrics` is served; `None` = nowhere.
@@ -207,6 +214,7 @@ impl RunArgs {
     pub fn validate(self, output: LogOutput) -> Result<RunConfig, String> {
         let Self {
             egress,
+            http_calls,
             http_circuits,
             pod_ips,
             metrics_addr: Listen(metrics_addr),
@@ -231,6 +239,7 @@ impl RunArgs {
         Ok(RunConfig {
             egress: egress.validate()?,
             pod_ips: pod_ips.into_iter().flat_map(|List(items)| items).collect(),
+            http_calls: http_calls.validate()?,
             http_circuits: http_circuits.config(),
             metrics_addr,
             health_addr,

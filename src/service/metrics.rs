@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{
+    calls::CallSource,
     circuits::{CircuitSource, CircuitState},
     reconciles::ReconcileGauges,
     sagas::SagaSource,
@@ -129,9 +130,9 @@ pub struct Metrics {
     pub reconcile_gauges: ReconcileGauges,
     watch_errors: Family<WatchLabels, Counter>,
     unreadable: Family<WatchLabels, Counter>,
-    http_calls: Gauge<u64, AtomicU64>,
     trials: Gauge<u64, AtomicU64>,
     trials_waiting: Gauge<u64, AtomicU64>,
+    calls: CallSource,
     circuits: CircuitSource,
     circuit_transitions: Family<TransitionLabels, Counter>,
     status_writes: Family<ResultLabels, Counter>,
@@ -155,9 +156,9 @@ impl Metrics {
             reconcile_gauges: ReconcileGauges::default(),
             watch_errors: Family::default(),
             unreadable: Family::default(),
-            http_calls: Gauge::default(),
             trials: Gauge::default(),
             trials_waiting: Gauge::default(),
+            calls: CallSource::default(),
             circuits: CircuitSource::default(),
             circuit_transitions: Family::default(),
             status_writes: Family::default(),
@@ -191,9 +192,9 @@ impl Metrics {
             reconcile_gauges,
             watch_errors,
             unreadable,
-            http_calls,
             trials,
             trials_waiting,
+            calls,
             circuits,
             circuit_transitions,
             status_writes,
@@ -223,7 +224,7 @@ impl Metrics {
         registry.register("saga_controller_watch_errors", help, watch_errors.clone());
         let help = "Versions of Pods and Jobs that cannot be read and are passed over";
         registry.register("saga_unreadable_objects", help, unreadable.clone());
-        register_http(registry, http_calls, circuits, circuit_transitions);
+        register_http(registry, calls, circuits, circuit_transitions);
         register_trials(registry, trials, trials_waiting);
         let help = "1 while this replica works on sagas, 0 while it stands by for another replica";
         registry.register("saga_operator_leader", help, leads.clone());
@@ -291,13 +292,6 @@ impl Metrics {
         self.leads.set(leads.into());
     }
 
-    /// Counts an HTTP request of an HTTP step as in flight until the returned guard is dropped. A
-    /// panic also drops the guard.
-    pub fn http_call(self: &Arc<Self>) -> HttpCall {
-        self.http_calls.inc();
-        HttpCall(Arc::clone(self))
-    }
-
     /// Counts the trial of an operation before the first step of its saga as in flight until the
     /// returned guard is dropped.
     pub fn trial(&self) -> TrialCount {
@@ -318,6 +312,12 @@ impl Metrics {
     #[must_use]
     pub const fn sagas(&self) -> &SagaSource {
         &self.sagas
+    }
+
+    /// Returns the source of the HTTP requests in flight.
+    #[must_use]
+    pub const fn calls(&self) -> &CallSource {
+        &self.calls
     }
 
     /// Returns the source of the circuit breakers.
@@ -388,15 +388,11 @@ fn register_reconciles(
 /// Registers the metrics about the HTTP requests of HTTP steps and about the circuit breakers.
 fn register_http(
     registry: &mut Registry,
-    http_calls: &Gauge<u64, AtomicU64>,
+    calls: &CallSource,
     circuits: &CircuitSource,
     circuit_transitions: &Family<TransitionLabels, Counter>,
 ) {
-    registry.register(
-        "saga_http_calls_in_flight",
-        "HTTP calls that wait for an answer",
-        http_calls.clone(),
-    );
+    registry.register_collector(Box::new(calls.clone()));
     registry.register_collector(Box::new(circuits.clone()));
     let help = "HTTP circuit breakers that closed, opened or became half-open";
     registry.register("saga_circuit_breaker_transitions", help, circuit_transitions.clone());
@@ -438,17 +434,6 @@ impl Drop for TrialCount {
     }
 }
 
-/// Counts an HTTP request of an HTTP step as in flight while the request waits for an answer.
-#[derive(Debug)]
-#[must_use = "the call counts as in flight until this is dropped"]
-pub struct HttpCall(Arc<Metrics>);
-
-impl Drop for HttpCall {
-    fn drop(&mut self) {
-        self.0.http_calls.dec();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -468,7 +453,6 @@ mod tests {
         metrics.unreadable_met("Job");
         metrics.status_written("conflict");
         metrics.unknown_words_met();
-        let _call = metrics.http_call();
         let _trials = (metrics.trial(), metrics.waiting_trial(), metrics.waiting_trial());
         drop(metrics.trial());
         metrics.set_leads(true);
@@ -490,7 +474,7 @@ mod tests {
             "saga_controller_reconcile_seconds_count 1",
             "saga_controller_watch_errors_total{kind=\"Pod\"} 1",
             "saga_unreadable_objects_total{kind=\"Job\"} 1",
-            "saga_http_calls_in_flight 1",
+            "saga_http_calls_in_flight 0",
             "saga_trials_in_flight 1",
             "saga_trials_waiting 2",
             "saga_status_writes_total{result=\"conflict\"} 1",
@@ -511,20 +495,5 @@ mod tests {
                 "{text}"
             );
         }
-    }
-
-    #[test]
-    fn a_call_that_panics_is_no_longer_in_flight() {
-        let metrics = Metrics::new("1.2.3");
-        let (first, second) = (metrics.http_call(), Arc::clone(&metrics));
-        let panicked = std::thread::spawn(move || {
-            let _call = second.http_call();
-            assert!(second.text().unwrap().contains("saga_http_calls_in_flight 2"));
-            std::panic::resume_unwind(Box::new("lost"));
-        });
-        panicked.join().unwrap_err();
-        assert!(metrics.text().unwrap().contains("saga_http_calls_in_flight 1"));
-        drop(first);
-        assert!(metrics.text().unwrap().contains("saga_http_calls_in_flight 0"));
     }
 }

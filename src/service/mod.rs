@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod args;
+pub mod calls;
 pub mod circuits;
 pub mod client;
 pub mod metrics;

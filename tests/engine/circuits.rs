@@ -186,15 +186,15 @@ fn half_open_one_request_goes_and_the_others_wait_for_it() {
 #[test]
 fn a_request_that_finds_no_room_leaves_the_probe_to_another() {
     let mut draft = to_one_host(saga().http("a").http("b"), 2);
-    draft.0.steps[0].http.as_mut().unwrap().url = "https://one.shop.svc/work".into();
+    draft.0.steps[0].http.as_mut().unwrap().url = "https://two.shop.svc/work".into();
     let mut world = World::with(draft);
     world
         .circuits
-        .insert(origin("https://one.shop.svc").unwrap(), BreakerAllowance { left: 1, until: None });
-    world.host_capacity.insert("one.shop.svc:443".into(), 0);
+        .insert(origin("https://two.shop.svc").unwrap(), BreakerAllowance { left: 1, until: None });
+    world.takes("two.shop.svc", 0);
     world.run_for(seconds(10));
     assert_eq!(world.done(), ["b"]);
-    assert!(world.message().contains("the limit of concurrent requests"), "{}", world.message());
+    assert!(world.message().contains("32 calls to two.shop.svc"), "{}", world.message());
 }
 
 #[test]
@@ -257,11 +257,11 @@ fn what_waits_for_room_says_so_when_the_time_of_its_circuit_has_come() {
     let mut world = World::with(saga().http("a"));
     world.opens("a", 30);
     world.closes_at("a", 30);
-    world.host_capacity.insert("a.shop.svc:80".into(), 0);
+    world.takes("a.shop.svc", 0);
     world.run_for(Duration::ZERO);
     assert_eq!(
         world.message(),
-        "step a waits: the limit of concurrent requests to its host is reached"
+        "step a waits: 32 calls to a.shop.svc from this namespace are in flight"
     );
     assert_eq!(world.step("a").message, None);
 }

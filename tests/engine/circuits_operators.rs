@@ -30,7 +30,7 @@ fn two_operators_whose_circuits_opened_at_different_instants_do_not_contradict_e
     );
     // A replica whose circuit is closed, and which has no capacity, writes nothing either.
     world.closes("a");
-    world.host_capacity.insert("a.shop.svc:80".into(), 0);
+    world.takes("a.shop.svc", 0);
     world.run_for(Duration::ZERO);
     assert_eq!(world.writes, writes);
     world.host_capacity.clear();
@@ -50,7 +50,7 @@ fn two_operators_of_which_one_has_no_room_tell_the_same_of_a_step_that_is_tried_
     assert!(told.starts_with("step a waits: CircuitOpen: one call at a time"), "{told}");
     for _ in 0..3 {
         world.closes("a");
-        world.host_capacity.insert("a.shop.svc:80".into(), 0);
+        world.takes("a.shop.svc", 0);
         world.run_for(Duration::ZERO);
         world.host_capacity.clear();
         world.half_opens("a", 0);

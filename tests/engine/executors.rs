@@ -7,6 +7,7 @@ use saga_operator::{
     coordination::executor_lease::TERM,
     engine::plan,
     model::{
+        input::{CallCapacity, CallLimit},
         observation::Observations,
         plan::{Effect, StatusWrite},
     },
@@ -49,12 +50,12 @@ fn what_a_process_sent_that_died_is_unknown_after_the_term_of_its_lease_and_not_
 #[test]
 fn a_request_waits_before_its_intent_while_as_many_as_may_be_are_under_way_to_its_host() {
     let mut world = World::with(saga().http("a").then_http("b"));
-    world.host_capacity.insert("b.shop.svc:80".into(), 0);
+    world.takes("b.shop.svc", 0);
     world.run_for(seconds(60));
     assert_eq!((world.done(), world.step("b").action), (vec!["a"], None));
     assert_eq!(
         world.message(),
-        "step b waits: the limit of concurrent requests to its host is reached"
+        "step b waits: 32 calls to b.shop.svc from this namespace are in flight"
     );
     let writes = world.writes;
     world.run_for(seconds(600));
@@ -65,14 +66,59 @@ fn a_request_waits_before_its_intent_while_as_many_as_may_be_are_under_way_to_it
 }
 
 #[test]
+fn a_step_that_waits_names_the_limit_that_is_reached() {
+    let long = format!("{}.svc", "a".repeat(1000));
+    for (host, limit, sentence) in [
+        ("a.shop.svc", CallLimit::Host(1), "1 call to a.shop.svc from this namespace is in flight"),
+        ("a.shop.svc", CallLimit::Namespace(64), "64 calls of this namespace are in flight"),
+        ("a.shop.svc", CallLimit::Process(1024), "1024 calls of this operator are in flight"),
+        (
+            "a.shop.svc",
+            CallLimit::NamespaceLookups(8),
+            "8 name look-ups of this namespace are in flight",
+        ),
+        (
+            "a.shop.svc",
+            CallLimit::ProcessLookups(32),
+            "32 name look-ups of this operator are in flight",
+        ),
+        (&long, CallLimit::Host(32), "32 calls to aaaa"),
+    ] {
+        let mut draft = saga().http("a");
+        for http in draft.0.steps.iter_mut().filter_map(|step| step.http.as_mut()) {
+            http.url = format!("http://{host}/work");
+        }
+        let mut world = World::with(draft);
+        world.host_capacity.insert(host.into(), CallCapacity { left: 0, limit });
+        world.run_for(seconds(60));
+        let message = world.message();
+        assert!(message.starts_with(&format!("step a waits: {sentence}")), "{message}");
+        assert!(message.len() < 500, "{message}");
+        assert_eq!(world.step("a").action, None, "no attempt is used up");
+    }
+}
+
+#[test]
+fn the_port_of_a_url_makes_no_other_host() {
+    let mut draft = saga().http("a").http("b").parallel(2);
+    for (step, port) in draft.0.steps.iter_mut().zip([8080, 8443]) {
+        step.http.as_mut().unwrap().url = format!("http://shop.svc:{port}/work");
+    }
+    let mut world = World::with(draft);
+    world.takes("shop.svc", 0);
+    world.run_for(seconds(60));
+    assert!(world.sent().is_empty(), "{}", world.message());
+}
+
+#[test]
 fn what_waits_for_room_keeps_its_turn_and_lets_others_use_what_is_left() {
     let mut world = World::with(saga().http("a").http("b").parallel(2));
-    world.host_capacity.insert("a.shop.svc:80".into(), 0);
+    world.takes("a.shop.svc", 0);
     world.run_for(seconds(60));
     assert_eq!(world.done(), ["b"]);
     // A plain list is an order: no step begins before the steps in front of it.
     let mut world = World::with(saga().http("a").http("b"));
-    world.host_capacity.insert("a.shop.svc:80".into(), 0);
+    world.takes("a.shop.svc", 0);
     world.run_for(seconds(60));
     assert!(world.sent().is_empty());
 }
@@ -80,7 +126,7 @@ fn what_waits_for_room_keeps_its_turn_and_lets_others_use_what_is_left() {
 #[test]
 fn side_by_side_the_step_that_waits_keeps_no_other_from_beginning_elsewhere() {
     let mut world = World::with(saga().http("a").http("b").pod("c").http("d").parallel(2));
-    world.host_capacity.insert("a.shop.svc:80".into(), 0);
+    world.takes("a.shop.svc", 0);
     world.run_for(seconds(60));
     assert_eq!(
         ["b", "c", "d"].map(|name| world.sent_at(name, Direction::Action)),
@@ -103,7 +149,7 @@ fn what_room_there_is_goes_to_the_first_in_list_order() {
         http.url = "http://shop.svc/work".into();
     }
     let mut world = World::with(draft);
-    world.host_capacity.insert("shop.svc:80".into(), 2);
+    world.takes("shop.svc", 2);
     let nothing = Observations::new();
     let plan = plan(&world.saga, &world.seen(&nothing, "me"));
     let begun = plan.drafted_effects().iter().filter_map(|effect| match effect {
@@ -115,8 +161,8 @@ fn what_room_there_is_goes_to_the_first_in_list_order() {
     assert_eq!(
         status.message.as_deref(),
         Some(
-            "step a runs, attempt 1 of 1; step b runs, attempt 1 of 1; step c waits: the limit of \
-             concurrent requests to its host is reached"
+            "step a runs, attempt 1 of 1; step b runs, attempt 1 of 1; step c waits: 32 calls to \
+             shop.svc from this namespace are in flight"
         )
     );
 }
@@ -125,7 +171,7 @@ fn what_room_there_is_goes_to_the_first_in_list_order() {
 fn a_compensation_waits_for_room_as_well() {
     let mut world =
         World::with(saga().http("a").undo().then_http("b").compensating()).fails("b", 1);
-    world.host_capacity.insert("undo-a.shop.svc:80".into(), 0);
+    world.takes("undo-a.shop.svc", 0);
     world.run_for(seconds(60));
     assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Compensating, 0));
     world.host_capacity.clear();
@@ -145,7 +191,7 @@ fn a_process_without_a_lease_begins_nothing_and_does_not_say_more_than_it_knows(
 #[test]
 fn a_process_that_begins_nothing_leaves_the_words_to_one_that_does() {
     let mut world = World::with(saga().http("a"));
-    world.host_capacity.insert("a.shop.svc:80".into(), 0);
+    world.takes("a.shop.svc", 0);
     world.run_for(seconds(1));
     let (said, writes) = (world.message(), world.writes);
     world.draining = true;

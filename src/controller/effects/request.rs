@@ -46,7 +46,6 @@ use crate::{
         saga::Identity,
     },
     objects::http::{self, request::HttpRequest},
-    service::metrics::Metrics,
     text::bounded_line,
 };
 
@@ -77,7 +76,6 @@ pub(in crate::controller) fn begin(
         memory: Arc::clone(performance.parts.memory),
         outbound: Arc::clone(performance.outbound),
         queue: performance.parts.queue.clone(),
-        metrics: Arc::clone(performance.parts.metrics),
         // The spec and the status are left out, because the status may be large.
         stored: StoredSaga {
             spec: Err(String::new()),
@@ -134,7 +132,6 @@ struct SendTask {
     memory: Arc<Memory>,
     outbound: Arc<Outbound>,
     queue: Queue,
-    metrics: Arc<Metrics>,
     stored: StoredSaga,
     account: String,
     request: HttpRequest,
@@ -148,10 +145,8 @@ struct SendTask {
 
 impl SendTask {
     async fn run(mut self, identity: Identity) {
-        let in_flight = self.metrics.http_call();
         let slot = self.slot.take();
         let called = AssertUnwindSafe(self.call(&identity)).catch_unwind().await;
-        drop(in_flight);
         let outcome = called.unwrap_or_else(|_| {
             let message = "the call panicked".into();
             Some(CallOutcome::Ended(End::Unknown { message, retry_after: None }))

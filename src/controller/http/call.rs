@@ -1,6 +1,12 @@
 //! One HTTP request: it is sent once, is bounded in time and size, and is judged by its answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use reqwest::{Client, Response, header::RETRY_AFTER};
@@ -13,9 +19,13 @@ use tower::util::AndThenLayer;
 
 use super::{
     headers::{Headers, of_answer},
-    outcome::{CallOutcome, MAX_CAUSE, broken, cannot_be_sent, cause, failed_permanently, overdue},
+    lookups::Lookups,
+    outcome::{
+        CallOutcome, MAX_CAUSE, broken, cannot_be_sent, cause, failed_permanently, not_looked_up,
+        overdue, too_large,
+    },
     redact::Redactor,
-    resolve::{Destination, Names},
+    resolve::{Destination, Names, Resolver},
     sent::{Permit, Sent},
     tls,
 };
@@ -38,9 +48,11 @@ use crate::{
 /// The longest time that connecting may take, including TLS.
 const MAX_CONNECT: Duration = Duration::from_secs(10);
 /// The most headers that an answer may have. An answer with more is treated as a broken connection.
-/// hyper bounds the bytes of the headers at about 408 KiB. reqwest offers no way to pass hyper a
-/// smaller bound.
 const MAX_HEADERS: usize = 100;
+/// The most bytes of all headers of an answer. An answer with more is treated as a broken
+/// connection. hyper reads up to 408 KiB before the head is complete, and reqwest offers no way to
+/// pass hyper a smaller bound: until then this bound does not help.
+const MAX_HEAD: usize = 64 * 1024;
 /// The most bytes of a body that are read.
 const MAX_BODY: usize = 64 * 1024;
 
@@ -52,6 +64,7 @@ const HIDING: Bounds = Bounds { all: 2, namespace: 2, contended: 1 };
 pub struct HttpCaller {
     egress: Arc<EgressPolicy>,
     names: Names,
+    lookups: Arc<Lookups>,
     tls: ClientConfig,
     secrets: SecretReader,
     hiding: Turns,
@@ -65,6 +78,7 @@ impl HttpCaller {
         Self {
             egress: Arc::new(egress),
             names: resolve::system(),
+            lookups: Arc::default(),
             tls,
             secrets,
             hiding: Turns::new(HIDING),
@@ -74,6 +88,11 @@ impl HttpCaller {
     /// Returns the reader of Secrets.
     pub(in crate::controller) const fn secrets(&self) -> &SecretReader {
         &self.secrets
+    }
+
+    /// Returns the limits on name look-ups.
+    pub(in crate::controller) const fn lookups(&self) -> &Arc<Lookups> {
+        &self.lookups
     }
 
     /// Sends `request` once and waits for its answer, for at most `time_limit` in all. Headers and
@@ -86,6 +105,8 @@ impl HttpCaller {
     ///   request, the outcome is a permanent Failed with nothing reached.
     /// - If the host, Secret, ConfigMap or key does not exist, or the connection was too slow, was
     ///   refused or failed in TLS, the outcome is Failed with nothing reached, and a retry follows.
+    /// - If the time limit passed while the request waited for its turn to look up a name, the
+    ///   outcome is Failed with nothing reached, and costs no attempt.
     /// - If the API server cannot give the Secret at the moment, the outcome is Refused.
     /// - If the connection was made, and then broke or ran out of time, the outcome is Unknown.
     pub async fn call(
@@ -97,11 +118,13 @@ impl HttpCaller {
         sent: &Sent,
         permit: Permit,
     ) -> CallOutcome {
-        let begun = Instant::now();
+        let (begun, waits) = (Instant::now(), AtomicBool::new(false));
         let Ok(answer) =
-            timeout(time_limit, self.send(request, account, time_limit, sent, permit)).await
+            timeout(time_limit, self.send(request, account, time_limit, sent, permit, &waits))
+                .await
         else {
-            return overdue(time_limit, sent);
+            let waits = waits.load(Ordering::Acquire);
+            return if waits { not_looked_up(time_limit) } else { overdue(time_limit, sent) };
         };
         let (mut response, secrets) = match answer {
             Ok(answer) => answer,
@@ -173,7 +196,7 @@ impl HttpCaller {
     }
 
     /// Sends the HTTP request and waits for the head of the answer. Also returns the secret values
-    /// that were sent.
+    /// that were sent. `waits` is true while the request waits for its turn to look up a name.
     async fn send(
         &self,
         request: &HttpRequest,
@@ -181,8 +204,15 @@ impl HttpCaller {
         time_limit: Duration,
         sent: &Sent,
         permit: Permit,
+        waits: &AtomicBool,
     ) -> Result<(Response, Vec<SecretValue>), CallOutcome> {
-        let target = resolve::target(&request.url, &self.egress, &self.names).await?;
+        let resolver = Resolver {
+            names: &self.names,
+            lookups: &self.lookups,
+            namespace: account.namespace,
+            waits,
+        };
+        let target = resolve::target(&request.url, &self.egress, &resolver).await?;
         let Headers { map, secrets } = headers::headers(request, account, &self.secrets).await?;
         let tls = tls::settings(&target, request, account, &self.secrets, &self.tls).await?;
         let host = target.host.clone();
@@ -203,6 +233,7 @@ impl HttpCaller {
             outgoing = outgoing.body(body.clone());
         }
         match outgoing.send().await {
+            Ok(response) if head_size(&response) > MAX_HEAD => Err(too_large(&host, MAX_HEAD)),
             Ok(response) => Ok((response, secrets)),
             Err(error) => {
                 let shown = self.shown(account.namespace, &error, secrets).await;
@@ -210,6 +241,13 @@ impl HttpCaller {
             }
         }
     }
+}
+
+/// Returns the size of the headers of an answer, in bytes.
+fn head_size(response: &Response) -> usize {
+    let lines = response.headers().iter();
+    // Each line has a colon, a space and a line break besides.
+    lines.map(|(name, value)| name.as_str().len().saturating_add(value.len() + 4)).sum()
 }
 
 /// Creates a client for one attempt at one target.

@@ -9,9 +9,11 @@
 //!   only if no connection was made. If a connection was made and then breaks without an answer,
 //!   the outcome is `Unknown`.
 //! - Time and memory are bounded whatever the service does. The time limit covers everything,
-//!   including name look-up and connecting. Of an answer, at most 100 headers, 408 KiB of headers
-//!   and 64 KiB of the body are read. Nothing is decompressed. A message holds at most 256
-//!   characters of the body.
+//!   including name look-up and connecting. Of an answer, at most 100 headers, 64 KiB of headers
+//!   and 64 KiB of the body are kept; 408 KiB of an incomplete head are read. Nothing is
+//!   decompressed. A message holds at most 256 characters of the body.
+//! - The number of threads that look names up is bounded, in all and for each namespace
+//!   ([`lookups`]).
 //! - The search for secret values blocks no other task. It takes at most some tens of megabytes at
 //!   once.
 //! - No secret value appears in a message or in what expressions read, even if the service repeats
@@ -26,6 +28,7 @@
 
 pub mod call;
 mod headers;
+pub mod lookups;
 pub mod outcome;
 mod redact;
 mod resolve;

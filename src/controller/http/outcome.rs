@@ -45,6 +45,25 @@ pub(in crate::controller) fn overdue(time_limit: Duration, sent: &Sent) -> CallO
     }
 }
 
+/// Returns the failure of an HTTP request whose time limit passed while other look-ups kept it from
+/// looking up the name of its host. It costs no attempt, as far as the engine gives attempts back.
+pub(in crate::controller) fn not_looked_up(time_limit: Duration) -> CallOutcome {
+    let message = format!(
+        "other name look-ups were in flight for {time_limit:?}: the host was not looked up, and \
+         nothing was sent"
+    );
+    CallOutcome::Ended(End::Failed(Failure { disrupted: true, ..Failure::not_started(message) }))
+}
+
+/// Returns the outcome of an HTTP request whose answer has more bytes of headers than are kept.
+pub(in crate::controller) fn too_large(host: &str, most: usize) -> CallOutcome {
+    unknown(format!(
+        "the connection to {host} broke before an answer came: the headers of the answer are \
+         larger than {} KiB",
+        most / 1024
+    ))
+}
+
 pub(in crate::controller) fn cannot_be_sent(cause: &str) -> CallOutcome {
     failed_permanently(format!("the request cannot be sent: {cause}"))
 }

@@ -3,12 +3,15 @@
 //! # Guarantees
 //! The host is resolved once. If any of its addresses is refused, no address is used: a name with
 //! both a service address and a loopback address is refused as a whole. A host that is refused by
-//! its name is not resolved at all.
+//! its name is not resolved at all. A look-up that hangs counts in [`Lookups`] until it ends.
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures::{FutureExt, future::BoxFuture};
@@ -17,9 +20,13 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
 };
 
+use tokio::task::spawn_blocking;
 use url::Host;
 
-use super::outcome::{CallOutcome, failed, failed_permanently};
+use super::{
+    lookups::{LookupPermit, Lookups},
+    outcome::{CallOutcome, failed, failed_permanently},
+};
 use crate::{
     egress::{
         address::AddressPolicy,
@@ -31,15 +38,52 @@ use crate::{
 /// The most characters of a host name or an error that a message shows.
 const MAX_SHOWN: usize = 200;
 
-/// Resolves a host name to all its addresses, with the given port.
-pub(super) type Names =
-    Arc<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+/// Resolves a host name to all its addresses, with the given port. The permit is held until the
+/// look-up has ended, even if the future is dropped before.
+pub(super) type Names = Arc<
+    dyn Fn(String, u16, LookupPermit) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>
+        + Send
+        + Sync,
+>;
 
-/// Returns the resolver of this machine.
+/// Returns the resolver of this machine. It follows `/etc/hosts` and `/etc/resolv.conf`.
 pub(super) fn system() -> Names {
-    Arc::new(|name, port| {
-        async move { tokio::net::lookup_host((name, port)).await.map(Iterator::collect) }.boxed()
+    blocking(|name, port| (name, port).to_socket_addrs().map(Iterator::collect))
+}
+
+/// Returns a resolver that calls `look_up` on a thread where it may block. The thread cannot be
+/// interrupted, so the thread itself holds the permit.
+fn blocking(
+    look_up: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Clone + Send + Sync + 'static,
+) -> Names {
+    Arc::new(move |name, port, permit| {
+        let look_up = look_up.clone();
+        let work = spawn_blocking(move || {
+            let _permit = permit;
+            look_up(&name, port)
+        });
+        async move { work.await.map_err(io::Error::other)? }.boxed()
     })
+}
+
+/// What a look-up for an HTTP request needs.
+pub(super) struct Resolver<'a> {
+    /// Resolves names.
+    pub(super) names: &'a Names,
+    /// The limits on look-ups.
+    pub(super) lookups: &'a Arc<Lookups>,
+    /// The namespace of the saga.
+    pub(super) namespace: &'a str,
+    /// Is true while the HTTP request waits for a permit.
+    pub(super) waits: &'a AtomicBool,
+}
+
+/// Resolves a host name as soon as a look-up may begin.
+async fn resolved(resolver: &Resolver<'_>, name: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+    resolver.waits.store(true, Ordering::Release);
+    let permit = resolver.lookups.acquire(resolver.namespace).await;
+    resolver.waits.store(false, Ordering::Release);
+    (resolver.names)(name, port, permit).await
 }
 
 /// The checked destination of an HTTP request.
@@ -75,7 +119,7 @@ impl Resolve for Pinned {
 pub(super) async fn target(
     url: &str,
     egress: &EgressPolicy,
-    names: &Names,
+    resolver: &Resolver<'_>,
 ) -> Result<Destination, CallOutcome> {
     let Parsed { url, host, port } = parse(url)?;
     let shown = bounded_line(&format!("{host}:{port}"), MAX_SHOWN);
@@ -86,7 +130,7 @@ pub(super) async fn target(
         // The client connects to a literal address without calling its resolver.
         Host::Ipv4(ip) => vec![SocketAddr::new(IpAddr::V4(ip), port)],
         Host::Ipv6(ip) => vec![SocketAddr::new(IpAddr::V6(ip), port)],
-        Host::Domain(name) => names(name, port).await.map_err(|error| {
+        Host::Domain(name) => resolved(resolver, name, port).await.map_err(|error| {
             let error = bounded_line(&error.to_string(), MAX_SHOWN);
             failed(format!("the host of {shown} cannot be resolved: {error}"))
         })?,
@@ -151,8 +195,12 @@ mod tests {
         reason = "tests fail by panicking"
     )]
 
+    use futures::future::join_all;
+
     use super::*;
-    use crate::controller::http::outcome::fixture::nothing_reached;
+    use crate::{
+        api::limits::MAX_LOOKUPS_PER_NAMESPACE, controller::http::outcome::fixture::nothing_reached,
+    };
 
     /// The message of a permanent failure.
     fn refused(outcome: &CallOutcome) -> String {
@@ -166,6 +214,17 @@ mod tests {
         let (permanent, message) = nothing_reached(outcome);
         assert!(!permanent, "{message}");
         message.to_owned()
+    }
+
+    /// What a saga of this namespace reaches by the resolver of this machine.
+    async fn reached(url: &str) -> Result<Destination, CallOutcome> {
+        let resolver = Resolver {
+            names: &system(),
+            lookups: &Arc::default(),
+            namespace: "shop",
+            waits: &AtomicBool::new(false),
+        };
+        target(url, &EgressPolicy::default(), &resolver).await
     }
 
     #[tokio::test]
@@ -190,8 +249,7 @@ mod tests {
             "http://4294967296/",
         ];
         for url in wrong {
-            let message =
-                refused(&target(url, &EgressPolicy::default(), &system()).await.unwrap_err());
+            let message = refused(&reached(url).await.unwrap_err());
             assert!(
                 message.starts_with("the url ") && !message.contains("s3cret"),
                 "{url}: {message}"
@@ -202,19 +260,14 @@ mod tests {
     #[tokio::test]
     async fn names_of_this_host_are_refused_by_what_they_resolve_to() {
         for url in ["http://localhost/", "http://LOCALHOST:8080/"] {
-            let message =
-                refused(&target(url, &EgressPolicy::default(), &system()).await.unwrap_err());
+            let message = refused(&reached(url).await.unwrap_err());
             assert!(message.contains("a loopback address"), "{url}: {message}");
         }
     }
 
     #[tokio::test]
     async fn an_unknown_host_may_be_known_later() {
-        let message = passing(
-            &target("http://no-such-host.invalid/", &EgressPolicy::default(), &system())
-                .await
-                .unwrap_err(),
-        );
+        let message = passing(&reached("http://no-such-host.invalid/").await.unwrap_err());
         assert!(
             message.starts_with("the host of no-such-host.invalid:80 cannot be resolved"),
             "{message}"
@@ -229,11 +282,7 @@ mod tests {
             ("https://10.0.0.1:80/", "10.0.0.1:80"),
             ("http://[fd00::7]:8080/", "[fd00::7]:8080"),
         ] {
-            assert_eq!(
-                target(url, &EgressPolicy::default(), &system()).await.unwrap().addresses,
-                [address.parse().unwrap()],
-                "{url}"
-            );
+            assert_eq!(reached(url).await.unwrap().addresses, [address.parse().unwrap()], "{url}");
         }
     }
 
@@ -252,13 +301,45 @@ mod tests {
 
     #[tokio::test]
     async fn every_name_leads_to_the_checked_addresses() {
-        let checked =
-            target("http://10.0.0.1:81/", &EgressPolicy::default(), &system()).await.unwrap();
+        let checked = reached("http://10.0.0.1:81/").await.unwrap();
         let found = checked
             .pinned()
             .resolve("other.example".parse().unwrap())
             .await
             .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(found.collect::<Vec<_>>(), ["10.0.0.1:81".parse().unwrap()]);
+    }
+
+    #[tokio::test]
+    async fn a_look_up_counts_until_it_ends_although_nobody_waits_for_it() {
+        let (answer, answered) = std::sync::mpsc::channel::<()>();
+        let answered = Arc::new(std::sync::Mutex::new(answered));
+        let names = blocking(move |_, _| {
+            // The name server answers when the test says so.
+            let _ = answered.lock().unwrap().recv();
+            Ok(Vec::new())
+        });
+        let (lookups, waits) = (Arc::<Lookups>::default(), AtomicBool::new(false));
+        let resolver =
+            Resolver { names: &names, lookups: &lookups, namespace: "shop", waits: &waits };
+        let (egress, url) = (EgressPolicy::default(), "http://stock.example/");
+        let calls = (0..MAX_LOOKUPS_PER_NAMESPACE).map(|_| target(url, &egress, &resolver));
+        // Every call gives up at once.
+        assert!(join_all(calls).now_or_never().is_none());
+        assert_eq!(lookups.usage().in_use, MAX_LOOKUPS_PER_NAMESPACE);
+        let mut next = Box::pin(target(url, &egress, &resolver));
+        assert!((&mut next).now_or_never().is_none());
+        assert!(waits.load(Ordering::Acquire), "all look-ups of the namespace hang");
+        // One look-up ends, and the next begins.
+        answer.send(()).unwrap();
+        while lookups.usage().waiting > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!((&mut next).now_or_never().is_none());
+        assert!(!waits.load(Ordering::Acquire));
+        assert_eq!(lookups.usage().in_use, MAX_LOOKUPS_PER_NAMESPACE);
+        drop(answer);
+        let message = passing(&next.await.unwrap_err());
+        assert_eq!(message, "the host of stock.example:80 has no address");
     }
 }

@@ -4,5 +4,6 @@
 pub mod breakers;
 pub mod gate;
 pub mod reservation;
+mod slot_table;
 pub mod slots;
 pub mod trials;

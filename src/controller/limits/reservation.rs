@@ -141,8 +141,10 @@ impl<'a> Reservation<'a> {
 pub struct Outgoing {
     /// The attempt that sends the HTTP request.
     pub attempt: AttemptId,
-    /// The host and port, as [`crate::controller::limits::slots`] counts them.
+    /// The host, as [`crate::controller::limits::slots`] counts it.
     pub host: String,
+    /// Whether the host is a name, which has to be looked up.
+    pub named: bool,
     /// The origin of the URL. `None` if the URL is invalid; then no breaker applies.
     pub origin: Option<Origin>,
     /// Whether the attempt is already in the status.

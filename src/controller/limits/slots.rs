@@ -1,95 +1,93 @@
-//! The limit on concurrent HTTP requests: at most [`MAX_CALLS_PER_HOST`] to one host and port for
-//! one namespace.
+//! The limits on HTTP requests in flight: for a namespace and a host, for a namespace, and for the
+//! process.
 //!
 //! # Guarantees
 //! A slot is taken before the intent of its HTTP request is written. The slot is given back when
-//! the HTTP request has finished, or when it is not started.
+//! the HTTP request has finished, or when it is not started. [`SlotTable`] says who gets it next.
 //!
 //! # Caveats
 //! Slots are counted in this process: another replica has its own slots. Two names of one host
 //! count as two hosts.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
-use super::reservation::BreakerTicket;
+use super::{reservation::BreakerTicket, slot_table::SlotTable};
 use crate::{
-    api::limits::MAX_CALLS_PER_HOST,
     controller::queue::{Queue, SagaRef},
+    model::input::CallLimit,
+    service::{args::CallLimits, calls::Usage},
 };
-
-/// The host that the sagas of one namespace call.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct HostKey {
-    namespace: String,
-    /// The host with its port.
-    host: String,
-}
 
 /// All slots that are taken.
-#[derive(Debug, Default)]
-pub struct Slots(Mutex<HashMap<HostKey, Taken>>);
-
-#[derive(Debug, Default)]
-struct Taken {
-    slots: usize,
-    /// The sagas that wait for a slot, the longest wait first, each once.
-    waiting: VecDeque<String>,
+#[derive(Debug)]
+pub struct Slots {
+    limits: CallLimits,
+    table: Mutex<SlotTable>,
+    queue: Queue,
 }
 
 impl Slots {
-    /// Takes a slot. If no slot is free, the saga is enqueued when a slot may be free. Returns
-    /// whether a slot was taken.
-    fn take(&self, place: &HostKey, saga: &str) -> bool {
-        let mut table = self.lock();
-        let taken = table.entry(place.clone()).or_default();
-        let free = taken.slots < MAX_CALLS_PER_HOST;
-        if free {
-            taken.slots = taken.slots.saturating_add(1);
-        } else if !taken.waiting.iter().any(|waiting| waiting == saga) {
-            taken.waiting.push_back(saga.to_owned());
-        }
-        free
+    /// Creates a table of free slots. A saga that waits is enqueued in `queue` when a slot is kept
+    /// for it.
+    #[must_use]
+    pub fn new(limits: CallLimits, queue: Queue) -> Self {
+        Self { limits, table: Mutex::new(SlotTable::new(limits)), queue }
     }
 
-    /// Gives a slot back. Returns the saga that has waited longest for a slot.
-    fn give_back(&self, place: &HostKey) -> Option<String> {
-        let mut table = self.lock();
-        let taken = table.get_mut(place)?;
-        taken.slots = taken.slots.saturating_sub(1);
-        let next = taken.waiting.pop_front();
-        if taken.slots == 0 && taken.waiting.is_empty() {
-            table.remove(place);
-        }
-        next
+    /// Lets a saga wait for slots of the hosts alone for which `wanted` returns true. Slots that
+    /// are kept for the saga and that it does not want go to others.
+    pub fn keep(&self, saga: &SagaRef, wanted: impl Fn(&str) -> bool) {
+        self.with(|table, now| table.keep(saga, wanted, now));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<HostKey, Taken>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns how many slots are taken, and how many sagas wait for one.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.with(|table, _| Usage {
+            in_use: table.taken(),
+            limit: self.limits.total,
+            waiting: table.waiting(),
+        })
+    }
+
+    /// Changes the table, and enqueues the sagas that this wakes.
+    fn with<T>(&self, change: impl FnOnce(&mut SlotTable, Instant) -> T) -> T {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        // The instant is read under the lock, so that it never goes back.
+        let result = change(&mut table, Instant::now());
+        let woken = table.take_woken();
+        drop(table);
+        for saga in &woken {
+            self.queue.enqueue(saga);
+        }
+        result
     }
 }
 
 /// A slot that is taken until it is dropped.
 pub struct Slot {
     slots: Arc<Slots>,
-    queue: Queue,
-    place: HostKey,
+    namespace: String,
+    host: String,
     /// The place of the HTTP request in the breaker of its host.
     call: Option<BreakerTicket>,
 }
 
 impl Slot {
-    /// Takes a slot for an HTTP request of a saga to `host`, if one is free. Otherwise the saga is
-    /// enqueued when a slot may be free.
-    #[must_use]
-    pub fn take(slots: &Arc<Slots>, queue: &Queue, saga: &SagaRef, host: &str) -> Option<Self> {
-        let place = HostKey { namespace: saga.namespace.clone(), host: host.to_owned() };
-        slots.take(&place, &saga.name).then(|| Self {
+    /// Takes a slot for an HTTP request of a saga to `host`.
+    ///
+    /// # Errors
+    /// Returns the limit that is reached if no slot is free. The saga then waits, and is enqueued
+    /// when a slot is kept for it.
+    pub fn take(slots: &Arc<Slots>, saga: &SagaRef, host: &str) -> Result<Self, CallLimit> {
+        slots.with(|table, now| table.take(saga, host, now))?;
+        Ok(Self {
             slots: Arc::clone(slots),
-            queue: queue.clone(),
-            place,
+            namespace: saga.namespace.clone(),
+            host: host.to_owned(),
             call: None,
         })
     }
@@ -111,40 +109,6 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(saga) = self.slots.give_back(&self.place) {
-            self.queue.enqueue(&SagaRef::new(&self.place.namespace, &saga));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn place(namespace: &str, host: &str) -> HostKey {
-        HostKey { namespace: namespace.into(), host: host.into() }
-    }
-
-    #[test]
-    fn so_many_are_taken_at_once_and_who_waits_longest_is_told_first() {
-        let (slots, shop) = (Slots::default(), place("shop", "stock:80"));
-        assert!((0..MAX_CALLS_PER_HOST).all(|_| slots.take(&shop, "a")));
-        assert!(!slots.take(&shop, "b") && !slots.take(&shop, "c") && !slots.take(&shop, "b"));
-        assert!(
-            slots.take(&place("shop", "mail:80"), "b")
-                && slots.take(&place("other", "stock:80"), "b"),
-            "counted apart"
-        );
-        assert_eq!(slots.give_back(&shop), Some("b".into()));
-        assert!(slots.take(&shop, "b"));
-        assert_eq!((slots.give_back(&shop), slots.give_back(&shop)), (Some("c".into()), None));
-    }
-
-    #[test]
-    fn nothing_is_kept_of_a_host_that_nobody_calls() {
-        let (slots, shop) = (Slots::default(), place("shop", "stock:80"));
-        assert!(slots.take(&shop, "a"));
-        assert_eq!(slots.give_back(&shop), None);
-        assert!(slots.lock().is_empty());
+        self.slots.with(|table, now| table.give_back(&self.namespace, &self.host, now));
     }
 }

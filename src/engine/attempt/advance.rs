@@ -39,7 +39,7 @@ pub(in crate::engine) fn settle(
     match judge::judge(planner, step, &record, &active, &id, status) {
         Verdict::Begin
             if planner.input.process.draining
-                || !throttle::take_host_capacity(planner, operation) => {}
+                || throttle::take_host_capacity(planner, operation).is_err() => {}
         Verdict::Wait => {}
         Verdict::Begin => {
             match begin::begins_with(planner, operation, status, direction, &record) {

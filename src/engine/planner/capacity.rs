@@ -70,8 +70,8 @@ pub(in crate::engine) fn slots(planner: &Planner<'_>) -> StepSlots {
 }
 
 /// Decides whether the next attempt of the step waits because of its host. A slot was taken for
-/// this attempt. The attempt waits if the limit of concurrent HTTP requests to the host is reached,
-/// or if the breaker admits no more calls. If steps run in parallel, a waiting step gives its slot
+/// this attempt. The attempt waits if a limit lets no more HTTP requests to the host begin, or if
+/// the breaker admits no more calls. If steps run in parallel, a waiting step gives its slot
 /// back, so that steps that call other hosts can begin. In a plain list the step keeps the slot,
 /// because no later step may begin before it.
 pub(in crate::engine) fn waits_for_host(
@@ -84,12 +84,14 @@ pub(in crate::engine) fn waits_for_host(
     let why = step.operation(direction).and_then(|operation| {
         match throttle::circuit(planner, operation, direction) {
             Some(breaker) => Some(ThrottleReason::Circuit(breaker)),
-            // An HTTP request counts against the breaker only if its host has capacity.
-            None if take_host_capacity(planner, operation) => {
-                throttle::count_call(planner, operation);
-                None
-            }
-            None => Some(ThrottleReason::HostLimit),
+            None => match take_host_capacity(planner, operation) {
+                // An HTTP request counts against the breaker only if its host has capacity.
+                Ok(()) => {
+                    throttle::count_call(planner, operation);
+                    None
+                }
+                Err(limit) => Some(ThrottleReason::Limit(limit)),
+            },
         }
     });
     let waits = why.is_some();

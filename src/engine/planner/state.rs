@@ -15,7 +15,7 @@ use crate::{
     engine::rules,
     model::{
         graph::{Graph, StepSet},
-        input::{BreakerAllowance, PlanInput},
+        input::{BreakerAllowance, CallCapacity, PlanInput},
         origin,
         plan::{Effect, Notice, SettledAttempt, Tally},
         saga::{Operation, ValidSaga, ValidStep, Work},
@@ -56,9 +56,9 @@ pub(in crate::engine) struct Planner<'a> {
     pub(in crate::engine) effects: Vec<Effect>,
     pub(in crate::engine) wake: Option<Timestamp>,
     pub(in crate::engine) tally: Tally,
-    /// The number of HTTP requests that may still begin, by host and port. A host that is not
-    /// listed has no limit.
-    pub(in crate::engine) host_capacity: BTreeMap<String, usize>,
+    /// The number of HTTP requests that may still begin, by host. A host that is not listed has no
+    /// limit.
+    pub(in crate::engine) host_capacity: BTreeMap<String, CallCapacity>,
     /// What the breakers that are not closed still admit, by origin.
     pub(in crate::engine) allowances: BTreeMap<origin::Origin, BreakerAllowance>,
     /// The steps that would begin if their hosts took more HTTP requests.

@@ -11,13 +11,15 @@
 use super::{
     deadline,
     state::Planner,
-    throttled::{BlockingBreaker, THROTTLED_POLL, ThrottleReason, current, withdraw},
+    throttled::{
+        BlockingBreaker, BlockingLimit, THROTTLED_POLL, ThrottleReason, current, withdraw,
+    },
 };
 use crate::{
     api::{Direction, StepStatus},
     clock::later,
     model::{
-        input::BreakerAllowance,
+        input::{BreakerAllowance, CallCapacity},
         origin::{self, Origin},
         saga::{Operation, ValidStep, Work},
         versions::THROTTLED,
@@ -65,7 +67,7 @@ fn allowance<'p>(
 pub(in crate::engine) fn reports_breaker(planner: &Planner<'_>, status: &StepStatus) -> bool {
     match wait(planner, &status.name) {
         Some(ThrottleReason::Circuit(_)) => true,
-        Some(ThrottleReason::HostLimit) => status.throttled.is_some(),
+        Some(ThrottleReason::Limit(_)) => status.throttled.is_some(),
         None => false,
     }
 }
@@ -117,39 +119,39 @@ fn report_breaker(planner: &mut Planner<'_>, place: usize) {
         }
         // The breaker of another replica may be open. The step waits in any case until the instant
         // in its status has come.
-        Some(ThrottleReason::HostLimit)
+        Some(ThrottleReason::Limit(_))
             if current(status).is_some_and(|throttle| {
                 throttle.until.as_ref().is_none_or(|until| until.0 > now)
             }) => {}
-        Some(ThrottleReason::HostLimit) | None => withdraw(status),
+        Some(ThrottleReason::Limit(_)) | None => withdraw(status),
     }
     planner.store(draft);
 }
 
-/// Takes capacity for an HTTP request to the operation's host. Returns `false` if the limit of
-/// concurrent HTTP requests to the host is reached. Other operations need no such capacity.
+/// Takes capacity for an HTTP request to the operation's host. If a limit lets no more begin,
+/// returns that limit. Other operations need no such capacity.
 pub(in crate::engine) fn take_host_capacity(
     planner: &mut Planner<'_>,
     operation: &Operation,
-) -> bool {
-    let Work::Http(action) = &operation.work else { return true };
+) -> Result<(), BlockingLimit> {
+    let Work::Http(action) = &operation.work else { return Ok(()) };
     // The map is usually empty. The URL is parsed only if it is not.
-    let left = if planner.host_capacity.is_empty() {
-        None
-    } else {
-        planner.host_capacity.get_mut(&origin::host(&action.url))
-    };
-    match left {
-        None => true,
-        Some(0) => {
+    if planner.host_capacity.is_empty() {
+        return Ok(());
+    }
+    let host = origin::host(&action.url);
+    match planner.host_capacity.get_mut(&host) {
+        None => Ok(()),
+        Some(CallCapacity { left: 0, limit }) => {
+            let limit = *limit;
             // The end of an HTTP request enqueues a waiting saga. The poll covers the case that the
-            // enqueued saga no longer needs the slot.
+            // request ended in another way, for example with its process.
             planner.wake_at(later(planner.input.now, THROTTLED_POLL));
-            false
+            Err(BlockingLimit { host, limit })
         }
-        Some(left) => {
+        Some(CallCapacity { left, .. }) => {
             *left = left.saturating_sub(1);
-            true
+            Ok(())
         }
     }
 }

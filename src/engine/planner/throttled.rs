@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use crate::{
     api::{Direction, SagaStatus, StepStatus, ThrottleStatus, reason::CIRCUIT_OPEN},
     clock::to_micros,
-    model::origin::Origin,
+    model::{input::CallLimit, origin::Origin},
     text::{clip, instant},
 };
 
@@ -33,11 +33,18 @@ pub(in crate::engine) struct BlockingBreaker {
     pub(in crate::engine) until: Option<Timestamp>,
 }
 
+/// A limit of this process that lets no more HTTP requests to a host begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::engine) struct BlockingLimit {
+    pub(in crate::engine) host: String,
+    pub(in crate::engine) limit: CallLimit,
+}
+
 /// The reason for which a step waits for its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::engine) enum ThrottleReason {
-    /// The limit of concurrent HTTP requests to the host is reached.
-    HostLimit,
+    /// A limit of this process lets no more HTTP requests to the host begin.
+    Limit(BlockingLimit),
     /// The breaker of the origin admits no more calls.
     Circuit(BlockingBreaker),
 }
@@ -61,11 +68,28 @@ impl Throttled {
             .and_then(|status| status.message.clone());
         let why = message.unwrap_or_else(|| match &self.why {
             ThrottleReason::Circuit(breaker) => message_of(&breaker.throttle(None)),
-            ThrottleReason::HostLimit => {
-                "the limit of concurrent requests to its host is reached".into()
-            }
+            ThrottleReason::Limit(blocking) => blocking.sentence(),
         });
         format!("step {} waits: {why}", self.step)
+    }
+}
+
+impl BlockingLimit {
+    /// Returns the limit that is reached, such as `64 calls of this namespace are in flight`. The
+    /// sentence is the same for as long as the limit is: it names no number that changes.
+    fn sentence(&self) -> String {
+        let Self { host, limit } = self;
+        let (most, what, whose) = match *limit {
+            CallLimit::Host(most) => {
+                (most, "call", format!("to {} from this namespace", clip(host, ORIGIN)))
+            }
+            CallLimit::Namespace(most) => (most, "call", "of this namespace".into()),
+            CallLimit::Process(most) => (most, "call", "of this operator".into()),
+            CallLimit::NamespaceLookups(most) => (most, "name look-up", "of this namespace".into()),
+            CallLimit::ProcessLookups(most) => (most, "name look-up", "of this operator".into()),
+        };
+        let (plural, are) = if most == 1 { ("", "is") } else { ("s", "are") };
+        format!("{most} {what}{plural} {whose} {are} in flight")
     }
 }
 

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod calls;
 mod circuits;
 
 use clap::CommandFactory;
@@ -35,7 +36,7 @@ fn every_argument_has_a_variable_of_its_own_name() {
     let run = cli.find_subcommand("run").unwrap();
     let own =
         run.get_arguments().filter(|argument| argument.get_id() != "help").collect::<Vec<_>>();
-    assert_eq!(own.len(), 18);
+    assert_eq!(own.len(), 21);
     for argument in own {
         let name = argument.get_long().unwrap().to_uppercase().replace('-', "_");
         assert_eq!(argument.get_env().unwrap().to_str().unwrap(), format!("SAGA_{name}"));
@@ -49,6 +50,7 @@ fn defaults_are_those_of_the_design() {
         RunConfig {
             egress: EgressRules::default(),
             pod_ips: Vec::new(),
+            http_calls: CallLimits { per_host: 32, per_namespace: 64, total: 1024 },
             http_circuits: Some(CircuitConfig {
                 calls: 20,
                 window: Duration::from_mins(1),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::attempt::AttemptRef;
 use crate::model::{
-    input::{BreakerAllowance, Precheck},
+    input::{BreakerAllowance, CallCapacity, Precheck},
     observation::{End, PodTrouble},
     origin::Origin,
     skew::Skew,
@@ -34,8 +34,8 @@ pub struct Circumstances {
     /// How far the clock of a replica may be from the API server's clock; `None` if the replicas
     /// compare their clocks.
     pub skew: Option<Skew>,
-    /// How many HTTP requests may begin, by host and port. A host that is not listed has no limit.
-    pub host_capacity: BTreeMap<String, usize>,
+    /// How many HTTP requests may begin, by host. A host that is not listed has no limit.
+    pub host_capacity: BTreeMap<String, CallCapacity>,
     /// The breakers that are not closed.
     pub circuits: BTreeMap<Origin, BreakerAllowance>,
     /// The served definition, if that definition lacks something.

@@ -22,7 +22,7 @@ use saga_operator::{
     api::{Direction, SagaSpec, StoredSaga, shape::Shape},
     fault::Fault,
     model::{
-        input::{BreakerAllowance, Precheck},
+        input::{BreakerAllowance, CallCapacity, CallLimit, Precheck},
         origin::Origin,
         plan::Notice,
         saga::{SagaName, ValidSaga},
@@ -51,7 +51,7 @@ pub struct World {
     /// Whether the saga is the child of a saga that has the finalizer.
     pub parent_holds: bool,
     /// How many HTTP requests may begin to a host, if that number is limited.
-    pub host_capacity: BTreeMap<String, usize>,
+    pub host_capacity: BTreeMap<String, CallCapacity>,
     /// The circuits that are not closed.
     pub circuits: BTreeMap<Origin, BreakerAllowance>,
     /// The result of the precheck of the saga.
@@ -137,6 +137,12 @@ impl World {
             moves: 0,
             simulated: stage::empty(rules()),
         }
+    }
+
+    /// Lets so many HTTP requests to this host begin, because 32 are in flight otherwise.
+    pub fn takes(&mut self, host: &str, left: usize) {
+        let capacity = CallCapacity { left, limit: CallLimit::Host(32) };
+        self.host_capacity.insert(host.into(), capacity);
     }
 
     fn reload(&mut self) {

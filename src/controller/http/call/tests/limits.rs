@@ -6,7 +6,10 @@ use futures::{FutureExt, future::join_all};
 use tokio::{net::TcpSocket, time::sleep};
 
 use super::*;
-use crate::model::observation::{Failure, Reached};
+use crate::{
+    api::limits::MAX_LOOKUPS_PER_NAMESPACE,
+    model::observation::{Failure, Reached},
+};
 
 /// How long the calls may take that the other side tries to hold for ever.
 const SHORT: Duration = Duration::from_millis(500);
@@ -182,11 +185,55 @@ async fn a_packed_answer_is_not_unpacked() {
 
 #[tokio::test]
 async fn a_name_server_that_never_answers_does_not_hold_a_call() {
-    let names: Names = Arc::new(|_, _| pending().boxed());
+    let names: Names = Arc::new(|_, _, _| pending().boxed());
     let caller = HttpCaller { names, ..caller() };
     let (state, sent) = call(&caller, &post("http://stock.example/".into()), SHORT).await;
     assert!(nothing_reached(&state).1.starts_with("no connection within"), "{state:?}");
     assert!(!sent.may_have_left());
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_other_look_ups_costs_no_attempt() {
+    let hang: Names = Arc::new(|_, _, permit| {
+        async move {
+            let _permit = permit;
+            pending().await
+        }
+        .boxed()
+    });
+    let caller = HttpCaller { names: hang, ..caller() };
+    let request = post("http://stock.example/".into());
+    let first = join_all((0..MAX_LOOKUPS_PER_NAMESPACE).map(|_| call(&caller, &request, LONG)));
+    let mut first = Box::pin(first);
+    assert!((&mut first).now_or_never().is_none());
+    let (state, sent) = call(&caller, &request, SHORT).await;
+    let (permanent, message) = nothing_reached(&state);
+    assert_eq!(
+        (permanent, message),
+        (
+            false,
+            "other name look-ups were in flight for 500ms: the host was not looked up, and nothing \
+             was sent"
+        )
+    );
+    let CallOutcome::Ended(End::Failed(Failure { disrupted, .. })) = &state else { panic!() };
+    assert!(*disrupted && !sent.may_have_left());
+    drop(first);
+}
+
+#[tokio::test]
+async fn an_answer_may_have_so_many_bytes_of_headers() {
+    let with = |size: usize| {
+        let headers = (0..16).map(|_| format!("x: {}\r\n", "x".repeat(size - 5)));
+        format!("HTTP/1.1 200 OK\r\n{}\r\n", headers.collect::<String>())
+    };
+    let answer = with(MAX_HEAD / 16);
+    let (state, _) = call(&caller(), &post(Other::answering(answer).await.url()), LONG).await;
+    assert_eq!(state, CallOutcome::Ended(End::Succeeded(None)));
+    let answer = with(MAX_HEAD / 16 + 1);
+    let (state, _) = call(&caller(), &post(Other::answering(answer).await.url()), LONG).await;
+    let message = unknown_message(&state);
+    assert!(message.ends_with("the headers of the answer are larger than 64 KiB"), "{message}");
 }
 
 #[tokio::test]

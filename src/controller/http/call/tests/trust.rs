@@ -104,7 +104,7 @@ fn config_map() -> CaSource {
 /// A caller for whom every name is one of this host, and the API server gives `answer`.
 fn caller_with_answer(answer: &Value) -> (HttpCaller, Seen) {
     let (secrets, seen) = reader(200, answer);
-    let names: Names = Arc::new(|_, port| {
+    let names: Names = Arc::new(|_, port, _permit| {
         async move { Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]) }.boxed()
     });
     (HttpCaller { names, ..caller_with("127.0.0.0/8", secrets) }, seen)
