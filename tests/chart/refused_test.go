@@ -13,6 +13,7 @@ func TestValuesThatAreWrongAreRefusedByName(t *testing.T) {
 	for set, sentence := range map[string]string{
 		"replica=2":                              "additional properties 'replica' not allowed",
 		"image.repo=a":                           "at '/image': additional properties 'repo' not allowed",
+		"http.calls.perHost=0":                   "at '/http/calls/perHost': minimum: got 0, want 1",
 		"http.circuits.percent=3":                "at '/http/circuits': additional properties 'percent' not allowed",
 		"resources.limit.memory=1Gi":             "at '/resources': additional properties 'limit' not allowed",
 		"securityContext.privilege=true":         "at '/securityContext': additional properties 'privilege' not allowed",

@@ -340,7 +340,7 @@ func faults(pod any) []string {
 // Who adds an argument to the operator is told here that the chart does not give it: by a value, or as the pod's own addresses by a variable.
 func TestEveryArgumentOfTheOperatorComesFromTheChart(t *testing.T) {
 	var known []string
-	for _, file := range []string{"args.rs", "args/egress.rs", "args/circuits.rs"} {
+	for _, file := range []string{"args.rs", "args/calls.rs", "args/circuits.rs", "args/egress.rs"} {
 		source, err := os.ReadFile(repository + "/src/service/" + file)
 		if err != nil {
 			t.Fatal(err)
@@ -361,7 +361,7 @@ func TestEveryArgumentOfTheOperatorComesFromTheChart(t *testing.T) {
 			given = append(given, "--pod-ips")
 		}
 	}
-	if len(known) < 18 || !same(sorted(known), sorted(given)) {
+	if len(known) < 21 || !same(sorted(known), sorted(given)) {
 		t.Errorf("the operator knows %v,\nthe chart gives %v", known, given)
 	}
 }

@@ -184,6 +184,9 @@ subjects:
 {{- with $http.denyCidrs }}{{ $args = append $args (printf "--http-deny-cidrs=%s" (join "," .)) }}{{ end }}
 {{- with $http.allowHosts }}{{ $args = append $args (printf "--http-allow-hosts=%s" (join "," .)) }}{{ end }}
 {{- with $http.denyHosts }}{{ $args = append $args (printf "--http-deny-hosts=%s" (join "," .)) }}{{ end }}
+{{- $args = append $args (printf "--http-calls-per-host=%d" (int $http.calls.perHost)) }}
+{{- $args = append $args (printf "--http-calls-per-namespace=%d" (int $http.calls.perNamespace)) }}
+{{- $args = append $args (printf "--http-calls=%d" (int $http.calls.total)) }}
 {{- $args = append $args (printf "--http-circuit-calls=%d" (int $http.circuits.calls)) }}
 {{- /* Without circuits there is nothing that these could be about, and the operator ignores them. */ -}}
 {{- if gt (int $http.circuits.calls) 0 }}
