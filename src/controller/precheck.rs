@@ -7,20 +7,19 @@
 //!   allowed. Three cases count as unchecked and never hold a saga up: an earlier step may mend the
 //!   refusal; the cause is temporary (quota, an API server that does not answer); or a webhook does
 //!   not support dry run.
-//! - Once the saga is refused, the precheck ends at the first [`MAX_REFUSED_TRIALS`] operations that
-//!   the API server does not find fine. So what a hopeless saga costs is bounded.
+//! - Once the saga is refused, few further operations are tried: see [`SoFar`].
 //! - Each operation waits for a place in the gate of the process, which is fair to namespaces.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+pub(super) mod so_far;
+
+use std::time::Duration;
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource, api::PostParams};
 use tokio::time::{Instant, timeout};
 
+use self::so_far::{LONGEST, SoFar};
 use super::{
     cluster::{
         connection::Cluster,
@@ -35,10 +34,9 @@ use super::{
     workload::Workload,
 };
 use crate::{
-    api::{HttpAction, Saga, SagaAction, limits::MAX_REFUSED_TRIALS, names::child_name},
+    api::{HttpAction, Saga, SagaAction, names::child_name},
     digest::sha256_hex,
     engine::precheck::{Probe, probes},
-    fault::Fault,
     model::{
         input::Precheck,
         saga::{ValidSaga, Work},
@@ -52,9 +50,8 @@ use crate::{
     text::bounded_line,
 };
 
-/// The number of operations of one saga that are tried at once, and the time limit of one.
+/// The number of operations of one saga that are tried at once.
 const AT_ONCE: usize = 4;
-const LONGEST: Duration = Duration::from_secs(5);
 
 /// After how long a saga lets other sagas have their turn. It continues in its next turn.
 const TURN: Duration = Duration::from_secs(10);
@@ -73,17 +70,6 @@ pub(super) struct Tools<'a> {
     /// Admits the operations that are tried.
     pub(super) gate: &'a FairGate,
     pub(super) metrics: &'a Metrics,
-}
-
-/// What is known so far of the operations of one saga.
-#[derive(Debug, Default)]
-pub(super) struct SoFar {
-    /// The verdicts, by the content of the operations.
-    verdicts: BTreeMap<String, PrecheckVerdict>,
-    /// How many operations the API server did not find fine.
-    troubles: usize,
-    /// Whether a verdict refuses the saga.
-    refuses: bool,
 }
 
 /// Prechecks a saga. `anew`: kept results of equal operations do not count. Returns `None` if the
@@ -106,7 +92,7 @@ pub(super) async fn precheck(
     let probes: Vec<(String, Probe)> =
         probes.into_iter().map(|probe| (of(&probe), probe)).collect();
     let finished = try_all(tools, &probes, anew, so_far).await;
-    finished.then(|| judged(&probes, &so_far.verdicts, unchecked))
+    finished.then(|| so_far.judged(&probes, unchecked))
 }
 
 /// Tries the operations that have no verdict yet, in the order of the spec. Returns whether none is
@@ -134,89 +120,6 @@ async fn try_all(
     left.peek().is_none() || !so_far.goes_on(0)
 }
 
-impl SoFar {
-    /// Judges the operations that need no call. Returns the others that have no verdict yet. Equal
-    /// operations are tried once.
-    fn left<'a>(&mut self, probes: &'a [(String, Probe)]) -> Vec<&'a (String, Probe)> {
-        let mut left = Vec::new();
-        let mut met = BTreeSet::new();
-        for one in probes {
-            let (hash, probe) = one;
-            if self.verdicts.contains_key(hash) || !met.insert(hash) {
-                continue;
-            }
-            match fault_without_call(probe) {
-                Some(message) => {
-                    let verdict = PrecheckVerdict::Refused(FixedBy::Nothing, message);
-                    self.verdicts.insert(hash.clone(), verdict);
-                    self.refuses = true;
-                }
-                None => left.push(one),
-            }
-        }
-        left
-    }
-
-    /// Notes what the API server answered about all operations of this content.
-    fn note(&mut self, probes: &[(String, Probe)], hash: &str, verdict: PrecheckVerdict) {
-        if verdict != PrecheckVerdict::Fine {
-            self.troubles = self.troubles.saturating_add(1);
-        }
-        self.refuses |= probes.iter().filter(|(of, _)| of == hash).any(|(_, probe)| {
-            matches!(verdict.after(probe.may_provide), PrecheckVerdict::Refused(..))
-        });
-        self.verdicts.insert(hash.to_owned(), verdict);
-    }
-
-    /// Returns whether another operation is tried while the trials of so many are under way. All of
-    /// those may be refused.
-    const fn goes_on(&self, under_way: usize) -> bool {
-        // A saga that nothing refuses yet has to be tried to its end.
-        self.troubles.saturating_add(under_way) < MAX_REFUSED_TRIALS
-            || (self.troubles >= MAX_REFUSED_TRIALS && !self.refuses)
-    }
-}
-
-/// Combines the verdicts of all operations, each with its path in the spec. `unchecked`: the
-/// operations that could not be tried.
-fn judged(
-    probes: &[(String, Probe)],
-    verdicts: &BTreeMap<String, PrecheckVerdict>,
-    unchecked: Vec<String>,
-) -> Precheck {
-    let mut precheck = Precheck { unchecked, ..Precheck::default() };
-    for (hash, probe) in probes {
-        match verdicts.get(hash).map(|verdict| verdict.after(probe.may_provide)) {
-            Some(PrecheckVerdict::Refused(_, message)) => {
-                precheck.refused.push(Fault::new(&probe.path, message));
-            }
-            Some(PrecheckVerdict::Unchecked(message)) => {
-                precheck.unchecked.push(format!("{} ({message})", probe.path));
-            }
-            Some(PrecheckVerdict::Fine) => {}
-            None => precheck.untried = precheck.untried.saturating_add(1),
-        }
-    }
-    precheck
-}
-
-/// Returns what is wrong with an operation whatever the API server says.
-fn fault_without_call(probe: &Probe) -> Option<String> {
-    let Probe { saga, work, .. } = probe;
-    match work {
-        Work::Pod(action) => pod::build::pod(saga, &probe.identity(), action, LONGEST).err(),
-        Work::Job(action) => job::build::job(saga, &probe.identity(), action, LONGEST).err(),
-        Work::Apply(_)
-        | Work::Http(_)
-        | Work::Saga(_)
-        | Work::Delete(_)
-        | Work::Until(_)
-        | Work::UndoSaga
-        | Work::Approval(_)
-        | Work::Wait(_) => None,
-    }
-}
-
 /// Returns the kept verdict on an operation of this hash, or tries the operation in its turn.
 async fn verdict(tools: Tools<'_>, hash: &str, probe: &Probe, anew: bool) -> PrecheckVerdict {
     let known = || if anew { None } else { tools.prechecks.known(hash) };
@@ -228,8 +131,8 @@ async fn verdict(tools: Tools<'_>, hash: &str, probe: &Probe, anew: bool) -> Pre
     if let Some(known) = known() {
         return known;
     }
-    let _counted = tools.metrics.trial();
-    let verdict = timeout(LONGEST, tried(tools, probe)).await.unwrap_or_else(|_| {
+    let _counted = tools.metrics.trials.in_flight();
+    let verdict = timeout(LONGEST, Box::pin(tried(tools, probe))).await.unwrap_or_else(|_| {
         PrecheckVerdict::Unchecked("the API server did not answer in time".into())
     });
     tools.prechecks.remember(hash.to_owned(), verdict.clone());

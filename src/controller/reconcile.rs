@@ -142,7 +142,7 @@ async fn look(
 /// dropped at the end. `gone`: what to do if the saga is gone.
 async fn decide_whole(
     stored: &StoredSaga,
-    context: &Context,
+    context: &Arc<Context>,
     gone: Action,
 ) -> Result<(Action, ReconcileResult), Error> {
     // A saga that waited here for the permit would hold up the reconciles of other sagas.
@@ -150,7 +150,8 @@ async fn decide_whole(
         return Ok((Action::requeue(LARGE_AGAIN), ReconcileResult::Unchanged));
     };
     match whole(&context.cluster, stored).await? {
-        Some(live) => decide(&live, context).await,
+        // Boxed: otherwise every reconcile would reserve the space of two decisions.
+        Some(live) => Box::pin(decide(&live, context)).await,
         None => Ok((gone, ReconcileResult::Unchanged)),
     }
 }

@@ -15,6 +15,7 @@ use super::{
     circuits::{CircuitSource, CircuitState},
     reconciles::ReconcileGauges,
     sagas::SagaSource,
+    trials::TrialGauges,
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -130,8 +131,8 @@ pub struct Metrics {
     pub reconcile_gauges: ReconcileGauges,
     watch_errors: Family<WatchLabels, Counter>,
     unreadable: Family<WatchLabels, Counter>,
-    trials: Gauge<u64, AtomicU64>,
-    trials_waiting: Gauge<u64, AtomicU64>,
+    /// The gauges of the trials before the first steps of sagas.
+    pub trials: TrialGauges,
     calls: CallSource,
     circuits: CircuitSource,
     circuit_transitions: Family<TransitionLabels, Counter>,
@@ -156,8 +157,7 @@ impl Metrics {
             reconcile_gauges: ReconcileGauges::default(),
             watch_errors: Family::default(),
             unreadable: Family::default(),
-            trials: Gauge::default(),
-            trials_waiting: Gauge::default(),
+            trials: TrialGauges::default(),
             calls: CallSource::default(),
             circuits: CircuitSource::default(),
             circuit_transitions: Family::default(),
@@ -193,7 +193,6 @@ impl Metrics {
             watch_errors,
             unreadable,
             trials,
-            trials_waiting,
             calls,
             circuits,
             circuit_transitions,
@@ -225,7 +224,7 @@ impl Metrics {
         let help = "Versions of Pods and Jobs that cannot be read and are passed over";
         registry.register("saga_unreadable_objects", help, unreadable.clone());
         register_http(registry, calls, circuits, circuit_transitions);
-        register_trials(registry, trials, trials_waiting);
+        trials.register(registry);
         let help = "1 while this replica works on sagas, 0 while it stands by for another replica";
         registry.register("saga_operator_leader", help, leads.clone());
         registry.register(
@@ -290,17 +289,6 @@ impl Metrics {
     /// another replica works.
     pub fn set_leads(&self, leads: bool) {
         self.leads.set(leads.into());
-    }
-
-    /// Counts the trial of an operation before the first step of its saga as in flight until the
-    /// returned guard is dropped.
-    pub fn trial(&self) -> TrialCount {
-        TrialCount::of(&self.trials)
-    }
-
-    /// Counts a saga that waits for its turn to be tried until the returned guard is dropped.
-    pub fn waiting_trial(&self) -> TrialCount {
-        TrialCount::of(&self.trials_waiting)
     }
 
     /// Counts a change of a circuit breaker to the state `to`.
@@ -398,42 +386,6 @@ fn register_http(
     registry.register("saga_circuit_breaker_transitions", help, circuit_transitions.clone());
 }
 
-/// Registers the metrics about the trials before the first steps of sagas.
-fn register_trials(
-    registry: &mut Registry,
-    trials: &Gauge<u64, AtomicU64>,
-    trials_waiting: &Gauge<u64, AtomicU64>,
-) {
-    registry.register(
-        "saga_trials_in_flight",
-        "Operations that are tried now, before the first steps of their sagas",
-        trials.clone(),
-    );
-    registry.register(
-        "saga_trials_waiting",
-        "Sagas that wait for their turn to be tried before their first step",
-        trials_waiting.clone(),
-    );
-}
-
-/// Counts a trial in a gauge until this is dropped. A panic also drops it.
-#[derive(Debug)]
-#[must_use = "the trial counts until this is dropped"]
-pub struct TrialCount(Gauge<u64, AtomicU64>);
-
-impl TrialCount {
-    fn of(gauge: &Gauge<u64, AtomicU64>) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for TrialCount {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -453,8 +405,9 @@ mod tests {
         metrics.unreadable_met("Job");
         metrics.status_written("conflict");
         metrics.unknown_words_met();
-        let _trials = (metrics.trial(), metrics.waiting_trial(), metrics.waiting_trial());
-        drop(metrics.trial());
+        let trials = &metrics.trials;
+        let _trials = (trials.in_flight(), trials.waiting(), trials.waiting());
+        drop(trials.in_flight());
         metrics.set_leads(true);
 
         let text = metrics.text().unwrap();

@@ -16,3 +16,4 @@ pub mod sagas;
 pub mod shutdown;
 pub mod source;
 pub mod telemetry;
+pub mod trials;

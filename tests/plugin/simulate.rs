@@ -198,8 +198,17 @@ fn a_saga_that_ended_is_deleted_in_its_time() {
 
 #[test]
 fn a_run_that_does_not_rest_is_given_up() {
-    let endless = RELEASE.replace("maxAttempts: 3", "maxAttempts: 1000000");
-    let said = report(&["-f", "-", "--request", "2s approve=agree", "--fail", "ship"], &endless);
+    // A budget has at most 1,000 attempts, and so many are fewer than these moves.
+    let steps: String = ('a'..='h').fold(String::new(), |steps, name| {
+        steps + &format!("    - {{name: {name}, pod: {{image: \"ship:1\"}}}}\n")
+    });
+    let endless = format!(
+        "apiVersion: saga.dev/v1alpha1\nkind: Saga\nmetadata: {{name: release-7, namespace: \
+         shop}}\nspec:\n  maxParallel: 8\n  defaults: {{retry: {{maxAttempts: 1000}}}}\n  \
+         steps:\n{steps}"
+    );
+    let fails = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|step| ["--fail", step]);
+    let said = report(&[&["-f", "-"][..], fails.as_flattened()].concat(), &endless);
     assert!(
         said.ends_with(
             "Given up after 20000 moves of the simulated world: the saga has not \

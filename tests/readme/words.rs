@@ -121,6 +121,7 @@ fn the_page_about_operations_names_the_series_and_the_reasons_that_there_are() {
     metrics.step_retried("http", "action");
     metrics.request_answered("retry", "Accepted");
     metrics.watch_failed("Pod");
+    metrics.unreadable_met("Job");
     metrics.status_written("ok");
     let text = metrics.text().unwrap();
     let there: BTreeSet<_> = text

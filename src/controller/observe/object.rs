@@ -139,7 +139,7 @@ impl Attempt<'_, '_> {
             let as_applied = action.is_some_and(|action| is_applied(&tree, action));
             Ok((judged(&self.values, id, &stripped(tree)), as_applied))
         };
-        self.sources.evaluations.run(weight, judge).await
+        self.sources.evaluations.run(&self.values.saga.namespace, weight, judge).await
     }
 
     /// Returns what a failed read means. `writes`: the intent, if the attempt applies the object.

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::{
@@ -108,7 +110,8 @@ fn what_is_tried_once_is_judged_wherever_it_stands() {
         .into_iter()
         .map(|probe| (matches!(probe.work, Work::Http(_)).to_string(), probe))
         .collect();
-    let Precheck { refused, untried, unchecked, again } = judged(&same, &verdicts, Vec::new());
+    let Precheck { refused, untried, unchecked, again } =
+        SoFar { verdicts, ..SoFar::default() }.judged(&same, Vec::new());
     let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
     assert_eq!(
         (refused, unchecked),
@@ -150,7 +153,7 @@ fn a_refused_saga_is_tried_until_so_many_operations_are_not_fine() {
     assert_eq!(so_far.left(&operations).len(), 5);
     so_far.note(&operations, &operations[25].0, no());
     assert!(!so_far.goes_on(0));
-    assert_eq!(judged(&operations, &so_far.verdicts, Vec::new()).untried, 4);
+    assert_eq!(so_far.judged(&operations, Vec::new()).untried, 4);
 }
 
 #[test]
@@ -192,5 +195,5 @@ fn every_fault_that_needs_no_call_is_told_and_leaves_room_for_the_refusals_of_th
         so_far.verdicts
     );
     assert!(so_far.goes_on(0));
-    assert_eq!(judged(&operations, &so_far.verdicts, Vec::new()).refused.len(), 25);
+    assert_eq!(so_far.judged(&operations, Vec::new()).refused.len(), 25);
 }

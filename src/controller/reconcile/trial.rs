@@ -11,10 +11,12 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures::FutureExt;
-use kube::runtime::controller::Action;
 use tracing::Instrument;
 
-use super::{requeue::unwatched, validation::valid};
+use super::{
+    requeue::{Action, unwatched},
+    validation::valid,
+};
 use crate::{
     api::{
         RequestAction, StoredSaga,
@@ -28,7 +30,7 @@ use crate::{
             prechecks::BELIEVED_AFTER,
             trials::{TrialEnd, TrialOrder, TrialQuestion, TrialRequest, TrialStanding, TriedSpec},
         },
-        precheck::{SoFar, precheck},
+        precheck::{precheck, so_far::SoFar},
         queue::SagaRef,
     },
     engine::{
@@ -142,7 +144,7 @@ impl Trial {
     async fn look(&self) -> Result<TrialEnd, Error> {
         let mut so_far = SoFar::default();
         loop {
-            let waits = self.context.metrics.waiting_trial();
+            let waits = self.context.metrics.trials.waiting();
             let _turn = self.context.trial_gates.sagas.enter(&self.saga.namespace).await;
             drop(waits);
             let Some(stored) = self.stored().await? else { return Ok(TrialEnd::Obsolete) };

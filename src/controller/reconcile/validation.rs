@@ -27,8 +27,7 @@ pub(in crate::controller) async fn valid(
 ) -> Validated {
     let uid = stored.metadata.uid.clone().unwrap_or_default();
     let (accepted, large) = (stored.is_accepted(), stored.is_to_be_read_whole());
-    let accepted_by =
-        stored.status.as_ref().ok().and_then(|status| status.accepted_by.as_deref());
+    let accepted_by = stored.status.as_ref().ok().and_then(|status| status.accepted_by.as_deref());
     let checked = (stored.metadata.generation.unwrap_or_default(), accepted);
     if let Some(kept) = validated.kept(&uid, checked).filter(|_| !large) {
         return kept;

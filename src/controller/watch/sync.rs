@@ -7,8 +7,8 @@
 //! for an operator that watches the whole cluster and may not read it.
 //!
 //! # Caveats
-//! Nothing waits for a store to be ready: of several tasks that wait for one store, only the last is
-//! woken.
+//! Nothing here waits for a store to be ready. Of several tasks that wait for one store, only the
+//! last is woken.
 
 use std::time::Duration;
 

@@ -70,7 +70,7 @@ mod tests {
         ];
         for line in lines {
             let whole = bytes(&String::from_utf8_lossy(line));
-            assert_eq!(bytes_of(lossy(Bytes::copy_from_slice(line))), whole);
+            assert_eq!(bytes_of(&lossy(Bytes::copy_from_slice(line))), whole);
             for cut in 0..=line.len() {
                 let (head, tail) = line.split_at(cut);
                 assert_eq!(streamed([head, tail]), whole, "{line:?} cut at {cut}");
@@ -79,7 +79,7 @@ mod tests {
         }
     }
 
-    fn bytes_of(text: Bytes) -> String {
+    fn bytes_of(text: &Bytes) -> String {
         text.iter().copied().map(char::from).collect()
     }
 

@@ -116,7 +116,7 @@ impl Stand {
             .api_of(&saga)
             .create(&PostParams::default(), &serde_json::from_value(saga).unwrap())
             .await?;
-        // The answer is the first version. A read after it may already hold what the operator wrote.
+        // The answer is the first version. A later read may hold what the operator wrote.
         Ok(created.try_parse().unwrap())
     }
 

@@ -1,9 +1,6 @@
 use futures::{FutureExt, future::BoxFuture};
-use kube::runtime::reflector::ObjectRef;
-use tokio::sync::mpsc;
 
 use super::*;
-use crate::controller::queue::WatchQueue;
 
 type Acquired = BoxFuture<'static, LookupPermit>;
 
@@ -89,8 +86,7 @@ fn a_caller_that_gave_up_gets_no_permit_and_keeps_none() {
 
 #[test]
 fn a_saga_waits_while_all_look_ups_are_slow_and_is_enqueued_afterwards() {
-    let (sender, mut enqueued) = mpsc::unbounded_channel();
-    let queue = Queue::new(vec![WatchQueue { namespace: None, sender }], Vec::new());
+    let (queue, mut enqueued) = Queue::new(Vec::new());
     let lookups: Arc<Lookups> = Arc::default();
     let (order, other) = (SagaRef::new("shop", "order"), SagaRef::new("crm", "lead"));
     let mut all = acquire(&lookups, "shop", MAX_LOOKUPS_PER_NAMESPACE);
@@ -100,7 +96,7 @@ fn a_saga_waits_while_all_look_ups_are_slow_and_is_enqueued_afterwards() {
     assert_eq!(lookups.blocks(&order, &queue), Some(limit));
     assert_eq!(lookups.blocks(&other, &queue), None, "it has a share of its own");
     drop(all.pop());
-    assert_eq!(enqueued.try_recv().unwrap(), ObjectRef::new("order").within("shop"));
+    assert_eq!(enqueued.try_recv().unwrap(), SagaRef::new("shop", "order"));
     assert!(enqueued.try_recv().is_err());
     assert_eq!(lookups.blocks(&order, &queue), None);
 
@@ -109,5 +105,5 @@ fn a_saga_waits_while_all_look_ups_are_slow_and_is_enqueued_afterwards() {
     lookups.age();
     assert_eq!(lookups.blocks(&other, &queue), Some(CallLimit::ProcessLookups(MAX_LOOKUPS)));
     drop(others);
-    assert_eq!(enqueued.try_recv().unwrap(), ObjectRef::new("lead").within("crm"));
+    assert_eq!(enqueued.try_recv().unwrap(), SagaRef::new("crm", "lead"));
 }

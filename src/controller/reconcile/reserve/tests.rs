@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ::http::{Request, Response};
-use kube::{Client, client::Body, runtime::reflector::ObjectRef};
+use kube::{Client, client::Body};
 use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -26,7 +26,7 @@ use crate::{
 const MAX_CALLS_PER_NAMESPACE: usize = 64;
 
 /// A context whose API server never answers, and the sagas that are enqueued in it.
-fn context() -> (Arc<Context>, UnboundedReceiver<ObjectRef<StoredSaga>>) {
+fn context() -> (Arc<Context>, UnboundedReceiver<SagaRef>) {
     let service = tower::service_fn(|_: Request<Body>| {
         std::future::pending::<Result<Response<Body>, std::io::Error>>()
     });
@@ -101,7 +101,7 @@ async fn a_plan_begins_as_many_calls_as_its_namespace_may_have_and_its_saga_wait
     assert_eq!(context.outbound.slots.usage().waiting, 1, "for one host");
     assert!(enqueued.try_recv().is_err());
     drop(others.pop());
-    assert_eq!(enqueued.try_recv().unwrap(), ObjectRef::new("order").within("shop"));
+    assert_eq!(enqueued.try_recv().unwrap(), SagaRef::new("shop", "order"));
     // The record was refused, so that nothing begins.
     drop(slots);
     drop(others);
@@ -118,11 +118,11 @@ async fn a_saga_that_no_longer_calls_a_host_keeps_no_slot_of_it() {
     let (slots, _) = planned(&context, &saga("order", &["stock.svc", "mail.svc"]));
     assert!(slots.is_empty());
     drop(others.pop());
-    assert_eq!(enqueued.try_recv().unwrap(), ObjectRef::new("order").within("shop"));
+    assert_eq!(enqueued.try_recv().unwrap(), SagaRef::new("shop", "order"));
     // The saga changed meanwhile.
     let (slots, _) = planned(&context, &saga("order", &["crm.svc"]));
     assert!(slots.is_empty(), "the free slot was kept for another host");
-    assert_eq!(enqueued.try_recv().unwrap(), ObjectRef::new("order").within("shop"));
+    assert_eq!(enqueued.try_recv().unwrap(), SagaRef::new("shop", "order"));
     assert_eq!(context.outbound.slots.usage().waiting, 0);
     let (slots, _) = planned(&context, &saga("order", &["crm.svc"]));
     assert_eq!(slots.len(), 1);
@@ -138,7 +138,7 @@ async fn while_look_ups_are_slow_only_hosts_without_a_name_are_called() {
     assert!(message.contains("8 name look-ups of this namespace are in flight"), "{message}");
     assert_eq!(context.outbound.slots.usage().waiting, 0);
     drop((slots, slow));
-    assert_eq!(enqueued.try_recv().unwrap(), ObjectRef::new("order").within("shop"));
+    assert_eq!(enqueued.try_recv().unwrap(), SagaRef::new("shop", "order"));
     let (slots, _) = planned(&context, &saga("order", &["mail.svc"]));
     assert_eq!(slots.len(), 1);
 }
