@@ -34,6 +34,7 @@ mod leader;
 mod lifecycle;
 mod line;
 mod namespace;
+mod neighbour;
 mod objects;
 mod orphans;
 mod pair;

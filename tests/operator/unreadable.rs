@@ -12,10 +12,12 @@ use crate::{
 };
 
 /// Managed fields that are nested more deeply than the operator's parser allows.
-fn deep_managed_fields() -> Value {
+/// The API server keeps only those of the object's own group.
+fn deep_managed_fields(api_version: &str) -> Value {
     let fields = (0..130).fold(json!({}), |inner, _| json!({"f:a": inner}));
     json!([{
-        "manager": "tests", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+        "manager": "tests", "operation": "Update", "apiVersion": api_version,
+        "fieldsType": "FieldsV1",
         "time": "2026-01-01T00:00:00Z", "fieldsV1": fields,
     }])
 }
@@ -33,7 +35,7 @@ fn poison(api_version: &str, kind: &str, name: &str) -> Value {
         "apiVersion": api_version, "kind": kind, "spec": spec,
         "metadata": {
             "name": name, "labels": {"app.kubernetes.io/managed-by": "saga-operator"},
-            "managedFields": deep_managed_fields(),
+            "managedFields": deep_managed_fields(api_version),
         },
     })
 }
@@ -47,15 +49,20 @@ async fn create(stand: &Stand, base: &str, plural: &str, object: &Value) {
     serde_json::from_str::<Value>(&answer).expect_err("the API server keeps the depth");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_operator_cannot_read_stops_no_saga_neither_at_its_start_nor_later() {
-    let mut stand = Stand::with_pods("unreadable").await;
-    create(&stand, "/api/v1", "pods", &poison("v1", "Pod", "deep")).await;
-    create(&stand, "/apis/batch/v1", "jobs", &poison("batch/v1", "Job", "deep")).await;
-    create(&stand, "/api/v1", "pods", &poison("v1", "Pod", "late")).await;
+/// Creates a Pod and a Job with deep managed fields, and a Pod with an instant that is too late.
+pub async fn poison_all(stand: &Stand) {
+    create(stand, "/api/v1", "pods", &poison("v1", "Pod", "deep")).await;
+    create(stand, "/apis/batch/v1", "jobs", &poison("batch/v1", "Job", "deep")).await;
+    create(stand, "/api/v1", "pods", &poison("v1", "Pod", "late")).await;
     // An instant that the API server takes and that the operator's parser does not know.
     let late = json!({"status": {"startTime": "9999-12-31T23:59:59Z"}}).to_string();
     stand.kubectl(&["patch", "pod/late", "--subresource=status", "--type=merge", "-p", &late]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_cannot_read_stops_no_saga_neither_at_its_start_nor_later() {
+    let mut stand = Stand::with_pods("unreadable").await;
+    poison_all(&stand).await;
     stand.start();
     let work = ask("/shipping/shipments");
     for round in ["first", "again"] {

@@ -45,6 +45,14 @@ impl Stand {
         self.operator = Some(command.args(["--drain", drain]).spawn().unwrap());
     }
 
+    /// Starts the operator for this namespace and that of another stand.
+    pub fn start_beside(&mut self, other: &Self) {
+        assert!(self.operator.is_none(), "it runs already");
+        let mut command = self.command("info", &self.log(), [None; 2]);
+        let both = command.args(["--watch-namespaces", &other.namespace]);
+        self.operator = Some(both.spawn().unwrap());
+    }
+
     /// Starts a second operator beside the first one.
     pub fn start_second(&mut self) {
         assert!(self.second.is_none(), "it runs already");
