@@ -51,6 +51,9 @@ fn run(arguments: RunArgs) -> Result<ExitCode, ExitFailure> {
     let failure = |sentence| (ExitCode::FAILURE, sentence);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| failure(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(run::run(config)).map_err(failure)?;
+    let ended = runtime.block_on(run::run(config));
+    // Nothing waits for name look-ups: each holds a thread until the name server answers.
+    runtime.shutdown_background();
+    ended.map_err(failure)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -55,7 +55,12 @@ pub(super) async fn drive(
     concerned.push(stream::poll_fn(move |task| enqueued.poll_recv(task)).boxed());
     let gauges = context.metrics.reconcile_gauges.clone();
     let begin = move |saga: &SagaRef| {
-        let (saga, context) = (readable(&caches, saga)?, Arc::clone(&context));
+        let Some(saga) = readable(&caches, saga) else {
+            // What is kept for the saga goes to others at once.
+            context.outbound.slots.keep(saga, |_| false);
+            return None;
+        };
+        let context = Arc::clone(&context);
         Some(async move {
             let reconciled = reconcile(Arc::clone(&saga), Arc::clone(&context)).await;
             reconciled.unwrap_or_else(|_| error_policy(&saga, &context.memory.failures))

@@ -221,11 +221,9 @@ impl SlotTable {
             return None;
         }
         self.turns.iter().find_map(|namespace| {
-            let known = self.namespaces.get(namespace)?;
-            let (number, host) = known.heads.iter().find(|(_, host)| {
-                known.taken < per_namespace
-                    && known.hosts.get(*host).is_some_and(|of_host| of_host.taken < per_host)
-            })?;
+            let known = self.namespaces.get(namespace).filter(|own| own.taken < per_namespace)?;
+            let is_free = |host| known.hosts.get(host).is_some_and(|own| own.taken < per_host);
+            let (number, host) = known.heads.iter().find(|(_, host)| is_free(*host))?;
             Some((namespace.clone(), *number, host.clone()))
         })
     }

@@ -60,7 +60,9 @@ pub(in crate::controller) fn plan_with_slots(
             .iter()
             .filter(|request| !request.stands)
             .filter_map(|request| request.origin.clone());
-        if !count(new).iter().all(|(origin, wanted)| circuits.ask(origin, *wanted)) {
+        // All are asked in one round: each further round makes a whole plan.
+        let ask = |all, (origin, wanted): (&_, &_)| circuits.ask(origin, *wanted) && all;
+        if !count(new).iter().fold(true, ask) {
             continue;
         }
         if taken.ask(&requests) {

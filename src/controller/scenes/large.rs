@@ -8,8 +8,8 @@ use crate::{
     controller::reconcile::{reconcile, requeue::Action},
 };
 
-/// Returns the saga of the scene. Its step has an expression, so that the checked saga is kept if it
-/// is small.
+/// Returns the saga of the scene. Its step has an expression, so that the checked saga is kept if
+/// it is small.
 fn small(status: &Value) -> Value {
     saga(&json!({"pod": {"image": "ship:1", "args": ["${saga.name}"]}}), status)
 }
