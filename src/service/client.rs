@@ -14,6 +14,8 @@
 //! - The body of an answer is UTF-8: what is not, is replaced, in a stream chunk by chunk. One byte
 //!   that a user wrote into one object does not make a list or a watch fail.
 //! - An answer that is larger than its request allows ends the call: [`body_limit`].
+//! - A watch on sagas that ends before its time ends with the error 410, so that the watcher lists
+//!   the sagas anew.
 //! - Streams are not repeated here, and only their beginning has a time limit: the head of the
 //!   answer arrives within 15 s. For later silence, kube's watcher has its own idle limit.
 //!
@@ -22,6 +24,7 @@
 //! than any Lease, and kube does not consider what the repeated call does.
 
 pub mod body_limit;
+mod early_end;
 mod utf8;
 
 use std::{
@@ -44,7 +47,7 @@ use tower::{
     layer::util::Identity,
 };
 
-use self::body_limit::BodyLimits;
+use self::{body_limit::BodyLimits, early_end::StreamBody};
 
 /// The time limit for connecting.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -185,10 +188,11 @@ where
         let late =
             TimedOut { method: request.method().clone(), path: request.uri().path().to_owned() };
         if is_stream(request.uri()) {
+            let uri = request.uri().clone();
             let head = timeout(LIMIT, inner.call(request));
             return Box::pin(async move {
                 let answer = head.await.map_err(|_| late)?.map_err(Into::into)?;
-                Ok(answer.map(|body| Either::Right(streamed(body))))
+                Ok(answer.map(|body| Either::Right(streamed(StreamBody::of(&uri, body)))))
             });
         }
         Box::pin(async move {
@@ -200,9 +204,9 @@ where
 }
 
 /// The body of a stream, as UTF-8.
-type Streamed<B> = MapFrame<B, Box<dyn FnMut(Frame<Bytes>) -> Frame<Bytes> + Send>>;
+type Streamed<B> = MapFrame<StreamBody<B>, Box<dyn FnMut(Frame<Bytes>) -> Frame<Bytes> + Send>>;
 
-fn streamed<B: HttpBody<Data = Bytes>>(body: B) -> Streamed<B> {
+fn streamed<B: HttpBody<Data = Bytes>>(body: StreamBody<B>) -> Streamed<B> {
     let mut text = utf8::Unfinished::default();
     body.map_frame(Box::new(move |frame| frame.map_data(|chunk| text.pass(chunk))))
 }
