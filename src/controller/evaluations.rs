@@ -1,6 +1,6 @@
 //! The limit on concurrent computations that evaluate expressions.
 
-use super::turns::Turns;
+use super::turns::{Turn, Turns};
 use crate::coordination::shares::Bounds;
 
 /// The number of sagas with expressions that are checked or planned at once. An expression may take
@@ -45,12 +45,27 @@ impl Evaluations {
         weight: Weight,
         computation: impl FnOnce() -> T,
     ) -> T {
+        self.turn(namespace, weight).await.run(computation)
+    }
+
+    /// Waits until a computation about a saga of this namespace may run.
+    pub async fn turn(&self, namespace: &str, weight: Weight) -> EvaluationTurn {
         match weight {
-            Weight::Light => computation(),
-            Weight::Heavy => {
-                let _turn = self.0.take(namespace).await;
-                tokio::task::block_in_place(computation)
-            }
+            Weight::Light => EvaluationTurn(None),
+            Weight::Heavy => EvaluationTurn(Some(self.0.take(namespace).await)),
+        }
+    }
+}
+
+/// The right to run one computation. A light computation has it at once.
+pub struct EvaluationTurn(Option<Turn>);
+
+impl EvaluationTurn {
+    /// Runs the computation.
+    pub fn run<T>(self, computation: impl FnOnce() -> T) -> T {
+        match self.0 {
+            None => computation(),
+            Some(_turn) => tokio::task::block_in_place(computation),
         }
     }
 }

@@ -177,6 +177,12 @@ async fn decide(
     };
     let executor = context.outbound.own.id();
     let gathered = gathered(context, stored, saga, executor.as_deref(), tried).await?;
+    let heavy = saga.as_ref().is_ok_and(ValidSaga::has_expressions);
+    let turn = context.evaluations.turn(namespace(stored), Weight::of(heavy)).await;
+    // The wait may have been long. What was observed holds for the executor of that time.
+    if context.outbound.own.id() != executor {
+        return Ok((Action::requeue(Duration::ZERO), ReconcileResult::Unchanged));
+    }
     let (at, planned) = (now(), Instant::now());
     let permit = context.lifecycle.start_permit();
     let served = context.cluster.definition.served();
@@ -189,14 +195,9 @@ async fn decide(
         permit.as_ref(),
         at,
     );
-    let heavy = saga.as_ref().is_ok_and(ValidSaga::has_expressions);
-    let (plan, slots) = context
-        .evaluations
-        .run(namespace(stored), Weight::of(heavy), || {
-            let attempts = &context.memory.attempts;
-            plan_with_slots(&context.outbound, &context.queue, attempts, saga, &seen)
-        })
-        .await;
+    let attempts = &context.memory.attempts;
+    let (plan, slots) =
+        turn.run(|| plan_with_slots(&context.outbound, &context.queue, attempts, saga, &seen));
     let again = gathered.again.map(|again| later(at, again));
     let (wake, tally) = ([plan.wake, again].into_iter().flatten().min(), plan.tally.clone());
     let changes = plan.status.is_some();
