@@ -18,6 +18,13 @@ fn is_owned(uid: &str) -> Deed {
     Deed::Change("order", json!({"metadata": {"ownerReferences": [owner(uid)]}}))
 }
 
+/// Returns the deed that renames the owner of this UID: the garbage collector then finds no owner.
+fn is_owned_under_another_name(uid: &str) -> Deed {
+    let mut owner = owner(uid);
+    owner["name"] = json!("nobody");
+    Deed::Change("order", json!({"metadata": {"ownerReferences": [owner]}}))
+}
+
 fn has_finalizers(finalizers: &[&str]) -> Deed {
     Deed::Change("order", json!({"metadata": {"finalizers": finalizers}}))
 }
@@ -26,9 +33,9 @@ fn has_finalizers(finalizers: &[&str]) -> Deed {
 /// is refused, and the deed.
 type Same = (&'static str, &'static str, &'static str, Deed);
 
-/// Returns the deeds that have the same effect as a request.
-fn deeds() -> Vec<Same> {
-    [about_the_course(), about_the_pace(), about_the_time(), about_owners_and_ends()]
+/// Returns the deeds that have the same effect as a request. `other`: the UID of the owner.
+fn deeds(other: &str) -> Vec<Same> {
+    [about_the_course(), about_the_pace(), about_the_time(), about_owners_and_ends(other)]
         .into_iter()
         .flatten()
         .collect()
@@ -116,7 +123,7 @@ fn about_the_time() -> Vec<Same> {
 
 /// Returns the deeds that decide which account a saga uses, which owner it has, and whether it is
 /// deleted.
-fn about_owners_and_ends() -> Vec<Same> {
+fn about_owners_and_ends(other: &str) -> Vec<Same> {
     vec![
         (
             "compensate",
@@ -135,6 +142,12 @@ fn about_owners_and_ends() -> Vec<Same> {
             "metadata.ownerReferences",
             "have sagas deleted with another object",
             is_owned("somebody-else"),
+        ),
+        (
+            "compensate",
+            "metadata.ownerReferences",
+            "have sagas deleted with another object",
+            is_owned_under_another_name(other),
         ),
         (
             "cancel",
@@ -172,7 +185,7 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
     order["metadata"]["ownerReferences"] = json!([owner(&other)]);
     town.has(&order).await;
     let nobody = town.person("nobody", &verbs([])).await;
-    for (nth, (verb, place, what, deed)) in deeds().into_iter().enumerate() {
+    for (nth, (verb, place, what, deed)) in deeds(&other).into_iter().enumerate() {
         let words = format!(
             "{place}: {} may not {what} in namespace {}: ask for a Role with the verb {verb} on \
              sagas.saga.dev there",

@@ -84,7 +84,7 @@ async fn the_operator_creates_nothing_where_no_sagas_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_deletes_only_what_bears_its_label() {
+async fn the_operator_deletes_only_what_bears_its_label_or_what_a_saga_controls() {
     let mut town = Town::with(&["own-account"], "").await;
     let operator = operator(&mut town).await;
     town.has(&waits("order")).await;
@@ -103,6 +103,7 @@ async fn the_operator_deletes_only_what_bears_its_label() {
         has("ours", &labels(), &parent).await;
         // What lost its owner must still be stopped.
         has("orphan", &labels(), &json!([])).await;
+        has("bare", &json!({}), &parent).await;
         let delete = |name: &str| Deed::Call("DELETE", format!("{path}/{name}"), Value::Null);
         assert_eq!(
             operator.is_refused(&delete("foreign")).await,
@@ -111,7 +112,7 @@ async fn the_operator_deletes_only_what_bears_its_label() {
                  deletes a {kind} only with the value saga-operator here"
             )
         );
-        for name in ["ours", "orphan"] {
+        for name in ["ours", "orphan", "bare"] {
             operator.act(&delete(name), Effect::Real).await.unwrap();
         }
     }

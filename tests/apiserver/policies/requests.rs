@@ -111,4 +111,8 @@ async fn nobody_but_the_operator_changes_the_count_of_what_was_handled() {
     ] {
         bob.may(&deed).await;
     }
+    // Where the keys of a child continue decides whether it repeats what its predecessor did.
+    let keys = annotate("asked", "keys-from", "{}");
+    assert!(bob.is_refused(&keys).await.contains("may not change where the keys continue"));
+    operator.may(&keys).await;
 }
