@@ -69,7 +69,9 @@ pub(super) fn settled(
         || after.called_off > record.called_off
         || new.retry_requests > 0;
     must(violations, !used || free, Property::Bounded, || format!("{attempt} is not counted"));
-    waits_long_enough(new, attempt, after, violations);
+    if !free {
+        waits_long_enough(new, attempt, after, violations);
+    }
     called_off(world, new.retry_requests > 0, attempt, (record, after), violations);
     never_begun(world, new, attempt, record, outcome, violations);
     // The deletion of an object cannot be stopped, so it may still run.
@@ -85,19 +87,19 @@ pub(super) fn settled(
     });
 }
 
-/// Checks that the delay to the next attempt is not below its floor. A requested retry begins at
-/// once.
+/// Checks that the delay to the next attempt is not below its floor. The next attempt may begin in
+/// the same write.
 fn waits_long_enough(
     new: &SagaStatus,
     attempt: AttemptRef,
     after: &DirectionStatus,
     violations: &mut Vec<Violation>,
 ) {
-    let next = new.steps.get(attempt.place).and_then(|step| step.next_attempt_at.as_ref());
+    let waits = new.steps.get(attempt.place).and_then(|step| step.next_attempt_at.as_ref());
+    let begun = after.active.as_ref().filter(|_| after.attempt > attempt.number);
+    let next = waits.or(begun.map(|active| &active.started_at));
     let settled = after.attempts.iter().find(|entry| entry.attempt == attempt.number);
-    let Some((next, settled)) = next.zip(settled).filter(|_| new.retry_requests == 0) else {
-        return;
-    };
+    let Some((next, settled)) = next.zip(settled) else { return };
     let floor = if after.budget_used < 3 { LEAST_DELAY } else { LEAST_LATER_DELAY };
     let delay = between(settled.settled_at.0, next.0);
     must(violations, delay >= floor, Property::Bounded, || {
